@@ -1,0 +1,134 @@
+"""The interface every method implements: the multitask model, each baseline, and yours."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmbench.errors import UserError
+
+Batch = dict[str, Tensor]
+Kind = Literal["image", "masked_image", "mask", "label", "embedding"]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What one modality's tensor looks like.
+
+    Attributes:
+        kind: how it is encoded: `image` float (n, c, h, w) in [-1, 1]; `masked_image` float (n, c + 1, h, w), hidden
+            pixels 0 and a last channel that is 1 where the pixel is seen; `mask` int64 (n, h, w) of classes, 255 to
+            ignore; `label` int64 (n,); `embedding` float (n, d).
+        shape: shape of one item, without the first axis.
+        classes: number of classes of a `mask` or `label`, else 0.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a method is built for: the modalities of an experiment and the shared settings."""
+
+    modalities: Mapping[str, Modality]
+    network: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question: which modalities are given and which are wanted."""
+
+    name: str
+    given: tuple[str, ...]
+    want: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a sampling method draws: the sampler's name and its number of function evaluations per item."""
+
+    sampler: str = "ddim"
+    nfe: int = 50
+
+
+class Method(nn.Module, ABC):
+    """One way of doing an experiment's tasks. Parameters and buffers are all that a trained method consists of.
+
+    A subclass named `Method` in `baselines/<experiment>/<name>.py` is found by its path. Settings of its own are the
+    keyword arguments of `__init__` after `spec`, so a misspelt key in the configuration is an error.
+    """
+
+    #: The network whose evaluations are counted as NFE; None for a method without one.
+    backbone: nn.Module | None = None
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def prepare(self, train: Batch) -> None:  # noqa: B027 (optional, most methods need nothing)
+        """Look at the whole training set once, before the first step; keep what is learnt in buffers."""
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Scalar loss terms of one training batch; the term `loss` is minimised, the others are logged.
+
+        Args:
+            batch: every modality of the experiment, on the method's device.
+            generator: the only source of randomness that may be used (CPU), so that training can resume exactly.
+        """
+        raise NotImplementedError(f"{type(self).__module__} is not trained: set TRAINED = False in its file")
+
+    @abstractmethod
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """Produce `task.want` for `count` items.
+
+        Args:
+            task: what is given and what is wanted.
+            given: the given modalities, `count` items each; empty for generation from noise.
+            sampling: sampler and NFE; methods that need one pass ignore it.
+            generator: source of noise (CPU); the same state for every method, so noise is shared.
+
+        Returns:
+            A tensor for each wanted modality: images (n, c, h, w) in [-1, 1]; masks (n, h, w) int64; labels as
+            class probabilities (n, classes); embeddings (n, d).
+        """
+
+
+def load_method(path: str | Path, spec: Spec) -> Method:
+    """Build the class `Method` of the file at `path` for `spec`.
+
+    Raises:
+        UserError: the file is missing, has no class `Method`, or does not know one of the settings.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such method file; `ls baselines/*/` shows the methods there are")
+    name = "mmbench_method_" + "_".join(path.with_suffix("").parts[-3:])
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))  # so that a method can import its _helper.py
+    try:
+        found.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    cls = getattr(module, "Method", None)
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise UserError(f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)")
+    try:
+        return cls(spec, **spec.settings)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise UserError(f"{path}: {error}; the settings given were {sorted(spec.settings)}") from None
