@@ -24,4 +24,6 @@ def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        sys.exit(f"error: the disk is full{where}: free some space and run the same command again; nothing finished is lost")
+        sys.exit(
+            f"error: the disk is full{where}: free some space and run the same command again; nothing finished is lost"
+        )

@@ -89,7 +89,9 @@ class Method(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__module__} is not trained: set TRAINED = False in its file")
 
     @abstractmethod
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(
+        self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator
+    ) -> Batch:
         """Produce `task.want` for `count` items.
 
         Args:
@@ -125,7 +127,9 @@ def load_method(path: str | Path, spec: Spec) -> Method:
         sys.path.remove(str(path.parent))
     cls = getattr(module, "Method", None)
     if not (isinstance(cls, type) and issubclass(cls, Method)):
-        raise UserError(f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)")
+        raise UserError(
+            f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)"
+        )
     try:
         return cls(spec, **spec.settings)
     except TypeError as error:

@@ -1,0 +1,100 @@
+"""What an experiment asks: its modalities, its tasks, how it looks at the data, and the frozen cases put to every method.
+
+Each module here is one experiment and defines `TASKS`, `modalities(card)`, `training_batch(batch, generator)` and
+`cases(test, settings)`; its name is the experiment's, and its scores are in the module of that name in `mmbench.scores`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+
+from mmbench.errors import UserError
+from mmbench.files import Arrays, load_arrays, read_json
+from mmbench.method import Batch, Modality, Task
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: a task, how many items, what is given, and the truth to score against (both as stored arrays)."""
+
+    name: str
+    task: str
+    count: int
+    given: Arrays = field(default_factory=dict)
+    truth: Arrays = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Experiment(Protocol):
+    """What a module of this package provides."""
+
+    TASKS: Mapping[str, Task]
+
+    def modalities(self, card: Mapping[str, Any]) -> dict[str, Modality]:
+        """The modalities that methods see, for the data set that `card` describes."""
+
+    def training_batch(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Every modality of one training batch, from the data set's own."""
+
+    def cases(self, test: Arrays, settings: Mapping[str, Any]) -> list[Case]:
+        """The frozen questions, the same for every method and seed."""
+
+
+def load_experiment(name: str) -> Experiment:
+    """The experiment module called `name`; UserError lists those there are."""
+    known = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    if name not in known:
+        raise UserError(f"experiment '{name}' does not exist; there are {', '.join(known)}")
+    return cast(Experiment, importlib.import_module(f"{__name__}.{name}"))
+
+
+def to_batch(arrays: Mapping[str, np.ndarray], device: torch.device | str = "cpu") -> Batch:
+    """Stored arrays as tensors for a network: colours to [-1, 1], the rest by its meaning.
+
+    `masked_image` has its colours scaled, its hidden pixels set to 0 and its last channel 0 or 1.
+    """
+    batch = {}
+    for name, array in arrays.items():
+        x = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        if name == "image":
+            x = to_unit(x)
+        elif name == "masked_image":
+            seen = (x[:, -1:] > 0).float()
+            x = torch.cat([to_unit(x[:, :-1]) * seen, seen], dim=1)
+        elif name in ("mask", "label"):
+            x = x.long()
+        batch[name] = x
+    return batch
+
+
+def to_unit(x: torch.Tensor) -> torch.Tensor:
+    """uint8 colours to float in [-1, 1]."""
+    return x.float() / 127.5 - 1
+
+
+def to_uint8(x: torch.Tensor) -> np.ndarray:
+    """Colours in [-1, 1] to uint8, rounded; values outside are clipped."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+
+
+def read_cases(folder: str | Path) -> list[Case]:
+    """The cases that `python -m mmbench.cases` wrote to `folder`."""
+    arrays = load_arrays(Path(folder) / "cases.npz")
+    described = read_json(Path(folder) / "cases.json")["cases"]
+    cases = []
+    for entry in described:
+        parts: dict[str, Arrays] = {"given": {}, "truth": {}}
+        for key, array in arrays.items():
+            case, part, modality = key.split("/")
+            if case == entry["name"]:
+                parts[part][modality] = array
+        detail = {k: v for k, v in entry.items() if k not in ("name", "task", "count", "given", "want", "sha256")}
+        cases.append(Case(entry["name"], entry["task"], entry["count"], parts["given"], parts["truth"], detail))
+    return cases

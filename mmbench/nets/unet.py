@@ -1,0 +1,101 @@
+"""The one backbone of every trained method: diffusers' U-Net, on patches, returning features instead of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DModel
+from torch import Tensor, nn
+
+
+class Features(NamedTuple):
+    """What the backbone computes: a map (n, width, h / patch, w / patch) and a pooled vector (n, width * mult[-1])."""
+
+    map: Tensor
+    pooled: Tensor
+
+
+class UNet(nn.Module):
+    """`diffusers.UNet2DModel` between a pixel-unshuffle stem and whatever heads its user puts on the features.
+
+    Args:
+        in_channels: channels of the input image.
+        width: channels of the outermost level, a multiple of 8.
+        channel_mult: channels of each level as a multiple of `width`; its length is the number of levels.
+        layers: residual blocks per level.
+        patch: side of the pixel block that becomes one position; the image's sides must be multiples of
+            `patch * 2 ** (len(channel_mult) - 1)`.
+        attention: self-attention at the innermost level (the middle block always has it).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        width: int = 32,
+        channel_mult: Sequence[int] = (1, 2, 4),
+        layers: int = 1,
+        patch: int = 1,
+        attention: bool = False,
+    ) -> None:
+        super().__init__()
+        self.width, self.patch = width, patch
+        self.multiple = patch * 2 ** (len(channel_mult) - 1)
+        self.pooled_width = width * channel_mult[-1]
+        self.vector_width = 4 * width
+        levels = len(channel_mult)
+        inner = [
+            "AttnDownBlock2D" if attention else "DownBlock2D",
+            "AttnUpBlock2D" if attention else "UpBlock2D",
+        ]
+        net: nn.Module = UNet2DModel(
+            in_channels=in_channels * patch**2,
+            out_channels=width,
+            block_out_channels=tuple(width * m for m in channel_mult),
+            down_block_types=("DownBlock2D",) * (levels - 1) + (inner[0],),
+            up_block_types=(inner[1],) + ("UpBlock2D",) * (levels - 1),
+            layers_per_block=layers,
+            norm_num_groups=8,
+            attention_head_dim=min(32, width),
+            class_embed_type="identity",
+        )
+        net.conv_out = nn.Identity()  # heads read the normalised features
+        self.net = net.to(memory_format=torch.channels_last)
+        self._pooled = torch.empty(0)
+        self.net.get_submodule("mid_block").register_forward_hook(self._keep_pooled)
+
+    def _keep_pooled(self, _module: nn.Module, _inputs: object, output: Tensor) -> None:
+        self._pooled = output.mean(dim=(2, 3))
+
+    def forward(self, x: Tensor, t: Tensor, vector: Tensor | None = None) -> Features:
+        """Features of images at diffusion times.
+
+        Args:
+            x: images (n, in_channels, h, w).
+            t: diffusion steps (n,), 0 to T.
+            vector: conditioning (n, vector_width) added to the time embedding.
+        """
+        if x.shape[2] % self.multiple or x.shape[3] % self.multiple:
+            size = f"{x.shape[2]}x{x.shape[3]}"
+            raise ValueError(f"images of {size} do not fit this network: sides must be multiples of {self.multiple}")
+        if vector is None:
+            vector = x.new_zeros(len(x), self.vector_width)
+        x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
+        features = self.net(x, t.to(x.device), class_labels=vector, return_dict=False)[0]
+        return Features(features, self._pooled)
+
+
+class PixelHead(nn.Sequential):
+    """Features to an image (n, out_channels, h, w): one 3x3 convolution and the inverse of the stem's unshuffle.
+
+    It starts at zero, so an untrained network predicts zero.
+    """
+
+    def __init__(self, backbone: UNet, out_channels: int) -> None:
+        convolution = nn.Conv2d(backbone.width, out_channels * backbone.patch**2, 3, padding=1)
+        nn.init.zeros_(convolution.weight)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        super().__init__(convolution, nn.PixelShuffle(backbone.patch))
