@@ -1,0 +1,335 @@
+"""What is in a toy street: every random choice is made here, in metres, before anything is drawn at any size.
+
+X runs right and Y up from the middle of the road, Z away from the camera. Only `random.Random.random` and `getrandbits`
+are drawn from, the two whose sequences Python promises to keep, so scenes are the same on every version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import cos, pi, sin
+from typing import TypeVar
+
+T = TypeVar("T")
+Colour = tuple[float, float, float]
+Side = int  # -1 left, 1 right
+
+VERSION = 1
+TIMES = ("day", "dusk", "night")
+WEATHERS = ("clear", "rain", "fog")
+LABELS = tuple(f"{time}, {weather}" for time in TIMES for weather in WEATHERS)
+FACTORS = (
+    "time", "weather", "vanishing_x", "vanishing_y", "focal", "camera_height", "camera_x", "road_half_width",
+    "pavement_width", "lane_style", "buildings", "building_height", "trees", "cars", "people", "lamps", "signs",
+    "clouds", "sun_x", "sun_y", "sun_side", "haze", "brightness", "saturation", "warmth", "rain_slope",
+)  # fmt: skip
+
+WALLS = ((196, 98, 74), (214, 160, 110), (226, 205, 168), (168, 78, 66), (150, 160, 172), (118, 134, 158),
+         (206, 186, 150), (232, 222, 204), (180, 140, 120), (140, 150, 128), (222, 176, 150), (110, 98, 104),
+         (190, 200, 196), (160, 112, 88), (236, 196, 120), (136, 170, 180))  # fmt: skip
+ROOFS = ((122, 62, 52), (84, 84, 96), (96, 76, 66), (64, 70, 84), (150, 84, 62))
+CARS = ((204, 40, 44), (38, 84, 170), (236, 236, 236), (40, 42, 48), (240, 190, 40), (150, 156, 164), (34, 130, 110),
+        (230, 110, 40), (96, 32, 60), (110, 170, 214))  # fmt: skip
+CLOTHES = ((210, 60, 60), (60, 90, 180), (240, 200, 70), (60, 150, 100), (235, 235, 235), (120, 60, 140),
+           (235, 130, 60), (50, 55, 70), (230, 120, 160))  # fmt: skip
+SKINS = ((244, 208, 178), (222, 170, 130), (172, 118, 84), (112, 74, 52))
+LEAVES = ((70, 128, 58), (96, 150, 62), (52, 108, 66), (120, 152, 60), (82, 140, 84))
+AUTUMN = ((206, 130, 44), (190, 84, 44), (214, 172, 62))
+BLOSSOM = ((232, 176, 196), (240, 220, 226))
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """A house along the street: its wall stands at |X| = wall from Z = near to far."""
+
+    side: Side
+    wall: float
+    near: float
+    far: float
+    height: float
+    storey: float
+    bay: float
+    window: tuple[float, float]
+    colour: Colour
+    roof: Colour | None
+    shop: Colour | None
+    lit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Shape 0 round, 1 slender, 2 conifer; X and Z of the trunk, height and crown radius in metres."""
+
+    x: float
+    z: float
+    height: float
+    radius: float
+    shape: int
+    colour: Colour
+    lumps: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Car:
+    """Kind 0 car, 1 van, 2 bus; `oncoming` shows its front and headlights."""
+
+    x: float
+    z: float
+    kind: int
+    colour: Colour
+    oncoming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone on the pavement or a crossing; `umbrella` is its colour if there is one."""
+
+    x: float
+    z: float
+    height: float
+    coat: Colour
+    trousers: Colour
+    skin: Colour
+    hair: Colour
+    stride: float
+    umbrella: Colour | None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Something on a pole: kind `lamp`, or a sign 0 round, 1 triangle, 2 square, 3 traffic light."""
+
+    x: float
+    z: float
+    lamp: bool
+    shape: int
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Puffs (x, y, rx, ry) in image heights, x from -1 to 1."""
+
+    puffs: tuple[tuple[float, float, float, float], ...]
+
+
+@dataclass(slots=True)
+class Scene:
+    """A whole street; `factors` are the scalars named in FACTORS."""
+
+    factors: dict[str, float]
+    label: int
+    seed: int
+    buildings: list[Building] = field(default_factory=list)
+    skyline: list[tuple[float, float, float]] = field(default_factory=list)
+    trees: list[Tree] = field(default_factory=list)
+    cars: list[Car] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
+    clouds: list[Cloud] = field(default_factory=list)
+    stars: list[tuple[float, float]] = field(default_factory=list)
+    streaks: list[tuple[float, float, float]] = field(default_factory=list)
+    crossing: float | None = None
+    tone: tuple[Colour, Colour] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+
+class Dice(random.Random):
+    """Random choices built on `random()` alone."""
+
+    def between(self, low: float, high: float) -> float:
+        """Uniform in [low, high)."""
+        return low + (high - low) * self.random()
+
+    def pick(self, items: Sequence[T]) -> T:
+        """One of the items."""
+        return items[int(self.random() * len(items))]
+
+    def chance(self, probability: float) -> bool:
+        """True with the given probability."""
+        return self.random() < probability
+
+    def tint(self, colour: Colour, spread: float = 14) -> Colour:
+        """The colour, a little lighter, darker or more of one hue."""
+        shift = self.between(-spread, spread)
+        red, green, blue = (c + shift + self.between(-spread / 2, spread / 2) for c in colour)
+        return red, green, blue
+
+
+def dice_of(*key: object) -> Dice:
+    """Dice whose sequence depends on the key and on the generator's version only."""
+    name = "/".join(map(str, ("toy_streets", VERSION, *key)))
+    return Dice(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))
+
+
+def label_of(split: str, index: int) -> int:
+    """Scene label of an item: each run of 9 items holds every label once, in a random order."""
+    block, place = divmod(index, len(LABELS))
+    dice = dice_of(split, "labels", block)
+    return sorted(range(len(LABELS)), key=lambda _: dice.random())[place]
+
+
+def make_scene(split: str, index: int) -> Scene:
+    """The scene of item `index` of a split; depends on nothing else than these and VERSION."""
+    dice = dice_of(split, index)
+    label = label_of(split, index)
+    time, weather = divmod(label, len(WEATHERS))
+    factors = _camera_and_weather(dice, time, weather)
+    scene = Scene(factors, label, seed=dice.getrandbits(32))
+    for side in (-1, 1):
+        _line_street(dice, scene, side)
+    _furnish(dice, scene)
+    _fill_sky(dice, scene)
+    factors["buildings"] = len(scene.buildings)
+    factors["building_height"] = sum(b.height for b in scene.buildings) / max(len(scene.buildings), 1)
+    factors["trees"], factors["cars"], factors["people"] = map(len, (scene.trees, scene.cars, scene.people))
+    factors["lamps"] = sum(post.lamp for post in scene.posts)
+    factors["signs"] = len(scene.posts) - factors["lamps"]
+    return scene
+
+
+def _camera_and_weather(dice: Dice, time: int, weather: int) -> dict[str, float]:
+    lanes = dice.pick((0, 0, 1, 1, 2))  # 0 dashed, 1 solid, 2 two dashed lines
+    return {
+        "time": time,
+        "weather": weather,
+        "vanishing_x": dice.between(-0.2, 0.2),
+        "vanishing_y": dice.between(0.36, 0.56),
+        "focal": dice.between(0.72, 1.15),
+        "camera_height": dice.between(2.3, 4.6),
+        "camera_x": dice.between(-2.2, 2.2),
+        "road_half_width": dice.between(3.0, 4.6) + 1.4 * (lanes == 2),
+        "pavement_width": dice.between(1.8, 4.5),
+        "lane_style": lanes,
+        "clouds": dice.pick((0, 2, 3, 4, 6)) if weather == 0 else 0,
+        "sun_x": dice.between(-0.42, 0.42),
+        "sun_y": dice.between(0.06, 0.2) if time != 1 else dice.between(0.2, 0.36),
+        "sun_side": dice.pick((-1, 1)),
+        "haze": (dice.between(0.002, 0.005), dice.between(0.006, 0.012), dice.between(0.022, 0.042))[weather],
+        "brightness": dice.between(0.88, 1.12),
+        "saturation": dice.between(0.85, 1.2),
+        "warmth": dice.between(-0.06, 0.06),
+        "rain_slope": dice.between(-0.35, 0.35) if weather == 1 else 0.0,
+    }
+
+
+def _line_street(dice: Dice, scene: Scene, side: Side) -> None:
+    """Houses, gaps and parks along one side, from behind the camera's view to 110 m."""
+    factors = scene.factors
+    edge = factors["road_half_width"] + factors["pavement_width"]
+    park = dice.chance(0.18)
+    typical = dice.between(5, 15)
+    z = dice.between(2.0, 6.0)
+    while z < 110:
+        length = dice.between(7, 20) * (1 if z < 50 else 1.8)
+        if park or dice.chance(0.14):
+            for _ in range(2 if z < 60 else 1):
+                scene.trees.append(_tree(dice, side * (edge + dice.between(1, 6)), z + dice.between(0, length)))
+        else:
+            scene.buildings.append(_building(dice, side, edge, z, length, typical, int(scene.factors["time"])))
+        z += length + (dice.between(1, 4) if dice.chance(0.25) else 0)
+
+
+def _building(dice: Dice, side: Side, edge: float, z: float, length: float, typical: float, time: int) -> Building:
+    bits = dice.getrandbits(64)
+    other = dice.getrandbits(64)
+    return Building(
+        side=side,
+        wall=edge + (dice.between(0.3, 3.0) if dice.chance(0.4) else 0.0),
+        near=z,
+        far=z + length,
+        height=max(4.2, typical * dice.between(0.65, 1.45)),
+        storey=dice.between(2.7, 3.5),
+        bay=dice.between(2.0, 3.4),
+        window=(dice.between(0.4, 0.75), dice.between(0.45, 0.65)),
+        colour=dice.tint(dice.pick(WALLS)),
+        roof=dice.tint(dice.pick(ROOFS)) if dice.chance(0.55) else None,
+        shop=dice.pick(CLOTHES) if dice.chance(0.4) else None,
+        lit=(0, bits & other, bits)[time],
+    )
+
+
+def _tree(dice: Dice, x: float, z: float) -> Tree:
+    height = dice.between(4.0, 8.5)
+    shape = dice.pick((0, 0, 0, 1, 2))
+    season = dice.random()
+    palette = LEAVES if season < 0.78 or shape == 2 else AUTUMN if season < 0.93 else BLOSSOM
+    radius = height * (dice.between(0.26, 0.38), dice.between(0.14, 0.2), dice.between(0.2, 0.28))[shape]
+    lumps = tuple(dice.between(-1, 1) for _ in range(8))
+    return Tree(x, z, height, radius, shape, dice.tint(dice.pick(palette)), lumps)
+
+
+def _furnish(dice: Dice, scene: Scene) -> None:
+    """Cars on the road, trees, posts and people on the pavements; a crossing now and then."""
+    half, pavement = scene.factors["road_half_width"], scene.factors["pavement_width"]
+    if dice.chance(0.3):
+        scene.crossing = dice.between(9, 20)
+    for side in (-1, 1):
+        curb = side * (half + 0.5)
+        if dice.chance(0.6):
+            step, z = dice.between(8, 16), dice.between(7, 16)
+            while z < 70:
+                scene.trees.append(_tree(dice, curb, z))
+                z += step * dice.between(0.85, 1.15)
+        if dice.chance(0.65):
+            step, z = dice.between(16, 26), dice.between(8, 20)
+            scene.posts += [Post(curb, z + k * step, True, 0, 0) for k in range(3)]
+        for _ in range(dice.pick((0, 0, 1, 1, 2))):
+            scene.posts.append(Post(curb, dice.between(7, 22), False, int(dice.random() * 4), int(dice.random() * 3)))
+        for _ in range(dice.pick((0, 1, 1, 2, 3))):
+            scene.people.append(
+                _person(dice, scene, side * (half + dice.between(0.5, pavement)), dice.between(6.5, 20))
+            )
+        if dice.chance(0.3):
+            z = dice.between(8, 18)
+            for _ in range(1 + int(dice.random() * 3)):
+                scene.cars.append(_car(dice, side * (half - 1.05), z, oncoming=side < 0, parked=True))
+                z += dice.between(6.5, 9)
+        z = dice.between(9, 24)
+        for _ in range(dice.pick((0, 1, 1, 2))):
+            scene.cars.append(_car(dice, side * half * dice.between(0.36, 0.48), z, oncoming=side < 0, parked=False))
+            z += dice.between(12, 28)
+    if scene.crossing is not None and dice.chance(0.7):
+        for _ in range(1 + int(dice.random() * 2)):
+            scene.people.append(
+                _person(dice, scene, dice.between(-half, half), scene.crossing + dice.between(0.4, 2.4))
+            )
+
+
+def _car(dice: Dice, x: float, z: float, oncoming: bool, parked: bool) -> Car:
+    kind = dice.pick((0, 0, 0, 0, 1)) if parked else dice.pick((0, 0, 0, 0, 0, 1, 2))
+    return Car(x, z, kind, dice.tint(dice.pick(CARS), 10), oncoming)
+
+
+def _person(dice: Dice, scene: Scene, x: float, z: float) -> Person:
+    hair = dice.pick(((50, 36, 28), (98, 66, 40), (196, 160, 96), (30, 28, 30), (180, 180, 184)))
+    umbrella = dice.pick(CLOTHES) if scene.factors["weather"] == 1 and dice.chance(0.65) else None
+    return Person(x, z, dice.between(1.55, 1.95), dice.tint(dice.pick(CLOTHES)), dice.tint(dice.pick(CLOTHES[5:])),
+                  dice.pick(SKINS), hair, dice.between(0.0, 0.3), umbrella)  # fmt: skip
+
+
+def _fill_sky(dice: Dice, scene: Scene) -> None:
+    """Clouds, stars, rain and the houses of the far end of town."""
+    factors = scene.factors
+    for _ in range(int(factors["clouds"])):
+        x, y, size = dice.between(-0.9, 0.9), dice.between(0.03, 0.3), dice.between(0.05, 0.11)
+        puffs = [(x, y, size * 1.9, size * 0.42)]
+        for k in range(3):
+            r = size * dice.between(0.5, 0.8)
+            puffs.append((x + (k - 1) * size * dice.between(0.6, 0.9), y - size * dice.between(0.15, 0.4), r, r * 0.8))
+        scene.clouds.append(Cloud(tuple(puffs)))
+    if factors["time"] == 2 and factors["weather"] == 0:
+        scene.stars = [(dice.between(-1, 1), dice.between(0, 0.45)) for _ in range(40)]
+    if factors["weather"] == 1:
+        scene.streaks = [(dice.between(-1.1, 1.1), dice.between(-0.1, 1), dice.between(0.05, 0.12)) for _ in range(130)]
+    x = -1.2
+    while x < 1.2:
+        width = dice.between(0.03, 0.09)
+        scene.skyline.append((x, x + width, dice.between(0.01, 0.05) + 0.05 * dice.random() ** 4))
+        x += width
+    turn = dice.between(0, 2 * pi)  # a slight hue cast of sky and light
+    top = tuple(9 * sin(turn + k * 2.1) for k in range(3))
+    horizon = tuple(9 * cos(turn + k * 1.7) for k in range(3))
+    scene.tone = ((top[0], top[1], top[2]), (horizon[0], horizon[1], horizon[2]))

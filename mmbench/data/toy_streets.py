@@ -1,0 +1,58 @@
+"""Toy streets: street scenes drawn by a seeded generator, the dataset that needs no files.
+
+Item i of a split is a function of (VERSION, split, i): asking for more items or another size does not change which street
+it is, and no seed is shared by two splits. A street has hundreds of continuous choices (camera, road, each house, tree,
+car, person, sign, the light), so an unseen one is not a copy of one seen: a model that does well on `test` cannot have
+memorised it, and `train` can be made as large as wanted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmbench.data._settings import Card, DataSettings
+from mmbench.data._streets_camera import CLASSES
+from mmbench.data._streets_draw import draw
+from mmbench.data._streets_scene import FACTORS, LABELS, VERSION, make_scene
+from mmbench.files import Arrays
+
+#: Sizes of the splits where the settings give none.
+COUNTS = {"train": 20_000, "validation": 1_000, "test": 5_000}
+
+CARD = Card(
+    name="toy_streets",
+    title="Toy streets",
+    provenance="drawn by mmbench.data.toy_streets from a fixed seed for each item; contains no photograph",
+    licence="Apache-2.0, like the program",
+    modalities=("image", "mask", "label", "factors"),
+    classes=CLASSES,
+    palette=((70, 130, 180), (120, 110, 104), (90, 70, 120), (240, 236, 220), (222, 120, 190),
+             (86, 150, 60), (40, 70, 190), (214, 40, 70), (236, 214, 110), (246, 150, 40)),
+    labels=LABELS,
+    factors=FACTORS,
+    version=VERSION,
+    notes=("mask: class at the pixel's centre, every pixel has one", "label: time of day x weather, balanced",
+           "a wider image sees more of the same street"),
+)  # fmt: skip
+
+
+def load(split: str, settings: DataSettings) -> Arrays:
+    """Draw a split.
+
+    Returns:
+        `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w), `label` int64 (n,), `factors` float32 (n, len(FACTORS)).
+    """
+    count = settings.count(split) or COUNTS[split]
+    height, width = settings.shape
+    arrays = {
+        "image": np.empty((count, 3, height, width), np.uint8),
+        "mask": np.empty((count, height, width), np.uint8),
+        "label": np.empty(count, np.int64),
+        "factors": np.empty((count, len(FACTORS)), np.float32),
+    }
+    for i in range(count):
+        scene = make_scene(split, i)
+        arrays["image"][i], arrays["mask"][i] = draw(scene, height, width)
+        arrays["label"][i] = scene.label
+        arrays["factors"][i] = [scene.factors[name] for name in FACTORS]
+    return arrays
