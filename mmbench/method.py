@@ -76,7 +76,7 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.spec = spec
 
-    def prepare(self, train: Batch) -> None:  # noqa: B027 (optional, most methods need nothing)
+    def prepare(self, train: Batch) -> None:
         """Look at the whole training set once, before the first step; keep what is learnt in buffers."""
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -89,9 +89,7 @@ class Method(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__module__} is not trained: set TRAINED = False in its file")
 
     @abstractmethod
-    def predict(
-        self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator
-    ) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Produce `task.want` for `count` items.
 
         Args:
@@ -127,9 +125,7 @@ def load_method(path: str | Path, spec: Spec) -> Method:
         sys.path.remove(str(path.parent))
     cls = getattr(module, "Method", None)
     if not (isinstance(cls, type) and issubclass(cls, Method)):
-        raise UserError(
-            f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)"
-        )
+        raise UserError(f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)")
     try:
         return cls(spec, **spec.settings)
     except TypeError as error:

@@ -117,7 +117,7 @@ class Method(BaseMethod):
         """Draw absent, unknown or known for each item and aggregated modality."""
         present, known = {}, {}
         for name in self.model.aggregated:
-            state = torch.multinomial(torch.tensor(self.states), count, replacement=True, generator=generator)
+            state = torch.multinomial(torch.tensor(self.states, dtype=torch.float64), count, replacement=True, generator=generator)
             present[name] = (state >= STATES.index("unknown")).float()
             known[name] = (state == STATES.index("known")).float()
         return States(present, known)

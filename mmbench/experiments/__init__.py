@@ -1,7 +1,7 @@
-"""What an experiment asks: its modalities, its tasks, how it looks at the data, and the frozen cases put to every method.
+"""What an experiment asks: its modalities and tasks, how it looks at the data, and the frozen cases for every method.
 
 Each module here is one experiment and defines `TASKS`, `modalities(card)`, `training_batch(batch, generator)` and
-`cases(test, settings)`; its name is the experiment's, and its scores are in the module of that name in `mmbench.scores`.
+`cases(test, settings)`. Its name is the experiment's; its scores are in the module of that name in `mmbench.scores`.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def load_experiment(name: str) -> Experiment:
     return cast(Experiment, importlib.import_module(f"{__name__}.{name}"))
 
 
-def to_batch(arrays: Mapping[str, np.ndarray], device: torch.device | str = "cpu") -> Batch:
+def to_batch(arrays: Mapping[str, np.ndarray | torch.Tensor], device: torch.device | str = "cpu") -> Batch:
     """Stored arrays as tensors for a network: colours to [-1, 1], the rest by its meaning.
 
     `masked_image` has its colours scaled, its hidden pixels set to 0 and its last channel 0 or 1.
     """
     batch = {}
     for name, array in arrays.items():
-        x = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        x = torch.as_tensor(array, device=device)
         if name == "image":
             x = to_unit(x)
         elif name == "masked_image":

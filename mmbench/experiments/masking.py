@@ -43,7 +43,7 @@ def box_mask(share: float, height: int, width: int, generator: torch.Generator) 
     """Visibility (h, w) of 0/1 with one rectangle of area `share` hidden, its place and aspect drawn."""
     low = max(share, 0.5)  # height of the box as a share of the image's: both sides must fit
     tall = min(1.0, max(share, low + (1 - low) * float(torch.rand((), generator=generator))))
-    tall = tall if torch.rand((), generator=generator) < 0.5 else share / tall  # noqa: PLR2004
+    tall = tall if torch.rand((), generator=generator) < 0.5 else share / tall
     h = min(height, max(1, round(tall * height)))
     w = min(width, max(1, round(share * height * width / h)))
     top = int(torch.randint(0, height - h + 1, (), generator=generator))
@@ -84,7 +84,5 @@ def cases(test: Arrays, settings: Mapping[str, Any]) -> list[Case]:
         visible = seen.numpy().astype(np.uint8)
         given = np.concatenate([image * visible, visible * 255], axis=1)
         name = f"reconstruct-{round(100 * share)}"
-        found.append(
-            Case(name, "reconstruct", len(image), {"masked_image": given}, {"image": image}, {"share": share})
-        )
+        found.append(Case(name, "reconstruct", len(image), {"masked_image": given}, {"image": image}, {"share": share}))
     return [*found, Case("generate", "generate", evaluate["samples"])]

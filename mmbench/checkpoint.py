@@ -1,0 +1,76 @@
+"""The state of an unfinished training: safetensors, written atomically, ignored when it is not this training's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mmbench.errors import UserError
+from mmbench.files import atomic_path
+
+NAME = "checkpoint.safetensors"
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, atomically."""
+    with atomic_path(path) as temporary:
+        save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, temporary, dict(metadata or {}))
+
+
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Load weights that `save_weights` wrote into `module`; every tensor must match.
+
+    Raises:
+        UserError: the file is missing, damaged, or belongs to another network.
+    """
+    try:
+        module.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such weights; train the method first") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: not readable as safetensors ({error}); delete it and train again") from None
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(f"{path}: weights of another network ({reason}); delete them and train again") from None
+
+
+def save_checkpoint(
+    folder: Path, key: str, module: nn.Module, ema: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, log: dict
+) -> None:
+    """Keep everything that step `log["step"]` leaves behind: weights, their average, moments and the curve so far."""
+    tensors = {f"module/{k}": v for k, v in module.state_dict().items()}
+    tensors |= {f"ema/{k}": v for k, v in ema.items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{k}": v for k, v in moments.items()}
+    save_weights(folder / NAME, tensors, {"key": key, "log": json.dumps(log)})
+
+
+def load_checkpoint(
+    folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[str, Any] | None:
+    """Restore what `save_checkpoint` kept under the same key; None, and nothing touched, if there is nothing usable."""
+    try:
+        with safe_open(folder / NAME, framework="pt") as stored:
+            if (stored.metadata() or {}).get("key") != key:
+                return None
+            log = json.loads(stored.metadata()["log"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError):
+        return None
+    module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
+    for name, average in ema.items():
+        average.copy_(tensors[f"ema/{name}"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, moment = name.split("/")
+            state.setdefault(int(index), {})[moment] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return log

@@ -1,0 +1,109 @@
+"""Command line: let one trained method answer every case of its experiment."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmbench.checkpoint import load_weights
+from mmbench.discovery import read_literals
+from mmbench.errors import UserError, run_command
+from mmbench.experiments import Case, read_cases, to_batch, to_uint8
+from mmbench.files import Arrays, read_json, save_arrays, sha256_file, write_json
+from mmbench.method import Batch, Method, Sampling, Task
+from mmbench.provenance import provenance
+from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
+
+NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
+
+
+class Evaluations:
+    """Counts the evaluations of a network, in items."""
+
+    def __init__(self, network: torch.nn.Module | None) -> None:
+        self.items = 0
+        if network is not None:
+            network.register_forward_pre_hook(self._count)
+
+    def _count(self, _network: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.items += len(inputs[0])
+
+
+def stored(answer: Batch, method: Method) -> Arrays:
+    """A method's answer as it is written: images as uint8, everything else as it is."""
+    arrays = {}
+    for name, value in answer.items():
+        if not torch.isfinite(value).all():
+            raise UserError(
+                f"the prediction of '{name}' is not finite; train the method again with a lower learning rate"
+            )
+        image = method.spec.modalities[name].kind == "image"
+        arrays[name] = to_uint8(value) if image else value.cpu().numpy()
+    return arrays
+
+
+@torch.no_grad()
+def answer_case(
+    method: Method, task: Task, case: Case, *, sampling: Sampling, batch_size: int, device: torch.device
+) -> Arrays:
+    """Answer one case in batches; the noise of each batch depends only on the case and the batch."""
+    parts: list[Arrays] = []
+    for start in range(0, case.count, batch_size):
+        end = min(start + batch_size, case.count)
+        generator = torch.Generator().manual_seed(NOISE_SEED + start)
+        given = to_batch({name: value[start:end] for name, value in case.given.items()}, device)
+        parts.append(stored(method.predict(task, given, end - start, sampling, generator), method))
+    return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench.predict --settings S.json --method FILE --weights W --cases DIR --seed N --out DIR`."""
+    parser = argparse.ArgumentParser(prog="python -m mmbench.predict", description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument("--weights", type=Path, required=True, help="the weights.safetensors that training wrote")
+    parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
+    args = parser.parse_args(argv)
+    settings = read_json(args.settings)
+    device = choose_device(args.device, args.threads)
+    method, experiment = build_method(settings, args.method, args.data)
+    load_weights(args.weights, method)
+    method.to(device).eval()
+    sample = settings["sample"]
+    sampling = Sampling(sample["sampler"], sample["nfe"])
+    arrays: Arrays = {}
+    report = {}
+    for case in read_cases(args.cases):
+        if case.task not in read_literals(args.method)["TASKS"]:
+            continue
+        evaluations, begin = Evaluations(method.backbone), time.monotonic()
+        arrays |= answer_case(
+            method,
+            experiment.TASKS[case.task],
+            case,
+            sampling=sampling,
+            batch_size=sample["batch_size"],
+            device=device,
+        )
+        seconds = time.monotonic() - begin
+        report[case.name] = {"nfe": evaluations.items / case.count, "seconds": seconds}
+        print(f"{settings['method']} seed {args.seed}: {case.name}, {case.count} items in {seconds:.1f} s", flush=True)
+    save_arrays(args.out / "predictions.npz", arrays)
+    inputs = {"method": args.method, "weights": args.weights, "cases": args.cases / "cases.json"}
+    record = {
+        "cases": report,
+        "peak_memory_bytes": peak_memory(device),
+        "device": str(device),
+        "predictions_sha256": sha256_file(args.out / "predictions.npz"),
+        "provenance": provenance(settings, inputs),
+    }
+    write_json(args.out / "predictions.json", record)
+
+
+if __name__ == "__main__":
+    run_command(main)

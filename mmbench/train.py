@@ -1,0 +1,213 @@
+"""Command line: train one method with one seed, resuming where an earlier run of the same training stopped.
+
+Step k draws everything from a generator seeded with (seed, k), so methods see the same batches in the same order, and a
+resumed run repeats nothing and skips nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmbench.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from mmbench.data import read_prepared
+from mmbench.discovery import read_literals
+from mmbench.errors import UserError, run_command
+from mmbench.experiments import Experiment, to_batch
+from mmbench.files import read_json, sha256_file, write_json
+from mmbench.method import Batch, Method
+from mmbench.provenance import provenance
+from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
+
+PROGRESS_SECONDS = 10.0
+CURVE_POINTS = 100
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The source of all randomness of one training step."""
+    digest = hashlib.sha256(f"{seed}/{step}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def batch_indices(seed: int, step: int, batch_size: int, items: int) -> Tensor:
+    """Items of the batch of `step` (from 1): consecutive slices of one permutation per epoch."""
+    positions = torch.arange((step - 1) * batch_size, step * batch_size)
+    indices = torch.empty_like(positions)
+    for epoch in (positions // items).unique().tolist():
+        order = torch.randperm(items, generator=step_generator(seed, -1 - epoch))
+        here = positions // items == epoch
+        indices[here] = order[positions[here] % items]
+    return indices
+
+
+def learning_rate(step: int, train: Mapping[str, Any]) -> float:
+    """Linear warm-up, then a cosine down to zero at the last step."""
+    if step <= train["warmup"]:
+        return train["learning_rate"] * step / train["warmup"]
+    progress = (step - train["warmup"]) / max(1, train["steps"] - train["warmup"])
+    return train["learning_rate"] * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def update_ema(ema: Mapping[str, Tensor], method: Method, decay: float, step: int) -> None:
+    """Exponential moving average of the weights, its memory growing from nothing up to `decay`."""
+    decay = min(decay, (1 + step) / (10 + step))
+    state = method.state_dict()
+    floats = [name for name in ema if ema[name].is_floating_point()]
+    torch._foreach_lerp_([ema[n] for n in floats], [state[n] for n in floats], 1 - decay)
+
+
+class Training:
+    """One method being trained: its data, its optimiser, its average, and where it stands.
+
+    Args:
+        method: what is trained.
+        experiment: how a training batch is made.
+        settings: the sections `train`, and the rest for the checkpoint's key.
+        arrays: the stored training set.
+        seed: of the batches.
+        device: where to compute.
+        state: folder of the checkpoint.
+        key: identifies the training; a checkpoint with another key is not used.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        experiment: Experiment,
+        settings: Mapping[str, Any],
+        arrays: Mapping[str, Any],
+        *,
+        seed: int,
+        device: torch.device,
+        state: Path,
+        key: str,
+    ) -> None:
+        self.method, self.experiment, self.train = method.to(device), experiment, settings["train"]
+        self.label = f"{settings['method']} seed {seed}"
+        self.data = {name: torch.from_numpy(array).to(device) for name, array in arrays.items() if name != "factors"}
+        self.items = len(self.data["image"])
+        self.seed, self.device, self.state, self.key = seed, device, state, key
+        parameters = [p for p in method.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.0, fused=True)
+        self.ema = {name: value.detach().clone() for name, value in method.state_dict().items()}
+        self.log: dict[str, Any] = {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": []}
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch:
+        """The training batch of `step`, half of it mirrored if `train.flip` is on."""
+        indices = batch_indices(self.seed, step, self.train["batch_size"], self.items).to(self.device)
+        batch = to_batch({name: value[indices] for name, value in self.data.items()}, self.device)
+        if self.train["flip"]:
+            mirrored = (torch.rand(len(indices), generator=generator) < 0.5).to(self.device)
+            for name in batch.keys() & {"image", "mask"}:
+                shape = (-1, *[1] * (batch[name].dim() - 1))
+                batch[name] = torch.where(mirrored.view(shape), batch[name].flip(-1), batch[name])
+        return self.experiment.training_batch(batch, generator)
+
+    def step(self, step: int) -> dict[str, float]:
+        """One update of the weights; returns the loss terms.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        generator = step_generator(self.seed, step)
+        batch = self.batch(step, generator)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.train)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train["precision"] == "bf16"):
+            terms = self.method.loss(batch, generator)
+        if not torch.isfinite(terms["loss"]):
+            raise UserError(
+                f"{self.label}: the loss is {terms['loss'].item()} at step {step}; lower train.learning_rate (now "
+                f"{self.train['learning_rate']}) and run again (the last checkpoint in {self.state} is kept)"
+            )
+        terms["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        update_ema(self.ema, self.method, self.train["ema"], step)
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def counted_step(self, step: int) -> dict[str, float]:
+        """`step`, counting its floating-point operations once."""
+        if self.log["flops_per_step"] is not None:
+            return self.step(step)
+        with FlopCounterMode(display=False) as counter:
+            terms = self.step(step)
+        self.log["flops_per_step"] = counter.get_total_flops()
+        return terms
+
+    def run(self) -> None:
+        """Train from the last checkpoint, or the beginning, to the last step."""
+        steps, every = self.train["steps"], max(1, self.train["steps"] // CURVE_POINTS)
+        self.log = load_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer) or self.log
+        if self.log["step"]:
+            print(f"{self.label}: resuming after step {self.log['step']}", flush=True)
+        self.method.train()
+        before, since, first = self.log["seconds"], time.monotonic(), self.log["step"]
+        shown = since
+        for step in range(first + 1, steps + 1):
+            terms = self.counted_step(step)
+            now = time.monotonic()
+            rate = (step - first) * self.train["batch_size"] / (now - since)
+            self.log |= {"step": step, "seconds": before + now - since}
+            if step % every == 0 or step == steps:
+                self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **terms})
+            if now - shown >= PROGRESS_SECONDS or step == steps:
+                shown = now
+                left = (steps - step) * self.train["batch_size"] / rate
+                print(
+                    f"{self.label}: step {step}/{steps}  loss {terms['loss']:.4f}  {rate:.0f} images/s  "
+                    f"{left // 60:.0f}:{left % 60:02.0f} left",
+                    flush=True,
+                )
+            if step % self.train["checkpoint_every"] == 0 or step == steps:
+                save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench.train --settings S.json --method FILE --data DIR --seed N --state DIR --out DIR`."""
+    parser = argparse.ArgumentParser(prog="python -m mmbench.train", description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint of an unfinished training")
+    args = parser.parse_args(argv)
+    settings = read_json(args.settings)
+    device = choose_device(args.device, args.threads)
+    torch.manual_seed(args.seed)
+    method, experiment = build_method(settings, args.method, args.data)
+    arrays = read_prepared(args.data, "train")
+    key = hashlib.sha256(json.dumps([settings, args.seed, sha256_file(args.method)]).encode()).hexdigest()
+    method.prepare(to_batch({"image": arrays["image"]}))
+    training = Training(method, experiment, settings, arrays, seed=args.seed, device=device, state=args.state, key=key)
+    trained = read_literals(args.method).get("TRAINED", True)
+    if trained:
+        training.run()
+    log, batch_size = training.log, settings["train"]["batch_size"]
+    save_weights(args.out / "weights.safetensors", training.ema)
+    record = {
+        "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad) if trained else 0,
+        "steps": log["step"],
+        "images_seen": log["step"] * batch_size,
+        "flops": (log["flops_per_step"] or 0) * log["step"],
+        "seconds": log["seconds"],
+        "peak_memory_bytes": peak_memory(device),
+        "device": str(device),
+        "curve": log["curve"],
+        "settings": settings,
+        "seed": args.seed,
+        "provenance": provenance(settings, {"method": args.method, "data": args.data / "card.json"}),
+    }
+    write_json(args.out / "training.json", record)
+
+
+if __name__ == "__main__":
+    run_command(main)
