@@ -1,0 +1,148 @@
+"""Intervals cover what they claim to cover, tests reject as often as they claim, and corner cases say so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from mmbench.statistics import bca_interval, compare_paired, holm, over_seeds, sign_flip_p
+
+
+def test_over_seeds_by_hand():
+    summary = over_seeds([1.0, 2.0, 4.0])
+    assert summary.count == 3
+    assert summary.mean == pytest.approx(7 / 3)
+    assert summary.sd == pytest.approx(np.sqrt(((4 / 3) ** 2 + (1 / 3) ** 2 + (5 / 3) ** 2) / 2))
+    half = 4.302652729911275 * summary.sd / np.sqrt(3)  # t quantile of 0.975 with 2 degrees of freedom
+    assert (summary.low, summary.high) == pytest.approx((7 / 3 - half, 7 / 3 + half))
+
+
+def test_one_seed_has_no_spread():
+    summary = over_seeds([0.5])
+    assert (summary.mean, summary.sd, summary.low, summary.high) == (0.5, None, None, None)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, float("nan")], [float("inf")]])
+def test_over_seeds_refuses(values):
+    with pytest.raises(ValueError, match="one per seed"):
+        over_seeds(values)
+
+
+def test_t_interval_covers_95_percent_with_three_seeds():
+    rng = np.random.default_rng(1)
+    found = [over_seeds(rng.normal(0.3, 0.05, 3)) for _ in range(3000)]
+    covered = np.mean([s.low <= 0.3 <= s.high for s in found])
+    assert 0.94 <= covered <= 0.96
+
+
+def simulated(rng, images, seeds=1, truth=0.02):
+    """Per-image values of two methods: skewed, correlated over images, and seeds that add noise."""
+    hard = rng.gamma(2.0, 0.1, images)
+    first = hard + rng.gamma(1.5, 0.04, images) - 0.06 + truth + rng.normal(0, 0.01, (seeds, images))
+    return first, hard + rng.normal(0, 0.01, (seeds, images))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_paired_interval_covers_a_simulated_truth(seeds):
+    rng = np.random.default_rng(seeds)
+    covered = []
+    for run in range(500):
+        result = compare_paired(*simulated(rng, 100, seeds), resamples=599, seed=run)
+        covered.append(result.low <= 0.02 <= result.high)
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_sign_flip_test_keeps_its_level_and_has_power():
+    rng = np.random.default_rng(3)
+    null = [sign_flip_p(rng.standard_t(4, 60), resamples=399, seed=i) for i in range(600)]
+    assert 0.03 <= np.mean(np.array(null) <= 0.05) <= 0.07
+    shifted = [sign_flip_p(rng.standard_t(4, 60) + 0.8, resamples=399, seed=i) for i in range(200)]
+    assert np.mean(np.array(shifted) <= 0.05) > 0.9
+
+
+def test_sign_flip_agrees_with_scipy_on_all_sign_patterns():
+    x = np.array([0.3, -0.1, 0.5, 0.2, 0.4, -0.05, 0.6, 0.1])
+    exact = stats.permutation_test((x,), np.sum, permutation_type="samples", n_resamples=np.inf, vectorized=False)
+    assert sign_flip_p(x, resamples=60_000) == pytest.approx(exact.pvalue, abs=0.005)
+
+
+def test_smallest_p_value_counts_the_observed_signs():
+    assert sign_flip_p(np.full(200, 1.0), resamples=999) == pytest.approx(1 / 1000)
+
+
+def test_seeds_are_averaged_per_image_before_the_bootstrap():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(3, 50)), rng.normal(size=(2, 50))
+    pooled = compare_paired(first, second, resamples=499)
+    assert pooled == compare_paired(first.mean(axis=0), second.mean(axis=0), resamples=499)
+    assert pooled.count == 50  # images, not images times seeds
+    assert pooled.difference == pytest.approx(first.mean() - second.mean())
+
+
+def test_pairing_removes_what_the_images_share():
+    rng = np.random.default_rng(0)
+    hard = rng.gamma(1.0, 10.0, 100)
+    result = compare_paired(hard + 0.1 + rng.normal(0, 0.01, 100), hard)
+    assert result.clear
+    assert result.high - result.low < 0.01
+
+
+def test_interval_turns_around_with_the_comparison():
+    first, second = simulated(np.random.default_rng(5), 80)
+    there, back = compare_paired(first, second), compare_paired(second, first)
+    assert there.difference == pytest.approx(-back.difference)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), rel=0.05)
+    assert there.p == pytest.approx(back.p)
+
+
+def test_large_inputs_in_chunks_give_the_same_as_at_once(monkeypatch):
+    x = np.random.default_rng(0).normal(0.1, 1, 200)
+    whole = (bca_interval(x, resamples=999), sign_flip_p(x, resamples=999))
+    monkeypatch.setattr("mmbench.statistics.CHUNK", 200 * 64)
+    assert (bca_interval(x, resamples=999), sign_flip_p(x, resamples=999)) == whole
+
+
+def test_degenerate_differences():
+    equal = compare_paired(np.ones(10), np.ones(10))
+    assert (equal.difference, equal.low, equal.high, equal.p, equal.clear) == (0, 0, 0, 1, False)
+    constant = compare_paired(np.full(10, 3.0), np.ones(10))
+    assert (constant.low, constant.high, constant.clear) == (2, 2, True)
+    single = compare_paired(np.ones(1), np.zeros(1))
+    assert (single.difference, single.low, single.high, single.p, single.clear) == (1, None, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(np.ones(3), np.ones(4)), (np.ones(0), np.ones(0)), (np.array([1, np.nan]), np.ones(2))],
+)
+def test_compare_refuses(first, second):
+    with pytest.raises(ValueError, match="same images"):
+        compare_paired(first, second)
+
+
+def test_holm_by_hand():
+    # sorted: .005 x 4 = .02, .01 x 3 = .03, .03 x 2 = .06, .04 x 1 = .04 raised to .06
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_exactly_what_the_step_down_procedure_rejects(p):
+    for alpha in (0.01, 0.05, 0.2):
+        rejected = set()
+        for step, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+            if p[index] * (len(p) - step) > alpha:
+                break
+            rejected.add(index)
+        assert {i for i, q in enumerate(holm(p)) if q <= alpha} == rejected
+
+
+def test_holm_refuses_what_is_no_probability():
+    with pytest.raises(ValueError, match="within"):
+        holm([0.1, 1.2])
