@@ -1,0 +1,78 @@
+"""Masks hide what they say, cases are frozen, stored arrays become batches."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mmbench import cases as cases_command
+from mmbench.errors import UserError
+from mmbench.experiments import load_experiment, masking, read_cases, to_batch, to_uint8
+from mmbench.files import save_arrays, sha256_arrays, write_json
+
+SETTINGS = {"experiment": "masking", "shares": [0.1, 0.25, 0.5, 0.75], "evaluate": {"reconstructions": 6, "samples": 4}}
+
+
+def some_images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 32), (96, 128)])
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.75, 0.95])
+def test_masks_hide_their_share(size: tuple[int, int], share: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    seen = masking.draw_masks(torch.full((20,), share), *size, generator)
+    hidden = 1 - seen.mean(dim=(1, 2, 3))
+    assert hidden[::2].sub(share).abs().max() <= 0.5 / 64 + 1e-6  # patches: to half a cell
+    assert hidden[1::2].sub(share).abs().max() <= 0.05  # box: to a row or a column
+    assert len({tuple(mask.flatten().tolist()) for mask in seen}) >= 12  # a large box has few places
+
+
+def test_masked_image_hides_colours() -> None:
+    image = torch.rand(4, 3, 16, 16) + 0.1
+    batch = masking.training_batch({"image": image}, torch.Generator().manual_seed(0))
+    masked = batch["masked_image"]
+    seen = masked[:, 3:].bool().expand(-1, 3, -1, -1)
+    assert torch.equal(masked[:, :3][seen], image[seen]) and (masked[:, :3][~seen] == 0).all()
+    assert set(masked[:, 3].unique().tolist()) <= {0.0, 1.0}
+
+
+def test_cases_are_frozen_and_survive_their_files(tmp_path) -> None:
+    found = masking.cases({"image": some_images()}, SETTINGS)
+    again = masking.cases({"image": some_images()}, SETTINGS)
+    assert [c.name for c in found] == [*(f"reconstruct-{s}" for s in (10, 25, 50, 75)), "generate"]
+    assert all(sha256_arrays(a.given) == sha256_arrays(b.given) for a, b in zip(found, again, strict=True))
+    image = some_images()
+    data = tmp_path / "data"
+    save_arrays(data / "test.npz", {"image": image})
+    split = {"count": len(image), "sha256": sha256_arrays({"image": image})}
+    write_json(data / "card.json", {"size": [32, 32], "splits": {"test": split}})
+    (tmp_path / "s.json").write_text(json.dumps(SETTINGS))
+    cases_command.main(["--settings", str(tmp_path / "s.json"), "--data", str(data), "--out", str(tmp_path)])
+    stored = read_cases(tmp_path)
+    assert [c.name for c in stored] == [c.name for c in found]
+    for a, b in zip(found, stored, strict=True):
+        assert (a.count, a.task, dict(a.detail)) == (b.count, b.task, dict(b.detail))
+        assert sha256_arrays(a.given) == sha256_arrays(b.given) and sha256_arrays(a.truth) == sha256_arrays(b.truth)
+
+
+def test_batches_of_stored_arrays() -> None:
+    image = some_images()
+    batch = to_batch({"image": image, "label": np.arange(8), "mask": np.full((8, 4, 4), 255, np.uint8)})
+    assert batch["image"].min() >= -1 and batch["image"].max() <= 1
+    assert np.array_equal(to_uint8(batch["image"]), image)
+    assert batch["mask"].dtype == torch.int64 and batch["mask"].max() == 255
+    given = masking.cases({"image": image}, SETTINGS)[2].given
+    masked = to_batch(given)["masked_image"]
+    assert set(masked[:, 3].unique().tolist()) == {0.0, 1.0}
+    assert (masked[:, :3] * (1 - masked[:, 3:])).abs().max() == 0
+
+
+def test_unknown_experiment_lists_those_there_are() -> None:
+    with pytest.raises(UserError, match="experiment 'maskin' does not exist; there are masking"):
+        load_experiment("maskin")
+
+

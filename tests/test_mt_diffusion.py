@@ -1,0 +1,176 @@
+"""The multitask model: shapes for every kind of modality, conditioning rules, and that it learns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmbench.diffusion.model import one_hot_map, to_z0, training_target
+from mmbench.errors import UserError
+from mmbench.experiments.masking import TASKS, draw_masks, hide, training_batch
+from mmbench.method import Batch, Modality, Sampling, Spec, Task
+from mmbench.mt_diffusion import Method
+
+NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
+MASKING = {"image": Modality("image", (3, 16, 16)), "masked_image": Modality("masked_image", (4, 16, 16))}
+FOUR = {
+    "image": Modality("image", (3, 16, 16)),
+    "mask": Modality("mask", (16, 16), classes=5),
+    "label": Modality("label", (), classes=3),
+    "embedding": Modality("embedding", (7,)),
+}
+FAST = Sampling("ddim", 3)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch_of(modalities: dict[str, Modality], count: int = 6) -> Batch:
+    image = torch.rand(count, 3, 16, 16, generator=generator()) * 2 - 1
+    if "masked_image" in modalities:
+        return training_batch({"image": image}, generator())
+    return {
+        "image": image,
+        "mask": torch.randint(0, 5, (count, 16, 16), generator=generator()),
+        "label": torch.arange(count) % 3,
+        "embedding": torch.randn(count, 7, generator=generator()),
+    }
+
+
+@pytest.mark.parametrize("modalities", [MASKING, FOUR], ids=["masking", "four"])
+@pytest.mark.parametrize("conditioning", ["aggregate", "impose", "channels", "channels+impose"])
+@pytest.mark.parametrize("objective", ["simple", "vlb"])
+def test_every_weight_that_is_used_learns(modalities: dict, conditioning: str, objective: str) -> None:
+    torch.manual_seed(0)
+    weights = dict.fromkeys(modalities, 0.5)
+    settings = {"conditioning": conditioning, "objective": objective, "weights": weights, "omega": "learned"}
+    method = Method(Spec(modalities, NETWORK), **settings)
+    optimizer = torch.optim.SGD(method.parameters(), lr=1e-3)
+    for seed in range(2):  # the heads start at zero, so the trunk's gradients come with the second step
+        optimizer.zero_grad()
+        terms = method.loss(batch_of(modalities, 32), generator(seed))
+        terms["loss"].backward()
+        optimizer.step()
+    assert torch.isfinite(terms["loss"])
+    assert terms["loss"].item() == pytest.approx(sum(float(v) for k, v in terms.items() if k != "loss"), rel=1e-5)
+    silent = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    unused = ["class_embedding"] if conditioning in ("aggregate", "impose") else []
+    assert [n for n in silent if not any(u in n for u in unused)] == []
+
+
+@pytest.mark.parametrize("modalities", [MASKING, FOUR], ids=["masking", "four"])
+@pytest.mark.parametrize("generation", ["joint", "absent"])
+def test_everything_can_be_drawn_from_noise(modalities: dict, generation: str) -> None:
+    method = Method(Spec(modalities, NETWORK), generation=generation, weights=dict.fromkeys(modalities, 0.1))
+    want = tuple(name for name in modalities if name != "masked_image")
+    answer = method.predict(Task("generate", (), want), {}, 2, FAST, generator())
+    shapes = {"image": (2, 3, 16, 16), "mask": (2, 5, 16, 16), "label": (2, 3), "embedding": (2, 7)}
+    assert {k: tuple(v.shape) for k, v in answer.items()} == {k: shapes[k] for k in want}
+    assert all(torch.isfinite(v).all() for v in answer.values())
+    again = method.predict(Task("generate", (), want), {}, 2, FAST, generator())
+    assert all(torch.equal(answer[k], again[k]) for k in want)
+
+
+def test_a_given_image_stays_and_the_rest_is_recovered() -> None:
+    method = Method(Spec(FOUR, NETWORK))
+    given = {"image": batch_of(FOUR, 2)["image"]}
+    answer = method.predict(Task("all", ("image",), ("image", "mask", "label")), given, 2, FAST, generator())
+    assert torch.allclose(answer["image"], given["image"], atol=1e-5)
+    assert torch.allclose(answer["mask"].sum(1), torch.ones(2, 16, 16), atol=1e-5)
+
+
+def test_reconstruction_is_conditioned_on_what_is_seen() -> None:
+    torch.manual_seed(1)
+    method = Method(Spec(MASKING, NETWORK))
+    for parameter in method.model.head.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    a, b = (batch_of(MASKING, 2)["masked_image"] * sign for sign in (1, -1))
+    b[:, 3] = a[:, 3]
+    results = [method.predict(TASKS["reconstruct"], {"masked_image": x}, 2, FAST, generator())["image"] for x in (a, b)]
+    hidden = (a[:, 3:] == 0).expand_as(results[0])
+    assert (results[0] - results[1])[hidden].abs().max() > 1e-3
+
+
+def test_impose_keeps_the_seen_pixels() -> None:
+    given = {"masked_image": batch_of(MASKING, 2)["masked_image"]}
+    seen = given["masked_image"][:, 3:] == 1
+    for conditioning, kept in (("impose", True), ("channels+impose", True), ("channels", False)):
+        method = Method(Spec(MASKING, NETWORK), conditioning=conditioning)
+        image = method.predict(TASKS["reconstruct"], given, 2, FAST, generator())["image"]
+        difference = ((image - given["masked_image"][:, :3]) * seen).abs().max()
+        assert (difference < 1e-5) == kept
+
+
+def test_states_are_drawn_with_their_probabilities() -> None:
+    method = Method(Spec(FOUR, NETWORK), states=(0.2, 0.3, 0.5))
+    states = method.draw_states(20_000, generator())
+    for name in ("mask", "label", "embedding"):
+        assert states.present[name].mean().item() == pytest.approx(0.8, abs=0.02)
+        assert states.known[name].mean().item() == pytest.approx(0.5, abs=0.02)
+        assert (states.known[name] <= states.present[name]).all()
+    paper = Method(Spec(FOUR, NETWORK), conditioning="aggregate").draw_states(100, generator())
+    assert paper.present["mask"].min() == 1 and paper.known["mask"].max() == 0
+
+
+def test_a_value_that_is_not_known_does_not_reach_the_network() -> None:
+    torch.manual_seed(0)
+    method = Method(Spec(FOUR, NETWORK), omega="zero")
+    batch, other = batch_of(FOUR, 2), batch_of(FOUR, 2)
+    other["mask"], other["label"] = (other["mask"] + 1) % 5, (other["label"] + 1) % 3
+    z, t = batch["image"], torch.tensor([500, 500])
+    flags = dict.fromkeys(("mask", "label", "embedding"), torch.zeros(2))
+    from mmbench.diffusion.model import Known  # noqa: PLC0415
+
+    maps = [method.model.features(z, t, Known(b, flags), flags).map for b in (batch, other)]
+    assert torch.equal(*maps)
+    flags = flags | {"label": torch.ones(2)}
+    assert not torch.equal(*[method.model.features(z, t, Known(b, flags), flags).map for b in (batch, other)])
+
+
+def test_one_pass_needs_channels() -> None:
+    given = {"masked_image": batch_of(MASKING, 2)["masked_image"]}
+    image = Method(Spec(MASKING, NETWORK)).predict_at_once(given, 2, generator())
+    assert image.shape == (2, 3, 16, 16)
+    with pytest.raises(UserError, match="conditioning: channels"):
+        Method(Spec(MASKING, NETWORK), conditioning="aggregate").predict_at_once(given, 2, generator())
+
+
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(ValueError, match="conditioning 'chanels' is not one of"):
+        Method(Spec(MASKING, NETWORK), conditioning="chanels")
+    with pytest.raises(ValueError, match=r"weights names \['imgae'\]"):
+        Method(Spec(MASKING, NETWORK), weights={"imgae": 1.0})
+
+
+def test_prediction_targets_invert() -> None:
+    z0, eps = torch.randn(2, 3, 4, 4, generator=generator()), torch.randn(2, 3, 4, 4, generator=generator(1))
+    signal, noise = torch.tensor(0.6), torch.tensor(0.8)
+    y = signal * z0 + noise * eps
+    for kind in ("eps", "v", "z0"):
+        target = training_target(kind, z0, eps, signal, noise)
+        assert torch.allclose(to_z0(target, kind, y, signal, noise), z0, atol=1e-6)
+
+
+def test_it_learns_to_reconstruct_one_batch() -> None:
+    torch.manual_seed(0)
+    method = Method(
+        Spec(MASKING, {**NETWORK, "width": 16}), states=(0, 0, 1), one_pass=1.0, weights={"image": 1.0, "generate": 0.0}
+    )
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 16), torch.linspace(-1, 1, 16), indexing="ij")
+    image = torch.stack([torch.stack([x, y, x * y]), torch.stack([-x, y * y, -y]), torch.stack([y, x * x, -x])])
+    batch = {"image": image, "masked_image": hide(image, draw_masks(torch.full((3,), 0.5), 16, 16, generator()))}
+    optimizer = torch.optim.Adam(method.parameters(), lr=5e-3)
+    losses = []
+    for step in range(60):
+        loss = method.loss(batch, generator(step))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.25 * losses[0]
+
+
+def test_one_hot_map_ignores_255() -> None:
+    hot = one_hot_map(torch.tensor([[[0, 2, 255]]]), 3)
+    assert hot[0, :, 0].T.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]

@@ -1,0 +1,188 @@
+"""Training is reproducible, resumes exactly, and fails in one line without losing what is done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmbench import predict, train
+from mmbench.cases import write_cases
+from mmbench.checkpoint import NAME, load_weights, save_weights
+from mmbench.errors import UserError
+from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+
+METHOD = Path(__file__).parents[1] / "mmbench" / "mt_diffusion.py"
+TRAIN = {
+    "steps": 6,
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+    "warmup": 2,
+    "ema": 0.9,
+    "precision": "fp32",
+    "checkpoint_every": 2,
+    "threads": 1,
+    "flip": True,
+}
+SETTINGS = {
+    "experiment": "masking",
+    "method": "mt_diffusion",
+    "method_settings": {"weights": {"image": 0.5, "masked_image": 0.1}},
+    "network": {"width": 8, "channel_mult": [1, 2], "patch": 2},
+    "train": TRAIN,
+    "sample": {"sampler": "ddim", "nfe": 2, "batch_size": 3},
+    "shares": [0.25, 0.5],
+    "evaluate": {"reconstructions": 5, "samples": 4},
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    rng = np.random.default_rng(0)
+    splits = {}
+    for split in ("train", "test"):
+        arrays = {"image": rng.integers(0, 256, (10, 3, 16, 16), dtype=np.uint8)}
+        save_arrays(folder / f"{split}.npz", arrays)
+        splits[split] = {"count": 10, "sha256": sha256_arrays(arrays)}
+    write_json(folder / "card.json", {"size": [16, 16], "splits": splits})
+    return folder
+
+
+def run_training(tmp_path: Path, data: Path, out: str, settings: dict = SETTINGS, method: Path = METHOD) -> Path:
+    folder = tmp_path / out
+    (tmp_path / "s.json").write_text(json.dumps(settings))
+    paths = ["--settings", tmp_path / "s.json", "--method", method, "--data", data]
+    train.main([*map(str, paths), "--seed", "3", "--state", str(folder / "state"), "--out", str(folder)])
+    return folder
+
+
+def changed(**train_settings: object) -> dict:
+    return {**SETTINGS, "train": {**TRAIN, **train_settings}}
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    left, right = (load_file(folder / "weights.safetensors") for folder in (a, b))
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def test_same_seed_same_weights_and_a_record_of_the_cost(tmp_path: Path, data: Path) -> None:
+    a, b = run_training(tmp_path, data, "a"), run_training(tmp_path, data, "b")
+    assert same_weights(a, b)
+    record = read_json(a / "training.json")
+    assert record["images_seen"] == 24 and record["steps"] == 6 and record["flops"] > 1e6
+    assert record["parameters"] > 1000 and record["peak_memory_bytes"] > 1e7
+    assert [point["step"] for point in record["curve"]] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_a_resumed_training_ends_with_the_same_weights(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    whole = run_training(tmp_path, data, "whole")
+    real = train.Training.step
+
+    def killed(self: train.Training, step: int) -> dict[str, float]:
+        if step > stop:
+            raise KeyboardInterrupt
+        return real(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train.Training, "step", killed)
+        run_training(tmp_path, data, "resumed")
+    assert not (tmp_path / "resumed" / "weights.safetensors").exists()
+    resumed = run_training(tmp_path, data, "resumed")
+    assert same_weights(whole, resumed)
+    steps = [point["step"] for point in read_json(resumed / "training.json")["curve"]]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_damaged_or_foreign_checkpoint_is_not_used(tmp_path: Path, data: Path) -> None:
+    whole = run_training(tmp_path, data, "whole")
+    for name in ("truncated", "foreign"):
+        state = tmp_path / name / "state"
+        state.mkdir(parents=True)
+        stored = (whole / "state" / NAME).read_bytes()
+        (state / NAME).write_bytes(stored[: len(stored) // 2] if name == "truncated" else stored)
+    assert same_weights(whole, run_training(tmp_path, data, "truncated"))
+    other = changed(learning_rate=5e-4)
+    assert same_weights(run_training(tmp_path, data, "fresh", other), run_training(tmp_path, data, "foreign", other))
+
+
+def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(tmp_path: Path, data: Path) -> None:
+    bad = tmp_path / "diverges.py"
+    bad.write_text(
+        "from mmbench.mt_diffusion import Method as MT\nTITLE = 'Diverges'\nTASKS = ('generate',)\nclass Method(MT):\n"
+        "    calls = 0\n    def loss(self, batch, generator):\n        self.calls += 1\n"
+        "        terms = super().loss(batch, generator)\n"
+        "        return terms if self.calls < 4 else {'loss': terms['loss'] * float('nan')}\n"
+    )
+    with pytest.raises(UserError, match=r"the loss is nan at step 4; lower train.learning_rate"):
+        run_training(tmp_path, data, "bad", method=bad)
+    assert (tmp_path / "bad" / "state" / NAME).exists()
+    assert not (tmp_path / "bad" / "weights.safetensors").exists()
+
+
+def test_batches_visit_every_item_once_an_epoch() -> None:
+    seen = torch.cat([train.batch_indices(0, step, 4, 10) for step in range(1, 6)])
+    assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+    assert seen[:10].tolist() != seen[10:].tolist()
+    assert not torch.equal(train.batch_indices(1, 1, 10, 10), train.batch_indices(0, 1, 10, 10))
+
+
+def test_learning_rate_warms_up_and_ends_at_zero() -> None:
+    settings = {"learning_rate": 1.0, "warmup": 10, "steps": 110}
+    rates = [train.learning_rate(step, settings) for step in range(1, 111)]
+    assert rates[4] == pytest.approx(0.5) and rates[9] == max(rates) == 1.0 and rates[-1] == pytest.approx(0.0)
+
+
+def test_predictions_answer_every_case_the_same_way_twice(tmp_path: Path, data: Path) -> None:
+    folder = run_training(tmp_path, data, "run")
+    write_cases(SETTINGS, data, tmp_path / "cases")
+    arguments = ["--settings", tmp_path / "s.json", "--method", METHOD, "--data", data, "--cases", tmp_path / "cases"]
+    arguments += ["--weights", folder / "weights.safetensors", "--seed", 3, "--out", folder]
+    predict.main([*map(str, arguments)])
+    first = load_arrays(folder / "predictions.npz")
+    assert {k: v.shape for k, v in first.items()} == {
+        "reconstruct-25/image": (5, 3, 16, 16),
+        "reconstruct-50/image": (5, 3, 16, 16),
+        "generate/image": (4, 3, 16, 16),
+    }
+    assert all(value.dtype == np.uint8 for value in first.values())
+    assert {case["nfe"] for case in read_json(folder / "predictions.json")["cases"].values()} == {2.0}
+    predict.main([*map(str, arguments)])
+    assert sha256_arrays(load_arrays(folder / "predictions.npz")) == sha256_arrays(first)
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    module = torch.nn.Linear(2, 3)
+    with pytest.raises(UserError, match="no such weights"):
+        load_weights(path, module)
+    save_weights(path, torch.nn.Linear(2, 4).state_dict())
+    with pytest.raises(UserError, match="weights of another network"):
+        load_weights(path, module)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(UserError, match="not readable as safetensors"):
+        load_weights(path, module)
+    save_weights(path, module.state_dict())
+    load_weights(path, module)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"a": torch.ones(2)})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmbench.checkpoint.save_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            save_weights(path, {"a": torch.zeros(2)})
+    assert load_file(path)["a"].tolist() == [1, 1]
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
