@@ -191,8 +191,8 @@ def _fill(module: nn.Module, state: State) -> None:
     module.load_state_dict(state | twins, strict=True, assign=True)
 
 
-def load_lpips(net: Net, folder: str | Path) -> nn.Module:
-    """LPIPS with the weights that this module's command wrote to `folder`, frozen, in evaluation mode.
+def load_lpips(net: Net, folder: str | Path, device: torch.device | str = "cpu") -> nn.Module:
+    """LPIPS with the weights that this module's command wrote to `folder`, frozen, in evaluation mode, channels last.
 
     Its `forward` takes two batches of images (n, 3, h, w) in [-1, 1] and gives distances (n, 1, 1, 1).
 
@@ -207,7 +207,7 @@ def load_lpips(net: Net, folder: str | Path) -> nn.Module:
         _fill(module, load_file(path))
     except Exception as error:
         raise UserError(f"{path}: not the weights of LPIPS {net} ({error}); delete it and run again") from None
-    return module.requires_grad_(False).eval()
+    return module.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
 
 
 def weights_path(net: Net, folder: str | Path) -> Path:
