@@ -29,6 +29,7 @@ from mmbench.diffusion.sampler import estimate_eps, noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import UNet
 
 TITLE = "MT-Diffusion"
 TASKS = ("reconstruct", "generate")
@@ -111,7 +112,11 @@ class Method(BaseMethod):
             decoded=spec.modalities,
             network=spec.network,
         )
-        self.backbone = self.model.backbone
+
+    @property
+    def backbone(self) -> UNet:  # type: ignore[override]  # a property: registered twice, it would be saved twice
+        """The shared network."""
+        return self.model.backbone
 
     def draw_states(self, count: int, generator: torch.Generator) -> States:
         """Draw absent, unknown or known for each item and aggregated modality."""

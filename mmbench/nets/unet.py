@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +51,7 @@ class UNet(nn.Module):
             "AttnDownBlock2D" if attention else "DownBlock2D",
             "AttnUpBlock2D" if attention else "UpBlock2D",
         ]
-        net: nn.Module = UNet2DModel(
+        net: Any = UNet2DModel(
             in_channels=in_channels * patch**2,
             out_channels=width,
             block_out_channels=tuple(width * m for m in channel_mult),
@@ -63,7 +63,7 @@ class UNet(nn.Module):
             class_embed_type="identity",
         )
         net.conv_out = nn.Identity()  # heads read the normalised features
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net: nn.Module = net.to(memory_format=torch.channels_last)
         self._pooled = torch.empty(0)
         self.net.get_submodule("mid_block").register_forward_hook(self._keep_pooled)
 
