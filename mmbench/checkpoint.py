@@ -67,10 +67,13 @@ def load_checkpoint(
     module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
     for name, average in ema.items():
         average.copy_(tensors[f"ema/{name}"])
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):
             _, index, moment = name.split("/")
+            if value.dim():  # the fused step reads moments in the memory order of their parameter
+                value = torch.empty_like(parameters[int(index)]).copy_(value)  # noqa: PLW2901
             state.setdefault(int(index), {})[moment] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return log
