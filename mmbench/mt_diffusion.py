@@ -122,7 +122,8 @@ class Method(BaseMethod):
         """Draw absent, unknown or known for each item and aggregated modality."""
         present, known = {}, {}
         for name in self.model.aggregated:
-            state = torch.multinomial(torch.tensor(self.states, dtype=torch.float64), count, replacement=True, generator=generator)
+            shares = torch.tensor(self.states, dtype=torch.float64)
+            state = torch.multinomial(shares, count, replacement=True, generator=generator)
             present[name] = (state >= STATES.index("unknown")).float()
             known[name] = (state == STATES.index("known")).float()
         return States(present, known)
