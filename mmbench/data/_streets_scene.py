@@ -10,8 +10,11 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import cos, pi, sin
 from typing import TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 Colour = tuple[float, float, float]
@@ -41,7 +44,7 @@ AUTUMN = ((206, 130, 44), (190, 84, 44), (214, 172, 62))
 BLOSSOM = ((232, 176, 196), (240, 220, 226))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Building:
     """A house along the street: its wall stands at |X| = wall from Z = near to far."""
 
@@ -59,7 +62,7 @@ class Building:
     lit: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tree:
     """Shape 0 round, 1 slender, 2 conifer; X and Z of the trunk, height and crown radius in metres."""
 
@@ -72,7 +75,7 @@ class Tree:
     lumps: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Car:
     """Kind 0 car, 1 van, 2 bus; `oncoming` shows its front and headlights."""
 
@@ -83,7 +86,7 @@ class Car:
     oncoming: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Person:
     """Someone on the pavement or a crossing; `umbrella` is its colour if there is one."""
 
@@ -98,7 +101,7 @@ class Person:
     umbrella: Colour | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Post:
     """Something on a pole: kind `lamp`, or a sign 0 round, 1 triangle, 2 square, 3 traffic light."""
 
@@ -109,7 +112,7 @@ class Post:
     state: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cloud:
     """Puffs (x, y, rx, ry) in image heights, x from -1 to 1."""
 
@@ -122,16 +125,17 @@ class Scene:
 
     factors: dict[str, float]
     label: int
-    seed: int
     buildings: list[Building] = field(default_factory=list)
+    #: X from, X to, height.
     skyline: list[tuple[float, float, float]] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
     cars: list[Car] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
     clouds: list[Cloud] = field(default_factory=list)
-    stars: list[tuple[float, float]] = field(default_factory=list)
-    streaks: list[tuple[float, float, float]] = field(default_factory=list)
+    stars: list[list[float]] = field(default_factory=list)
+    #: Rain: x, y, length, in image heights.
+    streaks: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))
     crossing: float | None = None
     tone: tuple[Colour, Colour] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
@@ -153,9 +157,17 @@ class Dice(random.Random):
 
     def tint(self, colour: Colour, spread: float = 14) -> Colour:
         """The colour, a little lighter, darker or more of one hue."""
-        shift = self.between(-spread, spread)
-        red, green, blue = (c + shift + self.between(-spread / 2, spread / 2) for c in colour)
-        return red, green, blue
+        bits = self.getrandbits(32)
+        shift = ((bits & 255) / 127.5 - 1) * spread
+        red, green, blue = colour
+        part = spread / 255
+        return (red + shift + ((bits >> 8 & 255) - 127.5) * part, green + shift + ((bits >> 16 & 255) - 127.5) * part,
+                blue + shift + ((bits >> 24) - 127.5) * part)  # fmt: skip
+
+    def many(self, count: int, columns: int) -> np.ndarray:
+        """Uniform numbers in [0, 1], (count, columns), in steps of 2^-16."""
+        size = 2 * count * columns
+        return np.frombuffer(self.getrandbits(8 * size).to_bytes(size, "little"), "<u2").reshape(count, columns) / 65535
 
 
 def dice_of(*key: object) -> Dice:
@@ -164,11 +176,16 @@ def dice_of(*key: object) -> Dice:
     return Dice(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))
 
 
+@lru_cache(maxsize=64)
+def _label_block(split: str, block: int) -> tuple[int, ...]:
+    dice = dice_of(split, "labels", block)
+    return tuple(sorted(range(len(LABELS)), key=lambda _: dice.random()))
+
+
 def label_of(split: str, index: int) -> int:
     """Scene label of an item: each run of 9 items holds every label once, in a random order."""
     block, place = divmod(index, len(LABELS))
-    dice = dice_of(split, "labels", block)
-    return sorted(range(len(LABELS)), key=lambda _: dice.random())[place]
+    return _label_block(split, block)[place]
 
 
 def make_scene(split: str, index: int) -> Scene:
@@ -177,14 +194,16 @@ def make_scene(split: str, index: int) -> Scene:
     label = label_of(split, index)
     time, weather = divmod(label, len(WEATHERS))
     factors = _camera_and_weather(dice, time, weather)
-    scene = Scene(factors, label, seed=dice.getrandbits(32))
+    scene = Scene(factors, label)
     for side in (-1, 1):
         _line_street(dice, scene, side)
     _furnish(dice, scene)
     _fill_sky(dice, scene)
     factors["buildings"] = len(scene.buildings)
     factors["building_height"] = sum(b.height for b in scene.buildings) / max(len(scene.buildings), 1)
-    factors["trees"], factors["cars"], factors["people"] = map(len, (scene.trees, scene.cars, scene.people))
+    factors["trees"], factors["cars"], factors["people"] = (
+        len(things) for things in (scene.trees, scene.cars, scene.people)
+    )
     factors["lamps"] = sum(post.lamp for post in scene.posts)
     factors["signs"] = len(scene.posts) - factors["lamps"]
     return scene
@@ -192,11 +211,12 @@ def make_scene(split: str, index: int) -> Scene:
 
 def _camera_and_weather(dice: Dice, time: int, weather: int) -> dict[str, float]:
     lanes = dice.pick((0, 0, 1, 1, 2))  # 0 dashed, 1 solid, 2 two dashed lines
+    horizon = dice.between(0.36, 0.56)
     return {
         "time": time,
         "weather": weather,
         "vanishing_x": dice.between(-0.2, 0.2),
-        "vanishing_y": dice.between(0.36, 0.56),
+        "vanishing_y": horizon,
         "focal": dice.between(0.72, 1.15),
         "camera_height": dice.between(2.3, 4.6),
         "camera_x": dice.between(-2.2, 2.2),
@@ -205,7 +225,7 @@ def _camera_and_weather(dice: Dice, time: int, weather: int) -> dict[str, float]
         "lane_style": lanes,
         "clouds": dice.pick((0, 2, 3, 4, 6)) if weather == 0 else 0,
         "sun_x": dice.between(-0.42, 0.42),
-        "sun_y": dice.between(0.06, 0.2) if time != 1 else dice.between(0.2, 0.36),
+        "sun_y": dice.between(0.06, 0.2) if time != 1 else dice.between(0.2, horizon - 0.06),
         "sun_side": dice.pick((-1, 1)),
         "haze": (dice.between(0.002, 0.005), dice.between(0.006, 0.012), dice.between(0.022, 0.042))[weather],
         "brightness": dice.between(0.88, 1.12),
@@ -225,7 +245,7 @@ def _line_street(dice: Dice, scene: Scene, side: Side) -> None:
     while z < 110:
         length = dice.between(7, 20) * (1 if z < 50 else 1.8)
         if park or dice.chance(0.14):
-            for _ in range(2 if z < 60 else 1):
+            for _ in range(2 if z < 40 else 1):
                 scene.trees.append(_tree(dice, side * (edge + dice.between(1, 6)), z + dice.between(0, length)))
         else:
             scene.buildings.append(_building(dice, side, edge, z, length, typical, int(scene.factors["time"])))
@@ -241,9 +261,9 @@ def _building(dice: Dice, side: Side, edge: float, z: float, length: float, typi
         near=z,
         far=z + length,
         height=max(4.2, typical * dice.between(0.65, 1.45)),
-        storey=dice.between(2.7, 3.5),
-        bay=dice.between(2.0, 3.4),
-        window=(dice.between(0.4, 0.75), dice.between(0.45, 0.65)),
+        storey=dice.between(2.9, 3.8),
+        bay=dice.between(2.4, 4.2),
+        window=(dice.between(0.4, 0.7), dice.between(0.45, 0.65)),
         colour=dice.tint(dice.pick(WALLS)),
         roof=dice.tint(dice.pick(ROOFS)) if dice.chance(0.55) else None,
         shop=dice.pick(CLOTHES) if dice.chance(0.4) else None,
@@ -257,7 +277,7 @@ def _tree(dice: Dice, x: float, z: float) -> Tree:
     season = dice.random()
     palette = LEAVES if season < 0.78 or shape == 2 else AUTUMN if season < 0.93 else BLOSSOM
     radius = height * (dice.between(0.26, 0.38), dice.between(0.14, 0.2), dice.between(0.2, 0.28))[shape]
-    lumps = tuple(dice.between(-1, 1) for _ in range(8))
+    lumps = tuple(byte / 127.5 - 1 for byte in dice.getrandbits(64).to_bytes(8, "little"))
     return Tree(x, z, height, radius, shape, dice.tint(dice.pick(palette)), lumps)
 
 
@@ -270,7 +290,7 @@ def _furnish(dice: Dice, scene: Scene) -> None:
         curb = side * (half + 0.5)
         if dice.chance(0.6):
             step, z = dice.between(8, 16), dice.between(7, 16)
-            while z < 70:
+            while z < 52:
                 scene.trees.append(_tree(dice, curb, z))
                 z += step * dice.between(0.85, 1.15)
         if dice.chance(0.65):
@@ -321,13 +341,13 @@ def _fill_sky(dice: Dice, scene: Scene) -> None:
             puffs.append((x + (k - 1) * size * dice.between(0.6, 0.9), y - size * dice.between(0.15, 0.4), r, r * 0.8))
         scene.clouds.append(Cloud(tuple(puffs)))
     if factors["time"] == 2 and factors["weather"] == 0:
-        scene.stars = [(dice.between(-1, 1), dice.between(0, 0.45)) for _ in range(40)]
+        scene.stars = (dice.many(40, 2) * (2, factors["vanishing_y"] - 0.02) - (1, 0)).tolist()
     if factors["weather"] == 1:
-        scene.streaks = [(dice.between(-1.1, 1.1), dice.between(-0.1, 1), dice.between(0.05, 0.12)) for _ in range(130)]
-    x = -1.2
-    while x < 1.2:
-        width = dice.between(0.03, 0.09)
-        scene.skyline.append((x, x + width, dice.between(0.01, 0.05) + 0.05 * dice.random() ** 4))
+        scene.streaks = dice.many(130, 3) * (2.2, 1.1, 0.07) + (-1.1, -0.1, 0.05)
+    x = -190.0
+    while x < 190:
+        width = dice.between(12, 32)
+        scene.skyline.append((x, x + width, factors["camera_height"] + dice.between(1, 7) + 9 * dice.random() ** 4))
         x += width
     turn = dice.between(0, 2 * pi)  # a slight hue cast of sky and light
     top = tuple(9 * sin(turn + k * 2.1) for k in range(3))
