@@ -1,0 +1,46 @@
+# mmbench: train, score and compare multimodal diffusion models. `snakemake --cores all` runs everything;
+# `snakemake --cores all masking` runs one experiment. What happens in which order is in workflow/rules/.
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/predict.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+# Methods that live outside Python hand in predictions by a rule of their own.
+for method in external_methods():
+
+    include: method.path
+
+
+rule all:
+    default_target: True
+    input:
+        P / "index.html",
+
+
+# `snakemake --cores all <experiment>`: one experiment's scores, and the page with what is there.
+for experiment in CFG.experiments:
+
+    rule:
+        name:
+            experiment
+        input:
+            scores(experiment),
+            f"{P}/only-{experiment}/index.html",
+
+
+# `snakemake --cores all ablation`: every variant in config/experiments/*.yaml.
+rule ablation:
+    input:
+        [
+            scores(experiment, variants=all_variants(experiment))
+            for experiment in CFG.experiments
+        ],
+        P / "ablation" / "index.html",

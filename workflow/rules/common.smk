@@ -1,0 +1,117 @@
+# What the rules share: the checked configuration, the methods found, and the paths made of them.
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))
+
+from mmbench.config import Config  # noqa: E402
+from mmbench.discovery import code_hash, find_methods  # noqa: E402
+from mmbench.errors import UserError  # noqa: E402
+from snakemake.exceptions import WorkflowError  # noqa: E402
+
+try:
+    CFG = Config(config, ROOT)
+    METHODS = find_methods(ROOT, CFG.experiments)
+    for name in CFG.experiments:
+        CFG.check_methods(name, METHODS[name])
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+P = CFG.results
+WEIGHTS = Path(CFG.top.results) / "weights"
+CONDA_ENV = str(ROOT / CFG.top.conda_env)
+SEED_DIR = str(P / "{experiment}" / "{method}" / "seed{seed}")
+
+shell.prefix(f"export PYTHONPATH='{ROOT}'; ")
+
+
+def one_of(names):
+    """A wildcard's constraint: one of these names."""
+    return "|".join(re.escape(name) for name in sorted(names)) or "(?!)"
+
+
+def all_variants(experiment):
+    """Every variant that the experiment's configuration describes."""
+    return sorted(CFG.experiments[experiment].variants)
+
+
+def found(experiment, method):
+    """The declaration of a method, or of the method a variant `<method>@<tag>` is of."""
+    return METHODS[experiment][method.partition("@")[0]]
+
+
+def source(experiment, method):
+    """The method whose weights it uses: its own, or those it declares."""
+    return found(experiment, method).weights_from or method
+
+
+def external_methods():
+    """Every method that is a `.smk`."""
+    return [m for methods in METHODS.values() for m in methods.values() if m.external]
+
+
+def own_methods():
+    """Names of the methods and variants that this workflow trains and asks itself."""
+    names = {
+        n for methods in METHODS.values() for n, m in methods.items() if not m.external
+    }
+    return names | {v for e in CFG.experiments for v in all_variants(e)}
+
+
+def scored(experiment, variants=()):
+    """Methods in an experiment's tables: all, or those the profile names, and its variants."""
+    chosen = CFG.profile.methods or METHODS[experiment]
+    variants = {*variants, *CFG.profile.variants} & set(all_variants(experiment))
+    return [m for m in METHODS[experiment] if m in chosen] + sorted(variants)
+
+
+def scores(experiment, variants=()):
+    """The metrics.json of every method and seed of an experiment."""
+    methods = scored(experiment, variants)
+    return [
+        f"{P}/{experiment}/{m}/seed{s}/metrics.json"
+        for m in methods
+        for s in CFG.profile.seeds
+    ]
+
+
+def code(*entries):
+    """A param that changes when the code behind a rule does."""
+    return code_hash(ROOT, *entries)
+
+
+def settings_path(stage, experiment=None, method=None):
+    """Where the settings of a stage are written."""
+    return str(
+        P.joinpath(*filter(None, (experiment, method)), "settings", f"{stage}.json")
+    )
+
+
+wildcard_constraints:
+    experiment=one_of(CFG.experiments),
+    method=one_of({*own_methods(), *(m.name for m in external_methods())}),
+    own=one_of(own_methods()),
+    seed=r"\d+",
+    stage=r"[a-z]+",
+
+
+# The settings of a stage as JSON. Only an edit of what the stage needs changes the text, and so reruns it.
+localrules:
+    settings,
+
+
+rule settings:
+    output:
+        P / "{path}settings/{stage}.json",
+    wildcard_constraints:
+        path=r"([^/]+/){0,2}",
+    params:
+        text=lambda wc: json.dumps(
+            CFG.settings(wc.stage, *[part for part in wc.path.split("/") if part]),
+            indent=2,
+        ),
+    run:
+        Path(output[0]).write_text(params.text + "\n", encoding="utf-8")

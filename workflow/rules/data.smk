@@ -1,0 +1,59 @@
+# The data set's splits, the true LPIPS networks, and each experiment's frozen questions.
+
+
+rule data:
+    input:
+        settings=settings_path("data"),
+    output:
+        multiext(f"{P}/data/", "train.npz", "validation.npz", "test.npz", "card.json"),
+    log:
+        P / "log" / "data.log",
+    benchmark:
+        P / "log" / "data.benchmark.tsv"
+    conda:
+        CONDA_ENV
+    params:
+        code=code("mmbench/prepare_data.py", f"mmbench/data/{CFG.profile.data.name}.py"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.prepare_data --settings {input.settings} --out {params.out} 2>&1 | tee {log}"
+
+
+rule lpips:
+    output:
+        multiext(
+            f"{WEIGHTS}/",
+            "lpips-alex.safetensors",
+            "lpips-vgg.safetensors",
+            "weights.json",
+        ),
+    log:
+        WEIGHTS / "weights.log",
+    conda:
+        CONDA_ENV
+    params:
+        code=code("mmbench/weights.py"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.weights --out {params.out} 2>&1 | tee {log}"
+
+
+rule cases:
+    input:
+        P / "data" / "card.json",
+        P / "data" / "test.npz",
+        settings=settings_path("cases", "{experiment}"),
+    output:
+        multiext(f"{P}/{{experiment}}/", "cases.npz", "cases.json"),
+    log:
+        P / "{experiment}" / "log" / "cases.log",
+    conda:
+        CONDA_ENV
+    params:
+        code=lambda wc: code(
+            "mmbench/cases.py", f"mmbench/experiments/{wc.experiment}.py"
+        ),
+        data=P / "data",
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.cases --settings {input.settings} --data {params.data} --out {params.out} 2>&1 | tee {log}"

@@ -1,0 +1,64 @@
+# Scores: of the real data against itself (the floor), and of every method's predictions. No checkpoint is needed.
+
+
+rule reference:
+    input:
+        rules.lpips.output,
+        rules.data.output,
+        settings=settings_path("reference", "{experiment}"),
+    output:
+        multiext(f"{P}/{{experiment}}/", "reference.npz", "reference.json"),
+    log:
+        P / "{experiment}" / "log" / "reference.log",
+    conda:
+        CONDA_ENV
+    threads: CFG.top.threads
+    resources:
+        gpu=CFG.top.gpu,
+    params:
+        code=code("mmbench/reference.py"),
+        data=P / "data",
+        weights=WEIGHTS,
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.reference --settings {input.settings} --weights {params.weights} --data {params.data}"
+        " --threads {threads} --out {params.out} 2>&1 | tee {log}"
+
+
+rule evaluate:
+    input:
+        rules.lpips.output,
+        P / "data" / "card.json",
+        cases=P / "{experiment}" / "cases.npz",
+        reference=P / "{experiment}" / "reference.npz",
+        settings=settings_path("evaluate", "{experiment}"),
+        predictions=f"{SEED_DIR}/predictions.npz",
+    output:
+        multiext(f"{SEED_DIR}/", "metrics.json", "items.csv"),
+    log:
+        f"{SEED_DIR}/log/evaluate.log",
+    conda:
+        CONDA_ENV
+    threads: CFG.top.threads
+    resources:
+        gpu=CFG.top.gpu,
+    params:
+        code=lambda wc: code(
+            "mmbench/evaluate.py",
+            f"mmbench/experiments/{wc.experiment}.py",
+            f"mmbench/scores/{wc.experiment}.py",
+        ),
+        data=P / "data",
+        weights=WEIGHTS,
+        cases=subpath(input.cases, parent=True),
+        tasks=lambda wc: found(wc.experiment, wc.method).tasks,
+        title=lambda wc: CFG.title(
+            wc.experiment, wc.method, found(wc.experiment, wc.method).title
+        ),
+        training=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.method)}/seed{wc.seed}/training.json",
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.evaluate --settings {input.settings} --weights {params.weights} --data {params.data}"
+        " --cases {params.cases} --reference {input.reference} --predictions {params.out}"
+        " --training {params.training} --method {wildcards.method} --title {params.title:q}"
+        " --seed {wildcards.seed} --tasks {params.tasks} --threads {threads} --out {params.out} 2>&1 | tee {log}"

@@ -1,0 +1,40 @@
+# A trained method answers every case of its experiment. A method that declares WEIGHTS_FROM is not trained: it answers
+# with the other method's weights of the same seed.
+
+
+rule predict:
+    input:
+        P / "data" / "card.json",
+        cases=P / "{experiment}" / "cases.npz",
+        settings=settings_path("predict", "{experiment}", "{own}"),
+        weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
+    output:
+        multiext(
+            f"{P}/{{experiment}}/{{own}}/seed{{seed}}/",
+            "predictions.npz",
+            "predictions.json",
+        ),
+    log:
+        P / "{experiment}" / "{own}" / "seed{seed}" / "log" / "predict.log",
+    benchmark:
+        P / "{experiment}" / "{own}" / "seed{seed}" / "log" / "predict.benchmark.tsv"
+    conda:
+        CONDA_ENV
+    threads: CFG.top.threads
+    resources:
+        gpu=CFG.top.gpu,
+    params:
+        method=lambda wc: found(wc.experiment, wc.own).path,
+        code=lambda wc: code(
+            "mmbench/predict.py",
+            f"mmbench/experiments/{wc.experiment}.py",
+            found(wc.experiment, wc.own).path,
+        ),
+        root=ROOT,
+        data=P / "data",
+        cases=subpath(input.cases, parent=True),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.predict --settings {input.settings} --method {params.root}/{params.method}"
+        " --weights {input.weights} --data {params.data} --cases {params.cases} --seed {wildcards.seed}"
+        " --threads {threads} --out {params.out} 2>&1 | tee {log}"
