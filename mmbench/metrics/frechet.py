@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmbench.metrics.checks import check_features
+from mmbench.metrics._checks import check_features
 
 
 def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:

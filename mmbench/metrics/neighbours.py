@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmbench.metrics.checks import check_features
+from mmbench.metrics._checks import check_features
 
 
 def _distances(rows: Tensor, columns: Tensor, chunk: int) -> Iterator[Tensor]:

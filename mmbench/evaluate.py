@@ -1,0 +1,188 @@
+"""Command line: score one method's predictions with one seed, whoever made them.
+
+Reads predictions.npz, arrays `<case>/<modality>`, and writes metrics.json and items.csv. No checkpoint is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import difflib
+import io
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbench.errors import UserError, run_command
+from mmbench.experiments import Case, Experiment, load_experiment, read_cases
+from mmbench.files import Arrays, load_arrays, read_json, write_json, write_text
+from mmbench.method import Modality
+from mmbench.provenance import provenance
+from mmbench.runtime import choose_device
+from mmbench.scores import Scored, Tools, load_scores
+
+
+def check_array(where: str, array: np.ndarray, modality: Modality, count: int) -> None:
+    """Check that `array` is `count` items of `modality` as predictions.npz stores them.
+
+    Images are uint8 (n, 3, h, w); masks integer classes (n, h, w); labels float class probabilities (n, classes);
+    embeddings float (n, d).
+
+    Raises:
+        UserError: another type or shape, a value out of range, NaN or infinity.
+    """
+    kind = modality.kind
+    shape = (count, modality.classes) if kind == "label" else (count, *modality.shape)
+    types = {"image": "uint8", "masked_image": "uint8", "mask": "integer"}
+    fix = {"image": "save colours from 0 to 255, channels first", "mask": "save one class for each pixel"}
+    wanted, number = types.get(kind, "float"), array.dtype
+    fits = {"uint8": number == np.uint8, "integer": number.kind in "ui", "float": number.kind == "f"}[wanted]
+    if not fits or array.shape != shape:
+        raise UserError(
+            f"{where} is {number} {array.shape}; expected {wanted} {shape}: "
+            f"{fix.get(kind, 'save one row for each item of the case, in its order')}"
+        )
+    if number.kind == "f" and not np.isfinite(array).all():
+        raise UserError(f"{where} holds NaN or infinity; predict this case again")
+    if kind == "mask" and (array.min() < 0 or array.max() >= modality.classes):
+        raise UserError(
+            f"{where} holds classes outside 0 to {modality.classes - 1}; save the class numbers of card.json"
+        )
+
+
+def claimed_tasks(
+    cases: Sequence[Case], names: set[str], experiment: Experiment, tasks: Sequence[str] | None, path: Path
+) -> set[str]:
+    """The tasks to score: those named, or those of which any case is answered in the arrays `names`.
+
+    Raises:
+        UserError: a named task does not exist, or an array answers no case of a claimed task.
+    """
+    of_array = {f"{c.name}/{want}": c.task for c in cases for want in experiment.TASKS[c.task].want}
+    for name in sorted(names - of_array.keys()):
+        near = difflib.get_close_matches(name, of_array, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"the arrays asked for are {', '.join(sorted(of_array))}"
+        raise UserError(f"{path}: array '{name}' answers no case; {hint}")
+    found = {of_array[name] for name in names}
+    if tasks is None:
+        return found
+    if unknown := sorted(set(tasks) - experiment.TASKS.keys()):
+        raise UserError(f"--tasks {unknown[0]}: no such task; the experiment's are {', '.join(experiment.TASKS)}")
+    if extra := sorted(found - set(tasks)):
+        raise UserError(f"{path}: answers task '{extra[0]}', which the method does not claim; add it to its TASKS")
+    return set(tasks)
+
+
+def read_answers(
+    path: Path,
+    cases: Sequence[Case],
+    experiment: Experiment,
+    modalities: Mapping[str, Modality],
+    tasks: Sequence[str] | None,
+) -> list[tuple[Case, Arrays]]:
+    """The answers in predictions.npz for every case of the claimed tasks, checked.
+
+    Raises:
+        UserError: a case is not answered, or an answer is not what the case asks for.
+    """
+    arrays = load_arrays(path)
+    claimed = claimed_tasks(cases, set(arrays), experiment, tasks, path)
+    answered = []
+    for case in (c for c in cases if c.task in claimed):
+        answer = {}
+        for want in experiment.TASKS[case.task].want:
+            name = f"{case.name}/{want}"
+            if name not in arrays:
+                raise UserError(f"{path}: array '{name}' is missing; answer every case of the task '{case.task}'")
+            check_array(f"{path}: array '{name}'", arrays[name], modalities[want], case.count)
+            answer[want] = arrays[name]
+        answered.append((case, answer))
+    if not answered:
+        raise UserError(f"{path}: holds no answer; save at least one task's cases as arrays `<case>/<modality>`")
+    return answered
+
+
+def read_cost(predictions: Path, training: Path | None) -> dict[str, Any]:
+    """What training and prediction took, as far as their records are there; None where they are not."""
+    trained = read_json(training) if training and training.is_file() else {}
+    record = predictions / "predictions.json"
+    predicted = read_json(record) if record.is_file() else {}
+    cases = predicted.get("cases", {})
+    seconds = [entry["seconds"] for entry in cases.values() if entry.get("seconds") is not None]
+    peaks = [x["peak_memory_bytes"] for x in (trained, predicted) if x.get("peak_memory_bytes") is not None]
+    return {
+        "parameters": trained.get("parameters"),
+        "images_seen": trained.get("images_seen"),
+        "training_flops": trained.get("flops"),
+        "nfe": {name: entry.get("nfe") for name, entry in cases.items()},
+        "train_seconds": trained.get("seconds"),
+        "predict_seconds": sum(seconds) if seconds else None,
+        "peak_memory_bytes": max(peaks, default=None),
+        "device": predicted.get("device", trained.get("device")),
+    }
+
+
+def write_items(path: Path, scored: Scored) -> None:
+    """Write one row per case, item and metric."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["case", "item", "metric", "value"])
+    rows.writerows((case, item, metric, f"{value:.9g}") for case, item, metric, value in scored.items)
+    write_text(path, table.getvalue())
+
+
+def evaluate(args: argparse.Namespace) -> Scored:
+    """Score the predictions that the command line's `args` name, and write the two files."""
+    begin = time.monotonic()
+    device = choose_device(args.device, args.threads)
+    settings = read_json(args.settings)
+    experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
+    path = args.predictions / "predictions.npz"
+    modalities = experiment.modalities(read_json(args.data / "card.json"))
+    answered = read_answers(path, read_cases(args.cases), experiment, modalities, args.tasks or None)
+    scored = scores.score(answered, Tools(args.weights, args.reference, device))
+    training = args.training or args.predictions / "training.json"
+    inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
+    record = {
+        "schema": 1,
+        "experiment": settings["experiment"],
+        "method": args.method,
+        "title": args.title or args.method,
+        "seed": args.seed,
+        "metrics": scored.metrics,
+        "cost": read_cost(args.predictions, training),
+        "evaluate_seconds": time.monotonic() - begin,
+        "provenance": provenance(settings, inputs),
+    }
+    write_items(args.out / "items.csv", scored)
+    write_json(args.out / "metrics.json", record)
+    return scored
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench.evaluate --settings S.json --weights DIR --data DIR --cases DIR --predictions DIR ...`."""
+    parser = argparse.ArgumentParser(prog="python -m mmbench.evaluate", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
+    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
+    parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
+    parser.add_argument("--reference", type=Path, required=True, help="reference.npz that mmbench.reference wrote")
+    parser.add_argument("--predictions", type=Path, required=True, help="folder of predictions.npz")
+    parser.add_argument("--training", type=Path, help="training.json; default: the one beside predictions.npz")
+    parser.add_argument("--method", required=True, help="name in the results")
+    parser.add_argument("--title", help="name for a reader; default: the method's")
+    parser.add_argument("--seed", type=int, required=True, help="training seed of these predictions")
+    parser.add_argument("--tasks", nargs="*", help="tasks that must be answered; default: those answered")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
+    parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")
+    args = parser.parse_args(argv)
+    for row in evaluate(args).metrics:
+        print(f"{args.method} seed {args.seed}: {row['case']} {row['name']} {row['value']:.4f}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,138 @@
+"""What is measured in each experiment: a module here with `score(answered, tools)` is the experiment of its name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from mmbench.errors import UserError
+from mmbench.features import Extractor, Reference, load_extractor, read_reference
+from mmbench.files import Arrays, sha256_file
+from mmbench.weights import Net, load_lpips, weights_path
+
+
+class Question(Protocol):
+    """A case as the scores see it (`mmbench.experiments.Case` is one)."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the experiment."""
+
+    @property
+    def task(self) -> str:
+        """Which of the experiment's tasks."""
+
+    @property
+    def count(self) -> int:
+        """Number of items."""
+
+    @property
+    def given(self) -> Arrays:
+        """What the method was given, as stored."""
+
+    @property
+    def truth(self) -> Arrays:
+        """What to score against, as stored; empty for generation."""
+
+    @property
+    def detail(self) -> Mapping[str, Any]:
+        """What sets this case apart, e.g. its masked share."""
+
+
+Answered = Sequence[tuple[Question, Arrays]]
+
+
+class Scores(Protocol):
+    """What a module of this package provides."""
+
+    def score(self, answered: Answered, tools: Tools) -> Scored:
+        """Score a method's answers: for each case its arrays by modality, already checked."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a metric is called, which way is better, and with what it was measured."""
+
+    name: str
+    higher_is_better: bool
+    extractor: str | None = None
+    weights_sha256: str | None = None
+
+
+@dataclass
+class Scored:
+    """Scores gathered: records for metrics.json, and one row (case, item, metric, value) per image and metric."""
+
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    items: list[tuple[str, int, str, float]] = field(default_factory=list)
+
+    def add(self, case: Question, measure: Measure, value: float, n: int, detail: Mapping[str, Any]) -> None:
+        """Add the value of one metric for one case, measured on `n` items."""
+        self.metrics.append(
+            {
+                "name": measure.name,
+                "case": case.name,
+                **case.detail,
+                "value": value,
+                "n": n,
+                "higher_is_better": measure.higher_is_better,
+                "extractor": measure.extractor,
+                "weights_sha256": measure.weights_sha256,
+                "detail": dict(detail),
+            }
+        )
+
+    def add_each(self, case: Question, measure: Measure, values: Tensor, detail: Mapping[str, Any]) -> None:
+        """Add a metric that has one value (n,) an item; the case's value is their mean."""
+        numbers = values.double().cpu()
+        self.items += [(case.name, i, measure.name, value) for i, value in enumerate(numbers.tolist())]
+        self.add(case, measure, float(numbers.mean()), len(numbers), {"over": "mean of the items", **detail})
+
+
+class Tools:
+    """Networks and reference features, each read when it is first needed and then kept.
+
+    Args:
+        weights: folder that `python -m mmbench.weights` wrote.
+        reference: the npz that `python -m mmbench.reference` wrote.
+        device: where the networks compute.
+    """
+
+    def __init__(self, weights: Path, reference: Path, device: torch.device) -> None:
+        torch.backends.cudnn.allow_tf32 = False  # a metric keeps the precision it is published with
+        self.weights, self.reference_file, self.device = weights, reference, device
+        self._lpips: dict[Net, tuple[nn.Module, str]] = {}
+
+    def lpips(self, net: Net) -> tuple[nn.Module, str]:
+        """LPIPS with the trunk `net`, and the hash of its weights."""
+        if net not in self._lpips:
+            module = load_lpips(net, self.weights, self.device)
+            self._lpips[net] = module, sha256_file(weights_path(net, self.weights))
+        return self._lpips[net]
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """Features of images."""
+        return load_extractor(self.weights, self.device)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Features of the real images."""
+        return read_reference(self.reference_file, self.extractor)
+
+
+def load_scores(experiment: str) -> Scores:
+    """The scores of an experiment; UserError if there is no module of its name."""
+    known = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    if experiment not in known:
+        raise UserError(
+            f"experiment '{experiment}' has no scores; add mmbench/scores/{experiment}.py (there are {known})"
+        )
+    return cast(Scores, importlib.import_module(f"{__name__}.{experiment}"))

@@ -1,0 +1,54 @@
+"""Scores of a set of drawn images as a whole, the same in every experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mmbench.errors import UserError
+from mmbench.features import Extractor
+from mmbench.metrics.frechet import frechet_distance
+from mmbench.metrics.kernel import kernel_distance
+from mmbench.metrics.neighbours import precision_recall
+from mmbench.scores import Measure
+
+NEIGHBOURS = 5
+KERNEL_SUBSETS = 100
+KERNEL_SUBSET_SIZE = 1000
+SEED = 0
+
+
+def distribution_scores(
+    extractor: Extractor, real: np.ndarray, fake: np.ndarray, resize: str
+) -> Iterator[tuple[Measure, float, dict[str, Any]]]:
+    """Frechet and kernel distance, precision and recall of features (m, d) against real features (n, d).
+
+    Yields:
+        The measure, its value, and how it was computed.
+
+    Raises:
+        UserError: there are too few images for the neighbours.
+    """
+    if min(len(real), len(fake)) <= NEIGHBOURS:
+        raise UserError(
+            f"evaluate.samples: {len(fake)} images against {len(real)} real ones are too few to compare; "
+            f"both must be more than {NEIGHBOURS}"
+        )
+
+    def measure(name: str, higher_is_better: bool) -> Measure:
+        return Measure(f"{name}[{extractor.name}]", higher_is_better, extractor.name, extractor.weights_sha256)
+
+    base = {"n_real": len(real), "n_fake": len(fake), "resize": resize}
+    yield measure("fd", False), frechet_distance(real, fake), base
+    subsets = {
+        "subsets": KERNEL_SUBSETS,
+        "subset_size": min(KERNEL_SUBSET_SIZE, len(real) // 2, len(fake) // 2),
+        "seed": SEED,
+    }
+    value, spread = kernel_distance(real, fake, **subsets)
+    yield measure("kd", False), value, {**base, **subsets, "sd_over_subsets": spread}
+    precision, recall = precision_recall(real, fake, k=NEIGHBOURS)
+    yield measure(f"precision@k{NEIGHBOURS}", True), precision, {**base, "k": NEIGHBOURS}
+    yield measure(f"recall@k{NEIGHBOURS}", True), recall, {**base, "k": NEIGHBOURS}

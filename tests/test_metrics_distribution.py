@@ -1,0 +1,155 @@
+"""Frechet and kernel distance, precision, recall, density, coverage: against other implementations, and in extremes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+import torch
+from prdc import compute_prdc
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+from torchmetrics.image.fid import _compute_fid
+
+from mmbench.metrics.frechet import covariance_root, frechet_distance
+from mmbench.metrics.kernel import kernel_distance
+from mmbench.metrics.neighbours import density_coverage, precision_recall
+
+
+def features(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(7).normal(size=(d, d)) / np.sqrt(d)
+    return rng.normal(shift, 1.0, size=(n, d)) @ mixing
+
+
+# n > d, n < d on both sides, and one of each
+SIZES = [(400, 300, 24), (40, 50, 64), (40, 300, 64), (64, 65, 64)]
+
+
+@pytest.mark.parametrize("n, m, d", SIZES)
+def test_frechet_distance_is_that_of_torch_fidelity_and_torchmetrics(n: int, m: int, d: int) -> None:
+    real, fake = features(n, d, 0), features(m, d, 1, shift=0.3)
+    ours = frechet_distance(real, fake)
+    statistics = [fid_features_to_statistics(torch.from_numpy(x)) for x in (real, fake)]
+    fidelity = fid_statistics_to_metric(*statistics, verbose=False)
+    assert ours == pytest.approx(fidelity["frechet_inception_distance"], rel=1e-6)
+    moments = [torch.from_numpy(x) for s in statistics for x in (s["mu"], s["sigma"])]
+    assert ours == pytest.approx(float(_compute_fid(*moments)), rel=1e-6)
+
+
+def test_frechet_distance_of_known_gaussians() -> None:
+    # Rows +-a e_i have mean 0 and covariance a^2 * 2 / (2 d - 1) on the diagonal.
+    d = 6
+    unit = np.concatenate([np.eye(d), -np.eye(d)])
+    scale = np.sqrt((2 * d - 1) / 2)
+    # tr(1 + 9 - 2 * 3) = 4 for each axis, and a shift of 2 along one.
+    shift = 2 * np.eye(d)[0]
+    assert frechet_distance(scale * unit, 3 * scale * unit + shift) == pytest.approx(4 * d + 4, rel=1e-12)
+
+
+@pytest.mark.parametrize("n, d", [(30, 64), (200, 16)])
+def test_covariance_root(n: int, d: int) -> None:
+    x = features(n, d, 3)
+    root = covariance_root(x)
+    np.testing.assert_allclose(root.T @ root, np.cov(x, rowvar=False), atol=1e-10)
+
+
+def test_frechet_distance_is_symmetric_and_blind_to_order() -> None:
+    x, y = features(90, 32, 0), features(30, 32, 1, shift=1)
+    assert frechet_distance(x, y) == pytest.approx(frechet_distance(y[::-1], x), rel=1e-9)
+
+
+@pytest.mark.parametrize("n, m, d", SIZES)
+def test_kernel_distance_is_that_of_torch_fidelity(n: int, m: int, d: int) -> None:
+    real, fake = features(n, d, 0), features(m, d, 1, shift=0.3)
+    ours = kernel_distance(real, fake, subsets=7, subset_size=20, seed=5)
+    theirs = kid_features_to_metric(
+        torch.from_numpy(real),
+        torch.from_numpy(fake),
+        kid_subsets=7,
+        kid_subset_size=20,
+        rng_seed=5,
+        verbose=False,
+    )
+    assert ours[0] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
+    assert ours[1] == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-6)
+
+
+def test_kernel_distance_is_unbiased_around_zero_for_equal_distributions() -> None:
+    values = [
+        kernel_distance(features(60, 8, s), features(60, 8, 100 + s), subset_size=60, subsets=1)[0] for s in range(40)
+    ]
+    assert min(values) < 0 < max(values)
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
+
+
+@pytest.mark.parametrize("n, m, k", [(300, 300, 5), (150, 220, 3), (90, 70, 1)])
+def test_neighbours_are_those_of_torch_fidelity_and_prdc(n: int, m: int, k: int) -> None:
+    real, fake = features(n, 12, 0), features(m, 12, 1, shift=0.5)
+    precision, recall = precision_recall(real, fake, k=k)
+    fidelity = prc_features_to_metric(
+        torch.from_numpy(fake),
+        torch.from_numpy(real),
+        prc_neighborhood=k,
+        prc_batch_size=1000,
+        save_cpu_ram=False,
+        verbose=False,
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        naeem = compute_prdc(real, fake, nearest_k=k)
+    assert 0.05 < recall < 0.95 and 0.05 < precision < 0.95
+    assert precision == pytest.approx(fidelity["precision"], abs=1e-6)
+    assert recall == pytest.approx(fidelity["recall"], abs=1e-6)
+    density, coverage = density_coverage(real, fake, k=k)
+    found = {"precision": precision, "recall": recall, "density": density, "coverage": coverage}
+    assert found == pytest.approx(naeem, abs=1e-6)
+
+
+def test_mode_collapse_keeps_precision_and_loses_recall() -> None:
+    real = features(400, 8, 0)
+    collapsed = real[:1] + 1e-3 * features(400, 8, 1)
+    precision, recall = precision_recall(real, collapsed)
+    density, coverage = density_coverage(real, collapsed)
+    assert precision == 1.0 and recall < 0.02
+    assert density > 0.5 and coverage < 0.1
+
+
+def test_scattered_images_lose_precision_and_keep_recall() -> None:
+    real, scattered = features(400, 4, 0), 4 * features(400, 4, 1)
+    precision, recall = precision_recall(real, scattered)
+    assert precision < 0.4 and recall > 0.9
+
+
+def test_identical_sets() -> None:
+    for n, d in ((300, 16), (20, 64)):
+        x = features(n, d, 0)
+        assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
+        assert kernel_distance(x, x, subset_size=n // 2)[0] < 0.02
+        assert precision_recall(x, x) == (1.0, 1.0)
+        assert density_coverage(x, x)[1] == 1.0
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_chunked_equals_unchunked(chunk: int) -> None:
+    real, fake = features(100, 12, 0), features(130, 12, 1, shift=0.4)
+    assert precision_recall(real, fake, chunk=chunk) == precision_recall(real, fake, chunk=10_000)
+    assert density_coverage(real, fake, chunk=chunk) == density_coverage(real, fake, chunk=10_000)
+
+
+@pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, precision_recall, density_coverage])
+@pytest.mark.parametrize(
+    "break_it, message",
+    [
+        (lambda x: np.where(x > 1, np.nan, x), "NaN"),
+        (lambda x: x[:, :3], "wide"),
+        (lambda x: x[:1], "at least"),
+        (lambda x: x[0], "shape"),
+    ],
+)
+def test_bad_features_are_refused(metric, break_it, message) -> None:
+    x = features(2000, 4, 0)
+    with pytest.raises(ValueError, match=message):
+        metric(x, break_it(x))
