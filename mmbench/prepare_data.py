@@ -23,16 +23,13 @@ def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
     """
     splits: dict[str, Any] = {}
     card = data.card(settings)
-    labels = list(card.labels)
     for split in data.SPLITS:
         arrays = data.load(split, settings)
-        names = arrays.pop("label_names", None)
-        labels = labels or ([] if names is None else names.tolist())
         save_arrays(Path(out) / f"{split}.npz", arrays)
         splits[split] = _describe(arrays, len(card.classes))
         print(f"{settings.name} {split}: {splits[split]['count']} items", flush=True)
     height, width = settings.shape
-    written = {**card.as_dict(), "labels": labels, "size": [height, width], "splits": splits}
+    written = {**card.as_dict(), "size": [height, width], "splits": splits}
     write_json(Path(out) / "card.json", written)
     return written
 

@@ -46,8 +46,9 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def card(settings: DataSettings) -> Card:
-    """What the dataset says about itself."""
-    found = _module(settings.name).CARD
+    """What the dataset says about itself; a module whose card depends on the files has a function `card`."""
+    module = _module(settings.name)
+    found = module.card(settings) if hasattr(module, "card") else module.CARD
     assert isinstance(found, Card)
     return found
 

@@ -126,14 +126,16 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def data_root(settings: DataSettings, card: Card) -> Path:
-    """Folder of a dataset's files: `data.root`, else `$MMBENCH_DATA/<name>`.
+def data_root(settings: DataSettings, card: Card, create: bool = False) -> Path:
+    """Folder of a dataset's files: `data.root`, else `$MMBENCH_DATA/<name>`; made if `create`.
 
     Raises:
         UserError: neither is there; says what to download, from where, how large, and where to put it.
     """
     base = os.environ.get("MMBENCH_DATA")
     root = settings.root or (os.path.join(base, card.name) if base else None)
+    if root is not None and create:
+        Path(root).expanduser().mkdir(parents=True, exist_ok=True)
     if root is not None and Path(root).expanduser().is_dir():
         return Path(root).expanduser()
     where = f"{root}: no such folder" if root else f"data.root: not set, and neither is MMBENCH_DATA, for {card.name}"
@@ -144,6 +146,18 @@ def data_root(settings: DataSettings, card: Card) -> Path:
 def hashed_order(names: Sequence[str]) -> list[int]:
     """Indices of `names` in the order of their SHA-256: fixed, and unrelated to how the files were made."""
     return sorted(range(len(names)), key=lambda i: (hashlib.sha256(names[i].encode()).digest(), names[i]))
+
+
+def hashed_parts(name: str, available: int, split: str, share: int) -> list[int]:
+    """Items of a split where `validation` is one `share`-th of the training file and `test` a file of its own.
+
+    The order is fixed by the hash of the item's number; validation is its last part.
+    """
+    order = hashed_order([f"{name}/{i}" for i in range(available)])
+    held = available // share
+    return (
+        order if split == "test" else order[available - held :] if split == "validation" else order[: available - held]
+    )
 
 
 def take(available: int, settings: DataSettings, split: str, where: object) -> int:

@@ -12,14 +12,15 @@ import numpy as np
 
 from mmbench.data._settings import Card, DataSettings
 from mmbench.data._streets_develop import draw
+from mmbench.data._streets_plan import make_scene
 from mmbench.data._streets_record import CLASSES
-from mmbench.data._streets_scene import FACTORS, LABELS, VERSION, make_scene
+from mmbench.data._streets_scene import FACTORS, LABELS, VERSION
 from mmbench.files import Arrays
 
 #: Sizes of the splits where the settings give none.
 COUNTS = {"train": 20_000, "validation": 1_000, "test": 5_000}
 #: Pixels to draw at once: enough to hide numpy's overhead, few enough for the cache.
-BATCH = 16 * 1024
+BATCH = 8 * 1024
 
 CARD = Card(
     name="toy_streets",

@@ -1,0 +1,63 @@
+"""Picture files that other people made: opened without trusting them, refused in one line, resized."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmbench.errors import UserError
+
+#: Pictures of more pixels than this are refused before they are decoded.
+MAX_PIXELS = 64_000_000
+#: Sides in pixels below which a picture shows nothing.
+MIN_SIDE = 8
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
+GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Decode a picture of any mode.
+
+    Raises:
+        UserError: it is missing, not a picture, cut off, smaller than 8 x 8 or has too many pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path)
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            raise UserError(f"{path}: {width}x{height} has more than {MAX_PIXELS:,} pixels; shrink or remove it")
+        if min(width, height) < MIN_SIDE:
+            raise UserError(f"{path}: {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed; remove it")
+        picture.load()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; restore it") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: more than {MAX_PIXELS:,} pixels; shrink or remove it") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a readable picture ({error}); replace or remove it") from None
+    return picture
+
+
+def open_colour(path: Path) -> Image.Image:
+    """Decode a colour picture as RGB; palettes are resolved and transparency is dropped.
+
+    Raises:
+        UserError: as `open_picture`, or the file is greyscale.
+    """
+    picture = open_picture(path)
+    if picture.mode in GREY_MODES:
+        raise UserError(f"{path}: greyscale (mode {picture.mode}), colour is needed; convert it to RGB or remove it")
+    return picture.convert("RGB")
+
+
+def chw(picture: Image.Image, shape: tuple[int, int]) -> np.ndarray:
+    """The whole picture at (height, width), antialiased (Lanczos); uint8 (3, height, width)."""
+    height, width = shape
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(picture).transpose(2, 0, 1)

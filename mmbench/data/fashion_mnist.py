@@ -1,0 +1,103 @@
+"""Fashion-MNIST: 70,000 grey pictures of clothes in 10 classes, read from the four IDX files wherever they lie.
+
+Grey is repeated to three channels. The 28 x 28 pictures get a border of 2 black pixels and so are 32 x 32; other sizes
+are resized from there (Lanczos), only 28 is taken as it is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmbench.data._pictures import chw
+from mmbench.data._settings import Card, DataSettings, data_root, hashed_parts, take
+from mmbench.errors import UserError
+from mmbench.files import Arrays
+
+CARD = Card(
+    name="fashion_mnist",
+    title="Fashion-MNIST",
+    provenance="article pictures of Zalando Research; validation is a fixed twelfth of the training file",
+    licence="MIT",
+    citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, a novel image dataset for benchmarking, arXiv:1708.07747",
+    modalities=("image", "label"),
+    labels=("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    download=(
+        "download the four files of github.com/zalandoresearch/fashion-mnist (30 MB), or set MMBENCH_DOWNLOAD=1 to let "
+        "torchvision do it, or use Debian's dataset-fashion-mnist with data.root=/usr/share/datasets/fashion-mnist"
+    ),
+    layout="train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... , each as it is or .gz",
+    notes=("28 x 28 with a border of 2, so 32 x 32; grey repeated to three channels",),
+)
+PLACES = (".", "raw", "FashionMNIST/raw")
+VALIDATION_SHARE = 12
+
+
+def load(split: str, settings: DataSettings) -> Arrays:
+    """Read a split.
+
+    Returns:
+        `image` uint8 (n, 3, h, w), `label` int64 (n,).
+
+    Raises:
+        UserError: the files are missing or broken.
+    """
+    folder = _folder(settings)
+    part = "t10k" if split == "test" else "train"
+    images, labels = _idx(folder, f"{part}-images-idx3-ubyte", 3), _idx(folder, f"{part}-labels-idx1-ubyte", 1)
+    if len(images) != len(labels) or (len(labels) and labels.max() > 9):
+        raise UserError(f"{folder}: {part} images and labels do not belong together; get both files again")
+    order = hashed_parts(CARD.name, len(images), split, VALIDATION_SHARE)
+    order = order[: take(len(order), settings, split, folder)]
+    return {"image": _resize(images[order], settings.shape), "label": labels[order].astype(np.int64)}
+
+
+def _folder(settings: DataSettings) -> Path:
+    """The folder with the IDX files, downloading them first where that is allowed."""
+    download = os.environ.get("MMBENCH_DOWNLOAD") == "1"
+    root = data_root(settings, CARD, create=download)
+    found = [root / place for place in PLACES if _file(root / place, "t10k-labels-idx1-ubyte") is not None]
+    if not found and download:
+        from torchvision.datasets import FashionMNIST  # noqa: PLC0415 (slow to import, needed only here)
+
+        try:
+            FashionMNIST(str(root), download=True)
+        except (RuntimeError, OSError) as error:
+            raise UserError(f"{root}: the download failed ({error}); {CARD.download}") from None
+        return root / PLACES[-1]
+    if not found:
+        raise UserError(f"{root}: holds no IDX files; {CARD.download}; put them into {root} ({CARD.layout})")
+    return found[0]
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
+    """An IDX file of bytes: two zeros, type 8, number of axes, big-endian lengths, values."""
+    path = _file(folder, name)
+    if path is None:
+        raise UserError(f"{folder / name}: no such file, also not as .gz; {CARD.download}")
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error}); get it again") from None
+    head = 4 + 4 * axes
+    shape = tuple(int(n) for n in np.frombuffer(data[4:head], ">u4"))
+    if data[:4] != bytes((0, 0, 8, axes)) or len(shape) != axes or len(data) != head + int(np.prod(shape)):
+        raise UserError(f"{path}: not an IDX file of {axes} axes, or cut off; get it again")
+    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+
+
+def _resize(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Grey (n, 28, 28) to colour (n, 3, h, w)."""
+    if shape != images.shape[1:]:
+        images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+    if shape != images.shape[1:]:
+        return np.stack([chw(Image.fromarray(image).convert("RGB"), shape) for image in images])
+    return np.repeat(images[:, None], 3, axis=1)

@@ -1,0 +1,108 @@
+"""Your own pictures: one folder for each class, `root/<class>/*.png` (also jpg, webp, bmp, tif, ppm, gif).
+
+Either `root` holds `train`, `val` (or `validation`) and `test`, each with the class folders, or it holds the class
+folders and every file falls into a split by the SHA-256 of its name: 80 % train, 10 % validation, 10 % test. A file
+keeps its split when others come or go.
+
+A picture is cropped around its centre to the wanted shape and resized (Lanczos). Greyscale files are refused rather
+than turned into colour: convert them if that is what you want.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mmbench.data._pictures import SUFFIXES, chw, open_colour
+from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_order, take
+from mmbench.errors import UserError
+from mmbench.files import Arrays
+
+CARD = Card(
+    name="image_folder",
+    title="Folder of images",
+    provenance="files of the user, read from data.root",
+    licence="that of the files",
+    modalities=("image", "label"),
+    download="collect pictures of at least two classes",
+    layout="one folder of pictures for each class, or folders train, val and test of such folders",
+    notes=("cropped around the centre, resized with antialiasing",),
+)
+FOLDERS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
+
+
+def card(settings: DataSettings) -> Card:
+    """The card with the classes that the folders name."""
+    return replace(CARD, labels=tuple(_classes(data_root(settings, CARD))))
+
+
+def load(split: str, settings: DataSettings) -> Arrays:
+    """Read a split; fewer items than there are means the first in an order fixed by the hash of the file names.
+
+    Returns:
+        `image` uint8 (n, 3, h, w), `label` int64 (n,): place of the class in the sorted list of folders.
+
+    Raises:
+        UserError: a class has no folder or no pictures, or a file is corrupt, greyscale, tiny or huge.
+    """
+    check_split(split)
+    root = data_root(settings, CARD)
+    classes = _classes(root)
+    base = _split_folder(root, split) if _is_split(root) else root
+    files = [path for name in classes for path in _pictures(base / name)]
+    names = [f"{path.parent.name}/{path.name}" for path in files]
+    if not _is_split(root):
+        kept = [i for i, name in enumerate(names) if split_of(name) == split]
+        files, names = [files[i] for i in kept], [names[i] for i in kept]
+    order = hashed_order(names)[: take(len(files), settings, split, base)]
+    return {
+        "image": np.stack([_read(files[i], settings.shape) for i in order]),
+        "label": np.array([classes.index(files[i].parent.name) for i in order], np.int64),
+    }
+
+
+def split_of(name: str) -> str:
+    """Split of the file `<class>/<name>` in a folder without splits."""
+    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    return "train" if share < 0.8 else "validation" if share < 0.9 else "test"
+
+
+def _is_split(root: Path) -> bool:
+    """Whether `train` is a split, which holds folders, and not a class, which holds pictures."""
+    return (root / "train").is_dir() and any(p.is_dir() for p in (root / "train").iterdir())
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    for name in FOLDERS[split]:
+        if (root / name).is_dir():
+            return root / name
+    raise UserError(f"{root / FOLDERS[split][0]}: no such folder beside {root / 'train'}; add it")
+
+
+def _classes(root: Path) -> list[str]:
+    """Sorted names of the class folders; every split must have the same ones."""
+    splits = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
+    found = [{p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")} for folder in splits]
+    classes = sorted(set.union(*found))
+    if not classes:
+        raise UserError(f"{splits[0]}: no class folder; put the pictures into {splits[0]}/<class>")
+    for folder, names in zip(splits, found, strict=True):
+        for name in classes:
+            if name not in names:
+                raise UserError(f"{folder / name}: missing class folder that other splits have; add it")
+            if not _pictures(folder / name):
+                raise UserError(f"{folder / name}: class folder without pictures; fill or remove it")
+    return classes
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    height, width = shape
+    return chw(ImageOps.fit(open_colour(path), (width, height), Image.Resampling.LANCZOS), shape)
