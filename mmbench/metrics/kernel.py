@@ -9,7 +9,8 @@ from mmbench.metrics._checks import check_features
 
 def cubic_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """k(x, y) = (x . y / d + 1)^3 for features (n, d) and (m, d): (n, m)."""
-    return (x @ y.T / x.shape[1] + 1) ** 3
+    similarity = x @ y.T / x.shape[1] + 1
+    return similarity * similarity * similarity  # much faster than ** 3
 
 
 def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
