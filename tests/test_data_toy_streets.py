@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from mmbench.data import DataSettings, _streets_raster, card, load
+from mmbench.data import DataSettings, card, load
 from mmbench.data._streets_develop import draw, record
 from mmbench.data._streets_plan import make_scene
 from mmbench.data._streets_raster import rasterise
@@ -36,9 +36,7 @@ def paint(scene: Scene, height: int, width: int, *shapes: tuple) -> np.ndarray:
     recorded.backdrop((4, 0, 0, 0, 1.0))
     for method, *arguments in shapes:
         getattr(recorded, method)(*arguments)
-    raster = rasterise([recorded], height, width)
-    middle = _streets_raster.FACTOR // 2
-    return raster.paint[:, 0].astype(np.uint8)[raster.ids[0, middle::3, middle::3]]
+    return rasterise([recorded], height, width).mask()[0]
 
 
 @pytest.mark.parametrize("size", [32, 64, (96, 128), (40, 24)])

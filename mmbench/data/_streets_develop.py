@@ -26,8 +26,7 @@ def draw(scenes: Sequence[Scene], height: int, width: int) -> tuple[np.ndarray, 
     """
     recorded = [record(scene, width / height) for scene in scenes]
     raster = rasterise(recorded, height, width)
-    middle = FACTOR // 2
-    mask = raster.paint[:, 0].astype(np.uint8)[raster.ids[:, middle::FACTOR, middle::FACTOR]]
+    mask = raster.mask()
     image = _expose(recorded, raster)
     for picture, shapes in zip(image, recorded, strict=True):
         if shapes.light.weather == 1:

@@ -39,6 +39,11 @@ class Raster:
     picture: np.ndarray
     depth: np.ndarray
 
+    def mask(self) -> np.ndarray:
+        """Class of the sample at each pixel's centre, uint8 (n, height, width)."""
+        middle = FACTOR // 2
+        return self.paint[:, 0].astype(np.uint8)[self.ids[:, middle::FACTOR, middle::FACTOR]]
+
 
 def rasterise(recorded: Sequence[Shapes], height: int, width: int) -> Raster:
     """Sample pictures of height x width pixels; x runs from -aspect/2 to aspect/2, y from 0 down to 1."""
