@@ -106,11 +106,19 @@ def read_answers(
 
 
 def read_cost(predictions: Path, training: Path | None) -> dict[str, Any]:
-    """What training and prediction took, as far as their records are there; None where they are not."""
+    """What training and prediction took, as far as their records are there; None where they are not.
+
+    Raises:
+        UserError: predictions.json, which an external method may have written, has another form.
+    """
     trained = read_json(training) if training and training.is_file() else {}
     record = predictions / "predictions.json"
     predicted = read_json(record) if record.is_file() else {}
-    cases = predicted.get("cases", {})
+    cases = predicted.get("cases", {}) if isinstance(predicted, dict) else None
+    if not isinstance(cases, dict) or not all(isinstance(entry, dict) for entry in cases.values()):
+        raise UserError(
+            f'{record}: expected {{"cases": {{"<case>": {{"nfe": 1, "seconds": 2.0}}}}}}; mend or delete it'
+        )
     seconds = [entry["seconds"] for entry in cases.values() if entry.get("seconds") is not None]
     peaks = [x["peak_memory_bytes"] for x in (trained, predicted) if x.get("peak_memory_bytes") is not None]
     return {
@@ -143,8 +151,8 @@ def evaluate(args: argparse.Namespace) -> Scored:
     path = args.predictions / "predictions.npz"
     modalities = experiment.modalities(read_json(args.data / "card.json"))
     answered = read_answers(path, read_cases(args.cases), experiment, modalities, args.tasks or None)
+    cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
     scored = scores.score(answered, Tools(args.weights, args.reference, device))
-    training = args.training or args.predictions / "training.json"
     inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
     record = {
         "schema": 1,
@@ -153,7 +161,7 @@ def evaluate(args: argparse.Namespace) -> Scored:
         "title": args.title or args.method,
         "seed": args.seed,
         "metrics": scored.metrics,
-        "cost": read_cost(args.predictions, training),
+        "cost": cost,
         "evaluate_seconds": time.monotonic() - begin,
         "provenance": provenance(settings, inputs),
     }

@@ -43,8 +43,7 @@ class Trunk:
 
     Attributes:
         checkpoint: torchvision's file name, whose last part is the beginning of the file's SHA-256.
-        member: file name in the source package.
-        sha256: of that member.
+        member, sha256: file name in the source package, and its hash.
         scope: name of the trunk in that member.
         layers: torchvision's indices of the convolutions in `features`.
     """
