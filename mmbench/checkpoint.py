@@ -21,7 +21,9 @@ NAME = "checkpoint.safetensors"
 def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors as safetensors, atomically."""
     with atomic_path(path) as temporary:
-        save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, temporary, dict(metadata or {}))
+        whole = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
+        # Without tensors, an empty header of metadata makes a file that cannot be read (safetensors issue 466).
+        save_file(whole, temporary, dict(metadata) if metadata else None)
 
 
 def load_weights(path: Path, module: nn.Module) -> None:

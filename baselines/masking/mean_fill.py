@@ -1,0 +1,31 @@
+"""Hidden pixels filled with the training set's mean image: what any method must beat."""
+
+from __future__ import annotations
+
+import torch
+
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+
+TITLE = "Mean fill"
+TASKS = ("reconstruct",)
+TRAINED = False
+
+
+class Method(BaseMethod):
+    """Knows nothing but the mean of every pixel over the training set."""
+
+    mean: torch.Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.register_buffer("mean", torch.zeros(spec.modalities["image"].shape))
+
+    def prepare(self, train: Batch) -> None:
+        """Keep the mean image (3, h, w) of the training set."""
+        self.mean.copy_(train["image"].mean(dim=0))
+
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """Seen pixels as they are, hidden ones from the mean image."""
+        colours, seen = given["masked_image"].split([3, 1], dim=1)
+        return {"image": seen * colours + (1 - seen) * self.mean}

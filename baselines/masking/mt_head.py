@@ -1,0 +1,21 @@
+"""The multitask model's own one-pass answer: its image decoder at t = T, given the masked image; no sampling."""
+
+from __future__ import annotations
+
+import torch
+
+from mmbench.method import Batch, Sampling, Task
+from mmbench.mt_diffusion import Method as MultitaskMethod
+
+TITLE = "MT-Diffusion, one pass"
+TASKS = ("reconstruct",)
+WEIGHTS_FROM = "mt_diffusion"
+
+
+class Method(MultitaskMethod):
+    """MT-Diffusion that answers with its decoder instead of the sampler; settings as for `mt_diffusion`."""
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """One evaluation at t = T."""
+        return {"image": self.predict_at_once(given, count, generator)}

@@ -1,0 +1,34 @@
+"""The multitask model's twin without the other tasks: same network, only the reconstruction loss.
+
+It is what the authors of MT-Diffusion (arXiv:2407.17571) call reconstruction-only: does generating beside it help?
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.mt_diffusion import Method as MultitaskMethod
+
+TITLE = "Reconstruction only"
+TASKS = ("reconstruct",)
+
+
+class Method(MultitaskMethod):
+    """MT-Diffusion whose every item is given the masked image at t = T and answers with the image's decoder.
+
+    Args:
+        spec: modalities and network.
+        settings: `omega`, `scale` and `schedule` as in `MT-Diffusion`.
+    """
+
+    def __init__(self, spec: Spec, **settings: Any) -> None:
+        weights = {"generate": 0.0, "image": 1.0}
+        super().__init__(spec, weights=weights, states=(0.0, 0.0, 1.0), one_pass=1.0, **settings)
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """One pass of the image's decoder at t = T."""
+        return {"image": self.predict_at_once(given, count, generator)}

@@ -1,0 +1,450 @@
+"""Every baseline that is found: the contract of a method, and what each should do on a case whose answer is known."""
+
+from __future__ import annotations
+
+import inspect
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import RePaintScheduler
+from torch import Tensor, nn
+
+from mmbench.checkpoint import load_weights, save_weights
+from mmbench.diffusion.model import training_target
+from mmbench.discovery import Found, find_methods, read_literals
+from mmbench.errors import UserError
+from mmbench.experiments import load_experiment
+from mmbench.experiments.masking import TASKS, draw_masks, hide
+from mmbench.method import Batch, Method, Modality, Sampling, Spec, load_method
+from mmbench.nets.unet import Features
+
+ROOT = Path(__file__).parents[1]
+NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
+FAST = Sampling("ddim", 3)
+RECONSTRUCT, GENERATE = TASKS["reconstruct"], TASKS["generate"]
+
+EXPERIMENTS = sorted(p.name for p in (ROOT / "baselines").iterdir() if p.is_dir() and not p.name.startswith(("_", ".")))
+FOUND = [
+    pytest.param(experiment, found, id=f"{experiment}-{found.name}")
+    for experiment, methods in find_methods(ROOT, EXPERIMENTS).items()
+    for found in methods.values()
+    if not found.external and found.path.parts[0] == "baselines"
+]
+#: Parameters of the network that a method shares with another one and does not train.
+NOT_TRAINED = {"reconstruction_only": ("model.head.", "model.decoders.masked_image.")}
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def modalities(experiment: str, size: int) -> dict[str, Modality]:
+    return load_experiment(experiment).modalities({"size": [size, size]})
+
+
+def random_batch(experiment: str, size: int, count: int, seed: int = 0) -> Batch:
+    """A training batch of smooth random images."""
+    rough = torch.rand(count, 3, 4, 4, generator=generator(seed)) * 2 - 1
+    image = nn.functional.interpolate(rough, size=(size, size), mode="bilinear")
+    return load_experiment(experiment).training_batch({"image": image}, generator(seed))
+
+
+def build(name: str, size: int = 16, experiment: str = "masking", **settings: object) -> Method:
+    torch.manual_seed(0)
+    spec = Spec(modalities(experiment, size), NETWORK, settings)
+    return load_method(ROOT / "baselines" / experiment / f"{name}.py", spec)
+
+
+def masked_copy(image: Tensor, share: float = 0.5, seed: int = 1) -> Tensor:
+    shares = torch.full((len(image),), share)
+    return hide(image, draw_masks(shares, image.shape[2], image.shape[3], generator(seed)))
+
+
+def randomised(method: Method, seed: int = 1) -> Method:
+    """The method with heads that are not zero, as after training."""
+    for parameter in method.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.05, generator=generator(seed))
+    return method.eval()
+
+
+def trainable(found: Found) -> bool:
+    return not found.weights_from and read_literals(ROOT / found.path).get("TRAINED", True)
+
+
+# The contract, for each baseline there is
+
+
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("experiment, found", [p for p in FOUND if trainable(p.values[1])])
+def test_it_learns_with_every_parameter(experiment: str, found: Found, size: int) -> None:
+    method, batch = build(found.name, size, experiment), random_batch(experiment, size, 8)
+    method.prepare(batch)
+    optimizer = torch.optim.SGD(method.parameters(), lr=1e-2)
+    for seed in range(2):  # the heads start at zero, so the trunk's gradients come with the second step
+        optimizer.zero_grad()
+        terms = method.loss(batch, generator(seed))
+        assert terms["loss"].shape == () and all(torch.isfinite(term) for term in terms.values())
+        terms["loss"].backward()
+        optimizer.step()
+    silent = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert [n for n in silent if not n.startswith(NOT_TRAINED.get(found.name, ()))] == []
+    assert all(torch.isfinite(p).all() for p in method.parameters())
+    again = method.loss(batch, generator(5))["loss"]
+    assert torch.equal(again, method.loss(batch, generator(5))["loss"])
+
+
+@pytest.mark.parametrize("experiment, found", [p for p in FOUND if not trainable(p.values[1])])
+def test_what_is_not_trained_has_no_parameters_of_its_own(experiment: str, found: Found) -> None:
+    method = build(found.name, 16, experiment)
+    if found.weights_from is None:
+        assert not list(method.parameters())
+        with pytest.raises(NotImplementedError, match="TRAINED = False"):
+            method.loss(random_batch(experiment, 16, 2), generator())
+        return
+    sources = {m.name: m for m in find_methods(ROOT, [experiment])[experiment].values()}
+    spec = Spec(modalities(experiment, 16), NETWORK)
+    source = load_method(ROOT / sources[found.weights_from].path, spec)
+    method.load_state_dict(source.state_dict())
+
+
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("experiment, found", FOUND)
+def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, size: int) -> None:
+    method = randomised(build(found.name, size, experiment))
+    batch = random_batch(experiment, size, 3)
+    method.prepare(batch)
+    tasks = load_experiment(experiment).TASKS
+    assert found.tasks and set(found.tasks) <= set(tasks)
+    for task in (tasks[name] for name in found.tasks):
+        given = {name: batch[name] for name in task.given}
+        before = {name: value.clone() for name, value in given.items()}
+        answer = method.predict(task, given, 3, FAST, generator(7))
+        assert answer.keys() == set(task.want)
+        for name, value in answer.items():
+            assert value.dtype == torch.float32 and not value.requires_grad
+            assert tuple(value.shape) == (3, *method.spec.modalities[name].shape)
+            assert torch.isfinite(value).all() and value.abs().max() <= 1 + 1e-5
+        again = method.predict(task, given, 3, FAST, generator(7))
+        assert all(torch.equal(answer[name], again[name]) for name in task.want)
+        assert all(torch.equal(given[name], before[name]) for name in given)
+
+
+@pytest.mark.parametrize("experiment, found", FOUND)
+def test_its_weights_survive_a_file(experiment: str, found: Found, tmp_path: Path) -> None:
+    method = randomised(build(found.name, 16, experiment))
+    batch = random_batch(experiment, 16, 3)
+    method.prepare(batch)
+    save_weights(tmp_path / "weights.safetensors", method.state_dict())
+    restored = randomised(build(found.name, 16, experiment), seed=9)
+    load_weights(tmp_path / "weights.safetensors", restored)
+    task = load_experiment(experiment).TASKS[found.tasks[0]]
+    given = {name: batch[name] for name in task.given}
+    answers = [m.predict(task, given, 3, FAST, generator()) for m in (method, restored)]
+    assert all(torch.equal(answers[0][name], answers[1][name]) for name in task.want)
+
+
+@pytest.mark.parametrize("experiment, found", FOUND)
+def test_its_evaluations_are_counted_and_within_the_budget(experiment: str, found: Found) -> None:
+    method, batch = build(found.name, 16, experiment), random_batch(experiment, 16, 2)
+    if not list(method.parameters()):
+        assert not hasattr(method, "backbone")
+        return
+    calls: list[int] = []
+    method.backbone.register_forward_pre_hook(lambda _module, inputs: calls.append(len(inputs[0])))
+    task = load_experiment(experiment).TASKS[found.tasks[0]]
+    given = {name: batch[name] for name in task.given}
+    method.predict(task, given, 2, Sampling("ddim", 7), generator())
+    assert 1 <= len(calls) <= 7 and set(calls) == {2}
+
+
+@pytest.mark.parametrize("experiment, found", FOUND)
+def test_an_unknown_setting_is_an_error_of_one_line(experiment: str, found: Found) -> None:
+    with pytest.raises(UserError, match="no_such_setting"):
+        build(found.name, 16, experiment, no_such_setting=1)
+
+
+# Fairness
+
+
+@pytest.mark.parametrize("network", [{}, {"width": 24, "patch": 2}, {"width": 64, "layers": 2, "attention": True}])
+@pytest.mark.parametrize("experiment, found", [p for p in FOUND if trainable(p.values[1])])
+def test_every_trained_network_is_as_large_as_the_multitask_models(
+    experiment: str, found: Found, network: dict
+) -> None:
+    spec = Spec(modalities(experiment, 32), network)
+    with torch.device("meta"):
+        multitask = load_method(ROOT / "mmbench" / "mt_diffusion.py", spec)
+        method = load_method(ROOT / found.path, spec)
+    ratio = count(method) / count(multitask)
+    assert 0.95 < ratio < 1.05, f"{found.name} has {ratio:.1%} of the multitask model's parameters"
+
+
+def count(method: nn.Module) -> int:
+    return sum(p.numel() for p in method.parameters())
+
+
+@pytest.mark.parametrize("name", ["ddpm", "palette", "repaint"])
+def test_diffusion_baselines_are_parameterised_as_the_multitask_model(name: str) -> None:
+    def defaults(method: Method) -> dict[str, object]:
+        return {key: p.default for key, p in inspect.signature(type(method)).parameters.items()}
+
+    spec = Spec(modalities("masking", 16), NETWORK)
+    multitask = defaults(load_method(ROOT / "mmbench" / "mt_diffusion.py", spec))
+    own = defaults(build(name))
+    shared = {"schedule", "prediction", "max_weight"}
+    assert shared <= own.keys()
+    assert {key: own[key] for key in shared} == {key: multitask[key] for key in shared}
+
+
+# Mean fill, biharmonic, regression
+
+
+def test_mean_fill_takes_hidden_pixels_from_the_mean_image() -> None:
+    method = build("mean_fill")
+    train = torch.stack([torch.zeros(3, 16, 16), torch.linspace(-1, 1, 768).view(3, 16, 16)])
+    method.prepare({"image": train})
+    image = torch.full((1, 3, 16, 16), 0.25)
+    seen = torch.ones(1, 1, 16, 16)
+    seen[..., 3, 5] = 0
+    answer = method.predict(RECONSTRUCT, {"masked_image": hide(image, seen)}, 1, FAST, generator())["image"]
+    expected = image.clone()
+    expected[0, :, 3, 5] = torch.linspace(-1, 1, 768).view(3, 16, 16)[:, 3, 5] / 2
+    assert torch.allclose(answer, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("slope", [(0.0, 1.0), (1.0, 0.0), (-0.6, 0.3)])
+def test_biharmonic_continues_a_ramp_through_the_hole(slope: tuple[float, float]) -> None:
+    axis = torch.linspace(-0.8, 0.8, 16)
+    ramp = slope[0] * axis[:, None] + slope[1] * axis[None, :]
+    image = torch.stack([ramp, -ramp, ramp / 2])[None]
+    seen = torch.ones(1, 1, 16, 16)
+    seen[..., 5:10, 4:11] = 0
+    answer = build("biharmonic").predict(RECONSTRUCT, {"masked_image": hide(image, seen)}, 1, FAST, generator())
+    assert torch.allclose(answer["image"], image, atol=1e-4)
+
+
+@pytest.mark.parametrize("hidden", [0, 256])
+def test_biharmonic_without_a_hole_or_without_an_image(hidden: int) -> None:
+    image = random_batch("masking", 16, 1)["image"]
+    seen = torch.full((1, 1, 16, 16), float(hidden == 0))
+    answer = build("biharmonic").predict(RECONSTRUCT, {"masked_image": hide(image, seen)}, 1, FAST, generator())
+    assert torch.allclose(answer["image"], image if not hidden else torch.zeros_like(image), atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["l1", "l2"])
+def test_regression_learns_a_batch_by_heart(loss: str) -> None:
+    method, batch = build("unet_regression", loss=loss), random_batch("masking", 16, 4)
+    mean_fill = build("mean_fill")
+    mean_fill.prepare(batch)
+    given = {"masked_image": batch["masked_image"]}
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
+    for _ in range(120):
+        optimizer.zero_grad()
+        method.loss(batch, generator())["loss"].backward()
+        optimizer.step()
+    errors = [
+        hole_error(m.predict(RECONSTRUCT, given, 4, FAST, generator())["image"], batch) for m in (method, mean_fill)
+    ]
+    assert errors[0] < 0.4 * errors[1]
+
+
+def hole_error(image: Tensor, batch: Batch) -> float:
+    hidden = (1 - batch["masked_image"][:, 3:]).expand_as(image).bool()
+    return float((image - batch["image"])[hidden].abs().mean())
+
+
+@pytest.mark.parametrize("name", ["unet_regression", "palette"])
+def test_the_loss_looks_only_into_the_hole(name: str) -> None:
+    method, batch = randomised(build(name)), random_batch("masking", 16, 4)
+    seen = batch["masked_image"][:, 3:]
+    other = {**batch, "image": batch["image"] + 0.5 * (1 - seen)}
+    same = {**batch, "image": batch["image"] + (0 if name == "palette" else 0.5) * seen}
+    loss = method.loss(batch, generator())["loss"]
+    assert torch.equal(loss, method.loss(same, generator())["loss"])
+    assert not torch.isclose(loss, method.loss(other, generator())["loss"])
+
+
+@pytest.mark.parametrize(
+    "name, setting, value",
+    [
+        ("unet_regression", "loss", "l3"),
+        ("palette", "region", "edge"),
+        ("repaint", "resample", 0),
+        ("repaint", "jump_length", 0),
+    ],
+)
+def test_a_bad_value_names_method_and_key(name: str, setting: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"{name}: {setting}: .*{value}"):
+        build(name, **{setting: value})
+
+
+# Diffusion with a denoiser that knows the answer
+
+
+class Oracle(nn.Module):
+    """A backbone whose head predicts what makes `truth(z_t, signal, noise)` the estimate of z_0."""
+
+    def __init__(self, method: Method, truth: object) -> None:
+        super().__init__()
+        self.process, self.kind, self.truth = method.process, method.prediction, truth
+        self.device = nn.Parameter(torch.zeros(1))  # tells the method where it is
+
+    def forward(self, x: Tensor, t: Tensor, _vector: Tensor | None = None) -> Features:
+        z_t = x[:, :3]
+        signal, noise = self.process.coefficients(t, z_t)
+        z0 = self.truth(z_t, signal, noise) if callable(self.truth) else self.truth
+        target = training_target(self.kind, z0, (z_t - signal * z0) / noise, signal, noise)
+        return Features(target, target.mean(dim=(2, 3)))
+
+
+def with_oracle(name: str, truth: object, **settings: object) -> Method:
+    method = build(name, **settings)
+    method.backbone, method.head = Oracle(method, truth), nn.Identity()
+    return method
+
+
+@pytest.mark.parametrize("prediction", ["z0", "v", "eps"])
+@pytest.mark.parametrize("name", ["ddpm", "palette"])
+def test_the_loss_of_a_perfect_denoiser_is_zero(name: str, prediction: str) -> None:
+    batch = random_batch("masking", 16, 4)
+    perfect = with_oracle(name, batch["image"], prediction=prediction).loss(batch, generator())["loss"]
+    wrong = with_oracle(name, -batch["image"], prediction=prediction).loss(batch, generator())["loss"]
+    assert perfect < 1e-6 and wrong > 1e-2
+
+
+@pytest.mark.parametrize("prediction", ["z0", "v", "eps"])
+@pytest.mark.parametrize("name", ["palette", "repaint"])
+def test_a_perfect_denoiser_gives_the_true_image(name: str, prediction: str) -> None:
+    image = random_batch("masking", 16, 3)["image"]
+    given = {"masked_image": masked_copy(image)}
+    method = with_oracle(name, image, prediction=prediction)
+    answer = method.predict(RECONSTRUCT, given, 3, Sampling("ddim", 9), generator())["image"]
+    assert torch.allclose(answer, image, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["palette", "repaint"])
+def test_seen_pixels_stay_and_the_sampler_shows_them_noised_as_in_training(name: str) -> None:
+    image = random_batch("masking", 16, 64)["image"]
+    masked = masked_copy(image)
+    seen = masked[:, 3:].expand_as(image).bool()
+    method = with_oracle(name, torch.zeros_like(image))  # knows nothing of the image
+    visited: list[tuple[float, Tensor]] = []
+
+    def keep(_module: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
+        signal, noise = method.process.coefficients(inputs[1], inputs[0])
+        visited.append((float(noise[0]), ((inputs[0][:, :3] - signal * image) / noise)[seen]))
+
+    method.backbone.register_forward_pre_hook(keep)
+    answer = method.predict(RECONSTRUCT, {"masked_image": masked}, 64, Sampling("ddim", 8), generator())["image"]
+    assert torch.allclose(answer[seen], image[seen], atol=1e-5) and answer[~seen].abs().max() < 1e-5
+    assert len(visited) > 4
+    for noise, eps in visited[1:]:
+        assert noise > 0.05 and abs(float(eps.mean())) < 0.03 and abs(float(eps.std()) - 1) < 0.03
+
+
+@pytest.mark.parametrize("sampler, nfe", [("ddim", 200), ("dpm++", 200), ("ancestral", 1000)])
+def test_ddpm_draws_a_gaussian_that_its_denoiser_knows(sampler: str, nfe: int) -> None:
+    """Ancestral steps take the posterior's variance, which is too small for long ones: 0.142 of 0.15 in 200 steps."""
+    mean, deviation = 0.2, 0.15
+
+    def optimal(z_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+        gain = signal * deviation**2 / (signal**2 * deviation**2 + noise**2)
+        return mean + gain * (z_t - signal * mean)
+
+    method = with_oracle("ddpm", optimal, prediction="v")
+    drawn = method.predict(GENERATE, {}, 32, Sampling(sampler, nfe), generator())["image"]
+    assert drawn.shape == (32, 3, 16, 16)
+    assert float(drawn.mean()) == pytest.approx(mean, abs=0.01)
+    assert float(drawn.std()) == pytest.approx(deviation, rel=0.03)
+
+
+def test_repaint_conditions_a_gaussian_on_what_is_seen() -> None:
+    """All pixels of an image share one value c ~ N(0, s^2): seeing some of them determines the rest."""
+    deviation, pixels = 0.3, 3 * 16 * 16
+
+    def optimal(z_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+        gain = signal * deviation**2 / (signal**2 * deviation**2 + noise**2 / pixels)
+        return (gain * z_t.mean(dim=(1, 2, 3), keepdim=True)).expand_as(z_t)
+
+    image = torch.linspace(-0.6, 0.6, 16).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
+    masked = masked_copy(image, 0.5)
+    hidden = masked[:, 3:] == 0
+
+    def error(resample: int) -> float:
+        method = with_oracle("repaint", optimal, resample=resample)
+        answer = method.predict(RECONSTRUCT, {"masked_image": masked}, 16, Sampling("ddim", 60), generator())["image"]
+        return float(((answer - image).abs() * hidden).sum() / (3 * hidden.sum()))
+
+    harmonised, plain = error(2), error(1)
+    assert harmonised < 0.1 and harmonised < 0.8 * plain
+
+
+# RePaint's walk
+
+
+@pytest.mark.parametrize("steps, jump, resample", [(250, 10, 10), (50, 5, 3), (20, 1, 2), (10, 2, 4), (4, 10, 10)])
+def test_repaint_walks_as_the_reference_scheduler(steps: int, jump: int, resample: int) -> None:
+    walk = repaint_module().walk(steps, jump, resample)
+    single = [walk[0]]  # the reference climbs one level at a time
+    for now, later in pairwise(walk):
+        single += range(now + 1, later + 1) if later > now else [later]
+    scheduler = RePaintScheduler(num_train_timesteps=1000)
+    scheduler.set_timesteps(steps, jump_length=jump, jump_n_sample=resample)
+    assert [level - 1 for level in single[:-1]] == (scheduler.timesteps // (1000 // steps)).tolist()
+
+
+def test_the_papers_walk_needs_2410_evaluations() -> None:
+    module = repaint_module()
+    assert module.evaluations(module.walk(250, 10, 10)) == 2410
+
+
+@pytest.mark.parametrize("nfe", [1, 2, 3, 7, 20, 50, 250, 1000])
+@pytest.mark.parametrize("jump, resample", [(1, 1), (1, 2), (2, 3), (10, 10)])
+def test_repaint_makes_the_most_of_its_budget(nfe: int, jump: int, resample: int) -> None:
+    module = repaint_module()
+    levels = build("repaint", jump_length=jump, resample=resample).levels(nfe)
+    assert levels[0] == 1000 and levels[-1] == 0 and max(levels) == 1000
+    steps = len(set(levels)) - 1
+    assert module.evaluations(levels) <= nfe < module.evaluations(module.walk(steps + 1, jump, resample))
+
+
+def repaint_module() -> object:
+    return inspect.getmodule(type(build("repaint")))
+
+
+# The multitask model's own
+
+
+def test_reconstruction_only_is_the_multitask_network_and_learns() -> None:
+    method, batch = build("reconstruction_only"), random_batch("masking", 16, 4)
+    spec = Spec(modalities("masking", 16), NETWORK)
+    multitask = load_method(ROOT / "mmbench" / "mt_diffusion.py", spec)
+    assert {k: v.shape for k, v in method.state_dict().items()} == {
+        k: v.shape for k, v in multitask.state_dict().items()
+    }
+    assert set(method.loss(batch, generator())) == {"loss", "recover_image"}
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
+    first = method.loss(batch, generator())["loss"].item()
+    for step in range(80):
+        optimizer.zero_grad()
+        method.loss(batch, generator(step))["loss"].backward()
+        optimizer.step()
+    assert method.loss(batch, generator(99))["loss"].item() < 0.5 * first
+    answer = method.predict(RECONSTRUCT, {"masked_image": batch["masked_image"]}, 4, FAST, generator())["image"]
+    assert hole_error(answer, batch) < 0.5 * hole_error(torch.zeros_like(answer), batch)
+
+
+def test_the_heads_answer_is_the_multitask_models() -> None:
+    spec = Spec(modalities("masking", 16), NETWORK)
+    multitask = randomised(load_method(ROOT / "mmbench" / "mt_diffusion.py", spec))
+    head, given = build("mt_head"), {"masked_image": random_batch("masking", 16, 2)["masked_image"]}
+    head.load_state_dict(multitask.state_dict())
+    answer = head.predict(RECONSTRUCT, given, 2, FAST, generator())["image"]
+    assert torch.equal(answer, multitask.predict_at_once(given, 2, generator()))
+    sampled = multitask.predict(RECONSTRUCT, given, 2, FAST, generator())["image"]
+    assert not torch.allclose(answer, sampled, atol=1e-3)
+    with pytest.raises(UserError, match="channels"):
+        build("mt_head", conditioning="aggregate").predict(RECONSTRUCT, given, 2, FAST, generator())
