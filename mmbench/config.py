@@ -3,110 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from mmbench.errors import UserError
+from mmbench.schema import Experiment, Profile, Section, Top
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(@[a-z0-9_.]+)?$")]
-
-
-class Section(BaseModel):
-    """A part of the configuration in which every key is known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(Section):
-    """Which data set, how large its images, how many items of each split (all, when null)."""
-
-    name: str
-    size: Positive | tuple[Positive, Positive]
-    train: Positive | None = None
-    validation: Positive | None = None
-    test: Positive | None = None
-    root: str | None = None
-
-
-class Network(Section):
-    """Arguments of the backbone that every trained method shares."""
-
-    width: Annotated[int, Field(gt=0, multiple_of=8)] = 32
-    channel_mult: Annotated[list[Positive], Field(min_length=1)] = [1, 2, 4]
-    layers: Positive = 1
-    patch: Positive = 1
-    attention: bool = False
-
-
-class Train(Section):
-    """One training's length and optimiser."""
-
-    steps: Positive
-    batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    warmup: Positive
-    ema: Annotated[float, Field(ge=0, lt=1)]
-    precision: Literal["fp32", "bf16"]
-    flip: bool
-    checkpoint_every: Positive
-
-
-class Sample(Section):
-    """How sampling methods draw."""
-
-    sampler: Literal["ancestral", "ddim", "dpm++"]
-    nfe: Annotated[int, Field(gt=0, le=1000)]
-    batch_size: Positive
-
-
-class Evaluate(Section):
-    """How many items are scored, and the split that stands for the real distribution."""
-
-    reconstructions: Positive
-    samples: Annotated[int, Field(ge=16)]
-    reference: Literal["train", "validation", "test"]
-
-
-class Profile(Section):
-    """The size of a run: config/profiles/<name>.yaml."""
-
-    description: str
-    experiments: Annotated[list[str], Field(min_length=1)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    data: Data
-    network: Network
-    train: Train
-    sample: Sample
-    evaluate: Evaluate
-    methods: list[Name] | None = None
-    variants: list[Name] = []
-
-
-class Experiment(Section):
-    """What an experiment asks and how methods are set in it: config/experiments/<name>.yaml."""
-
-    title: str
-    shares: Annotated[list[Share], Field(min_length=1)]
-    methods: dict[Name, dict[str, Any]] = {}
-    variants: dict[Name, dict[str, Any]] = {}
-
-
-class Top(Section):
-    """config/config.yaml, and what `snakemake --config` sets on top of it."""
-
-    profile: str
-    results: str
-    conda_env: str
-    threads: Positive
-    gpu: Annotated[int, Field(ge=0)]
-    override: dict[str, Any] = {}
-
+TOP = "config/config.yaml"
+RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
 
 T = TypeVar("T", bound=Section)
 
@@ -115,9 +24,9 @@ STAGE_SECTIONS = {
     "data": ("data",),
     "cases": ("data", "evaluate"),
     "train": ("data", "network", "train"),
-    "predict": ("data", "network", "sample", "evaluate"),
-    "evaluate": ("data", "evaluate"),
-    "reference": ("data", "evaluate"),
+    "predict": ("data", "network", "sample"),
+    "evaluate": ("evaluate",),
+    "reference": ("evaluate",),
 }
 
 
@@ -134,30 +43,61 @@ class Config:
 
     def __init__(self, values: Mapping[str, Any], root: Path) -> None:
         self.root = root
-        self.top = check(Top, dict(values), "config/config.yaml")
+        self.top = check(Top, dict(values), TOP)
         path = find_profile(self.top.profile, root)
-        profile = merge(read_yaml(path), self.top.override)
-        self.profile = check(Profile, profile, self._shown(path))
-        self.name = path.stem
-        self.experiments: dict[str, Experiment] = {}
-        for name in self.profile.experiments:
-            file = find_named(name, root / "config" / "experiments", f"{self._shown(path)}: experiments")
-            self.experiments[name] = check(Experiment, read_yaml(file), self._shown(file))
+        self.name, self.file = path.stem, shown(path, root)
+        override = typed(self.top.override)
+        self.profile = check(Profile, merge(read_yaml(path, root), override), self.file, override)
+        self.experiments = {name: self._experiment(name) for name in self.profile.experiments}
+        self._check_data(override)
         known = sorted({v for e in self.experiments.values() for v in e.variants})
         for variant in self.profile.variants:
             if variant not in known:
-                raise UserError(
-                    f"{self._shown(path)}: variants: '{variant}' is in no experiment{suggest(variant, known)}; "
-                    f"there are {', '.join(known) or 'none'}"
-                )
+                raise unknown(f"{self.file}: variants", variant, known)
 
-    def _shown(self, path: Path) -> str:
-        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+    def _experiment(self, name: str) -> Experiment:
+        file = find_named(name, self.root / "config" / "experiments", f"{self.file}: experiments")
+        return check(Experiment, read_yaml(file, self.root), shown(file, self.root))
+
+    def _check_data(self, override: Mapping[str, Any]) -> None:
+        data, wanted = self.profile.data, self.profile.evaluate.reconstructions
+        known = sorted(p.stem for p in (self.root / "mmbench" / "data").glob("[!_]*.py"))
+        if data.name not in known:
+            raise unknown(f"{origin(override, ['data', 'name'], self.file)}: data.name", data.name, known)
+        if data.test is not None and wanted > data.test:
+            raise UserError(
+                f"{origin(override, ['evaluate', 'reconstructions'], self.file)}: evaluate.reconstructions: {wanted} "
+                f"test images wanted, data.test has {data.test}; lower the one or raise the other"
+            )
 
     @property
     def results(self) -> Path:
         """Folder of this profile's results."""
         return Path(self.top.results) / self.name
+
+    def check_methods(self, methods: Mapping[str, Collection[str]]) -> None:
+        """Every method that the configuration names must exist; `methods` has the names by experiment.
+
+        Raises:
+            UserError: a method does not exist, or an experiment is left with none.
+        """
+        for name, section in self.experiments.items():
+            for key in ("methods", "variants"):
+                for entry in getattr(section, key):
+                    if (method := entry.partition("@")[0]) not in methods[name]:
+                        raise unknown(f"config/experiments/{name}.yaml: {key}", method, sorted(methods[name]))
+        chosen = set(self.profile.methods or ())
+        known = sorted({method for names in methods.values() for method in names})
+        for method in sorted(chosen - set(known)):
+            raise unknown(f"{self.file}: methods", method, known)
+        for name, names in methods.items():
+            if chosen and not chosen & set(names):
+                raise UserError(f"{self.file}: methods: none is of experiment '{name}'; add one of {', '.join(names)}")
+
+    def title(self, experiment: str, method: str, title: str) -> str:
+        """A method's title; a variant's has its tag."""
+        variant = method in self.experiments[experiment].variants
+        return f"{title} [{method.partition('@')[2]}]" if variant else title
 
     def method_settings(self, experiment: str, method: str) -> dict[str, Any]:
         """A method's own settings; a variant's `<method>@<tag>` go on top of its method's."""
@@ -165,28 +105,55 @@ class Config:
         base = section.methods.get(method.partition("@")[0], {})
         return merge(base, section.variants.get(method, {}))
 
-    def settings(self, stage: str, experiment: str | None = None, method: str | None = None) -> dict[str, Any]:
-        """The settings of one job: only the sections its stage needs, so that only their edits rerun it."""
+    def settings(
+        self, stage: str, experiment: str | None = None, method: str | None = None, source: str | None = None
+    ) -> dict[str, Any]:
+        """The settings of one job: only the sections its stage needs, so that only their edits rerun it.
+
+        Args:
+            stage: a key of `STAGE_SECTIONS`.
+            experiment, method: what the job is of, as far as its stage has them.
+            source: the method whose weights it uses, if not its own: its settings hold here too, below `method`'s own.
+        """
         found = {name: getattr(self.profile, name).model_dump(mode="json") for name in STAGE_SECTIONS[stage]}
         if experiment:
-            found |= {"experiment": experiment, "shares": self.experiments[experiment].shares}
-        if method:
-            found["method"] = method
-        if experiment and method and stage in ("train", "predict"):
-            found["method_settings"] = self.method_settings(experiment, method)
+            found["experiment"] = experiment
+        if experiment and stage == "cases":
+            found["shares"] = self.experiments[experiment].shares
+        if experiment and method:
+            own = self.method_settings(experiment, method)
+            shared = self.method_settings(experiment, source) if source else {}
+            found |= {"method": method, "method_settings": merge(shared, own)}
         return found
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+class UniqueKeys(yaml.SafeLoader):
+    """Builds plain values only, and refuses a key that a mapping has twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """The mapping; yaml.constructor.ConstructorError if a key comes again."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, root: Path) -> dict[str, Any]:
     """Read a mapping from a YAML file, building nothing but plain values."""
+    name = shown(path, root)
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        found = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}; give a profile's name or the path of its file") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
+        raise UserError(f"{name}: {line}: not plain YAML ({error.problem}); mend it") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not plain YAML ({error}); mend that line") from None
+        raise UserError(f"{name}: not a YAML text file ({error}); mend it") from None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: holds {type(found).__name__}, not keys and values; start from a file in config/")
+        raise UserError(f"{name}: holds {type(found).__name__}, not keys and values; start from a file in config/")
     return found
 
 
@@ -199,48 +166,91 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def suggest(word: str, known: list[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing if nothing is close."""
+def typed(value: Any) -> Any:
+    """`value` with YAML's types: below the top level of `--config`, Snakemake hands over everything as text."""
+    if isinstance(value, Mapping):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path for a reader: relative to the checkout if it is inside."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def unknown(where: str, word: str, known: Sequence[str]) -> UserError:
+    """The error that nothing is called `word`, with the nearest name and all there are."""
     close = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    hint = f" (did you mean '{close[0]}'?)" if close else ""
+    return UserError(f"{where}: '{word}' does not exist{hint}; there are {', '.join(known) or 'none'}")
 
 
 def find_named(name: str, folder: Path, where: str) -> Path:
     """`folder`/`name`.yaml; UserError lists the names there are."""
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in known:
-        raise UserError(f"{where}: '{name}' does not exist{suggest(name, known)}; there are {', '.join(known)}")
+        raise unknown(where, name, known)
     return folder / f"{name}.yaml"
 
 
 def find_profile(name: str, root: Path) -> Path:
-    """A profile by its name in config/profiles, or by its path."""
-    if name.endswith((".yaml", ".yml")):
-        return Path(name)
-    return find_named(name, root / "config" / "profiles", "config: profile")
+    """A profile by its name in config/profiles, or by its path.
+
+    Raises:
+        UserError: it does not exist, or its results would lie where others are.
+    """
+    folder = root / "config" / "profiles"
+    if not name.endswith((".yaml", ".yml")):
+        return find_named(name, folder, f"{TOP}: profile")
+    path = Path(name).absolute()
+    taken = path.stem in RESERVED or ((folder / f"{path.stem}.yaml").is_file() and path.parent != folder)
+    if taken or not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
+        raise UserError(
+            f"{TOP}: profile: results of {name} would go to '{path.stem}', which is "
+            f"{'taken' if taken else 'no plain name'}; rename the file (letters, digits, _ and -)"
+        )
+    return path
 
 
-def check(model: type[T], values: dict[str, Any], where: str) -> T:
-    """`values` as the model; UserError names file, key, and what is allowed, for the first thing that is wrong."""
+def check(model: type[T], values: dict[str, Any], where: str, override: Mapping[str, Any] | None = None) -> T:
+    """`values` as the model; UserError names file, key, and what is allowed, for the first thing that is wrong.
+
+    `override` are those of the values that came from the key `override` and not from the file `where`.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    path = [part for part in first["loc"] if part != "[key]"]
+    where = origin(override or {}, path, where)
+    key, message = ".".join(map(str, path)), first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        known = known_keys(model, first["loc"][:-1])
-        hint = suggest(str(first["loc"][-1]), known)
-        raise UserError(f"{where}: {key}: unknown key{hint}; there are {', '.join(known)}")
+        raise unknown(f"{where}: key", key, known_keys(model, path[:-1]))
     if first["type"] == "missing":
         raise UserError(f"{where}: {key}: missing; add it (config/README.md explains every key)")
-    raise UserError(f"{where}: {key}: {first['msg']}, got {first['input']!r}")
+    if first["type"] in ("model_type", "dict_type"):
+        message = "write keys and values below it"
+    raise UserError(f"{where}: {key}: got {first['input']!r}; {message[0].lower()}{message[1:]}")
 
 
-def known_keys(model: type[Section], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields at `path` inside a model."""
+def origin(override: Mapping[str, Any], path: Sequence[int | str], file: str) -> str:
+    """Where the value at `path` was set: the key `override`, or else `file`."""
+    value: Any = override
     for part in path:
-        inner = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, Section)):
-            return []
+        if not isinstance(value, Mapping):
+            break
+        if part not in value:
+            return file
+        value = value[part]
+    return f"{TOP}: override"
+
+
+def known_keys(model: type[Section], path: Sequence[int | str]) -> list[str]:
+    """Full names of the keys of the section at `path` inside a model."""
+    for part in path:
+        inner = model.model_fields[str(part)].annotation
+        assert isinstance(inner, type) and issubclass(inner, Section)
         model = inner
-    return sorted(model.model_fields)
+    return [".".join([*map(str, path), name]) for name in sorted(model.model_fields)]

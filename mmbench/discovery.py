@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -31,31 +32,56 @@ class Found:
     external: bool = False
 
 
-def read_literals(path: Path) -> dict[str, Any]:
+def parse(path: Path, shown: Path) -> ast.Module:
+    """A file's syntax tree; UserError if it is not Python."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{shown}: no such method file; `ls baselines/*/` shows those there are") from None
+    except SyntaxError as error:
+        raise UserError(f"{shown}: line {error.lineno}: not Python ({error.msg}); mend it") from None
+    except ValueError as error:  # not UTF-8, or a null byte
+        raise UserError(f"{shown}: not a Python text file ({error}); mend it") from None
+
+
+def assigned(tree: ast.Module) -> dict[str, ast.expr]:
+    """The value of every name that a module sets at its top level."""
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            found[node.target.id] = node.value
+    return found
+
+
+def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
     """The constants TITLE, TASKS, WEIGHTS_FROM and TRAINED of a method's file, without running it.
+
+    Args:
+        path: the file.
+        shown: how errors call it, if not by `path`.
 
     Raises:
         UserError: the file is not Python, or a constant is missing or not the literal it should be.
     """
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such method file") from None
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"{path}: not readable as Python ({error})") from None
+    shown = shown or path
+    values = assigned(parse(path, shown))
     found = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in LITERALS:
-            name = node.targets[0].id
-            try:
-                found[name] = ast.literal_eval(node.value)
-            except ValueError:
-                raise UserError(f"{path}: {name} must be written out, not computed (it is read unrun)") from None
     for name, (kind, needed) in LITERALS.items():
-        if needed and name not in found:
-            raise UserError(f"{path}: defines no {name}; add a line like {name} = {example(name)}")
-        if name in found and not isinstance(found[name], kind):
-            raise UserError(f"{path}: {name} is {found[name]!r}; write it like {name} = {example(name)}")
+        if name not in values:
+            if needed:
+                raise UserError(f"{shown}: {name} is missing; add a line like {name} = {example(name)}")
+            continue
+        try:
+            found[name] = ast.literal_eval(values[name])
+        except ValueError:
+            raise UserError(
+                f"{shown}: {name} is computed, and read unrun; write it out like {name} = {example(name)}"
+            ) from None
+        texts = found[name] if kind is tuple else ()
+        if not isinstance(found[name], kind) or found[name] in ("", ()) or not all(isinstance(t, str) for t in texts):
+            raise UserError(f"{shown}: {name} is {found[name]!r}; write it like {name} = {example(name)}")
     return found
 
 
@@ -64,15 +90,15 @@ def example(name: str) -> str:
     return {"TITLE": '"My method"', "TASKS": '("reconstruct",)', "WEIGHTS_FROM": '"ddpm"', "TRAINED": "False"}[name]
 
 
-def read_external(path: Path) -> Found:
+def read_external(path: Path, shown: Path) -> Found:
     """An external method's declaration: the comments `# TITLE: ...` and `# TASKS: a, b` of its `.smk`."""
     text = path.read_text(encoding="utf-8")
     found = dict(re.findall(r"^# (TITLE|TASKS): *(.+?) *$", text, flags=re.MULTILINE))
     for key in ("TITLE", "TASKS"):
         if key not in found:
-            raise UserError(f"{path}: has no comment line '# {key}: ...'; add one (docs/add-a-baseline.md)")
+            raise UserError(f"{shown}: {key} is missing; add a comment line '# {key}: ...'")
     tasks = tuple(task.strip() for task in found["TASKS"].split(","))
-    return Found(path.stem, path, found["TITLE"], tasks, external=True)
+    return Found(path.stem, shown, found["TITLE"], tasks, external=True)
 
 
 def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, Found]]:
@@ -81,65 +107,96 @@ def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, 
     Raises:
         UserError: a folder of an unknown experiment, a bad or doubled name, or a bad declaration.
     """
-    known = {p.stem for p in (root / "mmbench" / "experiments").glob("*.py") if not p.stem.startswith("_")}
+    known = sorted(p.stem for p in (root / "mmbench" / "experiments").glob("[!_]*.py"))
     for folder in sorted((root / "baselines").iterdir()):
         if folder.is_dir() and folder.name not in known and not folder.name.startswith(("_", ".")):
             raise UserError(
-                f"baselines/{folder.name}: no experiment of that name; there are {', '.join(sorted(known))}"
+                f"baselines/{folder.name}: no experiment of that name{near(folder.name, known)}; rename the folder: "
+                f"there are {', '.join(known)}"
             )
-    return {name: find_in(root, root / "baselines" / name) for name in experiments}
+    return {name: find_in(root, name) for name in experiments}
 
 
-def find_in(root: Path, folder: Path) -> dict[str, Found]:
+def find_in(root: Path, experiment: str) -> dict[str, Found]:
     """The methods of one experiment, by name."""
+    folder = root / "baselines" / experiment
     found: dict[str, Found] = {}
-    files = [root / MULTITASK, *sorted(folder.glob("*.py")), *sorted(folder.glob("*.smk"))]
-    for path in files:
+    for path in [root / MULTITASK, *sorted(folder.glob("[!_.]*.py")), *sorted(folder.glob("[!_.]*.smk"))]:
         name, shown = path.stem, path.relative_to(root)
-        if name.startswith("_"):
-            continue
         if not NAME.fullmatch(name):
             raise UserError(f"{shown}: a method's name has only a-z, 0-9 and _, and starts with a letter; rename it")
         if name in found:
             raise UserError(f"{shown}: there is already a method '{name}' in {found[name].path}; rename one")
         if path.suffix == ".smk":
-            found[name] = read_external(path)
-            continue
-        literals = read_literals(path)
-        found[name] = Found(name, shown, literals["TITLE"], literals["TASKS"], literals.get("WEIGHTS_FROM"))
+            found[name] = read_external(path, shown)
+        else:
+            literals = read_literals(path, shown)
+            found[name] = Found(name, shown, literals["TITLE"], literals["TASKS"], literals.get("WEIGHTS_FROM"))
+    check_tasks(found, experiment_tasks(root, experiment))
     check_sources(found)
     return found
 
 
+def experiment_tasks(root: Path, experiment: str) -> list[str]:
+    """Names of an experiment's tasks: the keys of the dictionary TASKS in its module, read without importing it."""
+    path = Path("mmbench", "experiments", f"{experiment}.py")
+    tasks = assigned(parse(root / path, path)).get("TASKS")
+    if not isinstance(tasks, ast.Dict) or not all(isinstance(key, ast.Constant) for key in tasks.keys):
+        raise UserError(
+            f'{path}: TASKS is not a dictionary written out; write it like TASKS = {{"generate": Task(...)}}'
+        )
+    return [str(key.value) for key in tasks.keys if isinstance(key, ast.Constant)]
+
+
+def check_tasks(found: Mapping[str, Found], known: list[str]) -> None:
+    """Every task that a method claims must be one of its experiment."""
+    for method in found.values():
+        for task in method.tasks:
+            if task not in known:
+                raise UserError(
+                    f"{method.path}: TASKS: '{task}' is no task of this experiment{near(task, known)}; "
+                    f"there are {', '.join(known)}"
+                )
+
+
+def near(word: str, known: list[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing if nothing is close."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
 def check_sources(found: Mapping[str, Found]) -> None:
     """Every WEIGHTS_FROM must name a method that is trained itself."""
+    trained = sorted(m.name for m in found.values() if not m.weights_from and not m.external)
     for method in found.values():
         source = method.weights_from
-        if source is not None and (source not in found or found[source].weights_from or found[source].external):
-            raise UserError(f"{method.path}: WEIGHTS_FROM = '{source}' is not a trained method of this experiment")
+        if source is not None and source not in trained:
+            raise UserError(
+                f"{method.path}: WEIGHTS_FROM: '{source}' is no trained method of this experiment"
+                f"{near(source, trained)}; there are {', '.join(trained)}"
+            )
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Dotted names that a file imports, at any depth of it."""
+def imported_modules(path: Path, root: Path) -> set[str]:
+    """Dotted names that a file imports, at any depth of it, and the packages that these are in."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path, path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(root).parts[: -node.level] if node.level else ()
+            module = ".".join([*package, *filter(None, [node.module])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return {name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1)}
 
 
 def resolve(module: str, root: Path, beside: Path) -> Path | None:
     """The project's file of a module: of the package, or a method's `_helper`; None for other packages."""
     parts = module.split(".")
-    base = root if parts[0] == "mmbench" else beside
     if parts[0] != "mmbench" and not parts[0].startswith("_"):
         return None
-    for candidate in (base.joinpath(*parts).with_suffix(".py"), base.joinpath(*parts) / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    base = (root if parts[0] == "mmbench" else beside).joinpath(*parts)
+    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
 
 
 @cache
@@ -148,7 +205,7 @@ def closure(path: Path, root: Path) -> frozenset[Path]:
     seen, queue = {path}, [path]
     while queue:
         current = queue.pop()
-        for module in imported_modules(current):
+        for module in imported_modules(current, root):
             found = resolve(module, root, current.parent)
             if found and found not in seen:
                 seen.add(found)

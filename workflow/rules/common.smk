@@ -10,15 +10,13 @@ sys.path.insert(0, str(ROOT))
 from mmbench.config import Config  # noqa: E402
 from mmbench.discovery import code_hash, find_methods  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
-from snakemake.exceptions import WorkflowError  # noqa: E402
 
 try:
     CFG = Config(config, ROOT)
     METHODS = find_methods(ROOT, CFG.experiments)
-    for name in CFG.experiments:
-        CFG.check_methods(name, METHODS[name])
+    CFG.check_methods(METHODS)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"error: {error}")
 
 P = CFG.results
 WEIGHTS = Path(CFG.top.results) / "weights"
@@ -44,8 +42,12 @@ def found(experiment, method):
 
 
 def source(experiment, method):
-    """The method whose weights it uses: its own, or those it declares."""
-    return found(experiment, method).weights_from or method
+    """The method whose weights it uses: itself, or the one it declares (a variant's: that one's of the same tag)."""
+    declared = found(experiment, method).weights_from
+    variant = f"{declared}@{method.partition('@')[2]}"
+    if variant in CFG.experiments[experiment].variants:
+        return variant
+    return declared or method
 
 
 def external_methods():
@@ -83,11 +85,31 @@ def code(*entries):
     return code_hash(ROOT, *entries)
 
 
-def settings_path(stage, experiment=None, method=None):
-    """Where the settings of a stage are written."""
-    return str(
-        P.joinpath(*filter(None, (experiment, method)), "settings", f"{stage}.json")
-    )
+def settings(stage, experiment=None, method=None):
+    """A stage's settings as JSON. As a param: only an edit of what the stage needs changes it and reruns its jobs."""
+    weights_of = source(experiment, method) if method else None
+    return json.dumps(CFG.settings(stage, experiment, method, weights_of))
+
+
+# A report's folder below the profile's (the empty name is the folder itself): its experiments and its variants.
+REPORTS = {"": (list(CFG.experiments), [])}
+REPORTS |= {f"only-{name}/": ([name], []) for name in CFG.experiments}
+REPORTS["ablation/"] = (
+    list(CFG.experiments),
+    [v for e in CFG.experiments for v in all_variants(e)],
+)
+
+
+def reported_methods(which):
+    """Names of the methods and variants in a report."""
+    experiments, variants = REPORTS[which]
+    return sorted({m for e in experiments for m in scored(e, variants)})
+
+
+def reported_scores(which):
+    """The metrics.json files of a report."""
+    experiments, variants = REPORTS[which]
+    return [path for e in experiments for path in scores(e, variants)]
 
 
 wildcard_constraints:
@@ -95,23 +117,4 @@ wildcard_constraints:
     method=one_of({*own_methods(), *(m.name for m in external_methods())}),
     own=one_of(own_methods()),
     seed=r"\d+",
-    stage=r"[a-z]+",
-
-
-# The settings of a stage as JSON. Only an edit of what the stage needs changes the text, and so reruns it.
-localrules:
-    settings,
-
-
-rule settings:
-    output:
-        P / "{path}settings/{stage}.json",
-    wildcard_constraints:
-        path=r"([^/]+/){0,2}",
-    params:
-        text=lambda wc: json.dumps(
-            CFG.settings(wc.stage, *[part for part in wc.path.split("/") if part]),
-            indent=2,
-        ),
-    run:
-        Path(output[0]).write_text(params.text + "\n", encoding="utf-8")
+    which="|".join(re.escape(which) for which in REPORTS),

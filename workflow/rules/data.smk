@@ -2,8 +2,6 @@
 
 
 rule data:
-    input:
-        settings=settings_path("data"),
     output:
         multiext(f"{P}/data/", "train.npz", "validation.npz", "test.npz", "card.json"),
     log:
@@ -13,10 +11,11 @@ rule data:
     conda:
         CONDA_ENV
     params:
+        settings=settings("data"),
         code=code("mmbench/prepare_data.py", f"mmbench/data/{CFG.profile.data.name}.py"),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.prepare_data --settings {input.settings} --out {params.out} 2>&1 | tee {log}"
+        "python -m mmbench.prepare_data --settings <(echo {params.settings:q}) --out {params.out} 2>&1 | tee {log}"
 
 
 rule lpips:
@@ -32,7 +31,7 @@ rule lpips:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/weights.py"),
+        code=code("mmbench/weights.py", "mmbench/lpips-trunk.lock"),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.weights --out {params.out} 2>&1 | tee {log}"
@@ -42,7 +41,6 @@ rule cases:
     input:
         P / "data" / "card.json",
         P / "data" / "test.npz",
-        settings=settings_path("cases", "{experiment}"),
     output:
         multiext(f"{P}/{{experiment}}/", "cases.npz", "cases.json"),
     log:
@@ -50,10 +48,11 @@ rule cases:
     conda:
         CONDA_ENV
     params:
+        settings=lambda wc: settings("cases", wc.experiment),
         code=lambda wc: code(
             "mmbench/cases.py", f"mmbench/experiments/{wc.experiment}.py"
         ),
         data=P / "data",
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.cases --settings {input.settings} --data {params.data} --out {params.out} 2>&1 | tee {log}"
+        "python -m mmbench.cases --settings <(echo {params.settings:q}) --data {params.data} --out {params.out} 2>&1 | tee {log}"

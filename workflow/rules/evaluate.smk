@@ -5,7 +5,6 @@ rule reference:
     input:
         rules.lpips.output,
         rules.data.output,
-        settings=settings_path("reference", "{experiment}"),
     output:
         multiext(f"{P}/{{experiment}}/", "reference.npz", "reference.json"),
     log:
@@ -16,12 +15,13 @@ rule reference:
     resources:
         gpu=CFG.top.gpu,
     params:
+        settings=lambda wc: settings("reference", wc.experiment),
         code=code("mmbench/reference.py"),
         data=P / "data",
         weights=WEIGHTS,
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.reference --settings {input.settings} --weights {params.weights} --data {params.data}"
+        "python -m mmbench.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"
 
 
@@ -31,7 +31,6 @@ rule evaluate:
         P / "data" / "card.json",
         cases=P / "{experiment}" / "cases.npz",
         reference=P / "{experiment}" / "reference.npz",
-        settings=settings_path("evaluate", "{experiment}"),
         predictions=f"{SEED_DIR}/predictions.npz",
     output:
         multiext(f"{SEED_DIR}/", "metrics.json", "items.csv"),
@@ -43,6 +42,7 @@ rule evaluate:
     resources:
         gpu=CFG.top.gpu,
     params:
+        settings=lambda wc: settings("evaluate", wc.experiment),
         code=lambda wc: code(
             "mmbench/evaluate.py",
             f"mmbench/experiments/{wc.experiment}.py",
@@ -58,7 +58,7 @@ rule evaluate:
         training=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.method)}/seed{wc.seed}/training.json",
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.evaluate --settings {input.settings} --weights {params.weights} --data {params.data}"
+        "python -m mmbench.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " --cases {params.cases} --reference {input.reference} --predictions {params.out}"
         " --training {params.training} --method {wildcards.method} --title {params.title:q}"
         " --seed {wildcards.seed} --tasks {params.tasks} --threads {threads} --out {params.out} 2>&1 | tee {log}"

@@ -6,7 +6,6 @@ rule predict:
     input:
         P / "data" / "card.json",
         cases=P / "{experiment}" / "cases.npz",
-        settings=settings_path("predict", "{experiment}", "{own}"),
         weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
     output:
         multiext(
@@ -24,6 +23,7 @@ rule predict:
     resources:
         gpu=CFG.top.gpu,
     params:
+        settings=lambda wc: settings("predict", wc.experiment, wc.own),
         method=lambda wc: found(wc.experiment, wc.own).path,
         code=lambda wc: code(
             "mmbench/predict.py",
@@ -35,6 +35,6 @@ rule predict:
         cases=subpath(input.cases, parent=True),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.predict --settings {input.settings} --method {params.root}/{params.method}"
+        "python -m mmbench.predict --settings <(echo {params.settings:q}) --method {params.root}/{params.method}"
         " --weights {input.weights} --data {params.data} --cases {params.cases} --seed {wildcards.seed}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"

@@ -6,7 +6,6 @@ rule train:
     input:
         P / "data" / "card.json",
         P / "data" / "train.npz",
-        settings=settings_path("train", "{experiment}", "{own}"),
     output:
         multiext(
             f"{P}/{{experiment}}/{{own}}/seed{{seed}}/",
@@ -23,6 +22,7 @@ rule train:
     resources:
         gpu=CFG.top.gpu,
     params:
+        settings=lambda wc: settings("train", wc.experiment, wc.own),
         method=lambda wc: found(wc.experiment, wc.own).path,
         code=lambda wc: code(
             "mmbench/train.py",
@@ -33,6 +33,6 @@ rule train:
         data=P / "data",
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.train --settings {input.settings} --method {params.root}/{params.method}"
+        "python -m mmbench.train --settings <(echo {params.settings:q}) --method {params.root}/{params.method}"
         " --data {params.data} --seed {wildcards.seed} --threads {threads}"
         " --state {params.out}/state --out {params.out} 2>&1 | tee {log}"

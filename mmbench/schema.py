@@ -1,0 +1,128 @@
+"""What the configuration may hold: one model for each file and section, every key known, every value bounded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+Count = Annotated[int, Field(gt=0, strict=True)]
+Whole = Annotated[int, Field(ge=0, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
+
+
+def pixels(value: Any) -> Any:
+    """`value` if it is the side of a square image or [height, width], in pixels."""
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    if not all(isinstance(side, int) and not isinstance(side, bool) and 8 <= side <= 1024 for side in sides):
+        raise ValueError("write a side in pixels from 8 to 1024, or [height, width]")
+    return value
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """`values` if no two are equal."""
+    if len(set(values)) < len(values):
+        raise ValueError("name each only once")
+    return values
+
+
+def distinct_percent(shares: list[float]) -> list[float]:
+    """`shares` if no two are the same whole percentage, after which cases are named."""
+    percent = [round(100 * share) for share in shares]
+    if len(set(percent)) < len(percent) or not all(0 < p < 100 for p in percent):
+        raise ValueError("cases are named by whole percentages from 1 to 99: no two shares may round to the same")
+    return shares
+
+
+class Section(BaseModel):
+    """A part of the configuration in which every key is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Which data set, how large its images, how many items of each split (all, when null)."""
+
+    name: str
+    size: Annotated[Any, AfterValidator(pixels)]
+    train: Count | None = None
+    validation: Count | None = None
+    test: Count | None = None
+    root: str | None = None
+
+
+class Network(Section):
+    """Arguments of the backbone that every trained method shares."""
+
+    width: Annotated[int, Field(gt=0, multiple_of=8, strict=True)] = 32
+    channel_mult: Annotated[list[Count], Field(min_length=1)] = [1, 2, 4]
+    layers: Count = 1
+    patch: Count = 1
+    attention: Flag = False
+
+
+class Train(Section):
+    """One training's length and optimiser."""
+
+    steps: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup: Count
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["fp32", "bf16"]
+    flip: Flag
+    checkpoint_every: Count
+
+
+class Sample(Section):
+    """How sampling methods draw."""
+
+    sampler: Literal["ancestral", "ddim", "dpm++"]
+    nfe: Annotated[int, Field(gt=0, le=1000, strict=True)]
+    batch_size: Count
+
+
+class Evaluate(Section):
+    """How many items are scored, and the split that stands for the real distribution."""
+
+    reconstructions: Count
+    samples: Annotated[int, Field(ge=16, strict=True)]
+    reference: Literal["train", "validation", "test"]
+
+
+class Profile(Section):
+    """The size of a run: config/profiles/<name>.yaml."""
+
+    description: str
+    experiments: Annotated[list[str], Field(min_length=1), AfterValidator(distinct)]
+    seeds: Annotated[list[Whole], Field(min_length=1), AfterValidator(distinct)]
+    data: Data
+    network: Network
+    train: Train
+    sample: Sample
+    evaluate: Evaluate
+    methods: Annotated[list[MethodName], Field(min_length=1), AfterValidator(distinct)] | None = None
+    variants: Annotated[list[VariantName], AfterValidator(distinct)] = []
+
+
+class Experiment(Section):
+    """What an experiment asks and how methods are set in it: config/experiments/<name>.yaml."""
+
+    title: str
+    shares: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct_percent)]
+    methods: dict[MethodName, dict[str, Any]] = {}
+    variants: dict[VariantName, dict[str, Any]] = {}
+
+
+class Top(Section):
+    """config/config.yaml, and what `snakemake --config` sets on top of it."""
+
+    profile: str
+    results: str
+    conda_env: str
+    threads: Count
+    gpu: Whole
+    override: dict[str, Any] = {}
