@@ -1,4 +1,4 @@
-"""The configuration: YAML read safely, checked against what exists, and cut into the settings of each stage."""
+"""The configuration, checked against what exists, and cut into the settings of each stage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from mmbench.errors import UserError
 from mmbench.schema import Experiment, Profile, Section, Top
+from mmbench.yaml_files import read_yaml, shown, typed
 
 TOP = "config/config.yaml"
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
@@ -60,10 +60,18 @@ class Config:
         return check(Experiment, read_yaml(file, self.root), shown(file, self.root))
 
     def _check_data(self, override: Mapping[str, Any]) -> None:
-        data, wanted = self.profile.data, self.profile.evaluate.reconstructions
+        """Sections must fit each other and the code, before hours of training show that they do not."""
+        data, network, wanted = self.profile.data, self.profile.network, self.profile.evaluate.reconstructions
         known = sorted(p.stem for p in (self.root / "mmbench" / "data").glob("[!_]*.py"))
         if data.name not in known:
             raise unknown(f"{origin(override, ['data', 'name'], self.file)}: data.name", data.name, known)
+        multiple = network.patch * 2 ** (len(network.channel_mult) - 1)
+        sides = data.size if isinstance(data.size, list) else [data.size]
+        if any(side % multiple for side in sides):
+            raise UserError(
+                f"{origin(override, ['data', 'size'], self.file)}: data.size: {data.size} does not fit the network; "
+                f"write multiples of {multiple} (network.patch, doubled by each further level of network.channel_mult)"
+            )
         if data.test is not None and wanted > data.test:
             raise UserError(
                 f"{origin(override, ['evaluate', 'reconstructions'], self.file)}: evaluate.reconstructions: {wanted} "
@@ -127,36 +135,6 @@ class Config:
         return found
 
 
-class UniqueKeys(yaml.SafeLoader):
-    """Builds plain values only, and refuses a key that a mapping has twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """The mapping; yaml.constructor.ConstructorError if a key comes again."""
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path, root: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file, building nothing but plain values."""
-    name = shown(path, root)
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
-    except OSError as error:
-        raise UserError(f"{name}: {error.strerror}; give a profile's name or the path of its file") from None
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
-        raise UserError(f"{name}: {line}: not plain YAML ({error.problem}); mend it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{name}: not a YAML text file ({error}); mend it") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{name}: holds {type(found).__name__}, not keys and values; start from a file in config/")
-    return found
-
-
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the values of `over` on top, mapping by mapping."""
     merged = dict(base)
@@ -164,20 +142,6 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def typed(value: Any) -> Any:
-    """`value` with YAML's types: below the top level of `--config`, Snakemake hands over everything as text."""
-    if isinstance(value, Mapping):
-        return {key: typed(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [typed(entry) for entry in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
-
-
-def shown(path: Path, root: Path) -> str:
-    """A path for a reader: relative to the checkout if it is inside."""
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def unknown(where: str, word: str, known: Sequence[str]) -> UserError:

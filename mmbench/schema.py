@@ -14,11 +14,14 @@ MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
 
 
+SMALLEST, LARGEST = 32, 1024  # side of an image in pixels; LPIPS needs at least 31
+
+
 def pixels(value: Any) -> Any:
     """`value` if it is the side of a square image or [height, width], in pixels."""
     sides = value if isinstance(value, list) and len(value) == 2 else [value]
-    if not all(isinstance(side, int) and not isinstance(side, bool) and 8 <= side <= 1024 for side in sides):
-        raise ValueError("write a side in pixels from 8 to 1024, or [height, width]")
+    if not all(type(side) is int and SMALLEST <= side <= LARGEST for side in sides):
+        raise ValueError(f"write a side in pixels from {SMALLEST} to {LARGEST}, or [height, width]")
     return value
 
 

@@ -1,0 +1,64 @@
+"""YAML files that people write: read without building anything but plain values, errors in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mmbench.errors import UserError
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """Builds plain values only, and refuses a key that a mapping has twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """The mapping; yaml.constructor.ConstructorError if a key comes again."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, root: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Raises:
+        UserError: the file is missing, is not YAML, has a key twice, or holds something else.
+    """
+    name = shown(path, root)
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}; give the name or the path of a file that is there") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
+        raise UserError(f"{name}: {line}: not plain YAML ({error.problem}); mend it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{name}: not a YAML text file ({error}); mend it") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{name}: holds {type(found).__name__}, not keys and values; start from a file in config/")
+    return found
+
+
+def typed(value: Any) -> Any:
+    """`value` with YAML's types: below the top level of `--config`, Snakemake hands over everything as text."""
+    if isinstance(value, Mapping):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path for a reader: relative to the checkout if it is inside."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
