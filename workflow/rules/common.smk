@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, the methods found, and the paths made of them.
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ WEIGHTS = Path(CFG.top.results) / "weights"
 CONDA_ENV = str(ROOT / CFG.top.conda_env)
 SEED_DIR = str(P / "{experiment}" / "{method}" / "seed{seed}")
 
-shell.prefix(f"export PYTHONPATH='{ROOT}'; ")
+# A prefix replaces Snakemake's own, which has the strict mode without which `... | tee` hides a failure.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(ROOT))}; ")
 
 
 def one_of(names):
