@@ -1,0 +1,259 @@
+"""The configuration: what is accepted, what each mistake is answered with, and what each stage gets to see."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mmbench.config import STAGE_SECTIONS, Config, merge
+from mmbench.errors import UserError
+from mmbench.schema import Data, Evaluate, Experiment, Network, Profile, Sample, Top, Train
+
+ROOT = Path(__file__).parents[1]
+QUICK, MASKING, TOP = "config/profiles/quick.yaml", "config/experiments/masking.yaml", "config/config.yaml"
+REMOVED = object()
+METHODS = {"masking": ["ddpm", "mean_fill", "mt_diffusion", "mt_head", "unet_regression"]}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with this checkout's configuration and the names of its data sets."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    shutil.copytree(ROOT / "mmbench" / "data", tmp_path / "mmbench" / "data")
+    return tmp_path
+
+
+def edit(path: Path, key: str, value: Any) -> None:
+    """Set a dotted key of a YAML file, or take it out."""
+    content = yaml.safe_load(path.read_text())
+    *parents, last = key.split(".")
+    section = content
+    for parent in parents:
+        section = section[parent]
+    if value is REMOVED:
+        del section[last]
+    else:
+        section[last] = value
+    path.write_text(yaml.safe_dump(content))
+
+
+def read(root: Path, **changes: Any) -> Config:
+    """The configuration of `root`, with top-level keys as `--config` sets them."""
+    return Config(yaml.safe_load((root / TOP).read_text()) | changes, root)
+
+
+def message(run: Callable[[], Any]) -> str:
+    """The one line that a mistake is answered with."""
+    with pytest.raises(UserError) as caught:
+        run()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# file, key, value, and what the message must name besides file and key
+MISTAKES = [
+    (TOP, "profle", "quick", "there are conda_env"),
+    (TOP, "profile", "quik", "did you mean 'quick'?"),
+    (TOP, "profile", 3, "valid string"),
+    (TOP, "results", REMOVED, "add it"),
+    (TOP, "threads", 0, "greater than 0"),
+    (TOP, "threads", True, "valid integer"),
+    (TOP, "gpu", -1, "greater than or equal to 0"),
+    (TOP, "override", [1], "write keys and values below it"),
+    (TOP, "override", {"train": {"stepz": 1}}, "did you mean 'train.steps'?"),
+    (TOP, "override", {"train": 5}, "write keys and values below it"),
+    (TOP, "override", {"data": {"name": "cifar100"}}, "did you mean 'cifar10'?"),
+    (TOP, "override", {"train": {"steps": "many"}}, "train.steps: got 'many'"),
+    (QUICK, "experiments", ["maskng"], "did you mean 'masking'?"),
+    (QUICK, "experiments", [], "at least 1 item"),
+    (QUICK, "experiments", ["masking", "masking"], "name each only once"),
+    (QUICK, "seeds", 0, "valid list"),
+    (QUICK, "seeds", [-1], "greater than or equal to 0"),
+    (QUICK, "seeds", [1, 1], "name each only once"),
+    (QUICK, "train", REMOVED, "add it"),
+    (QUICK, "train", None, "write keys and values below it"),
+    (QUICK, "train.steps", REMOVED, "config/README.md"),
+    (QUICK, "train.steps", 1.5, "valid integer"),
+    (QUICK, "train.steps", 0, "greater than 0"),
+    (QUICK, "train.learning_rate", float("nan"), "finite number"),
+    (QUICK, "train.learning_rate", -1e-3, "greater than 0"),
+    (QUICK, "train.ema", 1.0, "less than 1"),
+    (QUICK, "train.precision", "fp16", "'fp32' or 'bf16'"),
+    (QUICK, "train.flip", "sometimes", "valid boolean"),
+    (QUICK, "network.width", 20, "multiple of 8"),
+    (QUICK, "network.channel_mult", [], "at least 1 item"),
+    (QUICK, "network.depth", 3, "there are network.attention"),
+    (QUICK, "data.name", "toy_street", "did you mean 'toy_streets'?"),
+    (QUICK, "data.size", 16, "from 32 to 1024"),
+    (QUICK, "data.size", [32, 32, 3], "[height, width]"),
+    (QUICK, "data.size", 36, "multiples of 8"),
+    (QUICK, "data.train", 0, "greater than 0"),
+    (QUICK, "sample.sampler", "euler", "'ancestral', 'ddim' or 'dpm++'"),
+    (QUICK, "sample.nfe", 1001, "less than or equal to 1000"),
+    (QUICK, "evaluate.samples", 3, "greater than or equal to 16"),
+    (QUICK, "evaluate.reference", "dev", "'train', 'validation' or 'test'"),
+    (QUICK, "evaluate.reconstructions", 501, "data.test has 500"),
+    (QUICK, "methods", [], "at least 1 item"),
+    (QUICK, "methods", ["unet_regresion"], "did you mean 'unet_regression'?"),
+    (QUICK, "methods", ["mt_diffusion@aggregate"], "match pattern"),
+    (QUICK, "variants", ["mt_diffusion@aggregat"], "did you mean 'mt_diffusion@aggregate'?"),
+    (MASKING, "title", 3, "valid string"),
+    (MASKING, "shares", [], "at least 1 item"),
+    (MASKING, "shares", [0.5, 1.0], "less than 1"),
+    (MASKING, "shares", [0.101, 0.1], "whole percentages"),
+    (MASKING, "sharess", [0.5], "did you mean 'shares'?"),
+    (MASKING, "methods", {"unet_regresion": {"loss": "l1"}}, "did you mean 'unet_regression'?"),
+    (MASKING, "methods", {"mt_diffusion": 3}, "write keys and values below it"),
+    (MASKING, "variants", {"mt_difusion@x": {}}, "did you mean 'mt_diffusion'?"),
+    (MASKING, "variants", {"mt_diffusion": {}}, "match pattern"),
+]
+
+
+@pytest.mark.parametrize(("file", "key", "value", "words"), MISTAKES, ids=lambda v: str(v)[:40])
+def test_a_mistake_is_one_line_with_file_key_and_fix(
+    checkout: Path, file: str, key: str, value: Any, words: str
+) -> None:
+    edit(checkout / file, key, value)
+    said = message(lambda: read(checkout).check_methods(METHODS))
+    assert said.startswith(f"{file}: ")
+    assert key in said
+    assert words in said
+
+
+def test_every_profile_and_experiment_of_this_checkout_is_valid() -> None:
+    profiles = sorted((ROOT / "config" / "profiles").glob("*.yaml"))
+    assert len(profiles) >= 4
+    for path in profiles:
+        config = read(ROOT, profile=path.stem)
+        assert config.results == Path("results") / path.stem
+    used = {name for path in profiles for name in yaml.safe_load(path.read_text())["experiments"]}
+    assert used == {p.stem for p in (ROOT / "config" / "experiments").glob("*.yaml")}
+
+
+def test_every_key_is_explained() -> None:
+    """config/README.md names every key, and the comments of quick.yaml stand beside every one of its values."""
+    readme = (ROOT / "config" / "README.md").read_text()
+    keys = [
+        key
+        for model in (Top, Profile, Experiment, Data, Network, Train, Sample, Evaluate)
+        for key in model.model_fields
+    ]
+    assert [key for key in keys if f"`{key}`" not in readme] == []
+    lines = [line for line in (ROOT / QUICK).read_text().splitlines() if line.startswith("  ")]
+    assert [line for line in lines if "#" not in line] == []
+
+
+class TestProfilePath:
+    def test_a_profile_of_ones_own_is_taken_by_its_path(self, checkout: Path) -> None:
+        mine = checkout / "mine.yaml"
+        shutil.copy(checkout / QUICK, mine)
+        edit(mine, "train.steps", 7)
+        config = read(checkout, profile=str(mine))
+        assert (config.name, config.profile.train.steps) == ("mine", 7)
+
+    def test_missing(self, checkout: Path) -> None:
+        said = message(lambda: read(checkout, profile="nowhere/mine.yaml"))
+        assert "nowhere/mine.yaml: No such file" in said
+
+    @pytest.mark.parametrize("name", ["quick", "weights", "reference", "my profile"])
+    def test_its_results_may_not_lie_where_others_are(self, checkout: Path, name: str) -> None:
+        mine = checkout / "elsewhere" / f"{name}.yaml"
+        mine.parent.mkdir()
+        shutil.copy(checkout / QUICK, mine)
+        assert "rename the file" in message(lambda: read(checkout, profile=str(mine)))
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("train: [1, 2", "line 1: not plain YAML"),
+            ("a: 1\nb: 2\na: 3\n", "line 3: not plain YAML ('a' is there twice)"),
+            ("- 1\n- 2\n", "holds list, not keys and values"),
+            ("", "holds NoneType"),
+            ("a: !!python/object/apply:os.system [date]\n", "not plain YAML"),
+        ],
+    )
+    def test_not_yaml(self, checkout: Path, text: str, words: str) -> None:
+        (checkout / QUICK).write_text(text)
+        said = message(lambda: read(checkout))
+        assert said.startswith(f"{QUICK}: ")
+        assert words in said
+
+    def test_not_text(self, checkout: Path) -> None:
+        (checkout / QUICK).write_bytes(b"\xff\xfe\x00train")
+        assert message(lambda: read(checkout)).startswith(f"{QUICK}: not a YAML text file")
+
+
+class TestOverride:
+    def test_it_changes_what_it_names_and_nothing_else(self) -> None:
+        plain, changed = read(ROOT), read(ROOT, override={"train": {"steps": 12}})
+        assert changed.profile.train == plain.profile.train.model_copy(update={"steps": 12})
+        assert changed.profile.data == plain.profile.data
+
+    def test_text_from_the_command_line_gets_its_type(self) -> None:
+        """Below the top level of `--config`, Snakemake hands over text."""
+        changes = {"train": {"steps": "12", "learning_rate": "1e-2", "flip": "true"}, "data": {"test": "null"}}
+        profile = read(ROOT, override=changes).profile
+        assert (profile.train.steps, profile.train.learning_rate, profile.train.flip) == (12, 0.01, True)
+        assert profile.data.test is None
+
+    def test_merge_leaves_its_arguments_alone(self) -> None:
+        base, over = {"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": 4}
+        assert merge(base, over) == {"a": {"b": 3, "c": 2}, "d": 4}
+        assert (base, over) == ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": 4})
+
+
+class TestStageSettings:
+    @pytest.mark.parametrize("stage", STAGE_SECTIONS)
+    def test_a_stage_sees_its_sections_only(self, stage: str) -> None:
+        of_method = stage in ("train", "predict")
+        names = ["masking", "mt_diffusion"] if of_method else ["masking"] if stage != "data" else []
+        found = read(ROOT).settings(stage, *names)
+        extra = {"experiment"} if names else set()
+        extra |= {"method", "method_settings"} if of_method else set()
+        extra |= {"shares"} if stage == "cases" else set()
+        assert set(found) == {*STAGE_SECTIONS[stage], *extra}
+
+    @pytest.mark.parametrize(
+        ("section", "key", "value", "stages"),
+        [
+            ("data", "train", 10, {"data", "cases", "train", "predict"}),
+            ("network", "width", 8, {"train", "predict"}),
+            ("train", "steps", 1, {"train"}),
+            ("sample", "nfe", 5, {"predict"}),
+            ("evaluate", "samples", 20, {"cases", "evaluate", "reference"}),
+        ],
+    )
+    def test_an_edit_changes_only_the_stages_that_need_it(
+        self, section: str, key: str, value: Any, stages: set[str]
+    ) -> None:
+        before, after = read(ROOT), read(ROOT, override={section: {key: value}})
+        changed = {
+            stage
+            for stage in STAGE_SECTIONS
+            if before.settings(stage, "masking", "ddpm") != after.settings(stage, "masking", "ddpm")
+        }
+        assert changed == stages
+
+    def test_a_variant_is_its_method_with_changes_on_top(self, checkout: Path) -> None:
+        edit(checkout / MASKING, "methods", {"ddpm": {"schedule": "linear", "nested": {"a": 1, "b": 2}}})
+        edit(checkout / MASKING, "variants", {"ddpm@x": {"nested": {"b": 3}}})
+        config = read(checkout)
+        assert config.method_settings("masking", "ddpm@x") == {"schedule": "linear", "nested": {"a": 1, "b": 3}}
+        assert config.method_settings("masking", "palette") == {}
+        assert config.title("masking", "ddpm@x", "DDPM") == "DDPM [x]"
+        assert config.title("masking", "ddpm", "DDPM") == "DDPM"
+
+    def test_a_method_on_anothers_weights_has_its_settings_too(self, checkout: Path) -> None:
+        edit(checkout / MASKING, "methods", {"ddpm": {"schedule": "linear"}, "repaint": {"resample": 3}})
+        found = read(checkout).settings("predict", "masking", "repaint", source="ddpm")
+        assert found["method_settings"] == {"schedule": "linear", "resample": 3}
+
+    def test_methods_must_leave_every_experiment_some(self, checkout: Path) -> None:
+        edit(checkout / QUICK, "methods", ["ddpm"])
+        said = message(lambda: read(checkout).check_methods({"masking": ["mean_fill"], "other": ["ddpm"]}))
+        assert "methods: none is of experiment 'masking'; add one of mean_fill" in said
