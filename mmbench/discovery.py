@@ -39,8 +39,8 @@ def parse(path: Path, shown: Path) -> ast.Module:
     except FileNotFoundError:
         raise UserError(f"{shown}: no such method file; `ls baselines/*/` shows those there are") from None
     except SyntaxError as error:
-        raise UserError(f"{shown}: line {error.lineno}: not Python ({error.msg}); mend it") from None
-    except ValueError as error:  # not UTF-8, or a null byte
+        raise UserError(f"{shown}: line {error.lineno or 1}: not Python ({error.msg}); mend it") from None
+    except ValueError as error:
         raise UserError(f"{shown}: not a Python text file ({error}); mend it") from None
 
 
@@ -213,8 +213,12 @@ def closure(path: Path, root: Path) -> frozenset[Path]:
     return frozenset(seen)
 
 
+@cache
 def code_hash(root: Path, *entries: str | Path) -> str:
-    """SHA-256 over the code reachable from `entries`; a folder stands for all its files."""
+    """SHA-256 over the code reachable from `entries`; a folder stands for all its files.
+
+    A file outside `root` counts by its own name. The code is read once per process.
+    """
     files: set[Path] = set()
     for entry in entries:
         path = root / entry
@@ -226,6 +230,7 @@ def code_hash(root: Path, *entries: str | Path) -> str:
             files.add(path)
     digest = hashlib.sha256()
     for path in sorted(files):
-        digest.update(f"{path.relative_to(root)}\0".encode())
+        name = path.relative_to(root) if path.is_relative_to(root) else path.name
+        digest.update(f"{name}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

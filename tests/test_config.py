@@ -255,5 +255,7 @@ class TestStageSettings:
 
     def test_methods_must_leave_every_experiment_some(self, checkout: Path) -> None:
         edit(checkout / QUICK, "methods", ["ddpm"])
+        edit(checkout / MASKING, "methods", {})
+        edit(checkout / MASKING, "variants", {})
         said = message(lambda: read(checkout).check_methods({"masking": ["mean_fill"], "other": ["ddpm"]}))
         assert "methods: none is of experiment 'masking'; add one of mean_fill" in said

@@ -1,0 +1,157 @@
+"""Who may import whom, read from the source: stages meet only through files, and each part can be read alone."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmbench.discovery import closure, imported_modules
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(p.relative_to(ROOT) for folder in ("mmbench", "baselines") for p in (ROOT / folder).rglob("*.py"))
+
+#: For each part, the parts of the project that it may import, besides itself. Parts are modules or packages of mmbench.
+ALLOWED = {
+    "": set(),
+    "errors": set(),
+    "files": {"errors"},
+    "yaml_files": {"errors"},
+    "schema": set(),
+    "config": {"errors", "schema", "yaml_files"},
+    "discovery": {"errors"},
+    "provenance": {"", "files"},
+    "method": {"errors"},
+    "nets": {"errors"},
+    "diffusion": {"errors", "nets", "method"},
+    "mt_diffusion": {"errors", "nets", "diffusion", "method"},
+    "data": {"errors", "files"},
+    "experiments": {"errors", "files", "method"},
+    "metrics": {"errors"},
+    "weights": {"errors", "files"},
+    "features": {"errors", "files", "weights"},
+    "scores": {"errors", "files", "experiments", "features", "method", "metrics", "weights"},
+    "checkpoint": {"errors", "files"},
+    "runtime": {"errors", "files", "experiments", "method"},
+    "prepare_data": {"errors", "files", "data", "experiments"},
+    "cases": {"errors", "files", "data", "experiments"},
+    "train": {"errors", "files", "checkpoint", "data", "discovery", "experiments", "method", "provenance", "runtime"},
+    "predict": {"errors", "files", "checkpoint", "discovery", "experiments", "method", "provenance", "runtime"},
+    "reference": {"errors", "files", "data", "experiments", "features", "provenance", "runtime", "scores"},
+    "evaluate": {"errors", "files", "experiments", "features", "method", "provenance", "runtime", "scores"},
+    "statistics": {"errors"},
+    "report": {"errors", "files", "statistics"},
+    "baselines": {"errors", "nets", "diffusion", "method", "mt_diffusion"},
+}
+
+#: Parts that must not load torch, not even through something else.
+LIGHT = ["config", "discovery", "errors", "files", "provenance", "report", "schema", "statistics", "yaml_files"]
+
+
+def part(module: str) -> str:
+    """The part of the project that a dotted module is in."""
+    names = module.split(".")
+    return (names[1:2] or [""])[0] if names[0] == "mmbench" else names[0]
+
+
+def part_of_file(path: Path) -> str:
+    """The part that a file is in."""
+    return "baselines" if path.parts[0] == "baselines" else part(".".join(path.with_suffix("").parts))
+
+
+def imported_parts(path: Path) -> set[str]:
+    """Parts of the project that a file imports; the package itself only if it asks for something in it."""
+    tree = ast.parse((ROOT / path).read_text())
+    found = {
+        part(module) for module in imported_modules(ROOT / path, ROOT) if module.startswith(("mmbench.", "baselines"))
+    }
+    whole = any(
+        isinstance(node, ast.Import) and any(a.name == "mmbench" for a in node.names) for node in ast.walk(tree)
+    )
+    return (found | ({""} if whole else set())) & ALLOWED.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
+    own = "" if path == Path("mmbench/__init__.py") else part_of_file(path)
+    assert own in ALLOWED, f"{path} is of no known part; say in this test what it may import"
+    assert imported_parts(path) - {own} <= ALLOWED[own]
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] == "baselines"], ids=str)
+def test_a_baseline_is_one_file(path: Path) -> None:
+    """It imports no other baseline, only helpers beside it, and is short enough to be read at once."""
+    names = {p.stem for p in (ROOT / path).parent.glob("*.py") if not p.stem.startswith("_")}
+    assert not {module.split(".")[0] for module in imported_modules(ROOT / path, ROOT)} & names
+    assert len((ROOT / path).read_text().splitlines()) <= 160
+
+
+def test_metrics_are_pure() -> None:
+    """They are functions of arrays: the rest of the project is not known to them."""
+    known = {"numpy", "scipy", "sklearn", "skimage", "torch", "torchmetrics", "lpips", "mmbench", "__future__"}
+    known |= set(sys.stdlib_module_names)
+    for path in (ROOT / "mmbench" / "metrics").glob("*.py"):
+        assert {module.split(".")[0] for module in imported_modules(path, ROOT)} <= known, path
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_parts_never_load_torch(name: str) -> None:
+    """Not in their own code, nor in any file of the project that they reach."""
+    path = ROOT / "mmbench" / f"{name}.py"
+    files = closure(path, ROOT) if path.is_file() else set((path.with_suffix("")).rglob("*.py"))
+    reached = {other for file in files for other in closure(file, ROOT)}
+    for file in reached:
+        assert "torch" not in {module.split(".")[0] for module in imported_modules(file, ROOT)}, file
+
+
+def test_planning_and_reporting_work_without_torch() -> None:
+    """Imported for real, whatever the packages behind them load."""
+    code = "import sys; import mmbench.config, mmbench.discovery, mmbench.provenance, mmbench.statistics; "
+    code += "import mmbench.report.__main__; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
+
+
+def test_rules_run_commands_and_nothing_else() -> None:
+    """Every rule that makes something is `python -m mmbench.<verb>`, has a log and an environment, and stays short."""
+    files = [p for p in sorted((ROOT / "workflow" / "rules").glob("*.smk")) if p.name != "common.smk"]
+    assert len(files) >= 5
+    for path in files:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 80, path
+        assert not re.search(r"^    (run|script|notebook):", text, flags=re.MULTILINE), path
+        rules = re.split(r"^rule ", text, flags=re.MULTILINE)[1:]
+        assert rules, path
+        for rule in rules:
+            for needed in ("    log:\n", "    conda:\n", '"python -m mmbench.', "2>&1 | tee {log}"):
+                assert needed in rule, (path, rule.partition(":")[0], needed)
+
+
+def direct_dependencies() -> set[str]:
+    """Names of the packages that pyproject.toml asks for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {re.split(r"[<>=!~ ;\[]", entry)[0] for entry in project["dependencies"]}
+
+
+def test_the_conda_environment_has_the_locked_versions() -> None:
+    content = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python = next(d for d in content["dependencies"] if isinstance(d, str) and d.startswith("python="))
+    installed = next(d["pip"] for d in content["dependencies"] if isinstance(d, dict))
+    pins = dict(entry.split("==") for entry in installed)
+    minor = tuple(int(x) for x in python.removeprefix("python=").split("."))
+    locked = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if found := re.match(r"([a-z0-9._-]+)==(\S+)(?: ; (.*?))? \\$", line):
+            name, version, marker = found.groups()
+            below = re.fullmatch(r"python_full_version (<|>=) '3\.(\d+)'", marker or "")
+            if below is None or (minor < (3, int(below[2]))) == (below[1] == "<"):
+                locked[name] = version
+    assert content["name"] == "mmbench"
+    assert set(pins) == direct_dependencies()
+    assert pins == {name: locked[name] for name in pins}

@@ -1,0 +1,197 @@
+"""Methods found by their path, their declarations read unrun, and the hash of the code behind a stage."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmbench.discovery import closure, code_hash, find_methods, read_literals
+from mmbench.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+GOOD = 'TITLE = "Mine"\nTASKS = ("reconstruct",)\n'
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of this checkout's code, with two baselines of its own."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "mmbench", tmp_path / "mmbench", ignore=ignore)
+    folder = tmp_path / "baselines" / "masking"
+    folder.mkdir(parents=True)
+    (folder / "mine.py").write_text(GOOD + "from _shared import x\nimport mmbench.nets.unet\n")
+    (folder / "other.py").write_text('TITLE = "Other"\nTASKS = ("generate", "reconstruct")\nTRAINED = False\n')
+    (folder / "_shared.py").write_text("x = 1\n")
+    return tmp_path
+
+
+def masking(root: Path) -> Path:
+    """The folder of the baselines."""
+    return root / "baselines" / "masking"
+
+
+def message(root: Path) -> str:
+    """The one line that discovery ends with."""
+    with pytest.raises(UserError) as caught:
+        find_methods(root, ["masking"])
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+class TestFound:
+    def test_a_file_is_a_method_and_helpers_are_not(self, checkout: Path) -> None:
+        found = find_methods(checkout, ["masking"])["masking"]
+        assert list(found) == ["mt_diffusion", "mine", "other"]
+        assert found["other"].tasks == ("generate", "reconstruct")
+        assert found["mine"].path == Path("baselines/masking/mine.py")
+        assert not any(method.external for method in found.values())
+
+    def test_every_method_of_this_checkout(self) -> None:
+        found = find_methods(ROOT, ["masking"])["masking"]
+        assert {p.stem for p in masking(ROOT).glob("[!_]*.py")} == set(found) - {"mt_diffusion"}
+        assert found["repaint"].weights_from == "ddpm"
+        assert len({method.title for method in found.values()}) == len(found)
+
+    def test_an_external_method_is_declared_in_comments(self, checkout: Path) -> None:
+        (masking(checkout) / "tool.smk").write_text("# TITLE: A tool\n# TASKS: reconstruct, generate\nrule tool:\n")
+        tool = find_methods(checkout, ["masking"])["masking"]["tool"]
+        assert (tool.title, tool.tasks, tool.external) == ("A tool", ("reconstruct", "generate"), True)
+        assert (tool.path, tool.weights_from) == (Path("baselines/masking/tool.smk"), None)
+
+    def test_no_file_is_run(self, checkout: Path) -> None:
+        (masking(checkout) / "loud.py").write_text(GOOD + "raise SystemExit('run')\n")
+        assert "loud" in find_methods(checkout, ["masking"])["masking"]
+
+    def test_annotated_constants(self, tmp_path: Path) -> None:
+        path = tmp_path / "mine.py"
+        path.write_text('TITLE: str = "Mine"\nTASKS: tuple[str, ...] = ("generate",)\nTRAINED: bool = False\n')
+        assert read_literals(path) == {"TITLE": "Mine", "TASKS": ("generate",), "TRAINED": False}
+
+
+MISTAKES = [
+    ("bad.py", "TITLE = \n", "line 1: not Python"),
+    ("bad.py", "\0", "not "),
+    ("bad.py", "\udcff", "not a Python text file"),
+    ("bad.py", 'TITLE = "Mine"\n', "TASKS is missing; add a line like TASKS ="),
+    ("bad.py", 'TASKS = ("reconstruct",)\n', "TITLE is missing; add a line like TITLE ="),
+    ("bad.py", GOOD.replace('"Mine"', '"Mi" + name'), "TITLE is computed, and read unrun"),
+    ("bad.py", GOOD.replace('"Mine"', '""'), "TITLE is ''; write it like"),
+    ("bad.py", GOOD.replace('("reconstruct",)', '"reconstruct"'), "TASKS is 'reconstruct'; write it like"),
+    ("bad.py", GOOD.replace('("reconstruct",)', "()"), "TASKS is (); write it like"),
+    ("bad.py", GOOD.replace('("reconstruct",)', "(1,)"), "TASKS is (1,); write it like"),
+    ("bad.py", GOOD.replace("reconstruct", "reconstuct"), "did you mean 'reconstruct'?"),
+    ("bad.py", GOOD + 'TRAINED = "no"\n', "TRAINED is 'no'; write it like TRAINED = False"),
+    ("bad.py", GOOD + 'WEIGHTS_FROM = "min"\n', "did you mean 'mine'?"),
+    ("bad.py", GOOD + 'WEIGHTS_FROM = "bad"\n', "there are mine, mt_diffusion, other"),
+    ("bad.smk", "# TITLE: x\n", "TASKS is missing; add a comment line '# TASKS: ...'"),
+    ("bad.smk", "# TITLE: x\n# TASKS: paint\n", "'paint' is no task of this experiment"),
+    ("Bad-name.py", GOOD, "rename it"),
+    ("mine.smk", "# TITLE: x\n# TASKS: generate\n", "there is already a method 'mine'"),
+    ("mt_diffusion.py", GOOD, "there is already a method 'mt_diffusion'"),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "words"), MISTAKES)
+def test_a_mistake_is_one_line_with_file_and_fix(checkout: Path, file: str, text: str, words: str) -> None:
+    (masking(checkout) / file).write_text(text, errors="surrogateescape")
+    said = message(checkout)
+    assert said.startswith(f"baselines/masking/{file}: ")
+    assert words in said
+
+
+def test_weights_of_an_external_method_cannot_be_used(checkout: Path) -> None:
+    (masking(checkout) / "tool.smk").write_text("# TITLE: A tool\n# TASKS: generate\n")
+    (masking(checkout) / "bad.py").write_text(GOOD + 'WEIGHTS_FROM = "tool"\n')
+    assert "WEIGHTS_FROM: 'tool' is no trained method" in message(checkout)
+
+
+def test_a_folder_of_an_unknown_experiment(checkout: Path) -> None:
+    (checkout / "baselines" / "maskng").mkdir()
+    said = message(checkout)
+    assert said.startswith("baselines/maskng: no experiment of that name (did you mean 'masking'?)")
+
+
+def test_an_experiment_whose_tasks_cannot_be_read(checkout: Path) -> None:
+    path = checkout / "mmbench" / "experiments" / "masking.py"
+    path.write_text("TASKS = dict(generate=1)\n")
+    assert message(checkout).startswith("mmbench/experiments/masking.py: TASKS is not a dictionary written out")
+
+
+class TestCodeHash:
+    """An edit changes the hash of what it touches, and of nothing else."""
+
+    TRAIN, EVALUATE = "mmbench/train.py", "mmbench/evaluate.py"
+    EXPERIMENT, SCORES = "mmbench/experiments/masking.py", "mmbench/scores/masking.py"
+    MINE, OTHER = "baselines/masking/mine.py", "baselines/masking/other.py"
+
+    def hashes(self, root: Path) -> dict[str, str]:
+        """The hash of the code of four jobs, as the rules ask for it."""
+        closure.cache_clear()
+        return {
+            "train mine": code_hash(root, self.TRAIN, self.EXPERIMENT, self.MINE),
+            "train other": code_hash(root, self.TRAIN, self.EXPERIMENT, self.OTHER),
+            "evaluate": code_hash(root, self.EVALUATE, self.EXPERIMENT, self.SCORES),
+            "report": code_hash(root, "mmbench/report", "mmbench/statistics.py"),
+        }
+
+    def changed(self, root: Path, path: str) -> set[str]:
+        """The jobs whose hash changes when a comment is put at the end of `path`."""
+        before = self.hashes(root)
+        with (root / path).open("a") as stream:
+            stream.write("# changed\n")
+        after = self.hashes(root)
+        return {job for job in before if before[job] != after[job]}
+
+    @pytest.mark.parametrize(
+        ("path", "jobs"),
+        [
+            (MINE, {"train mine"}),
+            ("baselines/masking/_shared.py", {"train mine"}),
+            ("mmbench/nets/unet.py", {"train mine"}),
+            ("mmbench/nets/__init__.py", {"train mine"}),
+            (TRAIN, {"train mine", "train other"}),
+            ("mmbench/checkpoint.py", {"train mine", "train other"}),
+            (EXPERIMENT, {"train mine", "train other", "evaluate"}),
+            ("mmbench/metrics/pixel.py", {"evaluate"}),
+            ("mmbench/metrics/frechet.py", {"evaluate"}),
+            (SCORES, {"evaluate"}),
+            ("mmbench/statistics.py", {"report"}),
+            ("mmbench/report/page.py", {"report"}),
+            ("mmbench/config.py", set()),
+            ("mmbench/mt_diffusion.py", set()),
+            ("mmbench/data/camvid.py", set()),
+        ],
+    )
+    def test_an_edit(self, checkout: Path, path: str, jobs: set[str]) -> None:
+        assert self.changed(checkout, path) == jobs
+
+    def test_the_page_templates_are_code_of_the_report(self, checkout: Path) -> None:
+        template = next((checkout / "mmbench" / "report").rglob("*.html*"))
+        assert self.changed(checkout, str(template.relative_to(checkout))) == {"report"}
+
+    def test_moving_the_checkout_changes_nothing(self, checkout: Path, tmp_path: Path) -> None:
+        moved = tmp_path / "elsewhere"
+        shutil.copytree(checkout / "mmbench", moved / "mmbench")
+        shutil.copytree(checkout / "baselines", moved / "baselines")
+        assert self.hashes(moved) == self.hashes(checkout)
+
+    def test_relative_imports_are_followed(self, tmp_path: Path) -> None:
+        package = tmp_path / "mmbench" / "deep"
+        package.mkdir(parents=True)
+        for name, text in {
+            "a": "from . import b\nfrom .c import y\nfrom ..top import z\n",
+            "b": "",
+            "c": "y = 1",
+        }.items():
+            (package / f"{name}.py").write_text(text)
+        (tmp_path / "mmbench" / "top.py").write_text("z = 1\n")
+        found = {str(p.relative_to(tmp_path)) for p in closure(package / "a.py", tmp_path)}
+        assert found == {"mmbench/deep/a.py", "mmbench/deep/b.py", "mmbench/deep/c.py", "mmbench/top.py"}
+
+    def test_imports_in_a_circle_end(self, tmp_path: Path) -> None:
+        (tmp_path / "mmbench").mkdir()
+        (tmp_path / "mmbench" / "a.py").write_text("import mmbench.b\n")
+        (tmp_path / "mmbench" / "b.py").write_text("def f():\n    import mmbench.a\n")
+        assert len(closure(tmp_path / "mmbench" / "a.py", tmp_path)) == 2
