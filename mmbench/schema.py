@@ -25,6 +25,13 @@ def pixels(value: Any) -> Any:
     return value
 
 
+def plain_path(value: str) -> str:
+    """`value` if it is a path that means the same to Snakemake and to a shell."""
+    if not value or set(value) & set(" \t\n'\"`$&;|<>(){}[]*?\\!#"):
+        raise ValueError("write a path without spaces, quotes, brackets and the like")
+    return value
+
+
 def distinct(values: list[Any]) -> list[Any]:
     """`values` if no two are equal."""
     if len(set(values)) < len(values):
@@ -124,7 +131,7 @@ class Top(Section):
     """config/config.yaml, and what `snakemake --config` sets on top of it."""
 
     profile: str
-    results: str
+    results: Annotated[str, AfterValidator(plain_path)]
     conda_env: str
     threads: Count
     gpu: Whole

@@ -129,7 +129,7 @@ def test_rules_run_commands_and_nothing_else() -> None:
         rules = re.split(r"^rule ", text, flags=re.MULTILINE)[1:]
         assert rules, path
         for rule in rules:
-            for needed in ("    log:\n", "    conda:\n", '"python -m mmbench.', "2>&1 | tee {log}"):
+            for needed in ("    log:\n", "    conda:\n", "python -m mmbench.", "2>&1 | tee {log}"):
                 assert needed in rule, (path, rule.partition(":")[0], needed)
 
 

@@ -61,6 +61,8 @@ MISTAKES = [
     (TOP, "profile", "quik", "did you mean 'quick'?"),
     (TOP, "profile", 3, "valid string"),
     (TOP, "results", REMOVED, "add it"),
+    (TOP, "results", "my results", "without spaces"),
+    (TOP, "results", "r{x}", "without spaces, quotes, brackets"),
     (TOP, "threads", 0, "greater than 0"),
     (TOP, "threads", True, "valid integer"),
     (TOP, "gpu", -1, "greater than or equal to 0"),

@@ -25,7 +25,10 @@ CONDA_ENV = str(ROOT / CFG.top.conda_env)
 SEED_DIR = str(P / "{experiment}" / "{method}" / "seed{seed}")
 
 # A prefix replaces Snakemake's own, which has the strict mode without which `... | tee` hides a failure.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(ROOT))}; ")
+# The checkout's path is a variable of the shell, not a param: moving the checkout must not rerun anything.
+shell.prefix(
+    f"set -euo pipefail; export MMBENCH={shlex.quote(str(ROOT))}; export PYTHONPATH=$MMBENCH; "
+)
 
 
 def one_of(names):

@@ -30,11 +30,10 @@ rule predict:
             f"mmbench/experiments/{wc.experiment}.py",
             found(wc.experiment, wc.own).path,
         ),
-        root=ROOT,
         data=P / "data",
         cases=subpath(input.cases, parent=True),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.predict --settings <(echo {params.settings:q}) --method {params.root}/{params.method}"
+        'python -m mmbench.predict --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --weights {input.weights} --data {params.data} --cases {params.cases} --seed {wildcards.seed}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"

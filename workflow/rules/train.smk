@@ -29,10 +29,9 @@ rule train:
             f"mmbench/experiments/{wc.experiment}.py",
             found(wc.experiment, wc.own).path,
         ),
-        root=ROOT,
         data=P / "data",
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.train --settings <(echo {params.settings:q}) --method {params.root}/{params.method}"
+        'python -m mmbench.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --data {params.data} --seed {wildcards.seed} --threads {threads}"
         " --state {params.out}/state --out {params.out} 2>&1 | tee {log}"
