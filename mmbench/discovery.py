@@ -213,11 +213,10 @@ def closure(path: Path, root: Path) -> frozenset[Path]:
     return frozenset(seen)
 
 
-@cache
 def code_hash(root: Path, *entries: str | Path) -> str:
     """SHA-256 over the code reachable from `entries`; a folder stands for all its files.
 
-    A file outside `root` counts by its own name. The code is read once per process.
+    A file outside `root` counts by its own name.
     """
     files: set[Path] = set()
     for entry in entries:
