@@ -1,0 +1,363 @@
+"""The workflow for real: a copy of this checkout runs the `smoke` profile, is edited, extended and broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbench.discovery import find_methods
+from mmbench.errors import UserError
+from mmbench.files import read_json
+
+ROOT = Path(__file__).parents[1]
+PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"]
+METHODS = find_methods(ROOT, ["masking"])["masking"]
+NOTHING_TO_DO = "Nothing to be done"
+
+MY_IDEA = """
+import torch
+from mmbench.method import Method as BaseMethod
+
+TITLE = "My idea"
+TASKS = ("reconstruct",)
+TRAINED = False
+
+
+class Method(BaseMethod):
+    def predict(self, task, given, count, sampling, generator):
+        return {"image": given["masked_image"][:, :3]}
+"""
+
+DIVERGING = """
+import torch
+from mmbench.method import Method as BaseMethod
+
+TITLE = "Diverging"
+TASKS = ("reconstruct",)
+
+
+class Method(BaseMethod):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def loss(self, batch, generator):
+        return {"loss": self.scale * float("nan")}
+
+    def predict(self, task, given, count, sampling, generator):
+        return {"image": given["masked_image"][:, :3]}
+"""
+
+TOOL_RULE = """# TITLE: Median of the seen pixels
+# TASKS: reconstruct
+
+
+rule external_median:
+    input:
+        cases=P / "masking" / "cases.npz",
+        program="median_tool.py",
+    output:
+        P / "masking" / "external_median" / "seed{seed}" / "predictions.npz",
+    log:
+        P / "masking" / "external_median" / "seed{seed}" / "log" / "predict.log",
+    shell:
+        "python {input.program} {input.cases} {output} > {log} 2>&1"
+"""
+
+TOOL_PROGRAM = """
+import sys
+import numpy as np
+
+answers = {}
+with np.load(sys.argv[1]) as cases:
+    for name in cases.files:
+        case, part, modality = name.split("/")
+        if (part, modality) != ("given", "masked_image"):
+            continue
+        images, seen = cases[name][:, :3].copy(), cases[name][:, 3] > 0
+        for image, visible in zip(images, seen):
+            image[:, ~visible] = np.median(image[:, visible], axis=1, keepdims=True)
+        answers[f"{case}/image"] = images
+np.savez(sys.argv[2], **answers)
+"""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of this checkout, and what Snakemake says in it."""
+
+    root: Path
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake; stdout and stderr together are its `stdout`."""
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def smoke(self, *arguments: str, config: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Run the profile `smoke` on two cores."""
+        return self.snakemake("--cores", "2", *arguments, "--config", "profile=smoke", *config)
+
+    def planned(self, *arguments: str, config: Sequence[str] = ()) -> set[str]:
+        """The jobs that a run would do, as `rule` or `rule method`."""
+        done = self.smoke("--dry-run", *arguments, config=config)
+        assert done.returncode == 0, done.stdout
+        if NOTHING_TO_DO in done.stdout:
+            return set()
+        jobs = set()
+        for block in re.split(r"^(?:local)?rule ", done.stdout, flags=re.MULTILINE)[1:]:
+            method = re.search(r"wildcards: .*?\b(?:own|method)=([^,\s]+)", block)
+            jobs.add(" ".join([block.partition(":")[0], *(method.groups() if method else ())]))
+        return jobs
+
+    @property
+    def results(self) -> Path:
+        """Where the results are."""
+        return self.root / "results" / "smoke"
+
+    def table(self) -> pd.DataFrame:
+        """Every number of the masking experiment."""
+        return pd.read_csv(self.results / "tables" / "masking-long.csv")
+
+    @contextmanager
+    def edited(self, path: str, change: Callable[[str], str]) -> Iterator[None]:
+        """A file with other text, put back afterwards."""
+        file = self.root / path
+        before = file.read_text()
+        file.write_text(change(before))
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Checkout:
+    """A copy of the checkout in which `smoke` has run once, from nothing but the LPIPS networks."""
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
+    for part in PARTS:
+        source, target = ROOT / part, checkout.root / part
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    try:
+        weights = request.getfixturevalue("lpips_weights")
+    except UserError as error:
+        pytest.skip(f"the LPIPS networks are not here and cannot be fetched: {error}")
+    shutil.copytree(weights, checkout.root / "results" / "weights")
+    done = checkout.smoke()
+    assert done.returncode == 0, done.stdout[-5000:]
+    return checkout
+
+
+def chain(*methods: str, trained: Sequence[str] = ()) -> set[str]:
+    """The jobs that ask and score `methods`, train those `trained`, and make the report."""
+    jobs = {f"{rule} {method}" for rule in ("predict", "evaluate") for method in methods}
+    return jobs | {f"train {method}" for method in trained} | {"report", "all"}
+
+
+class TestRun:
+    """What a run leaves behind."""
+
+    def test_every_method_has_its_numbers(self, finished: Checkout) -> None:
+        table = finished.table()
+        assert set(table["method"]) == set(METHODS)
+        assert np.isfinite(table["value"]).all()
+        cases = read_json(finished.results / "masking" / "cases.json")["cases"]
+        for name, method in METHODS.items():
+            asked = {case["name"] for case in cases if case["task"] in method.tasks}
+            assert set(table.loc[table["method"] == name, "case"]) == asked
+        scored = set(table.loc[table["case"] == "reconstruct-50", "metric"])
+        assert {"lpips_alex", "lpips_vgg", "psnr_hole", "ssim", "l1_hole"} <= scored
+
+    def test_the_page_loads_nothing(self, finished: Checkout) -> None:
+        page = (finished.results / "index.html").read_text()
+        loads = re.findall(r"<(?!a\b)[a-z]+\b[^>]*?\s(?:src|href|srcset|data)\s*=\s*[\"']?([^\"'\s>]*)", page)
+        loads += re.findall(r"url\(\s*[\"']?([^\"')]*)", page) + re.findall(r"@import[^;]*", page)
+        assert len(loads) > 3
+        assert [load[:80] for load in loads if not load.startswith(("data:", "#"))] == []
+        for method in METHODS.values():
+            assert method.title in page
+
+    def test_every_job_kept_its_log_and_its_provenance(self, finished: Checkout) -> None:
+        for name, method in METHODS.items():
+            folder = finished.results / "masking" / name / "seed0"
+            logs = {path.stem for path in (folder / "log").glob("*.log")}
+            assert logs == {"predict", "evaluate"} | (set() if method.weights_from else {"train"})
+            record = read_json(folder / "metrics.json")
+            assert record["title"] == method.title
+            assert set(record["provenance"]["inputs_sha256"]) == {"predictions", "cases", "weights"}
+
+    def test_nothing_is_left_to_do(self, finished: Checkout) -> None:
+        assert finished.planned() == set()
+
+
+class TestPlan:
+    """What a change makes necessary."""
+
+    def test_the_default_runs_everything(self, finished: Checkout) -> None:
+        done = finished.snakemake("--dry-run", "--cores", "2")
+        assert done.returncode == 0, done.stdout
+        assert "results/quick/index.html" in done.stdout
+        assert int(re.search(r"^total +(\d+)", done.stdout, flags=re.MULTILINE)[1]) > 3 * len(METHODS) - 3
+
+    def test_one_experiment_is_a_target(self, finished: Checkout) -> None:
+        assert finished.planned("masking") == {"report", "masking"}
+
+    def test_the_ablation_adds_variants(self, finished: Checkout) -> None:
+        new = {"mt_diffusion@omega_zero", "mt_diffusion@aggregate", "mt_diffusion@impose", "unet_regression@l2"}
+        assert finished.planned("ablation") == chain(*new, trained=new) - {"all"} | {"ablation"}
+
+    @pytest.mark.parametrize(
+        ("file", "jobs"),
+        [
+            ("baselines/masking/ddpm.py", chain("ddpm", "repaint", trained=["ddpm"])),
+            ("baselines/masking/mt_head.py", chain("mt_head")),
+            ("mmbench/metrics/pixel.py", chain() | {f"evaluate {method}" for method in METHODS}),
+            ("mmbench/statistics.py", {"report", "all"}),
+            ("mmbench/config.py", set()),
+        ],
+    )
+    def test_an_edit_of_code_reruns_what_it_touches(self, finished: Checkout, file: str, jobs: set[str]) -> None:
+        with finished.edited(file, lambda text: text + "# changed\n"):
+            assert finished.planned() - {"reference"} == jobs
+
+    def test_an_edit_of_a_methods_settings_reruns_its_chain(self, finished: Checkout) -> None:
+        def add(text: str) -> str:
+            return text.replace("methods:\n", "methods:\n  unet_regression: {loss: l2}\n", 1)
+
+        with finished.edited("config/experiments/masking.yaml", add):
+            assert finished.planned() == chain("unet_regression", trained=["unet_regression"])
+
+    def test_other_sampling_trains_nothing(self, finished: Checkout) -> None:
+        assert finished.planned(config=["override={sample: {nfe: 3}}"]) == chain(*METHODS)
+
+    def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
+        assert finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"]) == {"report", "all"}
+
+
+class TestMistakes:
+    """Each is one line, and nothing runs."""
+
+    def fails_with(self, done: subprocess.CompletedProcess[str], *words: str) -> None:
+        """The last line is the error and names all of `words`; no line is of the code."""
+        assert done.returncode != 0
+        *before, last = done.stdout.strip().splitlines()
+        assert last.startswith("error: ")
+        assert all(word in last for word in words), last
+        assert not any(re.search(r"Traceback|Error|File \"", line) for line in before), done.stdout
+
+    @pytest.mark.parametrize(
+        ("config", "words"),
+        [
+            ("profle=smoke", ("config/config.yaml", "profle", "did you mean 'profile'?")),
+            ("profile=smoky", ("config/config.yaml: profile", "did you mean 'smoke'?")),
+            ("override={train: {stepz: 1}}", ("override", "did you mean 'train.steps'?")),
+            ("override={methods: [dpm]}", ("methods", "did you mean 'ddpm'?")),
+            ("override={experiments: [maskin]}", ("experiments", "did you mean 'masking'?")),
+        ],
+    )
+    def test_in_the_configuration(self, finished: Checkout, config: str, words: tuple[str, ...]) -> None:
+        self.fails_with(finished.smoke("--dry-run", config=[config]), *words)
+
+    def test_in_the_name_of_an_experiments_folder(self, finished: Checkout) -> None:
+        folder = finished.root / "baselines" / "maksing"
+        folder.mkdir()
+        try:
+            self.fails_with(finished.smoke(), "baselines/maksing", "did you mean 'masking'?")
+        finally:
+            folder.rmdir()
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A finished checkout that was moved and then given two new methods and one that fails."""
+
+    checkout: Checkout
+    planned_after_move: set[str]
+    page_before: str
+    broken: subprocess.CompletedProcess[str]
+    mended: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def extension(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Extension:
+    """New files only: no line of what was there is changed."""
+    checkout = Checkout(tmp_path_factory.mktemp("moved") / "else where")
+    shutil.copytree(finished.root, checkout.root, symlinks=True)
+    planned = checkout.planned()
+    page = (checkout.results / "index.html").read_text()
+    folder = checkout.root / "baselines" / "masking"
+    (folder / "my_idea.py").write_text(MY_IDEA)
+    (folder / "external_median.smk").write_text(TOOL_RULE)
+    (checkout.root / "median_tool.py").write_text(TOOL_PROGRAM)
+    (folder / "diverging.py").write_text(DIVERGING)
+    broken = checkout.smoke()
+    assert (checkout.results / "index.html").is_file(), "the last page was lost"
+    (folder / "diverging.py").unlink()
+    return Extension(checkout, planned, page, broken, checkout.smoke())
+
+
+class TestExtension:
+    """A new method is a new file, a failing one costs nothing but itself."""
+
+    def test_moving_the_checkout_reruns_nothing(self, extension: Extension) -> None:
+        assert extension.planned_after_move == set()
+
+    def test_a_failing_method_says_why_in_one_line(self, extension: Extension) -> None:
+        said = extension.broken.stdout
+        assert extension.broken.returncode != 0
+        assert "error: diverging seed 0: the loss is nan at step 1; lower train.learning_rate" in said
+        assert "Traceback" not in said
+        assert "diverging" not in extension.page_before
+
+    def test_the_others_are_finished_meanwhile(self, extension: Extension) -> None:
+        finished = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", extension.broken.stdout, flags=re.MULTILINE)
+        assert sorted(finished) == ["evaluate", "evaluate", "external_median", "predict", "train"]
+
+    def test_only_the_report_is_left(self, extension: Extension) -> None:
+        assert extension.mended.returncode == 0, extension.mended.stdout
+        finished = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", extension.mended.stdout, flags=re.MULTILINE)
+        assert finished == ["report", "all"]
+
+    @pytest.mark.parametrize(
+        ("method", "title"), [("my_idea", "My idea"), ("external_median", "Median of the seen pixels")]
+    )
+    def test_a_new_file_is_in_the_table_and_on_the_page(self, extension: Extension, method: str, title: str) -> None:
+        table = extension.checkout.table()
+        rows = table[table["method"] == method]
+        assert set(rows["title"]) == {title}
+        assert set(rows["share"]) == {0.10, 0.25, 0.50, 0.75}
+        assert np.isfinite(rows["value"]).all()
+        assert title in (extension.checkout.results / "index.html").read_text()
+
+    def test_an_external_method_is_scored_like_the_others(self, extension: Extension) -> None:
+        """The median fills worse than the mean image of the data only by degree; what is seen is pasted for both."""
+        table = extension.checkout.table().set_index(["method", "case", "metric"])["value"]
+        median, nothing = (table[name, "reconstruct-10", "psnr_hole"] for name in ("external_median", "my_idea"))
+        assert 5 < median < 40
+        assert median != nothing
+        record = read_json(extension.checkout.results / "masking" / "external_median" / "seed0" / "metrics.json")
+        assert record["cost"]["parameters"] is None
+        json.dumps(record, allow_nan=False)
