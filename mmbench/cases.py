@@ -9,13 +9,14 @@ from pathlib import Path
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
 from mmbench.experiments import load_experiment
-from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 
 
 def write_cases(settings: dict, data: Path, out: Path) -> None:
     """Write `out`/cases.npz and cases.json for the experiment that `settings` names."""
     experiment = load_experiment(settings["experiment"])
-    arrays, described = {}, []
+    arrays: Arrays = {}
+    described = []
     for case in experiment.cases(read_prepared(data, "test"), settings):
         own = {f"given/{k}": v for k, v in case.given.items()} | {f"truth/{k}": v for k, v in case.truth.items()}
         arrays |= {f"{case.name}/{key}": value for key, value in own.items()}

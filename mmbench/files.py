@@ -59,9 +59,7 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: not a JSON file ({error}); delete it and rerun the stage that writes it"
-        ) from None
+        raise UserError(f"{path}: not a JSON file ({error}); delete it and rerun the stage that writes it") from None
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -82,9 +80,7 @@ def load_arrays(path: str | Path) -> Arrays:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(
-            f"{path}: not a readable npz of plain arrays ({error}); write it with numpy.savez"
-        ) from None
+        raise UserError(f"{path}: not a readable npz of plain arrays ({error}); write it with numpy.savez") from None
 
 
 def sha256_file(path: str | Path) -> str:

@@ -69,8 +69,9 @@ class Method(nn.Module, ABC):
     keyword arguments of `__init__` after `spec`, so a misspelt key in the configuration is an error.
     """
 
-    #: The network whose evaluations are counted as NFE; None for a method without one.
-    backbone: nn.Module | None = None
+    #: The network whose evaluations are counted as NFE; a method without one does not set it. It has no default here,
+    #: because a class attribute would hide the module that an instance registers under this name.
+    backbone: nn.Module
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()

@@ -64,6 +64,7 @@ class Method(BaseMethod):
         scale: largest omega.
         schedule: noise schedule.
         prediction: what the network predicts about z_0.
+        max_weight: bound of the generation loss's weight on an error in z_0 (see `loss.snr_weight`).
         conditioning: how known modalities enter: `aggregate` only through z_t (the paper's rule), `impose` also by
             setting known pixels in the estimate of z_0, `channels` as inputs of the network with a flag.
         generation: whether drawing from noise aggregates the decoders' predictions (`joint`, the paper's rule) or
@@ -82,7 +83,8 @@ class Method(BaseMethod):
         omega: OmegaShape = "bridge",
         scale: float = 0.25,
         schedule: Schedule = "cosine",
-        prediction: Prediction = "v",
+        prediction: Prediction = "z0",
+        max_weight: float = 10.0,
         conditioning: Conditioning = "channels+impose",
         generation: Literal["joint", "absent"] = "absent",
         states: Sequence[float] = (0.4, 0.2, 0.4),
@@ -98,7 +100,7 @@ class Method(BaseMethod):
         self.channels = conditioning.startswith("channels")
         self.states = tuple(states) if self.channels else (0.0, 1.0, 0.0)
         self.generation = generation if self.channels else "joint"
-        self.one_pass = one_pass
+        self.one_pass, self.max_weight = one_pass, max_weight
         self.loss_weights = {"generate": 1.0, **(weights or {})}
         if unknown := set(self.loss_weights) - {"generate", *spec.modalities}:
             raise ValueError(f"weights names {sorted(unknown)}; there are generate, {', '.join(spec.modalities)}")
@@ -158,7 +160,8 @@ class Method(BaseMethod):
         """L1 as the squared error of the network's prediction."""
         signal, noise = self.process.coefficients(t, z0)
         target = training_target(self.prediction, z0, eps, signal, noise)
-        return {"generate": losses.simple(output.prediction, target).mean()}
+        weight = losses.snr_weight(self.prediction, signal, noise, self.max_weight).flatten()
+        return {"generate": (weight * losses.simple(output.prediction, target)).mean()}
 
     def vlb_terms(
         self,

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for case in read_cases(args.cases):
         if case.task not in read_literals(args.method)["TASKS"]:
             continue
-        evaluations, begin = Evaluations(method.backbone), time.monotonic()
+        evaluations, begin = Evaluations(getattr(method, "backbone", None)), time.monotonic()
         arrays |= answer_case(
             method,
             experiment.TASKS[case.task],

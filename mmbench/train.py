@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from mmbench.data import read_prepared
-from mmbench.discovery import read_literals
+from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import UserError, run_command
 from mmbench.experiments import Experiment, to_batch
 from mmbench.files import read_json, sha256_file, write_json
@@ -29,6 +29,7 @@ from mmbench.method import Batch, Method
 from mmbench.provenance import provenance
 from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
 
+ROOT = Path(__file__).parents[1]
 PROGRESS_SECONDS = 10.0
 CURVE_POINTS = 100
 
@@ -174,6 +175,13 @@ class Training:
                 save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
 
 
+def training_key(settings: Mapping[str, Any], seed: int, method: Path, data: Path) -> str:
+    """Identifies a training by all that it depends on: settings, seed, code and data; another key starts over."""
+    code = code_hash(ROOT, "mmbench/train.py", f"mmbench/experiments/{settings['experiment']}.py", method.resolve())
+    parts = [settings, seed, code, sha256_file(data / "card.json")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.train --settings S.json --method FILE --data DIR --seed N --state DIR --out DIR`."""
     parser = argparse.ArgumentParser(prog="python -m mmbench.train", description=__doc__)
@@ -185,14 +193,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     method, experiment = build_method(settings, args.method, args.data)
     arrays = read_prepared(args.data, "train")
-    key = hashlib.sha256(json.dumps([settings, args.seed, sha256_file(args.method)]).encode()).hexdigest()
+    key = training_key(settings, args.seed, args.method, args.data)
     method.prepare(to_batch({"image": arrays["image"]}))
-    training = Training(method, experiment, settings, arrays, seed=args.seed, device=device, state=args.state, key=key)
     trained = read_literals(args.method).get("TRAINED", True)
+    weights: Mapping[str, Tensor] = method.state_dict()
+    log: dict[str, Any] = {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": []}
     if trained:
+        training = Training(
+            method, experiment, settings, arrays, seed=args.seed, device=device, state=args.state, key=key
+        )
         training.run()
-    log, batch_size = training.log, settings["train"]["batch_size"]
-    save_weights(args.out / "weights.safetensors", training.ema)
+        weights, log = training.ema, training.log
+    batch_size = settings["train"]["batch_size"]
+    save_weights(args.out / "weights.safetensors", weights)
     record = {
         "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad) if trained else 0,
         "steps": log["step"],

@@ -74,5 +74,3 @@ def test_batches_of_stored_arrays() -> None:
 def test_unknown_experiment_lists_those_there_are() -> None:
     with pytest.raises(UserError, match="experiment 'maskin' does not exist; there are masking"):
         load_experiment("maskin")
-
-

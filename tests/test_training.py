@@ -113,6 +113,20 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(tmp_path: Path, data: Path)
     assert same_weights(run_training(tmp_path, data, "fresh", other), run_training(tmp_path, data, "foreign", other))
 
 
+def test_an_edit_of_the_code_starts_a_finished_training_over(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_training(tmp_path, data, "run")
+    capsys.readouterr()
+    run_training(tmp_path, data, "run")
+    assert "resuming after step 6" in capsys.readouterr().out
+    monkeypatch.setattr(train, "code_hash", lambda *_: "edited")
+    run_training(tmp_path, data, "run")
+    said = capsys.readouterr().out
+    assert "resuming" not in said
+    assert "step 6/6" in said
+
+
 def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(tmp_path: Path, data: Path) -> None:
     bad = tmp_path / "diverges.py"
     bad.write_text(

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmbench.diffusion.model import Prediction
 from mmbench.diffusion.process import Process, w_from_omega
 from mmbench.method import Modality
 
@@ -35,6 +36,16 @@ def prior_kl(process: Process, z0: Tensor, encodings: Sequence[Tensor]) -> Tenso
 def simple(prediction: Tensor, target: Tensor) -> Tensor:
     """L1 in its simple form: squared error of the network's prediction per item."""
     return per_item((prediction - target) ** 2)
+
+
+def snr_weight(kind: Prediction, signal: Tensor, noise: Tensor, bound: float) -> Tensor:
+    """Weight of the simple loss that makes an error in z_0 count min(SNR + 1, bound), whatever is predicted.
+
+    Without the bound this is the plain loss on v; with it, the little-noise end, where a small network cannot win,
+    does not drown the rest (Hang et al. 2023, Min-SNR).
+    """
+    squared_error_in_z0 = {"z0": torch.ones_like(noise), "v": noise**2, "eps": (noise / signal) ** 2}[kind]
+    return (1 / noise**2).clamp(max=bound) * squared_error_in_z0
 
 
 def step_kl(

@@ -1,0 +1,30 @@
+"""Command line: turn the result files of a profile into a page, tables and figures."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmbench.errors import run_command
+from mmbench.report.load import load_results
+from mmbench.report.page import write_report
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench.report --results results/quick --out results/quick`."""
+    parser = argparse.ArgumentParser(prog="python -m mmbench.report", description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="results/<profile>")
+    parser.add_argument("--out", type=Path, required=True, help="folder for index.html, tables/ and figures/")
+    parser.add_argument("--experiments", nargs="+", help="only these; default: all that have a cases.json")
+    parser.add_argument("--methods", nargs="+", help="only these; default: all that were scored")
+    parser.add_argument("--seeds", nargs="+", type=int, help="only these; default: all")
+    parser.add_argument("--command", default="", help="the command that made the results, shown on the page")
+    args = parser.parse_args(argv)
+    results = load_results(args.results, experiments=args.experiments, methods=args.methods, seeds=args.seeds)
+    path = write_report(results, args.out, args.command)
+    print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+
+
+if __name__ == "__main__":
+    run_command(main)

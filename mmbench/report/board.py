@@ -1,0 +1,144 @@
+"""Who is best at what: one metric over an experiment's cases, methods ranked and compared with the best baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mmbench.errors import UserError
+from mmbench.report.load import ExperimentResults
+from mmbench.report.names import is_studied
+from mmbench.statistics import PairedDifference, SeedSummary, compare_paired, holm, over_seeds
+
+#: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method's result in one case.
+
+    Attributes:
+        values: the metric by training seed.
+        summary: over the seeds.
+        rank: 1 for the best mean among all methods; equal means share a rank.
+        difference: paired, per image, from the best baseline; None for that baseline itself, for a metric without
+            per-image values, and where there is no other baseline.
+        p_holm: its p-value, adjusted over all methods and cases of this metric.
+    """
+
+    values: Mapping[int, float]
+    summary: SeedSummary
+    rank: int
+    difference: PairedDifference | None = None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Board:
+    """One metric over several cases.
+
+    Attributes:
+        metric: its name in metrics.json.
+        higher_is_better: its direction.
+        cases: in their order.
+        methods: all methods of the experiment, also those without a result here.
+        best_baseline: the baseline with the best mean, by case; absent if no baseline does the case.
+        entries: by method and case; absent where a method does not do the case.
+    """
+
+    metric: str
+    higher_is_better: bool
+    cases: Sequence[str]
+    methods: Sequence[str]
+    best_baseline: Mapping[str, str]
+    entries: Mapping[tuple[str, str], Entry]
+
+    def best(self, case: str) -> list[str]:
+        """The methods of rank 1 in a case."""
+        return [method for method in self.methods if (e := self.entries.get((method, case))) and e.rank == 1]
+
+    def reading(self, method: str, case: str) -> str:
+        """`better`, `worse`, `unclear` (not told apart from the best baseline), or nothing without a comparison."""
+        entry = self.entries.get((method, case))
+        if entry is None or entry.difference is None or entry.p_holm is None:
+            return ""
+        if not entry.difference.clear or entry.p_holm > ALPHA:
+            return "unclear"
+        return "better" if (entry.difference.difference > 0) == self.higher_is_better else "worse"
+
+
+def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) -> Board:
+    """Rank all methods by `metric` in each of `cases` and compare each with the case's best baseline.
+
+    The baseline is chosen by the test images it is then compared on, which flatters it, not the method under study.
+    """
+    rows = results.metrics[(results.metrics["metric"] == metric) & results.metrics["case"].isin(cases)]
+    directions = rows["higher_is_better"].unique()
+    if len(directions) != 1:
+        raise UserError(f"{results.folder}: metric '{metric}' is missing or has two directions; evaluate all again")
+    higher = bool(directions[0])
+    methods = method_order(results)
+    entries: dict[tuple[str, str], Entry] = {}
+    best_baseline: dict[str, str] = {}
+    for case in cases:
+        ranked = _rank(rows[rows["case"] == case], higher)
+        entries |= {(method, case): entry for method, entry in ranked.items()}
+        baselines = {method: entry.rank for method, entry in ranked.items() if not is_studied(method)}
+        if baselines:
+            best_baseline[case] = min(baselines, key=lambda method: (baselines[method], method))
+    _compare(entries, best_baseline, results.items[results.items["metric"] == metric])
+    return Board(metric, higher, cases, methods, best_baseline, entries)
+
+
+def method_order(results: ExperimentResults) -> list[str]:
+    """The method under study, its variants, then the baselines by name."""
+    return sorted(results.titles, key=lambda method: (not is_studied(method), method))
+
+
+def _rank(rows: pd.DataFrame, higher_is_better: bool) -> dict[str, Entry]:
+    values = {
+        str(method): dict(zip(group["seed"].tolist(), group["value"].tolist(), strict=True))
+        for method, group in rows.sort_values("seed").groupby("method")
+    }
+    summaries = {method: over_seeds(list(by_seed.values())) for method, by_seed in values.items()}
+    means = pd.Series({method: summary.mean for method, summary in summaries.items()}, dtype=float)
+    ranks = means.rank(method="min", ascending=not higher_is_better)
+    return {method: Entry(values[method], summaries[method], int(ranks[method])) for method in values}
+
+
+def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], items: pd.DataFrame) -> None:
+    """Add the paired difference from the best baseline to each entry, and the p-values adjusted together."""
+    per_item = {
+        (str(method), str(case)): group.pivot(index="seed", columns="item", values="value")
+        for (method, case), group in items.groupby(["method", "case"])
+    }
+    differences: dict[tuple[str, str], PairedDifference] = {}
+    for method, case in entries:
+        other = best.get(case, method)
+        first, second = per_item.get((method, case)), per_item.get((other, case))
+        if method == other or first is None or second is None:
+            continue
+        if not first.columns.equals(second.columns):
+            raise UserError(
+                f"items.csv of '{method}' and '{other}' list different items of {case}; evaluate both again"
+            )
+        differences[method, case] = compare_paired(first.to_numpy(float), second.to_numpy(float))
+    tested = [key for key, difference in differences.items() if difference.p is not None]
+    adjusted = dict(zip(tested, holm([differences[key].p or 0.0 for key in tested]), strict=True))
+    for key, difference in differences.items():
+        entries[key] = replace(entries[key], difference=difference, p_holm=adjusted.get(key))
+
+
+def means_frame(board: Board, results: ExperimentResults) -> pd.DataFrame:
+    """One row per method, case and seed with the share of the case, for drawing."""
+    shares = {case["name"]: case.get("share", np.nan) for case in results.cases}
+    rows = [
+        {"method": method, "case": case, "share": shares[case], "seed": seed, "value": value}
+        for (method, case), entry in board.entries.items()
+        for seed, value in entry.values.items()
+    ]
+    return pd.DataFrame(rows)

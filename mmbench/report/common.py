@@ -1,0 +1,226 @@
+"""Tables that every experiment has: values, differences from the best baseline, cost, and the tidy files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mmbench.report import text
+from mmbench.report.board import ALPHA, Board, Entry, method_order
+from mmbench.report.load import ExperimentResults, Run
+from mmbench.report.names import STUDIED, describe, slug
+from mmbench.report.tables import NONE, Cell, Mark, Table
+from mmbench.report.text import DASH
+from mmbench.statistics import LEVEL, RESAMPLES
+
+MARKS: dict[int, Mark] = {1: "best", 2: "second"}
+#: At most this many seeds are listed one by one; more are in the CSV.
+SEEDS_SHOWN = 5
+
+PAIRED_NOTE = (
+    f"Interval: {100 * LEVEL:.0f} % BCa bootstrap of the mean per-image difference (image-level; each method's values "
+    "are first averaged over its training seeds). p: two-sided sign-flip test of the same differences, "
+    f"{RESAMPLES:,} draws, Holm-adjusted over all cells of this table (so no p is below cells / {RESAMPLES + 1:,}). "
+    f"Called better or worse if the interval leaves out 0 and p ≤ {ALPHA}. Other trainings of the same method may "
+    "differ by more: see the spread over seeds."
+)
+
+
+def seeds_note(results: ExperimentResults) -> str:
+    """What the ± means, or why there is none."""
+    if len(results.seeds) == 1:
+        return (
+            f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings. "
+            "Best in bold, second best underlined."
+        )
+    return (
+        f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
+        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets, each seed below. Best in bold, second best "
+        "underlined."
+    )
+
+
+def method_cell(results: ExperimentResults, method: str) -> Cell:
+    """The name of a row; that of the method under study stands out."""
+    return Cell(results.titles[method], tone="studied" if method == STUDIED else "")
+
+
+def value_cell(entry: Entry | None, decimals: int) -> Cell:
+    """Mean ± sd, t-interval and single seeds below; a dash if the method does not do the case."""
+    if entry is None:
+        return NONE
+    summary, shown = entry.summary, text.number(entry.summary.mean, decimals)
+    if summary.sd is not None:
+        shown += f" ± {text.number(summary.sd, decimals)}"
+    seeds = [text.number(value, decimals) for value in entry.values.values()]
+    if len(seeds) > SEEDS_SHOWN:
+        seeds = [f"{len(seeds)} seeds, {text.number(min(entry.values.values()), decimals)} to "
+                 f"{text.number(max(entry.values.values()), decimals)}"]  # fmt: skip
+    lines = []
+    if summary.low is not None and summary.high is not None:
+        lines = [f"[{text.number(summary.low, decimals)}, {text.number(summary.high, decimals)}]", " · ".join(seeds)]
+    return Cell(shown, summary.mean, lines, MARKS.get(entry.rank, ""))
+
+
+def value_table(board: Board, labels: Sequence[str], results: ExperimentResults) -> Table:
+    """One metric, a row per method, a column per case."""
+    metric = describe(board.metric)
+    rows = [
+        [method_cell(results, m), *(value_cell(board.entries.get((m, case)), metric.decimals) for case in board.cases)]
+        for m in board.methods
+    ]
+    direction = "higher" if board.higher_is_better else "lower"
+    caption = f"{metric.label}: {metric.meaning}; {direction} is better" if metric.meaning else metric.label
+    notes = [seeds_note(results)]
+    if any(cell is NONE for row in rows for cell in row):
+        notes.append(f"{DASH}: the method does not do this task.")
+    return Table(f"{results.name}-{slug(board.metric)}", f"{caption}.", ["Method", *labels], rows, notes)
+
+
+def difference_cell(board: Board, method: str, case: str) -> Cell:
+    """Paired difference from the case's best baseline, its interval and adjusted p-value."""
+    entry, decimals = board.entries.get((method, case)), describe(board.metric).decimals
+    if entry is None:
+        return NONE
+    if board.best_baseline.get(case) == method:
+        return Cell("best baseline", 0.0, tone="reference")
+    if (found := entry.difference) is None:
+        return NONE
+    word = {"better": "better", "worse": "worse", "unclear": "not told apart"}.get(board.reading(method, case), "")
+    test = ", ".join(part for part in (text.p_value(entry.p_holm), word) if part)
+    return Cell(
+        text.signed(found.difference, decimals),
+        found.difference,
+        [text.interval(found.low, found.high, decimals), test],
+        tone=board.reading(method, case),
+    )
+
+
+def difference_table(board: Board, labels: Sequence[str], results: ExperimentResults) -> Table:
+    """Every method minus the best baseline, per case."""
+    rows = [
+        [method_cell(results, m), *(difference_cell(board, m, case) for case in board.cases)] for m in board.methods
+    ]
+    metric = describe(board.metric)
+    direction = "above 0 is better" if board.higher_is_better else "below 0 is better"
+    caption = f"{metric.label}: difference from the best baseline of each column, paired per image; {direction}."
+    name = f"{results.name}-{slug(board.metric)}-differences"
+    return Table(name, caption, ["Method", *labels], rows, [PAIRED_NOTE])
+
+
+def cost_table(results: ExperimentResults) -> Table:
+    """What each method is and what it took, averaged over its seeds."""
+    header = [
+        "Method", "Kind", "Tasks", "Parameters", "Images seen", "Training FLOP", "NFE", "Training", "Prediction",
+        "Peak memory", "Device",
+    ]  # fmt: skip
+    tasks = {case["name"]: case["task"] for case in results.cases}
+    rows = []
+    for method in method_order(results):
+        runs = results.runs_of(method)
+        nfe = nfe_by_task(runs, tasks)
+        rows.append(
+            [
+                method_cell(results, method),
+                Cell(kind_of(runs, nfe)),
+                Cell(text.listing(done(results, method, tasks))),
+                _cost_cell(runs, "parameters", text.quantity),
+                _cost_cell(runs, "images_seen", text.quantity),
+                _cost_cell(runs, "training_flops", text.quantity),
+                nfe_cell(nfe),
+                _cost_cell(runs, "train_seconds", text.duration),
+                _cost_cell(runs, "predict_seconds", text.duration),
+                _cost_cell(runs, "peak_memory_bytes", text.storage),
+                Cell(text.listing(sorted({str(run.cost.get("device") or DASH) for run in runs}))),
+            ]
+        )
+    caption = (
+        "What each method is and what it took, mean over seeds. NFE: network evaluations per item; prediction: time "
+        "for all cases."
+    )
+    notes = [f"{DASH}: not recorded, or does not apply (nothing trained here, no network)."]
+    return Table(f"{results.name}-cost", caption, header, rows, notes, frozenset({1, 2, 10}))
+
+
+def nfe_cell(nfe: Mapping[str, float]) -> Cell:
+    """Network evaluations per item, by task where they differ."""
+    if len(set(nfe.values())) == 1:
+        count = next(iter(nfe.values()))
+        return Cell(f"{count:g}", count) if count else NONE
+    return Cell(
+        ", ".join(f"{count:g} ({task})" for task, count in nfe.items()) or DASH, max(nfe.values(), default=None)
+    )
+
+
+def nfe_by_task(runs: Sequence[Run], tasks: Mapping[str, str]) -> dict[str, float]:
+    """Network evaluations per item of each task that was recorded, the largest over its cases."""
+    found: dict[str, float] = {}
+    for run in runs:
+        for case, count in (run.cost.get("nfe") or {}).items():
+            if count is not None and case in tasks:
+                found[tasks[case]] = max(found.get(tasks[case], 0.0), float(count))
+    return found
+
+
+def kind_of(runs: Sequence[Run], nfe: Mapping[str, float]) -> str:
+    """How a method works, as its records tell: no network, one pass or a sampler; external if nothing is recorded."""
+    if not nfe:
+        return "no network" if runs[0].training or runs[0].prediction else "external"
+    if max(nfe.values()) == 0:
+        return "no network"
+    return "one pass" if max(nfe.values()) <= 1 else "sampler"
+
+
+def done(results: ExperimentResults, method: str, tasks: Mapping[str, str]) -> list[str]:
+    """The tasks a method was scored on, in the order of the cases."""
+    cases = set(results.metrics.loc[results.metrics["method"] == method, "case"])
+    return list(dict.fromkeys(task for case, task in tasks.items() if case in cases))
+
+
+def _cost_cell(runs: Sequence[Run], key: str, form: Any) -> Cell:
+    values = [float(value) for run in runs if (value := run.cost.get(key)) is not None]
+    if not values:
+        return NONE
+    mean = sum(values) / len(values)
+    return Cell(form(mean), mean) if mean else NONE
+
+
+def long_frame(results: ExperimentResults) -> pd.DataFrame:
+    """Tidy: one row per method, seed, case and metric."""
+    frame = results.metrics.assign(experiment=results.name)
+    columns = ["experiment", "method", "title", "seed", "case", "share", "metric", "value", "n", "higher_is_better"]
+    return frame[[*columns, "extractor", "weights_sha256"]]
+
+
+def summary_frame(boards: Sequence[Board], results: ExperimentResults) -> pd.DataFrame:
+    """Wide: one row per method, case and metric with everything known over seeds and against the best baseline."""
+    rows = []
+    for board in boards:
+        for (method, case), entry in board.entries.items():
+            paired, summary = entry.difference, entry.summary
+            rows.append(
+                {
+                    "experiment": results.name,
+                    "metric": board.metric,
+                    "case": case,
+                    "method": method,
+                    "title": results.titles[method],
+                    "rank": entry.rank,
+                    "seeds": summary.count,
+                    "mean": summary.mean,
+                    "sd": summary.sd,
+                    "t_low": summary.low,
+                    "t_high": summary.high,
+                    **{f"seed{seed}": value for seed, value in entry.values.items()},
+                    "best_baseline": board.best_baseline.get(case),
+                    "difference": paired.difference if paired else None,
+                    "bca_low": paired.low if paired else None,
+                    "bca_high": paired.high if paired else None,
+                    "p": paired.p if paired else None,
+                    "p_holm": entry.p_holm,
+                    "reading": board.reading(method, case),
+                }
+            )
+    return pd.DataFrame(rows).sort_values(["metric", "case", "rank", "method"], kind="stable")

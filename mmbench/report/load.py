@@ -1,0 +1,244 @@
+"""Read a tree of results: what was scored, by whom, on which questions. Checked, so that the rest can trust it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmbench.errors import UserError
+from mmbench.files import Arrays, read_json
+
+METRIC_KEYS = ("name", "case", "value", "n", "higher_is_better")
+ITEM_COLUMNS = ["case", "item", "metric", "value"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method, trained and scored with one seed.
+
+    Attributes:
+        method: its name, `file` or `file@variant`.
+        title: for a reader.
+        seed: of the training.
+        folder: where its files are.
+        scores: content of metrics.json.
+        training: content of training.json, empty for a method that was trained elsewhere or not at all.
+        prediction: content of predictions.json, empty if an external method gave none.
+    """
+
+    method: str
+    title: str
+    seed: int
+    folder: Path
+    scores: Mapping[str, Any]
+    training: Mapping[str, Any]
+    prediction: Mapping[str, Any]
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """What training and prediction took; missing values are None or absent."""
+        cost: Mapping[str, Any] = self.scores.get("cost") or {}
+        return cost
+
+    def arrays(self, names: Collection[str]) -> Arrays:
+        """Those arrays called `names` that predictions.npz has; none of them if the file was not kept."""
+        path = self.folder / "predictions.npz"
+        return read_members(path, names) if path.is_file() else {}
+
+
+@dataclass(frozen=True)
+class ExperimentResults:
+    """Everything there is about one experiment.
+
+    Attributes:
+        name: of the experiment.
+        folder: of its results.
+        cases: entries of cases.json.
+        runs: sorted by method and seed.
+        reference: content of reference.json, empty if there is none.
+        metrics: one row per method, seed, case and metric: method, title, seed, case, share, metric, value, n,
+            higher_is_better, extractor, weights_sha256.
+        items: one row per method, seed, case, item and metric: method, seed, case, item, metric, value.
+        unscored: folders of runs without metrics.json, which the report names but cannot show.
+    """
+
+    name: str
+    folder: Path
+    cases: Sequence[Mapping[str, Any]]
+    runs: Sequence[Run]
+    reference: Mapping[str, Any]
+    metrics: pd.DataFrame
+    items: pd.DataFrame
+    unscored: Sequence[str]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Title of each method, in the order of their names."""
+        return {run.method: run.title for run in self.runs}
+
+    @property
+    def seeds(self) -> list[int]:
+        """Every training seed of any method."""
+        return sorted({run.seed for run in self.runs})
+
+    def runs_of(self, method: str) -> list[Run]:
+        """The runs of one method, by seed."""
+        return [run for run in self.runs if run.method == method]
+
+    def case_arrays(self, names: Collection[str]) -> Arrays:
+        """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; absent ones are left out."""
+        return read_members(self.folder / "cases.npz", names)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one profile: folder, data card and experiments."""
+
+    folder: Path
+    card: Mapping[str, Any]
+    experiments: Sequence[ExperimentResults]
+
+    @property
+    def profile(self) -> str:
+        """Name of the profile, which is the folder's."""
+        return self.folder.resolve().name
+
+
+def load_results(
+    folder: str | Path,
+    *,
+    experiments: Sequence[str] | None = None,
+    methods: Collection[str] | None = None,
+    seeds: Collection[int] | None = None,
+) -> Results:
+    """Read the results of a profile.
+
+    Args:
+        folder: results/<profile>.
+        experiments: only these; None for every folder with a cases.json.
+        methods: only these; None for all.
+        seeds: only these; None for all.
+
+    Raises:
+        UserError: a file is missing or broken, or there is nothing scored to report.
+    """
+    folder = Path(folder)
+    if experiments is None:
+        experiments = sorted(path.parent.name for path in folder.glob("*/cases.json"))
+    if not experiments:
+        raise UserError(f"{folder}: holds no experiment (no */cases.json); run `snakemake --cores all` first")
+    card = read_json(folder / "data" / "card.json")
+    return Results(folder, card, [load_experiment(folder / name, methods, seeds) for name in experiments])
+
+
+def load_experiment(folder: Path, methods: Collection[str] | None, seeds: Collection[int] | None) -> ExperimentResults:
+    """Read results/<profile>/<experiment>; see `load_results`."""
+    cases = read_json(folder / "cases.json")["cases"]
+    runs, unscored = [], []
+    for path in sorted(folder.glob("*/seed*/")):
+        if methods is not None and path.parent.name not in methods:
+            continue
+        if not (path / "metrics.json").is_file():
+            unscored.append(f"{path.parent.name}/{path.name}")
+            continue
+        run = load_run(path)
+        if seeds is None or run.seed in seeds:
+            runs.append(run)
+    if not runs:
+        raise UserError(f"{folder}: no */seed*/metrics.json to report; run `snakemake --cores all {folder.name}` first")
+    reference = folder / "reference.json"
+    return ExperimentResults(
+        name=folder.name,
+        folder=folder,
+        cases=cases,
+        runs=sorted(runs, key=lambda run: (run.method, run.seed)),
+        reference=read_json(reference) if reference.is_file() else {},
+        metrics=metrics_frame(runs),
+        items=items_frame(runs),
+        unscored=unscored,
+    )
+
+
+def load_run(folder: Path) -> Run:
+    """Read the folder of one method and seed."""
+    path = folder / "metrics.json"
+    scores = read_json(path)
+    for key in ("method", "title", "seed", "metrics"):
+        if key not in scores:
+            raise UserError(f"{path}: has no key '{key}'; delete it and run mmbench.evaluate again")
+    for row in scores["metrics"]:
+        if missing := [key for key in METRIC_KEYS if key not in row]:
+            raise UserError(f"{path}: metric {row.get('name', '?')!r} has no key '{missing[0]}'; evaluate it again")
+    training, prediction = (
+        read_json(folder / name) if (folder / name).is_file() else {} for name in ("training.json", "predictions.json")
+    )
+    return Run(scores["method"], scores["title"], int(scores["seed"]), folder, scores, training, prediction)
+
+
+def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row per run, case and metric whose value is known."""
+    rows = []
+    for run in runs:
+        for row in run.scores["metrics"]:
+            if row["value"] is None:
+                continue
+            rows.append(
+                {
+                    "method": run.method,
+                    "title": run.title,
+                    "seed": run.seed,
+                    "case": row["case"],
+                    "share": row.get("share"),
+                    "metric": row["name"],
+                    "value": float(row["value"]),
+                    "n": int(row["n"]),
+                    "higher_is_better": bool(row["higher_is_better"]),
+                    "extractor": row.get("extractor"),
+                    "weights_sha256": row.get("weights_sha256"),
+                }
+            )
+    if not rows:
+        raise UserError(f"{runs[0].folder / 'metrics.json'}: holds no metric with a value; evaluate the method again")
+    frame = pd.DataFrame(rows)
+    frame["share"] = pd.to_numeric(frame["share"])
+    return frame
+
+
+def items_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """Per-item values of every run; a run without items.csv has none."""
+    frames = []
+    for run in runs:
+        path = run.folder / "items.csv"
+        if not path.is_file():
+            continue
+        try:
+            frame = pd.read_csv(path, dtype={"case": str, "metric": str})
+        except (ValueError, pd.errors.ParserError) as error:
+            raise UserError(f"{path}: not a readable table ({error}); run mmbench.evaluate again") from None
+        if missing := [column for column in ITEM_COLUMNS if column not in frame]:
+            raise UserError(f"{path}: has no column '{missing[0]}'; run mmbench.evaluate again")
+        frames.append(frame[ITEM_COLUMNS].assign(method=run.method, seed=run.seed))
+    if not frames:
+        return pd.DataFrame(columns=[*ITEM_COLUMNS, "method", "seed"])
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_members(path: Path, names: Collection[str]) -> Arrays:
+    """The arrays called `names` of an npz, without reading the others; absent ones are left out.
+
+    Raises:
+        UserError: the file is missing, broken or holds Python objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files if name in names}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the stage that writes it first") from None
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not a readable npz of plain arrays ({error}); write it again") from None

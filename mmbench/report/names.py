@@ -1,0 +1,74 @@
+"""How metrics are called and rounded, and which method is the one under study."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: The method under study. It and its variants (`mt_diffusion@tag`) are compared with the baselines, all other methods.
+STUDIED = "mt_diffusion"
+STUDIED_TITLE = "MT-Diffusion"
+
+_NAME = re.compile(r"(?P<base>[a-z0-9_]+)(?P<rest>.*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric for a reader: short label, decimals to show, and what is measured where."""
+
+    label: str
+    decimals: int
+    meaning: str
+
+
+METRICS = {
+    "lpips_alex": Metric("LPIPS (AlexNet)", 4, "learned perceptual distance of the composite to the source"),
+    "lpips_vgg": Metric("LPIPS (VGG16)", 4, "learned perceptual distance of the composite to the source"),
+    "psnr": Metric("PSNR, dB", 2, "peak signal-to-noise ratio in the hole, per image, then averaged"),
+    "ssim": Metric("SSIM", 4, "structural similarity of the whole composite to the source"),
+    "l1": Metric("L1", 4, "mean absolute error in the hole"),
+    "fd": Metric("FD", 1, "Fréchet distance of drawn to real images in feature space"),
+    "kd": Metric("KD", 4, "kernel distance (MMD², cubic kernel) of drawn to real images in feature space"),
+    "precision": Metric("Precision", 3, "share of drawn images within the real ones' k-NN manifold"),
+    "recall": Metric("Recall", 3, "share of real images within the drawn ones' k-NN manifold"),
+    "density": Metric("Density", 3, "how densely real images surround the drawn ones"),
+    "coverage": Metric("Coverage", 3, "share of real images with a drawn one in their k-NN ball"),
+}
+_ORDER = list(METRICS)
+
+
+def _key(name: str) -> str:
+    found = _NAME.match(name)
+    base = found["base"].lower() if found else name
+    if base in METRICS:
+        return base
+    return next((key for key in _ORDER if base.startswith(f"{key}_")), "")
+
+
+def describe(name: str) -> Metric:
+    """The reader's view of a metric called e.g. `lpips_alex`, `psnr_hole` or `fd[vgg16-relu5_3-gap]`.
+
+    The bracket (extractor) and `@k` stay part of the label, so that no `FD[...]` is taken for the Inception FID. An
+    unknown metric is shown by its own name.
+    """
+    key = _key(name)
+    if not key:
+        return Metric(name, 4, "")
+    known, found = METRICS[key], _NAME.match(name)
+    return Metric(known.label + (found["rest"] if found else ""), known.decimals, known.meaning)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Metric names in the order in which they are shown: known ones first."""
+    return sorted(set(names), key=lambda name: (_ORDER.index(_key(name)) if _key(name) else len(_ORDER), name))
+
+
+def is_studied(method: str) -> bool:
+    """Whether this is the method under study or one of its variants."""
+    return method.partition("@")[0] == STUDIED
+
+
+def slug(name: str) -> str:
+    """A name for files and anchors: lower case letters, digits and single hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

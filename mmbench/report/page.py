@@ -1,0 +1,95 @@
+"""The page: one file with everything in it, from templates that decide how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from mmbench.files import write_text
+from mmbench.report import origin, pictures, tables, text
+from mmbench.report.figures import Drawing
+from mmbench.report.load import Results
+from mmbench.report.names import STUDIED, slug
+from mmbench.report.sections import Context, Section, load_section
+from mmbench.report.theme import Mode
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(results: Results, out: Path, command: str = "") -> Path:
+    """Write `out`/index.html, `out`/tables and `out`/figures; returns the page's path.
+
+    Args:
+        results: what to report.
+        out: folder of the page.
+        command: how the results were made, shown on the page.
+    """
+    contexts = [Context(results, experiment, out) for experiment in results.experiments]
+    parts = []
+    for context in contexts:
+        section = load_section(context.experiment.name).build(context)
+        records = {
+            "measures": context.table(origin.measures_table(context.experiment)),
+            "cases": context.table(origin.cases_table(context.experiment)),
+            "origins": origin.origins(context.experiment),
+        }
+        parts.append({"section": section, "experiment": context.experiment, "records": records})
+    page = render(
+        "page.html.j2",
+        results=results,
+        parts=parts,
+        facts=origin.facts(results),
+        card=origin.data_card(results.card),
+        command=command,
+        files=listed([path for context in contexts for path in context.written], out),
+        studied=STUDIED,
+    )
+    path = out / "index.html"
+    write_text(path, page)
+    return path
+
+
+def listed(paths: Sequence[Path], out: Path) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """Written files by folder and name: (folder, [(stem, suffixes)])."""
+    folders: dict[str, dict[str, list[str]]] = {}
+    for path in paths:
+        relative = path.relative_to(out)
+        folders.setdefault(str(relative.parent), {}).setdefault(relative.stem, []).append(relative.suffix[1:])
+    return [(folder, list(stems.items())) for folder, stems in folders.items()]
+
+
+def render(template: str, **values: Any) -> str:
+    """Render a template; an undefined name is an error, everything is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["slug"] = slug
+    environment.filters["breakable"] = breakable
+    environment.filters["svg_uri"] = svg_uri
+    environment.filters["png_uri"] = lambda tile: tile.uri
+    environment.filters["thousands"] = lambda value: text.number(value, 0)
+    environment.globals["source"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+    environment.globals["zoom_of"] = pictures.zoom_of
+    environment.globals["DASH"] = tables.NONE.text
+    return environment.get_template(template).render(**values)
+
+
+def breakable(name: str) -> Markup:
+    """A column's name that may break before a bracket."""
+    return Markup("<wbr>[").join(escape(part) for part in name.split("["))
+
+
+def svg_uri(drawing: Drawing, mode: Mode) -> str:
+    """A figure's SVG for one paper as a data URI."""
+    return pictures.data_uri(drawing.svg[mode].encode(), "image/svg+xml")
+
+
+__all__ = ["Section", "listed", "render", "svg_uri", "write_report"]

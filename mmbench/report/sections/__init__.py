@@ -1,0 +1,112 @@
+"""One module per experiment, named as it, with `build(context)`; its template is `templates/<experiment>.html.j2`.
+
+A module decides what is worth showing of its experiment; what experiments share is in `mmbench.report.common`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mmbench.errors import UserError
+from mmbench.report import figures, pictures, tables
+from mmbench.report.figures import Drawing
+from mmbench.report.load import ExperimentResults, Results
+from mmbench.report.pictures import Grid
+from mmbench.report.tables import Table
+from mmbench.report.theme import Mode
+
+
+@dataclass(frozen=True)
+class Card:
+    """One computed finding, for the overview.
+
+    Attributes:
+        title: which question, e.g. the masked share.
+        headline: the answer, e.g. the best method.
+        value: the number behind it.
+        lines: what else must be known to judge it.
+        tone: of the method under study: `better`, `worse`, `unclear` or nothing.
+    """
+
+    title: str
+    headline: str
+    value: str
+    lines: Sequence[str] = ()
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """An experiment's part of the page.
+
+    Attributes:
+        name: of the experiment, and of its template.
+        title: heading.
+        lead: what was asked, in one or two sentences.
+        findings: sentences computed from the numbers.
+        cards: the same in boxes.
+        content: what the template shows.
+    """
+
+    name: str
+    title: str
+    lead: str
+    findings: Sequence[str]
+    cards: Sequence[Card]
+    content: Mapping[str, Any]
+
+
+@dataclass
+class Context:
+    """What a section is built from, and where it puts its files; remembers what it wrote."""
+
+    results: Results
+    experiment: ExperimentResults
+    out: Path
+    written: list[Path] = field(default_factory=list)
+
+    def table(self, table: Table) -> Table:
+        """Write a table's files and return it for the page."""
+        self.written += tables.write_table(table, self.out / "tables")
+        return table
+
+    def frame(self, name: str, frame: pd.DataFrame) -> None:
+        """Write a data frame as CSV."""
+        self.written.append(tables.write_frame(frame, self.out / "tables" / f"{name}.csv"))
+
+    def draw(self, name: str, caption: str, alt: str, paint: Callable[[Mode], Figure]) -> Drawing:
+        """Draw a figure, write its files and return it for the page."""
+        self.written += [self.out / "figures" / f"{name}.{suffix}" for suffix in ("png", "svg")]
+        return figures.draw(name, caption, alt, paint, self.out / "figures")
+
+    def grid(self, grid: Grid) -> Grid:
+        """Write a grid of pictures as PNG and return it for the page."""
+        path = self.out / "figures" / f"{grid.name}.png"
+        pictures.write_grid(path, grid)
+        self.written.append(path)
+        return grid
+
+
+class SectionModule(Protocol):
+    """What a module of this package provides."""
+
+    def build(self, context: Context) -> Section:
+        """The experiment's part of the page; writes its tables and figures."""
+
+
+def load_section(experiment: str) -> SectionModule:
+    """The module of an experiment; UserError lists those there are."""
+    known = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    if experiment not in known:
+        raise UserError(
+            f"experiment '{experiment}' has no section in the report; add mmbench/report/sections/{experiment}.py and "
+            f"mmbench/report/templates/{experiment}.html.j2 (there are {', '.join(known)})"
+        )
+    return cast(SectionModule, importlib.import_module(f"{__name__}.{experiment}"))

@@ -1,0 +1,150 @@
+"""Drawing from noise: what the second task costs generation, beside plain DDPM and the real-vs-real floor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mmbench.report import common, pictures, text
+from mmbench.report.board import Board
+from mmbench.report.load import ExperimentResults
+from mmbench.report.names import STUDIED, describe, slug
+from mmbench.report.sections import Card, Context
+from mmbench.report.tables import NONE, Cell, Table
+
+#: The same network trained on generation alone: what the second task is measured against.
+PLAIN = "ddpm"
+#: How many drawn images are shown, and in how many columns.
+SHOWN, COLUMNS = 24, 8
+
+
+def distance(boards: Sequence[Board]) -> Board | None:
+    """The board of the Fréchet distance."""
+    return next((board for board in boards if board.metric.startswith("fd")), None)
+
+
+def floor(results: ExperimentResults) -> dict[str, float]:
+    """What each metric says of other real images."""
+    rows: Sequence[Mapping[str, float | str]] = results.reference.get("metrics", [])
+    return {str(row["name"]): float(row["value"]) for row in rows if row.get("value") is not None}
+
+
+def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Table:
+    """A row per method that draws from noise, a column per metric, the ratio of FD to plain DDPM, and the floor."""
+    fd = distance(boards)
+    header = ["Method", *(_direction(board) for board in boards)]
+    if fd:
+        header.insert(2, f"FD ÷ {results.titles.get(PLAIN, 'plain DDPM')}")
+    drawing = [m for m in boards[0].methods if any((m, board.cases[0]) in board.entries for board in boards)]
+    rows = []
+    for method in drawing:
+        cells = []
+        for board in boards:
+            cells.append(
+                common.value_cell(board.entries.get((method, board.cases[0])), describe(board.metric).decimals)
+            )
+            if board is fd:
+                value = ratio(fd, method)
+                cells.append(NONE if value is None else Cell(f"{value:.2f}×", value))
+        rows.append([common.method_cell(results, method), *cells])
+    real = floor(results)
+    if real:
+        rows.append([Cell("Real images (floor)"), *_floor_cells(boards, fd, real)])
+    caption = "Images drawn from noise against real ones. The last row is the floor: other real images, as many."
+    return Table(f"{results.name}-generation", caption, header, rows, _notes(results, drawing))
+
+
+def _direction(board: Board) -> str:
+    return f"{describe(board.metric).label} {'↑' if board.higher_is_better else '↓'}"
+
+
+def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, float]) -> list[Cell]:
+    cells = []
+    for board in boards:
+        value = real.get(board.metric)
+        cells.append(NONE if value is None else Cell(text.number(value, describe(board.metric).decimals), value))
+        if board is fd:
+            cells.append(NONE)
+    return cells
+
+
+def _notes(results: ExperimentResults, drawing: Sequence[str]) -> list[str]:
+    notes = [common.seeds_note(results)]
+    if others := [title for method, title in results.titles.items() if method not in drawing]:
+        notes.append(f"Not drawing from noise: {text.listing(others)}.")
+    reference = results.reference
+    if "n" in reference:
+        other = reference.get("floor", {})
+        notes.append(
+            f"Real set: {reference['n']:,} images of the {reference.get('split', 'reference')} split; floor: "
+            f"{other.get('n', '?')} of the {other.get('split', 'other')} split."
+        )
+    notes.append(
+        "FD and k-NN metrics are never bootstrapped: repeated points bias them. FD depends on the number of images."
+    )
+    return notes
+
+
+def ratio(fd: Board, method: str) -> float | None:
+    """Mean FD of a method over that of plain DDPM."""
+    plain, own = fd.entries.get((PLAIN, fd.cases[0])), fd.entries.get((method, fd.cases[0]))
+    if plain is None or own is None or plain.summary.mean <= 0:
+        return None
+    return own.summary.mean / plain.summary.mean
+
+
+def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> tuple[list[str], list[Card]]:
+    """One sentence and one card on the Fréchet distance of the method under study."""
+    fd = distance(boards)
+    if fd is None or not fd.best(fd.cases[0]):
+        return [], []
+    label, case, titles = describe(fd.metric).label, fd.cases[0], results.titles
+    best = fd.best(case)
+    real = floor(results).get(fd.metric)
+    lines = [] if real is None else [f"real images against real ones: {text.number(real, 1)}"]
+    card = Card(
+        f"{label}, from noise",
+        text.listing([titles[m] for m in best]),
+        text.number(fd.entries[best[0], case].summary.mean, 1),
+        lines,
+    )
+    studied, value = fd.entries.get((STUDIED, case)), ratio(fd, STUDIED)
+    if studied is None or value is None:
+        return [], [card]
+    plain = fd.entries[PLAIN, case].summary.mean
+    mine = text.number(studied.summary.mean, 1)
+    lines.insert(0, f"{titles[STUDIED]}: {mine}, {value:.2f}× {titles[PLAIN]}")
+    floor_text = "" if real is None else f"; the real-vs-real floor is {text.number(real, 1)}"
+    sentence = (
+        f"Drawing from noise, {titles[STUDIED]} has {label} {mine} and {titles[PLAIN]} {text.number(plain, 1)} "
+        f"(ratio {value:.2f}; no interval, as FD is not bootstrapped){floor_text}."
+    )
+    return [sentence], [card]
+
+
+def samples(context: Context) -> list[dict[str, object]]:
+    """The first drawn images of each method that draws, all from the same noise, with real ones first."""
+    results = context.experiment
+    case = next((case["name"] for case in results.cases if case["task"] == "generate"), None)
+    sheets: list[tuple[str, np.ndarray]] = []
+    truth = next((c["name"] for c in results.cases if c["task"] == "reconstruct"), None)
+    if truth:
+        found = results.case_arrays([f"{truth}/truth/image"])
+        sheets += [("Real test images", images) for images in found.values()]
+    for method in common.method_order(results):
+        found = results.runs_of(method)[0].arrays([f"{case}/image"])
+        sheets += [(results.titles[method], images) for images in found.values()]
+    shown = []
+    for title, images in sheets if len(sheets) > bool(truth) else []:
+        height, width = images.shape[2:]
+        count = pictures.affordable(SHOWN, len(sheets), height, width)
+        pixels = pictures.sheet(images[:count], min(COLUMNS, count))
+        path = context.out / "figures" / f"{results.name}-samples-{slug(title)}.png"
+        factor = pictures.zoom_of(width)
+        pictures.write_picture(path, pixels, factor)
+        context.written.append(path)
+        tile = pictures.Tile(pixels, f"{min(count, len(images))} images: {title}")
+        height, width = pixels.shape[:2]
+        shown.append({"title": title, "tile": tile, "height": height, "width": width, "zoom": 3 if factor > 1 else 1})
+    return shown

@@ -1,0 +1,144 @@
+"""Masked reconstruction: quality by masked share, drawing from noise, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from mmbench.report import charts, common, text
+from mmbench.report.board import Board, make_board, means_frame
+from mmbench.report.load import ExperimentResults
+from mmbench.report.names import STUDIED, describe, in_order, slug
+from mmbench.report.sections import Card, Context, Section
+from mmbench.report.sections._masking_noise import generation_findings, generation_table, samples
+from mmbench.report.sections._masking_pictures import reconstructions
+
+TITLE = "Masked reconstruction"
+LEAD = (
+    "Every method sees the same test images under the same frozen masks, and the known pixels are pasted into its "
+    "answer before anything is measured. Methods that can also draw from noise are compared on that."
+)
+PRIMARY = "lpips_alex"
+#: Drawn as lines against the masked share.
+DRAWN = ("lpips_alex", "lpips_vgg")
+VERB = {"better": "better than", "worse": "worse than", "unclear": "not told apart from"}
+
+
+def build(context: Context) -> Section:
+    """The section, its tables and figures."""
+    results = context.experiment
+    cases = [case for case in results.cases if case["task"] == "reconstruct"]
+    names = [case["name"] for case in cases]
+    labels = [text.percent(case["share"]) + " masked" for case in cases]
+    scored = results.metrics[results.metrics["case"].isin(names)]
+    boards = [make_board(results, metric, names) for metric in in_order(scored["metric"])]
+    drawn = [case["name"] for case in results.cases if case["task"] == "generate"]
+    free = results.metrics[results.metrics["case"].isin(drawn)]
+    noise = [make_board(results, metric, drawn) for metric in in_order(free["metric"])]
+    context.frame(f"{results.name}-long", common.long_frame(results))
+    context.frame(f"{results.name}-summary", common.summary_frame([*boards, *noise], results))
+    findings, cards = [], []
+    if boards:
+        primary = next((board for board in boards if board.metric == PRIMARY), boards[0])
+        cards = [_card(primary, name, label, results.titles) for name, label in zip(names, labels, strict=True)]
+        findings = [_finding(board, labels, results.titles) for board in boards if board.metric in DRAWN] or [
+            _finding(primary, labels, results.titles)
+        ]
+    extra, more = generation_findings(noise, results)
+    content = {
+        "metrics": [_metric(context, board, labels) for board in boards],
+        "reconstructions": reconstructions(context, PRIMARY),
+        "generation": context.table(generation_table(noise, results)) if noise else None,
+        "samples": samples(context),
+        "cost": context.table(common.cost_table(results)),
+        "curves": _curves(context),
+        "count": cases[0]["count"] if cases else 0,
+    }
+    return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content)
+
+
+def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[str, object]:
+    """Tables of one metric, and its figures if it is one of those drawn."""
+    results = context.experiment
+    name, label = f"{results.name}-{slug(board.metric)}", describe(board.metric).label
+    figures = []
+    if board.metric in DRAWN:
+        frame = means_frame(board, results)
+        figures.append(
+            context.draw(
+                f"{name}-by-share",
+                f"{label} against the masked share. Lines are means over seeds, points single seeds.",
+                f"Line chart of {label} by masked share; its numbers are in the table '{label}'.",
+                partial(charts.metric_by_share, frame, board, results.titles),
+            )
+        )
+        figures.append(
+            context.draw(
+                f"{name}-ratios",
+                f"{label} relative to the best baseline at each masked share (line at 1×), with the paired 95 % "
+                "image-level interval.",
+                f"Interval chart of {label} relative to the best baseline; numbers are in the table of differences.",
+                partial(charts.ratios, board, labels, results.titles),
+            )
+        )
+    return {
+        "label": label,
+        "table": context.table(common.value_table(board, labels, results)),
+        "differences": context.table(common.difference_table(board, labels, results)),
+        "figures": figures,
+        "open": board.metric == PRIMARY,
+    }
+
+
+def _card(board: Board, case: str, label: str, titles: Mapping[str, str]) -> Card:
+    """Who is best in one case, and where the method under study stands."""
+    decimals, best = describe(board.metric).decimals, board.best(case)
+    value = text.number(board.entries[best[0], case].summary.mean, decimals) if best else text.DASH
+    headline = text.listing([titles[method] for method in best])
+    reading, lines = board.reading(STUDIED, case), []
+    entry = board.entries.get((STUDIED, case))
+    if entry and entry.difference and case in board.best_baseline:
+        difference = entry.difference
+        lines = [
+            f"{titles[STUDIED]}: {text.number(entry.summary.mean, decimals)}",
+            f"{text.signed(difference.difference, decimals)} "
+            f"{text.interval(difference.low, difference.high, decimals)} from the best baseline"
+            + (f", {titles[board.best_baseline[case]]}" if STUDIED in best else ""),
+        ]
+    return Card(f"{describe(board.metric).label}, {label}", headline, value, lines, reading)
+
+
+def _finding(board: Board, labels: Sequence[str], titles: Mapping[str, str]) -> str:
+    """One sentence on the method under study against the best baseline, over all masked shares."""
+    label = describe(board.metric).label
+    winners = _by(lambda case: text.listing([titles[m] for m in board.best(case)]), board.cases, labels)
+    best = "; ".join(f"{who} at {text.listing(shares)}" for who, shares in winners.items())
+    if STUDIED not in titles:
+        return f"Best mean {label}: {best}."
+    readings = _by(lambda case: board.reading(STUDIED, case), board.cases, labels)
+    parts = [f"{VERB[key]} the best baseline at {text.listing(readings[key])}" for key in VERB if key in readings]
+    compared = ", and ".join(parts) or "not compared image by image with a baseline"
+    return f"On {label}, {titles[STUDIED]} is {compared}. Best mean of all: {best}."
+
+
+def _by(key: Callable[[str], str], cases: Sequence[str], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Labels of the cases grouped by what `key` says of them; without the word masked, which the last one keeps."""
+    groups: dict[str, list[str]] = {}
+    for case, label in zip(cases, labels, strict=True):
+        groups.setdefault(key(case), []).append(label.removesuffix(" masked"))
+    return {name: [*shares[:-1], f"{shares[-1]} masked"] for name, shares in groups.items()}
+
+
+def _curves(context: Context) -> object:
+    results: ExperimentResults = context.experiment
+    frame = charts.training_frame(results)
+    if frame.empty:
+        return None
+    order = common.method_order(results)
+    return context.draw(
+        f"{results.name}-training",
+        "Training loss against images seen, one line per seed, with a running median. Losses of different methods "
+        "measure different things: compare shapes, not heights.",
+        "Line charts of the training loss of each trained method.",
+        partial(charts.training_curves, frame, results.titles, order),
+    )
