@@ -20,6 +20,7 @@ import pytest
 from mmbench.discovery import find_methods
 from mmbench.errors import UserError
 from mmbench.files import read_json
+from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"]
@@ -226,7 +227,7 @@ class TestPlan:
         assert finished.planned("masking") == {"report", "masking"}
 
     def test_the_ablation_adds_variants(self, finished: Checkout) -> None:
-        new = {"mt_diffusion@omega_zero", "mt_diffusion@aggregate", "mt_diffusion@impose", "unet_regression@l2"}
+        new = set(read_yaml(ROOT / "config/experiments/masking.yaml", ROOT)["variants"])
         assert finished.planned("ablation") == chain(*new, trained=new) - {"all"} | {"ablation"}
 
     @pytest.mark.parametrize(
