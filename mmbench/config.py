@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from mmbench.errors import UserError
-from mmbench.schema import Experiment, Profile, Section, Top
+from mmbench.schema import Experiment, Profile, Section, Top, experiment_schema
 from mmbench.yaml_files import read_yaml, shown, typed
 
 TOP = "config/config.yaml"
@@ -57,7 +57,7 @@ class Config:
 
     def _experiment(self, name: str) -> Experiment:
         file = find_named(name, self.root / "config" / "experiments", f"{self.file}: experiments")
-        return check(Experiment, read_yaml(file, self.root), shown(file, self.root))
+        return check(experiment_schema(name), read_yaml(file, self.root), shown(file, self.root))
 
     def _check_data(self, override: Mapping[str, Any]) -> None:
         """Sections must fit each other and the code, before hours of training show that they do not."""
@@ -127,7 +127,7 @@ class Config:
         if experiment:
             found["experiment"] = experiment
         if experiment and stage == "cases":
-            found["shares"] = self.experiments[experiment].shares
+            found |= self.experiments[experiment].options()
         if experiment and method:
             own = self.method_settings(experiment, method)
             shared = self.method_settings(experiment, source) if source else {}

@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mmbench.errors import UserError
 LITERALS = {"TITLE": (str, True), "TASKS": (tuple, True), "WEIGHTS_FROM": (str, False), "TRAINED": (bool, False)}
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 MULTITASK = Path("mmbench/mt_diffusion.py")
+EVERY_TASK = ("*",)
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,16 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
         else:
             literals = read_literals(path, shown)
             found[name] = Found(name, shown, literals["TITLE"], literals["TASKS"], literals.get("WEIGHTS_FROM"))
-    check_tasks(found, experiment_tasks(root, experiment))
+    known = experiment_tasks(root, experiment)
+    found = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in found.items()}
+    check_tasks(found, known)
     check_sources(found)
     return found
+
+
+def claimed_tasks(declared: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
+    """The tasks that a declared `TASKS` stands for: `("*",)` are all of the experiment's."""
+    return tuple(known) if declared == EVERY_TASK else declared
 
 
 def experiment_tasks(root: Path, experiment: str) -> list[str]:

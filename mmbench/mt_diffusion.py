@@ -32,7 +32,7 @@ from mmbench.method import Method as BaseMethod
 from mmbench.nets.unet import UNet
 
 TITLE = "MT-Diffusion"
-TASKS = ("reconstruct", "generate")
+TASKS = ("*",)
 
 Conditioning = Literal["aggregate", "impose", "channels", "channels+impose"]
 STATES = ("absent", "unknown", "known")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mmbench.checkpoint import load_weights
-from mmbench.discovery import read_literals
+from mmbench.discovery import claimed_tasks, read_literals
 from mmbench.errors import UserError, run_command
 from mmbench.experiments import Case, read_cases, to_batch, to_uint8
 from mmbench.files import Arrays, read_json, save_arrays, sha256_file, write_json
@@ -76,10 +76,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     method.to(device).eval()
     sample = settings["sample"]
     sampling = Sampling(sample["sampler"], sample["nfe"])
+    tasks = claimed_tasks(read_literals(args.method)["TASKS"], experiment.TASKS)
     arrays: Arrays = {}
     report = {}
     for case in read_cases(args.cases):
-        if case.task not in read_literals(args.method)["TASKS"]:
+        if case.task not in tasks:
             continue
         evaluations, begin = Evaluations(getattr(method, "backbone", None)), time.monotonic()
         arrays |= answer_case(

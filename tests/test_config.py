@@ -12,7 +12,7 @@ import yaml
 
 from mmbench.config import STAGE_SECTIONS, Config, merge
 from mmbench.errors import UserError
-from mmbench.schema import Data, Evaluate, Experiment, Network, Profile, Sample, Top, Train
+from mmbench.schema import Data, Evaluate, Network, Profile, Sample, Top, Train, experiment_schema
 
 ROOT = Path(__file__).parents[1]
 QUICK, MASKING, TOP = "config/profiles/quick.yaml", "config/experiments/masking.yaml", "config/config.yaml"
@@ -137,12 +137,19 @@ def test_every_profile_and_experiment_of_this_checkout_is_valid() -> None:
     assert used == {p.stem for p in (ROOT / "config" / "experiments").glob("*.yaml")}
 
 
+def test_an_experiment_has_its_own_keys_and_no_others() -> None:
+    assert experiment_schema("masking").model_fields.keys() - experiment_schema("new").model_fields.keys() == {"shares"}
+    found = experiment_schema("masking")(title="Masked", shares=[0.5])
+    assert found.options() == {"shares": [0.5]}
+
+
 def test_every_key_is_explained() -> None:
     """config/README.md names every key, and the comments of quick.yaml stand beside every one of its values."""
     readme = (ROOT / "config" / "README.md").read_text()
+    experiments = [experiment_schema(path.stem) for path in (ROOT / "config" / "experiments").glob("*.yaml")]
     keys = [
         key
-        for model in (Top, Profile, Experiment, Data, Network, Train, Sample, Evaluate)
+        for model in (Top, Profile, *experiments, Data, Network, Train, Sample, Evaluate)
         for key in model.model_fields
     ]
     assert [key for key in keys if f"`{key}`" not in readme] == []

@@ -7,6 +7,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
 from mmbench.diffusion import loss as losses
+from mmbench.diffusion.model import training_target
 from mmbench.diffusion.process import Omega, Process, alpha_bars, omega_from_w, w_from_omega
 from mmbench.diffusion.sampler import ddim_step, estimate_eps, sample, time_steps
 
@@ -153,6 +154,24 @@ def test_exact_step_kl_is_the_kl_of_the_two_gaussians() -> None:
     kl = torch.distributions.kl_divergence(normal(mean, variance.sqrt()), normal(model_mean, variance.sqrt()))
     ours = losses.step_kl(process, eps, eps_hat, [e], [e_hat], t)
     assert torch.allclose(ours, kl.flatten(1).sum(1), rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["z0", "v", "eps"])
+def test_the_weighted_loss_counts_an_error_in_z0_alike_whatever_is_predicted(kind: str) -> None:
+    process, z0, eps, wrong = Process(), image(0), image(1), image(2)
+    t = torch.tensor([20, 500, 980])
+    signal, noise = process.coefficients(t, z0)
+    wrong_eps = (signal * z0 + noise * eps - signal * wrong) / noise  # explains the same z_t
+    error = training_target(kind, wrong, wrong_eps, signal, noise) - training_target(kind, z0, eps, signal, noise)
+    weighted = losses.snr_weight(kind, signal, noise, bound=10.0) * error**2
+    counted = (1 + (signal / noise) ** 2).clamp(max=10.0)
+    assert (counted.flatten() == 10.0).tolist() == [True, False, False]
+    torch.testing.assert_close(weighted, counted * (wrong - z0) ** 2)
+
+
+def test_the_weight_without_a_bound_is_the_plain_loss_on_v() -> None:
+    signal, noise = Process().coefficients(torch.arange(1, 1000), image(0))
+    torch.testing.assert_close(losses.snr_weight("v", signal, noise, bound=1e9), torch.ones_like(noise))
 
 
 def test_prior_kl_against_torch_distributions() -> None:

@@ -60,6 +60,11 @@ class TestFound:
         assert (tool.title, tool.tasks, tool.external) == ("A tool", ("reconstruct", "generate"), True)
         assert (tool.path, tool.weights_from) == (Path("baselines/masking/tool.smk"), None)
 
+    def test_the_multitask_model_does_every_task_of_a_new_experiment(self, checkout: Path) -> None:
+        (checkout / "mmbench" / "experiments" / "depth.py").write_text('TASKS = {"guess": 1, "draw": 2}\n')
+        found = find_methods(checkout, ["depth"])["depth"]
+        assert {name: method.tasks for name, method in found.items()} == {"mt_diffusion": ("guess", "draw")}
+
     def test_no_file_is_run(self, checkout: Path) -> None:
         (masking(checkout) / "loud.py").write_text(GOOD + "raise SystemExit('run')\n")
         assert "loud" in find_methods(checkout, ["masking"])["masking"]

@@ -1,7 +1,13 @@
-"""What the configuration may hold: one model for each file and section, every key known, every value bounded."""
+"""What the configuration may hold: one model for each file and section, every key known, every value bounded.
+
+An experiment whose configuration has keys of its own describes them in a module of its name here, as a class `Options`
+derived from `Experiment`.
+"""
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -9,7 +15,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
-Share = Annotated[float, Field(gt=0, lt=1)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
 
@@ -37,14 +42,6 @@ def distinct(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
         raise ValueError("name each only once")
     return values
-
-
-def distinct_percent(shares: list[float]) -> list[float]:
-    """`shares` if no two are the same whole percentage, after which cases are named."""
-    percent = [round(100 * share) for share in shares]
-    if len(set(percent)) < len(percent) or not all(0 < p < 100 for p in percent):
-        raise ValueError("cases are named by whole percentages from 1 to 99: no two shares may round to the same")
-    return shares
 
 
 class Section(BaseModel):
@@ -122,9 +119,20 @@ class Experiment(Section):
     """What an experiment asks and how methods are set in it: config/experiments/<name>.yaml."""
 
     title: str
-    shares: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct_percent)]
     methods: dict[MethodName, dict[str, Any]] = {}
     variants: dict[VariantName, dict[str, Any]] = {}
+
+    def options(self) -> dict[str, Any]:
+        """The values of the keys that only this experiment has."""
+        return self.model_dump(mode="json", exclude=set(Experiment.model_fields))
+
+
+def experiment_schema(name: str) -> type[Experiment]:
+    """What config/experiments/<name>.yaml may hold: the class `Options` of the module of its name, if there is one."""
+    if not (Path(__file__).parent / f"{name}.py").is_file():
+        return Experiment
+    options: type[Experiment] = importlib.import_module(f"{__name__}.{name}").Options
+    return options
 
 
 class Top(Section):
