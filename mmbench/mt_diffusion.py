@@ -261,10 +261,16 @@ class Method(BaseMethod):
             z0 = self.estimate_z0(output, z_t, t, encodings).clamp(-1, 1)
             return self.constrain(z0, given), encodings
 
-        noise = noise_like(torch.empty(count, *self.model.space, device=device), generator)
-        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
+        z_t = self.start(States(states.known, states.known), values, count, generator)
+        z0 = sample(self.process, denoise, z_t, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
         answer = {name: as_value(value, self.spec.modalities[name]) for name, value in decoded.items()}
         return {name: z0 if name == self.target else answer[name] for name in task.want}
+
+    def start(self, states: States, values: Batch, count: int, generator: torch.Generator) -> Tensor:
+        """z_T (count, c, h, w): noise, and what the process has added to it by then of the modalities present."""
+        noise = noise_like(torch.empty(count, *self.model.space, device=next(self.parameters()).device), generator)
+        t = torch.full((count,), self.process.steps, dtype=torch.long)
+        return noise + self.process.drift(self.aggregate(self.model.encode(values), states), t)
 
     def constrain(self, z0: Tensor, given: Batch) -> Tensor:
         """The estimate of z_0 with what is certain about it put in: a given target, and with `impose` seen pixels."""
@@ -288,8 +294,6 @@ class Method(BaseMethod):
         states = self.given_states(given, (), count, device)
         values = self.fill(given, count, device)
         t = torch.full((count,), self.process.steps, dtype=torch.long)
-        noise = noise_like(torch.empty(count, *self.model.space, device=device), generator)
-        encodings = self.aggregate(self.model.encode(values), states)
-        z_t = self.process.marginal(torch.zeros_like(noise), encodings, t, noise)
+        z_t = self.start(states, values, count, generator)
         output = self.model(z_t, t, Known(values, states.known), states.present)
         return as_value(output.decoded[self.target], self.spec.modalities[self.target])

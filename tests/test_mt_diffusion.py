@@ -102,6 +102,18 @@ def test_impose_keeps_the_seen_pixels() -> None:
         assert (difference < 1e-5) == kept
 
 
+@pytest.mark.parametrize("omega", ["persist", "bridge"])
+def test_sampling_starts_where_the_process_ends(omega: str) -> None:
+    method = Method(Spec(MASKING, NETWORK), omega=omega, scale=0.5)
+    masked = batch_of(MASKING, 2)["masked_image"]
+    first: list[torch.Tensor] = []
+    method.backbone.register_forward_pre_hook(lambda _, inputs: first.append(inputs[0][:, :3]))
+    for given in ({}, {"masked_image": masked}):
+        method.predict(Task("any", tuple(given), ("image",)), given, 2, Sampling("ddim", 1), generator())
+    expected = 0.5 * masked[:, :3] if omega == "persist" else torch.zeros(2, 3, 16, 16)
+    torch.testing.assert_close(first[1] - first[0], expected, atol=5e-3, rtol=0)
+
+
 def test_states_are_drawn_with_their_probabilities() -> None:
     method = Method(Spec(FOUR, NETWORK), states=(0.2, 0.3, 0.5))
     states = method.draw_states(20_000, generator())
