@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: results test lint lock clean
+.PHONY: results test lint lock reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
@@ -32,6 +32,13 @@ $(READY): requirements.lock
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" -o requirements.lock
+
+# Keep the small outputs of a finished run for others to read: make reference PROFILE=camvid-masking
+reference:
+	rm -rf results/reference/$(PROFILE)
+	mkdir -p results/reference/$(PROFILE)
+	cd results/$(PROFILE) && find index.html tables figures data */*.json */*/seed*/*.json -type f ! -name '*.npz' \
+		| tar cf - -T - | tar xf - -C ../reference/$(PROFILE)
 
 clean:
 	rm -rf $(VENV) .snakemake results/smoke results/quick results/weights

@@ -18,6 +18,7 @@ rule data:
         "python -m mmbench.prepare_data --settings <(echo {params.settings:q}) --out {params.out} 2>&1 | tee {log}"
 
 
+# Before hours of training: what needs the network should fail at once, if it does.
 rule lpips:
     output:
         multiext(
@@ -30,6 +31,7 @@ rule lpips:
         WEIGHTS / "weights.log",
     conda:
         CONDA_ENV
+    priority: 1
     params:
         code=code("mmbench/weights.py", "mmbench/lpips-trunk.lock"),
         out=subpath(output[0], parent=True),
