@@ -29,9 +29,9 @@ rule lpips:
         ),
     log:
         WEIGHTS / "weights.log",
+    priority: 1
     conda:
         CONDA_ENV
-    priority: 1
     params:
         code=code("mmbench/weights.py", "mmbench/lpips-trunk.lock"),
         out=subpath(output[0], parent=True),
