@@ -30,9 +30,7 @@ def write_cases(settings: dict, data: Path, out: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.cases --settings S.json --data DIR --out DIR`."""
     parser = argparse.ArgumentParser(prog="python -m mmbench.cases", description=__doc__)
-    parser.add_argument(
-        "--settings", type=Path, required=True, help="JSON: experiment, data, evaluate, its own keys"
-    )
+    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, data, evaluate, its own keys")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for cases.npz and cases.json")
     args = parser.parse_args(argv)

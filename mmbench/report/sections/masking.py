@@ -72,15 +72,16 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
                 partial(charts.metric_by_share, frame, board, results.titles),
             )
         )
-        figures.append(
-            context.draw(
-                f"{name}-ratios",
-                f"{label} relative to the best baseline at each masked share (line at 1×), with the paired 95 % "
-                "image-level interval.",
-                f"Interval chart of {label} relative to the best baseline; numbers are in the table of differences.",
-                partial(charts.ratios, board, labels, results.titles),
+        if any(entry.difference for entry in board.entries.values()):
+            figures.append(
+                context.draw(
+                    f"{name}-ratios",
+                    f"{label} relative to the best baseline at each masked share (line at 1×), with the paired 95 % "
+                    "image-level interval.",
+                    f"Interval chart of {label} relative to the best baseline; its numbers are in a table.",
+                    partial(charts.ratios, board, labels, results.titles),
+                )
             )
-        )
     return {
         "label": label,
         "table": context.table(common.value_table(board, labels, results)),
