@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .PHONY: results test lint lock reference clean
 
 results: $(READY)
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
 	@echo "The report is at $(CURDIR)/results/quick/index.html"
 
 test: $(READY) lint

@@ -76,6 +76,8 @@ def over_seeds(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
     mean = float(x.mean())
     if len(x) == 1:
         return SeedSummary(1, mean, None, None, None)
+    if np.ptp(x) == 0:  # what is equal has no spread, not that of rounding its mean
+        return SeedSummary(len(x), float(x[0]), 0.0, float(x[0]), float(x[0]))
     sd = float(x.std(ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, len(x) - 1)) * sd / np.sqrt(len(x))
     return SeedSummary(len(x), mean, sd, mean - half, mean + half)

@@ -113,8 +113,7 @@ def _rank(rows: pd.DataFrame, higher_is_better: bool) -> dict[str, Entry]:
 def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], items: pd.DataFrame) -> None:
     """Add the paired difference from the best baseline to each entry, and the p-values adjusted together."""
     per_item = {
-        (str(method), str(case)): group.pivot(index="seed", columns="item", values="value")
-        for (method, case), group in items.groupby(["method", "case"])
+        (str(m), str(c)): _by_item(str(m), str(c), group) for (m, c), group in items.groupby(["method", "case"])
     }
     differences: dict[tuple[str, str], PairedDifference] = {}
     for method, case in entries:
@@ -131,6 +130,16 @@ def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], ite
     adjusted = dict(zip(tested, holm([differences[key].p or 0.0 for key in tested]), strict=True))
     for key, difference in differences.items():
         entries[key] = replace(entries[key], difference=difference, p_holm=adjusted.get(key))
+
+
+def _by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:
+    """Values of one method and case, a row per seed, a column per item."""
+    table = items.pivot(index="seed", columns="item", values="value")
+    if table.isna().any(axis=None):
+        raise UserError(
+            f"items.csv of '{method}': its seeds list different items of {case}; evaluate all of them again"
+        )
+    return table
 
 
 def means_frame(board: Board, results: ExperimentResults) -> pd.DataFrame:

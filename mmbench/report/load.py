@@ -12,10 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mmbench.errors import UserError
-from mmbench.files import Arrays, read_json
-
-METRIC_KEYS = ("name", "case", "value", "n", "higher_is_better")
-ITEM_COLUMNS = ["case", "item", "metric", "value"]
+from mmbench.files import Arrays
+from mmbench.report.check import ITEM_COLUMNS, read_cases, read_items, read_record, read_scores
 
 
 @dataclass(frozen=True)
@@ -133,14 +131,15 @@ def load_results(
         experiments = sorted(path.parent.name for path in folder.glob("*/cases.json"))
     if not experiments:
         raise UserError(f"{folder}: holds no experiment (no */cases.json); run `snakemake --cores all` first")
-    card = read_json(folder / "data" / "card.json")
+    card = read_record(folder / "data" / "card.json")
     return Results(folder, card, [load_experiment(folder / name, methods, seeds) for name in experiments])
 
 
 def load_experiment(folder: Path, methods: Collection[str] | None, seeds: Collection[int] | None) -> ExperimentResults:
     """Read results/<profile>/<experiment>; see `load_results`."""
-    cases = read_json(folder / "cases.json")["cases"]
-    runs, unscored = [], []
+    cases = read_cases(folder / "cases.json")
+    runs: dict[tuple[str, int], Run] = {}
+    unscored = []
     for path in sorted(folder.glob("*/seed*/")):
         if methods is not None and path.parent.name not in methods:
             continue
@@ -148,37 +147,37 @@ def load_experiment(folder: Path, methods: Collection[str] | None, seeds: Collec
             unscored.append(f"{path.parent.name}/{path.name}")
             continue
         run = load_run(path)
-        if seeds is None or run.seed in seeds:
-            runs.append(run)
+        if seeds is not None and run.seed not in seeds:
+            continue
+        if same := runs.get((run.method, run.seed)):
+            raise UserError(
+                f"{path / 'metrics.json'}: says the method and seed of {same.folder}; remove one of the two"
+            )
+        runs[run.method, run.seed] = run
     if not runs:
         raise UserError(f"{folder}: no */seed*/metrics.json to report; run `snakemake --cores all {folder.name}` first")
+    ordered = [runs[key] for key in sorted(runs)]
     reference = folder / "reference.json"
     return ExperimentResults(
         name=folder.name,
         folder=folder,
         cases=cases,
-        runs=sorted(runs, key=lambda run: (run.method, run.seed)),
-        reference=read_json(reference) if reference.is_file() else {},
-        metrics=metrics_frame(runs),
-        items=items_frame(runs),
+        runs=ordered,
+        reference=read_record(reference) if reference.is_file() else {},
+        metrics=metrics_frame(ordered),
+        items=items_frame(ordered),
         unscored=unscored,
     )
 
 
 def load_run(folder: Path) -> Run:
     """Read the folder of one method and seed."""
-    path = folder / "metrics.json"
-    scores = read_json(path)
-    for key in ("method", "title", "seed", "metrics"):
-        if key not in scores:
-            raise UserError(f"{path}: has no key '{key}'; delete it and run mmbench.evaluate again")
-    for row in scores["metrics"]:
-        if missing := [key for key in METRIC_KEYS if key not in row]:
-            raise UserError(f"{path}: metric {row.get('name', '?')!r} has no key '{missing[0]}'; evaluate it again")
+    scores = read_scores(folder / "metrics.json")
     training, prediction = (
-        read_json(folder / name) if (folder / name).is_file() else {} for name in ("training.json", "predictions.json")
+        read_record(folder / name) if (folder / name).is_file() else {}
+        for name in ("training.json", "predictions.json")
     )
-    return Run(scores["method"], scores["title"], int(scores["seed"]), folder, scores, training, prediction)
+    return Run(scores["method"], scores["title"], scores["seed"], folder, scores, training, prediction)
 
 
 def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:
@@ -197,8 +196,8 @@ def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:
                     "share": row.get("share"),
                     "metric": row["name"],
                     "value": float(row["value"]),
-                    "n": int(row["n"]),
-                    "higher_is_better": bool(row["higher_is_better"]),
+                    "n": row["n"],
+                    "higher_is_better": row["higher_is_better"],
                     "extractor": row.get("extractor"),
                     "weights_sha256": row.get("weights_sha256"),
                 }
@@ -212,18 +211,11 @@ def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 def items_frame(runs: Sequence[Run]) -> pd.DataFrame:
     """Per-item values of every run; a run without items.csv has none."""
-    frames = []
-    for run in runs:
-        path = run.folder / "items.csv"
-        if not path.is_file():
-            continue
-        try:
-            frame = pd.read_csv(path, dtype={"case": str, "metric": str})
-        except (ValueError, pd.errors.ParserError) as error:
-            raise UserError(f"{path}: not a readable table ({error}); run mmbench.evaluate again") from None
-        if missing := [column for column in ITEM_COLUMNS if column not in frame]:
-            raise UserError(f"{path}: has no column '{missing[0]}'; run mmbench.evaluate again")
-        frames.append(frame[ITEM_COLUMNS].assign(method=run.method, seed=run.seed))
+    frames = [
+        read_items(path).assign(method=run.method, seed=run.seed)
+        for run in runs
+        if (path := run.folder / "items.csv").is_file()
+    ]
     if not frames:
         return pd.DataFrame(columns=[*ITEM_COLUMNS, "method", "seed"])
     return pd.concat(frames, ignore_index=True)

@@ -122,7 +122,8 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(table.header)
     for row in table.rows:
-        writer.writerow([cell.value if cell.value is not None else cell.text.replace(DASH, "") for cell in row])
+        words = ["" if cell.text == DASH else cell.text for cell in row]
+        writer.writerow([word if cell.value is None else cell.value for word, cell in zip(words, row, strict=True)])
     return stream.getvalue()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmbench.report import common, pictures, text
 from mmbench.report.board import Board
+from mmbench.report.check import check_images
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe, slug
 from mmbench.report.sections import Card, Context
@@ -51,7 +52,9 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
     real = floor(results)
     if real:
         rows.append([Cell("Real images (floor)"), *_floor_cells(boards, fd, real)])
-    caption = "Images drawn from noise against real ones. The last row is the floor: other real images, as many."
+    caption = "Images drawn from noise against real ones."
+    if real:
+        caption += " The last row is the floor: other real images in place of drawn ones."
     return Table(f"{results.name}-generation", caption, header, rows, _notes(results, drawing))
 
 
@@ -133,7 +136,9 @@ def samples(context: Context) -> list[dict[str, object]]:
         found = results.case_arrays([f"{truth}/truth/image"])
         sheets += [("Real test images", images) for images in found.values()]
     for method in common.method_order(results):
-        found = results.runs_of(method)[0].arrays([f"{case}/image"])
+        run = results.runs_of(method)[0]
+        found = run.arrays([f"{case}/image"])
+        check_images(run.folder / "predictions.npz", found, (None, 3, None, None))
         sheets += [(results.titles[method], images) for images in found.values()]
     shown = []
     for title, images in sheets if len(sheets) > bool(truth) else []:

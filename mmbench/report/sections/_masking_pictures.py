@@ -9,6 +9,7 @@ import numpy as np
 
 from mmbench.files import Arrays
 from mmbench.report import common, text
+from mmbench.report.check import check_images
 from mmbench.report.load import ExperimentResults, Run
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.pictures import Grid, Tile, affordable, composite, masked_pixels, to_pixels
@@ -25,13 +26,16 @@ def reconstructions(context: Context, metric: str) -> Grid | None:
     wanted = [f"{case['name']}/{part}" for case in cases for part in ("given/masked_image", "truth/image")]
     given = results.case_arrays(wanted)
     answers: dict[str, tuple[Run, Arrays]] = {}
+    height, width = next(iter(given.values())).shape[2:] if given else (0, 0)
     for method in common.method_order(results):
         run = results.runs_of(method)[0]
         if found := run.arrays([f"{case['name']}/image" for case in cases]):
+            for case in cases:
+                own = {name: images for name, images in found.items() if name == f"{case['name']}/image"}
+                check_images(run.folder / "predictions.npz", own, (case["count"], 3, height, width))
             answers[method] = run, found
     if not answers or not given:
         return None
-    height, width = next(iter(given.values())).shape[2:]
     items = affordable(ITEMS, len(cases) * (len(answers) + 2), height, width)
     items = min(items, *(int(case["count"]) for case in cases))
     rows: list[tuple[str, list[Tile | None]]] = [("Source", []), ("Masked", [])]

@@ -7,6 +7,7 @@ from functools import partial
 
 from mmbench.report import charts, common, text
 from mmbench.report.board import Board, make_board, means_frame
+from mmbench.report.check import check_keys
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe, in_order, slug
 from mmbench.report.sections import Card, Context, Section
@@ -28,6 +29,10 @@ def build(context: Context) -> Section:
     """The section, its tables and figures."""
     results = context.experiment
     cases = [case for case in results.cases if case["task"] == "reconstruct"]
+    for case in cases:
+        check_keys(
+            f"{results.folder / 'cases.json'}: case {case['name']!r}", case, {"share": float}, "run mmbench.cases"
+        )
     names = [case["name"] for case in cases]
     labels = [text.percent(case["share"]) + " masked" for case in cases]
     scored = results.metrics[results.metrics["case"].isin(names)]
