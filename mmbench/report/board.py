@@ -113,7 +113,8 @@ def _rank(rows: pd.DataFrame, higher_is_better: bool) -> dict[str, Entry]:
 def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], items: pd.DataFrame) -> None:
     """Add the paired difference from the best baseline to each entry, and the p-values adjusted together."""
     per_item = {
-        (str(m), str(c)): _by_item(str(m), str(c), group) for (m, c), group in items.groupby(["method", "case"])
+        (str(method), str(case)): _by_item(str(method), str(case), group)
+        for (method, case), group in items.groupby(["method", "case"])
     }
     differences: dict[tuple[str, str], PairedDifference] = {}
     for method, case in entries:

@@ -116,6 +116,7 @@ def figure_style(mode: Mode) -> Iterator[None]:
         "legend.fontsize": 9,
         "font.family": "DejaVu Sans",
         "font.size": 10,
+        "text.parse_math": False,  # a dollar sign in a title is one
         "svg.fonttype": "none",
         "svg.hashsalt": "mmbench",
         "savefig.dpi": 160,

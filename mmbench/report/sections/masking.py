@@ -30,9 +30,8 @@ def build(context: Context) -> Section:
     results = context.experiment
     cases = [case for case in results.cases if case["task"] == "reconstruct"]
     for case in cases:
-        check_keys(
-            f"{results.folder / 'cases.json'}: case {case['name']!r}", case, {"share": float}, "run mmbench.cases"
-        )
+        where = f"{results.folder / 'cases.json'}: case {case['name']!r}"
+        check_keys(where, case, {"share": float}, "run mmbench.cases again")
     names = [case["name"] for case in cases]
     labels = [text.percent(case["share"]) + " masked" for case in cases]
     scored = results.metrics[results.metrics["case"].isin(names)]
