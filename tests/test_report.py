@@ -28,13 +28,14 @@ from scipy import stats
 
 from mmbench.errors import UserError
 from mmbench.files import read_json, save_arrays, write_json
-from mmbench.report.board import make_board
+from mmbench.report.board import Board, Entry, make_board
 from mmbench.report.figures import spread
 from mmbench.report.load import ExperimentResults, load_results
 from mmbench.report.page import write_report
 from mmbench.report.sections import Context
 from mmbench.report.sections._masking_pictures import reconstructions
 from mmbench.report.tables import Cell, Table, latex, to_csv, to_markdown
+from mmbench.statistics import PairedDifference, over_seeds
 
 ROOT = Path(__file__).parents[1]
 NASTY = r"<script>alert(1)</script> & 50 % | _x_ $\foo$ #1 ~^{}"
@@ -324,6 +325,26 @@ class TestDifferences:
         row = summary.loc["lpips_alex", "reconstruct-10", "mt_diffusion@zero"]
         assert (row["rank"], row["best_baseline"], row["reading"]) == (1, "unet_regression", "better")
         assert set(summary["best_baseline"]) == {"unet_regression", "twin", "ddpm"} & set(summary["best_baseline"])
+
+    @pytest.mark.parametrize(
+        ("low", "high", "p_holm", "higher", "reading"),
+        [
+            (0.1, 0.3, 0.05, True, "better"),
+            (0.1, 0.3, 0.05, False, "worse"),
+            (-0.3, -0.1, 0.001, True, "worse"),
+            (-0.3, -0.1, 0.001, False, "better"),
+            (0.1, 0.3, 0.06, True, "unclear"),  # the interval is clear, but not after so many comparisons
+            (-0.1, 0.3, 0.001, True, "unclear"),
+            (None, None, None, True, ""),
+        ],
+    )
+    def test_a_reading_needs_the_interval_and_the_adjusted_p(
+        self, low: float | None, high: float | None, p_holm: float | None, higher: bool, reading: str
+    ) -> None:
+        found = PairedDifference(30, 0.2 if (low or 0) > -0.2 else -0.2, low, high, 0.001)
+        entry = Entry({0: 0.5}, over_seeds([0.5]), 2, found, p_holm)
+        board = Board("any", higher, ["a"], ["m", "b"], {"a": "b"}, {("m", "a"): entry})
+        assert board.reading("m", "a") == reading and board.reading("b", "a") == ""
 
     def test_what_was_compared_must_be_the_same_images(self, masking: ExperimentResults) -> None:
         items = masking.items
