@@ -75,7 +75,16 @@ def _label_ends(
             va="center",
             fontsize=9,
             fontweight="bold" if method == STUDIED else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 0},
+            # to the middle of the name's left edge, as a line to its centre would run through other names
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "lw": 0.6,
+                "alpha": 0.6,
+                "shrinkA": 2,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
         )
 
 
@@ -98,7 +107,7 @@ def ratios(board: Board, labels: Sequence[str], titles: Mapping[str, str], mode:
         mode: paper.
     """
     shown = [m for m in board.methods if any(_ratio(board, m, case) for case in board.cases)]
-    figure = Figure(figsize=(6.4, 1.5 + 0.42 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(6.4, 1.65 + 0.42 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     colours, count = steps(len(board.cases), mode), len(board.cases)
     for index, (case, label) in enumerate(zip(board.cases, labels, strict=True)):
@@ -120,7 +129,7 @@ def ratios(board: Board, labels: Sequence[str], titles: Mapping[str, str], mode:
     axes.grid(visible=False, axis="y")
     metric = describe(board.metric).label
     axes.set_xlabel(
-        f"{metric} as a multiple of the best baseline's ({'right' if board.higher_is_better else 'left'} is better)"
+        f"{metric} as a multiple of the best baseline's\n({'right' if board.higher_is_better else 'left'} is better)"
     )
     figure.legend(loc="outside upper center", ncols=count, handletextpad=0.2, columnspacing=1.2)
     for tick, method in zip(axes.get_yticklabels(), shown, strict=True):
