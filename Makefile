@@ -37,8 +37,10 @@ lock:
 reference:
 	rm -rf results/reference/$(PROFILE)
 	mkdir -p results/reference/$(PROFILE)
-	cd results/$(PROFILE) && find index.html tables figures data */*.json */*/seed*/*.json -type f ! -name '*.npz' \
-		| tar cf - -T - | tar xf - -C ../reference/$(PROFILE)
+	cd results/$(PROFILE) && tar cf ../reference/$(PROFILE).tar index.html tables figures data/*.json */cases.json \
+		*/reference.json */*/seed*/*.json
+	tar xf results/reference/$(PROFILE).tar -C results/reference/$(PROFILE)
+	rm results/reference/$(PROFILE).tar
 
 clean:
 	rm -rf $(VENV) .snakemake results/smoke results/quick results/weights

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +81,26 @@ def load_checkpoint(
             state.setdefault(int(index), {})[moment] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return log
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Forget what `save_checkpoint` kept."""
+    (folder / NAME).unlink(missing_ok=True)
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Be the only process at this training, so that one left over from a killed run cannot overwrite a newer one's.
+
+    Raises:
+        UserError: another process holds the lock. It ends with the process that holds it, however that ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another process is at this training; wait for it or stop it (pkill -f mmbench.train)"
+            ) from None
+        yield

@@ -70,7 +70,8 @@ class Method(BaseMethod):
         generation: whether drawing from noise aggregates the decoders' predictions (`joint`, the paper's rule) or
             leaves them out (`absent`; needs items trained in that state).
         states: probabilities of absent, unknown and known; only `channels` conditioning has other states than unknown.
-        one_pass: share of the known items trained at t = T, where the target's decoder answers in one evaluation.
+        one_pass: share of the known items trained at t = T, where the target's decoder answers in one evaluation; the
+            objective `vlb` needs uniform steps and has no such share.
         objective: `simple` or `vlb`.
         weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality.
     """
@@ -131,8 +132,10 @@ class Method(BaseMethod):
         return States(present, known)
 
     def draw_steps(self, known: Tensor, generator: torch.Generator) -> Tensor:
-        """Steps (n,) uniform in 1..T; a share `one_pass` of the known items is put at T."""
+        """Steps (n,) uniform in 1..T; a share `one_pass` of the known items is put at T, but for `vlb`."""
         t = torch.randint(1, self.process.steps + 1, (len(known),), generator=generator)
+        if self.objective == "vlb":
+            return t
         last = torch.rand(len(known), generator=generator) < self.one_pass * known
         return torch.where(last, self.process.steps, t)
 

@@ -52,7 +52,7 @@ def stored(answer: Batch, method: Method) -> Arrays:
 def answer_case(
     method: Method, task: Task, case: Case, *, sampling: Sampling, batch_size: int, device: torch.device
 ) -> Arrays:
-    """Answer one case in batches; the noise of each batch depends only on the case and the batch."""
+    """Answer one case in batches; the noise of a batch depends on its first item only, not on case, method or seed."""
     parts: list[Arrays] = []
     for start in range(0, case.count, batch_size):
         end = min(start + batch_size, case.count)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmbench.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from mmbench.checkpoint import load_checkpoint, lock, remove_checkpoint, save_checkpoint, save_weights
 from mmbench.data import read_prepared
 from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import UserError, run_command
@@ -188,13 +188,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_run_arguments(parser)
     parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint of an unfinished training")
     args = parser.parse_args(argv)
+    with lock(args.state):
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    """What `main` does once no other process is at the same training."""
     settings = read_json(args.settings)
     device = choose_device(args.device, args.threads)
     torch.manual_seed(args.seed)
     method, experiment = build_method(settings, args.method, args.data)
     arrays = read_prepared(args.data, "train")
     key = training_key(settings, args.seed, args.method, args.data)
-    method.prepare(to_batch({"image": arrays["image"]}))
+    if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
+        method.prepare(to_batch({"image": arrays["image"]}))
     trained = read_literals(args.method).get("TRAINED", True)
     weights: Mapping[str, Tensor] = method.state_dict()
     log: dict[str, Any] = {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": []}
@@ -220,6 +227,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "provenance": provenance(settings, {"method": args.method, "data": args.data / "card.json"}),
     }
     write_json(args.out / "training.json", record)
+    remove_checkpoint(args.state)  # whoever trains this again means it
 
 
 if __name__ == "__main__":

@@ -190,6 +190,7 @@ def load_lpips(net: Net, folder: str | Path, device: torch.device | str = "cpu")
     Raises:
         UserError: the file is missing or is not a state of LPIPS.
     """
+    torch.backends.cudnn.allow_tf32 = False  # a metric keeps the precision it is published with
     path = weights_path(net, folder)
     if not path.is_file():
         raise UserError(f"{path}: no such file; run `python -m mmbench.weights --out {folder}`")

@@ -104,7 +104,6 @@ MISTAKES = [
     (QUICK, "methods", ["unet_regresion"], "did you mean 'unet_regression'?"),
     (QUICK, "methods", ["mt_diffusion@aggregate"], "match pattern"),
     (QUICK, "variants", ["mt_diffusion@aggregat"], "did you mean 'mt_diffusion@aggregate'?"),
-    (MASKING, "title", 3, "valid string"),
     (MASKING, "shares", [], "at least 1 item"),
     (MASKING, "shares", [0.5, 1.0], "less than 1"),
     (MASKING, "shares", [0.101, 0.1], "whole percentages"),
@@ -139,7 +138,7 @@ def test_every_profile_and_experiment_of_this_checkout_is_valid() -> None:
 
 def test_an_experiment_has_its_own_keys_and_no_others() -> None:
     assert experiment_schema("masking").model_fields.keys() - experiment_schema("new").model_fields.keys() == {"shares"}
-    found = experiment_schema("masking")(title="Masked", shares=[0.5])
+    found = experiment_schema("masking")(shares=[0.5])
     assert found.options() == {"shares": [0.5]}
 
 

@@ -50,8 +50,6 @@ CHECKOUT = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines
 LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "text"}
 #: Folders and files at the top of the repository: a name in a document that begins like this must exist.
 PLACES = r"(?:mmbench|docs|tests|config|baselines|workflow|profiles)/|Snakefile|Makefile|[a-z]+\.(?:yml|lock|toml|cff)"
-#: While this stands in the README, there is no reference run yet, and no picture of it.
-PENDING, PICTURE = "<!-- reference-results -->", "docs/images/overview.png"
 
 
 @dataclass(frozen=True)
@@ -126,15 +124,12 @@ def anchors(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
-    pending = PENDING in (ROOT / "README.md").read_text()
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
         if target.startswith("https://"):
             continue
         name, _, anchor = target.partition("#")
         file = (path.parent / name).resolve() if name else path
         assert file.is_relative_to(ROOT), target
-        if pending and file == ROOT / PICTURE:
-            continue
         assert file.exists(), f"{path.name} links to {target}"
         assert not anchor or anchor in anchors(file), f"{path.name} links to {target}"
 

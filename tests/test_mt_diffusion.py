@@ -125,6 +125,13 @@ def test_states_are_drawn_with_their_probabilities() -> None:
     assert paper.present["mask"].min() == 1 and paper.known["mask"].max() == 0
 
 
+@pytest.mark.parametrize(("objective", "share"), [("simple", 0.25), ("vlb", 0.001)])
+def test_the_bound_is_trained_at_uniform_steps(objective: str, share: float) -> None:
+    method = Method(Spec(FOUR, NETWORK), objective=objective)
+    last = method.draw_steps(torch.ones(20_000), generator()) == method.process.steps
+    assert last.float().mean().item() == pytest.approx(share, abs=0.01)
+
+
 def test_a_value_that_is_not_known_does_not_reach_the_network() -> None:
     torch.manual_seed(0)
     method = Method(Spec(FOUR, NETWORK), omega="zero")

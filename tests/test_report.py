@@ -320,6 +320,16 @@ class TestDifferences:
         tones = [own["class"] for tag, own in page.tags if tag == "p" and own.get("class", "").startswith("tone ")]
         assert tones == ["tone worse"] * 3 + ["tone better"]
 
+    def test_who_answers_with_the_studied_weights_is_no_baseline(self, tmp_path: Path) -> None:
+        folder = write_results(tmp_path / "fake", methods=FAKES[:3], seeds=(0,), items=4, predictions=False)
+        before = make_board(load_results(folder).experiments[0], "lpips_alex", CASES)
+        assert set(before.best_baseline.values()) == {"unet_regression"}
+        for method in ("mt_diffusion", "unet_regression"):
+            path = folder / "masking" / method / "seed0" / "predictions.json"
+            write_json(path, read_json(path) | {"provenance": {"inputs_sha256": {"weights": "ab"}}})
+        after = make_board(load_results(folder).experiments[0], "lpips_alex", CASES)
+        assert set(after.best_baseline.values()) == {"palette"}
+
     def test_a_variant_is_studied_and_no_baseline(self, summary: pd.DataFrame) -> None:
         """Though its mean is the best of all."""
         row = summary.loc["lpips_alex", "reconstruct-10", "mt_diffusion@zero"]

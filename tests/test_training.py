@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from mmbench import predict, train
 from mmbench.cases import write_cases
-from mmbench.checkpoint import NAME, load_weights, save_weights
+from mmbench.checkpoint import NAME, load_weights, lock, save_weights
 from mmbench.errors import UserError
 from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
 
@@ -79,11 +79,8 @@ def test_same_seed_same_weights_and_a_record_of_the_cost(tmp_path: Path, data: P
     assert [point["step"] for point in record["curve"]] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("stop", [2, 3, 5])
-def test_a_resumed_training_ends_with_the_same_weights(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, stop: int
-) -> None:
-    whole = run_training(tmp_path, data, "whole")
+def interrupt(tmp_path: Path, data: Path, name: str, stop: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A training that was stopped after step `stop`; steps 2, 4 and 6 are kept."""
     real = train.Training.step
 
     def killed(self: train.Training, step: int) -> dict[str, float]:
@@ -93,38 +90,61 @@ def test_a_resumed_training_ends_with_the_same_weights(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(train.Training, "step", killed)
-        run_training(tmp_path, data, "resumed")
-    assert not (tmp_path / "resumed" / "weights.safetensors").exists()
+        run_training(tmp_path, data, name)
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_a_resumed_training_ends_with_the_same_weights(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    whole = run_training(tmp_path, data, "whole")
+    assert not (interrupt(tmp_path, data, "resumed", stop, monkeypatch) / "weights.safetensors").exists()
     resumed = run_training(tmp_path, data, "resumed")
     assert same_weights(whole, resumed)
     steps = [point["step"] for point in read_json(resumed / "training.json")["curve"]]
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_damaged_or_foreign_checkpoint_is_not_used(tmp_path: Path, data: Path) -> None:
+def test_a_damaged_or_foreign_checkpoint_is_not_used(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = run_training(tmp_path, data, "whole")
+    stored = (interrupt(tmp_path, data, "part", 4, monkeypatch) / "state" / NAME).read_bytes()
     for name in ("truncated", "foreign"):
         state = tmp_path / name / "state"
         state.mkdir(parents=True)
-        stored = (whole / "state" / NAME).read_bytes()
         (state / NAME).write_bytes(stored[: len(stored) // 2] if name == "truncated" else stored)
     assert same_weights(whole, run_training(tmp_path, data, "truncated"))
     other = changed(learning_rate=5e-4)
     assert same_weights(run_training(tmp_path, data, "fresh", other), run_training(tmp_path, data, "foreign", other))
 
 
-def test_an_edit_of_the_code_starts_a_finished_training_over(
+def test_an_edit_of_the_code_starts_a_training_over(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for edited in (False, True):
+        interrupt(tmp_path, data, f"run{edited}", 4, monkeypatch)
+        if edited:
+            monkeypatch.setattr(train, "code_hash", lambda *_: "edited")
+        capsys.readouterr()
+        run_training(tmp_path, data, f"run{edited}")
+        assert ("resuming after step 4" in capsys.readouterr().out) == (not edited)
+
+
+def test_a_finished_training_that_is_asked_for_again_is_done_again(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_training(tmp_path, data, "run")
     capsys.readouterr()
     run_training(tmp_path, data, "run")
-    assert "resuming after step 6" in capsys.readouterr().out
-    monkeypatch.setattr(train, "code_hash", lambda *_: "edited")
+    assert "resuming" not in capsys.readouterr().out
+
+
+def test_two_processes_do_not_train_the_same(tmp_path: Path, data: Path) -> None:
+    with lock(tmp_path / "run" / "state"), pytest.raises(UserError, match="another process is at this training"):
+        run_training(tmp_path, data, "run")
     run_training(tmp_path, data, "run")
-    said = capsys.readouterr().out
-    assert "resuming" not in said
-    assert "step 6/6" in said
 
 
 def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(tmp_path: Path, data: Path) -> None:

@@ -39,13 +39,15 @@ def simple(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def snr_weight(kind: Prediction, signal: Tensor, noise: Tensor, bound: float) -> Tensor:
-    """Weight of the simple loss that makes an error in z_0 count min(SNR + 1, bound), whatever is predicted.
+    """Weight of the simple loss with which an error in z_0 counts min(SNR + 1, bound), or min(SNR, bound) for eps.
 
-    Without the bound this is the plain loss on v; with it, the little-noise end, where a small network cannot win,
-    does not drown the rest (Hang et al. 2023, Min-SNR).
+    With a large bound it is the plain loss on v and on eps; with a small one, the little-noise end, where a small
+    network cannot win, does not drown the rest (Hang et al. 2023, Min-SNR).
     """
-    squared_error_in_z0 = {"z0": torch.ones_like(noise), "v": noise**2, "eps": (noise / signal) ** 2}[kind]
-    return (1 / noise**2).clamp(max=bound) * squared_error_in_z0
+    if kind == "eps":
+        return (bound * (noise / signal) ** 2).clamp(max=1)
+    weight = (1 / noise**2).clamp(max=bound)
+    return weight * noise**2 if kind == "v" else weight
 
 
 def step_kl(

@@ -87,7 +87,7 @@ def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) ->
     for case in cases:
         ranked = _rank(rows[rows["case"] == case], higher)
         entries |= {(method, case): entry for method, entry in ranked.items()}
-        baselines = {method: entry.rank for method, entry in ranked.items() if not is_studied(method)}
+        baselines = {method: entry.rank for method, entry in ranked.items() if method not in results.studied}
         if baselines:
             best_baseline[case] = min(baselines, key=lambda method: (baselines[method], method))
     _compare(entries, best_baseline, results.items[results.items["metric"] == metric])

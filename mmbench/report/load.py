@@ -14,6 +14,7 @@ import pandas as pd
 from mmbench.errors import UserError
 from mmbench.files import Arrays
 from mmbench.report.check import ITEM_COLUMNS, read_cases, read_items, read_record, read_scores
+from mmbench.report.names import is_studied
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Run:
         """What training and prediction took; missing values are None or absent."""
         cost: Mapping[str, Any] = self.scores.get("cost") or {}
         return cost
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Hash of the weights that it answered with; None where they are not known."""
+        inputs: Mapping[str, str] = (self.prediction.get("provenance") or {}).get("inputs_sha256") or {}
+        return inputs.get("weights")
 
     def arrays(self, names: Collection[str]) -> Arrays:
         """Those arrays called `names` that predictions.npz has; none of them if the file was not kept."""
@@ -79,6 +86,13 @@ class ExperimentResults:
     def titles(self) -> dict[str, str]:
         """Title of each method, in the order of their names."""
         return {run.method: run.title for run in self.runs}
+
+    @property
+    def studied(self) -> set[str]:
+        """The method under study, its variants, and every method that answers with their weights: no baselines."""
+        own = {run.method for run in self.runs if is_studied(run.method)}
+        weights = {run.weights_sha256 for run in self.runs if run.method in own} - {None}
+        return own | {run.method for run in self.runs if run.weights_sha256 in weights}
 
     @property
     def seeds(self) -> list[int]:

@@ -118,7 +118,6 @@ class Profile(Section):
 class Experiment(Section):
     """What an experiment asks and how methods are set in it: config/experiments/<name>.yaml."""
 
-    title: str
     methods: dict[MethodName, dict[str, Any]] = {}
     variants: dict[VariantName, dict[str, Any]] = {}
 

@@ -106,7 +106,6 @@ class Tools:
     """
 
     def __init__(self, weights: Path, reference: Path, device: torch.device) -> None:
-        torch.backends.cudnn.allow_tf32 = False  # a metric keeps the precision it is published with
         self.weights, self.reference_file, self.device = weights, reference, device
         self._lpips: dict[Net, tuple[nn.Module, str]] = {}
 

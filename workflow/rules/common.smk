@@ -111,6 +111,17 @@ def reported_methods(which):
     return sorted({m for e in experiments for m in scored(e, variants)})
 
 
+def command(which):
+    """The command that makes a report: its target, and what was set that its numbers depend on."""
+    target = which.removeprefix("only-").removesuffix("/")
+    set_here = [f"profile={CFG.top.profile}"]
+    if CFG.top.override:
+        set_here.append(f"override={json.dumps(CFG.top.override)}")
+    return shlex.join(
+        ["snakemake", "--cores", "all", *filter(None, [target]), "--config", *set_here]
+    )
+
+
 def reported_scores(which):
     """The metrics.json files of a report."""
     experiments, variants = REPORTS[which]

@@ -24,7 +24,7 @@ rule report:
         seeds=CFG.profile.seeds,
         results=P,
         out=subpath(output.page, parent=True),
-        command=f"snakemake --cores all --config profile={CFG.top.profile}",
+        command=lambda wc: command(wc.which),
     shell:
         "python -m mmbench.report --results {params.results} --out {params.out} --experiments {params.experiments}"
         " --methods {params.methods} --seeds {params.seeds} --command {params.command:q} 2>&1 | tee {log}"
