@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,11 +97,15 @@ def lock(folder: Path) -> Iterator[None]:
         UserError: another process holds the lock. It ends with the process that holds it, however that ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as held:
+    with (folder / "lock").open("a+") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            held.seek(0)
             raise UserError(
-                f"{folder}: another process is at this training; wait for it or stop it (pkill -f mmbench.train)"
+                f"{folder}: another process is at this training; wait for it or stop it (kill {held.read()})"
             ) from None
+        held.truncate(0)
+        held.write(str(os.getpid()))
+        held.flush()
         yield

@@ -119,11 +119,13 @@ def load_method(path: str | Path, spec: Spec) -> Method:
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))  # so that a method can import its _helper.py
+    beside = [] if path.resolve().parent == Path(__file__).parent else [str(path.parent)]
+    sys.path += beside  # so that a baseline can import its _helper.py; last, so that it hides no other module
     try:
         found.loader.exec_module(module)
     finally:
-        sys.path.remove(str(path.parent))
+        for folder in beside:
+            sys.path.remove(folder)
     cls = getattr(module, "Method", None)
     if not (isinstance(cls, type) and issubclass(cls, Method)):
         raise UserError(f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)")

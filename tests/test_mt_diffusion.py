@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +15,7 @@ from mmbench.experiments.masking import TASKS, draw_masks, hide, training_batch
 from mmbench.method import Batch, Modality, Sampling, Spec, Task
 from mmbench.mt_diffusion import Method
 
+ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 MASKING = {"image": Modality("image", (3, 16, 16)), "masked_image": Modality("masked_image", (4, 16, 16))}
 FOUR = {
@@ -193,3 +198,17 @@ def test_it_learns_to_reconstruct_one_batch() -> None:
 def test_one_hot_map_ignores_255() -> None:
     hot = one_hot_map(torch.tensor([[[0, 2, 255]]]), 3)
     assert hot[0, :, 0].T.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_loading_it_hides_no_module_of_another_name() -> None:
+    """Its folder has a module called like one of the standard library."""
+    code = """
+import sys
+from mmbench.method import Modality, Spec, load_method
+load_method("mmbench/mt_diffusion.py", Spec({"image": Modality("image", (3, 16, 16))}, {"width": 8}))
+own = [n for n, m in sys.modules.items() if "/mmbench/" in (getattr(m, "__file__", None) or "")]
+assert all(n.startswith(("mmbench.", "mmbench_method_")) or n == "mmbench" for n in own), own
+assert "mmbench" not in __import__("statistics").__file__
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,8 @@ def test_a_finished_training_that_is_asked_for_again_is_done_again(
 
 
 def test_two_processes_do_not_train_the_same(tmp_path: Path, data: Path) -> None:
-    with lock(tmp_path / "run" / "state"), pytest.raises(UserError, match="another process is at this training"):
+    says = rf"another process is at this training; .*\(kill {os.getpid()}\)"
+    with lock(tmp_path / "run" / "state"), pytest.raises(UserError, match=says):
         run_training(tmp_path, data, "run")
     run_training(tmp_path, data, "run")
 
