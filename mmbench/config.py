@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from mmbench.errors import UserError
+from mmbench.errors import UserError, near
 from mmbench.schema import Experiment, Profile, Section, Top, experiment_schema
 from mmbench.yaml_files import read_yaml, shown, typed
 
@@ -146,9 +145,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def unknown(where: str, word: str, known: Sequence[str]) -> UserError:
     """The error that nothing is called `word`, with the nearest name and all there are."""
-    close = difflib.get_close_matches(word, known, n=1)
-    hint = f" (did you mean '{close[0]}'?)" if close else ""
-    return UserError(f"{where}: '{word}' does not exist{hint}; there are {', '.join(known) or 'none'}")
+    return UserError(f"{where}: '{word}' does not exist{near(word, known)}; there are {', '.join(known) or 'none'}")
 
 
 def find_named(name: str, folder: Path, where: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmbench.errors import UserError
+from mmbench.errors import UserError, near
 
 #: Literal constants of a method's file: their type and whether they must be there.
 LITERALS = {"TITLE": (str, True), "TASKS": (tuple, True), "WEIGHTS_FROM": (str, False), "TRAINED": (bool, False)}
@@ -165,12 +164,6 @@ def check_tasks(found: Mapping[str, Found], known: list[str]) -> None:
                     f"{method.path}: TASKS: '{task}' is no task of this experiment{near(task, known)}; "
                     f"there are {', '.join(known)}"
                 )
-
-
-def near(word: str, known: list[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing if nothing is close."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def check_sources(found: Mapping[str, Found]) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class UserError(Exception):
     """Something outside the code is wrong; the message names the file, the key and the fix in one line."""
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that `word` is probably meant to be; None if nothing is close."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for an error about an unknown name, or nothing if nothing is close."""
+    close = closest(word, known)
+    return f" (did you mean '{close}'?)" if close else ""
 
 
 def run_command(main: Callable[[Sequence[str] | None], None]) -> None:

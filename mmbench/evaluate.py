@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import difflib
 import io
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mmbench.errors import UserError, run_command
+from mmbench.errors import UserError, closest, run_command
 from mmbench.experiments import Case, Experiment, load_experiment, read_cases
 from mmbench.files import Arrays, load_arrays, read_json, write_json, write_text
 from mmbench.method import Modality
@@ -63,8 +62,8 @@ def claimed_tasks(
     """
     of_array = {f"{c.name}/{want}": c.task for c in cases for want in experiment.TASKS[c.task].want}
     for name in sorted(names - of_array.keys()):
-        near = difflib.get_close_matches(name, of_array, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"the arrays asked for are {', '.join(sorted(of_array))}"
+        near = closest(name, of_array)
+        hint = f"did you mean '{near}'?" if near else f"the arrays asked for are {', '.join(sorted(of_array))}"
         raise UserError(f"{path}: array '{name}' answers no case; {hint}")
     found = {of_array[name] for name in names}
     if tasks is None:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,15 +68,19 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(stream, **dict(arrays))  # type: ignore[arg-type]
 
 
-def load_arrays(path: str | Path) -> Arrays:
-    """Read every array of an npz without unpickling anything.
+def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Arrays:
+    """Read the arrays of an npz called `names`, without reading the others, and without unpickling anything.
+
+    Args:
+        path: the file.
+        names: the arrays wanted, of which those that are not there are left out; None for all.
 
     Raises:
         UserError: the file is missing, is not an npz, is truncated or holds Python objects.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files if names is None or name in names}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:

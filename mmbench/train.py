@@ -67,6 +67,11 @@ def update_ema(ema: Mapping[str, Tensor], method: Method, decay: float, step: in
     torch._foreach_lerp_([ema[n] for n in floats], [state[n] for n in floats], 1 - decay)
 
 
+def new_log() -> dict[str, Any]:
+    """What is recorded of a training, before its first step."""
+    return {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": []}
+
+
 class Training:
     """One method being trained: its data, its optimiser, its average, and where it stands.
 
@@ -101,7 +106,7 @@ class Training:
         parameters = [p for p in method.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.0, fused=True)
         self.ema = {name: value.detach().clone() for name, value in method.state_dict().items()}
-        self.log: dict[str, Any] = {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": []}
+        self.log = new_log()
 
     def batch(self, step: int, generator: torch.Generator) -> Batch:
         """The training batch of `step`, half of it mirrored if `train.flip` is on."""
@@ -204,7 +209,7 @@ def train(args: argparse.Namespace) -> None:
         method.prepare(to_batch({"image": arrays["image"]}))
     trained = read_literals(args.method).get("TRAINED", True)
     weights: Mapping[str, Tensor] = method.state_dict()
-    log: dict[str, Any] = {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": []}
+    log = new_log()
     if trained:
         training = Training(
             method, experiment, settings, arrays, seed=args.seed, device=device, state=args.state, key=key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mmbench.errors import UserError
+from mmbench.errors import UserError, closest
 
 SPLITS = ("train", "validation", "test")
 Colour = tuple[int, int, int]
@@ -122,8 +121,8 @@ def check_split(split: str) -> None:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean 'x'?` if something known is close, else nothing."""
-    close = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = closest(str(word), known)
+    return f"; did you mean {close!r}?" if close else ""
 
 
 def data_root(settings: DataSettings, card: Card, create: bool = False) -> Path:

@@ -81,13 +81,13 @@ def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) ->
     if len(directions) != 1:
         raise UserError(f"{results.folder}: metric '{metric}' is missing or has two directions; evaluate all again")
     higher = bool(directions[0])
-    methods = method_order(results)
+    methods, studied = method_order(results), results.studied
     entries: dict[tuple[str, str], Entry] = {}
     best_baseline: dict[str, str] = {}
     for case in cases:
         ranked = _rank(rows[rows["case"] == case], higher)
         entries |= {(method, case): entry for method, entry in ranked.items()}
-        baselines = {method: entry.rank for method, entry in ranked.items() if method not in results.studied}
+        baselines = {method: entry.rank for method, entry in ranked.items() if method not in studied}
         if baselines:
             best_baseline[case] = min(baselines, key=lambda method: (baselines[method], method))
     _compare(entries, best_baseline, results.items[results.items["metric"] == metric])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mmbench.errors import UserError
-from mmbench.files import Arrays
+from mmbench.files import Arrays, load_arrays
 from mmbench.report.check import ITEM_COLUMNS, read_cases, read_items, read_record, read_scores
 from mmbench.report.names import is_studied
 
@@ -54,7 +52,7 @@ class Run:
     def arrays(self, names: Collection[str]) -> Arrays:
         """Those arrays called `names` that predictions.npz has; none of them if the file was not kept."""
         path = self.folder / "predictions.npz"
-        return read_members(path, names) if path.is_file() else {}
+        return load_arrays(path, names) if path.is_file() else {}
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class ExperimentResults:
 
     def case_arrays(self, names: Collection[str]) -> Arrays:
         """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; absent ones are left out."""
-        return read_members(self.folder / "cases.npz", names)
+        return load_arrays(self.folder / "cases.npz", names)
 
 
 @dataclass(frozen=True)
@@ -233,18 +231,3 @@ def items_frame(runs: Sequence[Run]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=[*ITEM_COLUMNS, "method", "seed"])
     return pd.concat(frames, ignore_index=True)
-
-
-def read_members(path: Path, names: Collection[str]) -> Arrays:
-    """The arrays called `names` of an npz, without reading the others; absent ones are left out.
-
-    Raises:
-        UserError: the file is missing, broken or holds Python objects.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name in names}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the stage that writes it first") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not a readable npz of plain arrays ({error}); write it again") from None
