@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmbench.checkpoint import load_weights
 from mmbench.discovery import claimed_tasks, read_literals
 from mmbench.errors import run_command
 from mmbench.experiments import Case, read_cases, to_batch, to_stored
@@ -19,6 +18,7 @@ from mmbench.files import Arrays, read_json, save_arrays, sha256_file, write_jso
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
 from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
+from mmbench.tensors import load_weights
 
 NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
 

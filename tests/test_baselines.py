@@ -11,7 +11,6 @@ import torch
 from diffusers import RePaintScheduler
 from torch import Tensor, nn
 
-from mmbench.checkpoint import load_weights, save_weights
 from mmbench.diffusion.model import training_target
 from mmbench.discovery import Found, find_methods, read_literals
 from mmbench.errors import UserError
@@ -19,6 +18,7 @@ from mmbench.experiments import load_experiment
 from mmbench.experiments.masking import TASKS, draw_masks, hide
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, load_method
 from mmbench.nets.unet import Features
+from mmbench.tensors import load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}

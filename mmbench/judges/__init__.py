@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmbench.checkpoint import load_weights
 from mmbench.errors import UserError
 from mmbench.experiments import to_batch, to_stored
 from mmbench.files import Arrays, read_json, sha256_file
 from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
+from mmbench.tensors import load_weights
 
 
 @dataclass(frozen=True)
