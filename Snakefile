@@ -9,6 +9,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
+include: "workflow/rules/judge.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 

@@ -12,38 +12,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.files import atomic_path
+from mmbench.tensors import save_weights
 
 NAME = "checkpoint.safetensors"
-
-
-def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors as safetensors, atomically."""
-    with atomic_path(path) as temporary:
-        whole = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
-        # Without tensors, an empty header of metadata makes a file that cannot be read (safetensors issue 466).
-        save_file(whole, temporary, dict(metadata) if metadata else None)
-
-
-def load_weights(path: Path, module: nn.Module) -> None:
-    """Load weights that `save_weights` wrote into `module`; every tensor must match.
-
-    Raises:
-        UserError: the file is missing, damaged, or belongs to another network.
-    """
-    try:
-        module.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such weights; train the method first") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not readable as safetensors ({error}); delete it and train again") from None
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise UserError(f"{path}: weights of another network ({reason}); delete them and train again") from None
 
 
 def save_checkpoint(

@@ -139,6 +139,12 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
     return found
 
 
+def find_judge(root: Path, experiment: str) -> Path | None:
+    """The file of an experiment's judge, below `root`; None if it has none."""
+    path = Path("mmbench", "judges", f"{experiment}.py")
+    return path if (root / path).is_file() else None
+
+
 def claimed_tasks(declared: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
     """The tasks that a declared `TASKS` stands for: `("*",)` are all of the experiment's."""
     return tuple(known) if declared == EVERY_TASK else declared

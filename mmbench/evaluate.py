@@ -18,6 +18,7 @@ import numpy as np
 from mmbench.errors import UserError, closest, run_command
 from mmbench.experiments import Case, Experiment, load_experiment, read_cases
 from mmbench.files import Arrays, load_arrays, read_json, write_json, write_text
+from mmbench.judges import load_judge
 from mmbench.method import Modality
 from mmbench.provenance import provenance
 from mmbench.runtime import choose_device
@@ -148,11 +149,15 @@ def evaluate(args: argparse.Namespace) -> Scored:
     settings = read_json(args.settings)
     experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
     path = args.predictions / "predictions.npz"
-    modalities = experiment.modalities(read_json(args.data / "card.json"))
+    card = read_json(args.data / "card.json")
+    modalities = experiment.modalities(card)
     answered = read_answers(path, read_cases(args.cases), experiment, modalities, args.tasks or None)
     cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
-    scored = scores.score(answered, Tools(args.weights, args.reference, device))
+    judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
+    scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card))
     inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
+    if args.judge:
+        inputs["judge"] = args.judge / "weights.safetensors"
     record = {
         "schema": 1,
         "experiment": settings["experiment"],
@@ -177,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
     parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
     parser.add_argument("--reference", type=Path, required=True, help="reference.npz that mmbench.reference wrote")
+    parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
     parser.add_argument("--predictions", type=Path, required=True, help="folder of predictions.npz")
     parser.add_argument("--training", type=Path, help="training.json; default: the one beside predictions.npz")
     parser.add_argument("--method", required=True, help="name in the results")

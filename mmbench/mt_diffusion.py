@@ -20,6 +20,7 @@ from mmbench.diffusion.model import (
     MultimodalDenoiser,
     Output,
     Prediction,
+    as_answer,
     as_value,
     to_z0,
     training_target,
@@ -72,6 +73,8 @@ class Method(BaseMethod):
         states: probabilities of absent, unknown and known; only `channels` conditioning has other states than unknown.
         one_pass: share of the known items trained at t = T, where the target's decoder answers in one evaluation; the
             objective `vlb` needs uniform steps and has no such share.
+        clean: share of the other items trained at t = 1, where the target is all but given and the other decoders
+            answer in one evaluation; none for `vlb`, either.
         objective: `simple` or `vlb`.
         weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality.
     """
@@ -90,6 +93,7 @@ class Method(BaseMethod):
         generation: Literal["joint", "absent"] = "absent",
         states: Sequence[float] = (0.4, 0.2, 0.4),
         one_pass: float = 0.25,
+        clean: float = 0.0,
         objective: Literal["simple", "vlb"] = "simple",
         weights: Mapping[str, float] | None = None,
     ) -> None:
@@ -101,7 +105,7 @@ class Method(BaseMethod):
         self.channels = conditioning.startswith("channels")
         self.states = tuple(states) if self.channels else (0.0, 1.0, 0.0)
         self.generation = generation if self.channels else "joint"
-        self.one_pass, self.max_weight = one_pass, max_weight
+        self.one_pass, self.clean, self.max_weight = one_pass, clean, max_weight
         self.loss_weights = {"generate": 1.0, **(weights or {})}
         if unknown := set(self.loss_weights) - {"generate", *spec.modalities}:
             raise ValueError(f"weights names {sorted(unknown)}; there are generate, {', '.join(spec.modalities)}")
@@ -132,12 +136,16 @@ class Method(BaseMethod):
         return States(present, known)
 
     def draw_steps(self, known: Tensor, generator: torch.Generator) -> Tensor:
-        """Steps (n,) uniform in 1..T; a share `one_pass` of the known items is put at T, but for `vlb`."""
+        """Steps (n,) uniform in 1..T; a share `one_pass` of the known items is put at T, `clean` of the others at 1.
+
+        For `vlb` all are uniform.
+        """
         t = torch.randint(1, self.process.steps + 1, (len(known),), generator=generator)
         if self.objective == "vlb":
             return t
-        last = torch.rand(len(known), generator=generator) < self.one_pass * known
-        return torch.where(last, self.process.steps, t)
+        special = torch.rand(len(known), generator=generator)
+        t = torch.where(special < self.one_pass * known, self.process.steps, t)
+        return torch.where(special < self.clean * (1 - known), 1, t)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The weighted terms of `mmbench.diffusion.loss` on one batch."""
@@ -250,7 +258,12 @@ class Method(BaseMethod):
         return values
 
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
-        """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation."""
+        """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation.
+
+        A given target needs no sampling: the decoders read it at t = 1, in one evaluation.
+        """
+        if self.target in given:
+            return self.read(task, given, count, generator)
         device = next(self.parameters()).device
         states = self.given_states(given, task.want, count, device)
         values = self.fill(given, count, device)
@@ -266,7 +279,7 @@ class Method(BaseMethod):
 
         z_t = self.start(States(states.known, states.known), values, count, generator)
         z0 = sample(self.process, denoise, z_t, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
-        answer = {name: as_value(value, self.spec.modalities[name]) for name, value in decoded.items()}
+        answer = {name: as_answer(value, self.spec.modalities[name]) for name, value in decoded.items()}
         return {name: z0 if name == self.target else answer[name] for name in task.want}
 
     def start(self, states: States, values: Batch, count: int, generator: torch.Generator) -> Tensor:
@@ -276,14 +289,25 @@ class Method(BaseMethod):
         return noise + self.process.drift(self.aggregate(self.model.encode(values), states), t)
 
     def constrain(self, z0: Tensor, given: Batch) -> Tensor:
-        """The estimate of z_0 with what is certain about it put in: a given target, and with `impose` seen pixels."""
-        if self.target in given:
-            return given[self.target]
+        """The estimate of z_0 with what is certain about it put in: with `impose`, seen pixels."""
         for name, value in given.items():
             if self.impose and self.spec.modalities[name].kind == "masked_image":
                 seen = value[:, -1:]
                 z0 = seen * value[:, :-1] + (1 - seen) * z0
         return z0
+
+    @torch.no_grad()
+    def read(self, task: Task, given: Batch, count: int, generator: torch.Generator) -> Batch:
+        """What is wanted, by its decoders at t = 1 from the given target: nothing else is in z_1 to speak of."""
+        target = given[self.target]
+        states = self.given_states(given, task.want, count, target.device)
+        values = self.fill(given, count, target.device)
+        t = torch.ones(count, dtype=torch.long)
+        known = self.aggregate(self.model.encode(values), States(states.known, states.known))
+        z_t = self.process.marginal(target, known, t, noise_like(target, generator))
+        decoded = self.model(z_t, t, Known(values, states.known), states.present).decoded
+        answer = {name: as_answer(value, self.spec.modalities[name]) for name, value in decoded.items()}
+        return {name: target if name == self.target else answer[name] for name in task.want}
 
     def predict_at_once(self, given: Batch, count: int, generator: torch.Generator) -> Tensor:
         """The target's decoder at t = T, given the rest: one evaluation, no sampling.

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmbench.checkpoint import load_weights
 from mmbench.discovery import claimed_tasks, read_literals
-from mmbench.errors import UserError, run_command
-from mmbench.experiments import Case, read_cases, to_batch, to_uint8
+from mmbench.errors import run_command
+from mmbench.experiments import Case, read_cases, to_batch, to_stored
 from mmbench.files import Arrays, read_json, save_arrays, sha256_file, write_json
-from mmbench.method import Batch, Method, Sampling, Task
+from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
 from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
+from mmbench.tensors import load_weights
 
 NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
 
@@ -35,19 +35,6 @@ class Evaluations:
         self.items += len(inputs[0])
 
 
-def stored(answer: Batch, method: Method) -> Arrays:
-    """A method's answer as it is written: images as uint8, everything else as it is."""
-    arrays = {}
-    for name, value in answer.items():
-        if not torch.isfinite(value).all():
-            raise UserError(
-                f"the prediction of '{name}' is not finite; train the method again with a lower learning rate"
-            )
-        image = method.spec.modalities[name].kind == "image"
-        arrays[name] = to_uint8(value) if image else value.cpu().numpy()
-    return arrays
-
-
 @torch.no_grad()
 def answer_case(
     method: Method, task: Task, case: Case, *, sampling: Sampling, batch_size: int, device: torch.device
@@ -58,7 +45,7 @@ def answer_case(
         end = min(start + batch_size, case.count)
         generator = torch.Generator().manual_seed(NOISE_SEED + start)
         given = to_batch({name: value[start:end] for name, value in case.given.items()}, device)
-        parts.append(stored(method.predict(task, given, end - start, sampling, generator), method))
+        parts.append(to_stored(method.predict(task, given, end - start, sampling, generator), method.spec))
     return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}
 
 

@@ -1,6 +1,7 @@
 """Command line: features of the real images that drawn ones are compared with, and the floor of that comparison.
 
 The floor is what the metrics say of other real images, as many as a method draws: no method can be expected below it.
+The ceiling, where an experiment has a judge, is what that says of real data.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import torch
 
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
-from mmbench.experiments import Case
+from mmbench.experiments import Case, load_experiment
 from mmbench.features import load_extractor
-from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.judges import load_judge
 from mmbench.provenance import provenance
 from mmbench.runtime import choose_device
-from mmbench.scores import Scored
+from mmbench.scores import Scored, Tools, score_real
 from mmbench.scores._distribution import SEED, distribution_scores
 
 
@@ -32,17 +34,49 @@ def other_images(data: Path, reference: str, count: int) -> tuple[str, np.ndarra
     return split, images[np.sort(order)]
 
 
+def of_real(
+    settings: Mapping[str, Any],
+    real: Arrays,
+    *,
+    weights: Path,
+    data: Path,
+    out: Path,
+    judge: Path | None,
+    device: torch.device,
+) -> Scored:
+    """What the experiment's own scores say of the real data, by its judge if it has one."""
+    card, name = read_json(data / "card.json"), settings["experiment"]
+    modalities = load_experiment(name).modalities(card)
+    loaded = load_judge(judge, name, modalities, device) if judge else None
+    return score_real(name, real, Tools(weights, out / "reference.npz", device, loaded, card))
+
+
 def write_reference(
-    settings: Mapping[str, Any], *, weights: Path, data: Path, out: Path, device: torch.device
+    settings: Mapping[str, Any],
+    *,
+    weights: Path,
+    data: Path,
+    out: Path,
+    device: torch.device,
+    judge: Path | None = None,
 ) -> dict[str, Any]:
     """Write `out`/reference.npz (features) and reference.json; returns what the JSON holds.
+
+    Args:
+        settings: the experiment, and the section `evaluate`.
+        weights: folder that `python -m mmbench.weights` wrote.
+        data: folder that `python -m mmbench.prepare_data` wrote.
+        out: folder to write to.
+        device: where to compute.
+        judge: folder of the experiment's trained judge, if it has one.
 
     Raises:
         UserError: the weights or the data are missing, or there are too few images.
     """
     evaluate = settings["evaluate"]
     split, count = evaluate["reference"], evaluate["samples"]
-    images = read_prepared(data, split)["image"]
+    arrays = read_prepared(data, split)
+    images = arrays["image"]
     other_split, other = other_images(data, split, count)
     extractor = load_extractor(weights, device)
     resize = extractor.resize_name(*images.shape[2:])
@@ -51,7 +85,11 @@ def write_reference(
     case = Case("floor", "generate", len(other))
     for measure, value, detail in distribution_scores(extractor, real, fake, resize):
         floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
+    ceiling = of_real(settings, arrays, weights=weights, data=data, out=out, judge=judge, device=device)
     save_arrays(out / "reference.npz", {"features": real})
+    inputs = {"data": data / "card.json", "weights": weights / "weights.json"}
+    if judge:
+        inputs["judge"] = judge / "weights.safetensors"
     record = {
         "schema": 1,
         "experiment": settings["experiment"],
@@ -62,8 +100,8 @@ def write_reference(
         "weights_sha256": extractor.weights_sha256,
         "resize": resize,
         "floor": {"split": other_split, "n": len(fake), "wanted": count, "seed": SEED},
-        "metrics": floor.metrics,
-        "provenance": provenance(settings, {"data": data / "card.json", "weights": weights / "weights.json"}),
+        "metrics": floor.metrics + ceiling.metrics,
+        "provenance": provenance(settings, inputs),
     }
     write_json(out / "reference.json", record)
     return record
@@ -75,15 +113,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
+    parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for reference.npz and reference.json")
     args = parser.parse_args(argv)
     device = choose_device(args.device, args.threads)
     settings = read_json(args.settings)
-    record = write_reference(settings, weights=args.weights, data=args.data, out=args.out, device=device)
+    record = write_reference(
+        settings, weights=args.weights, data=args.data, out=args.out, device=device, judge=args.judge
+    )
     for row in record["metrics"]:
-        print(f"real against real: {row['name']} {row['value']:.4f} ({record['n']} and {row['n']} images)")
+        print(f"real data, {row['case']}: {row['name']} {row['value']:.4f} ({row['n']} images)")
 
 
 if __name__ == "__main__":

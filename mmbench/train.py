@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmbench.checkpoint import load_checkpoint, lock, remove_checkpoint, save_checkpoint, save_weights
+from mmbench.checkpoint import load_checkpoint, lock, remove_checkpoint, save_checkpoint
 from mmbench.data import read_prepared
 from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import UserError, run_command
@@ -28,6 +28,7 @@ from mmbench.files import read_json, sha256_file, write_json
 from mmbench.method import Batch, Method
 from mmbench.provenance import provenance
 from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
+from mmbench.tensors import save_weights
 
 ROOT = Path(__file__).parents[1]
 PROGRESS_SECONDS = 10.0

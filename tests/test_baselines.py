@@ -11,7 +11,6 @@ import torch
 from diffusers import RePaintScheduler
 from torch import Tensor, nn
 
-from mmbench.checkpoint import load_weights, save_weights
 from mmbench.diffusion.model import training_target
 from mmbench.discovery import Found, find_methods, read_literals
 from mmbench.errors import UserError
@@ -19,9 +18,11 @@ from mmbench.experiments import load_experiment
 from mmbench.experiments.masking import TASKS, draw_masks, hide
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, load_method
 from mmbench.nets.unet import Features
+from mmbench.tensors import load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
+CARD = {"modalities": ["image", "mask"], "classes": ["sky", "road", "house", "tree"]}
 FAST = Sampling("ddim", 3)
 RECONSTRUCT, GENERATE = TASKS["reconstruct"], TASKS["generate"]
 
@@ -41,14 +42,17 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def modalities(experiment: str, size: int) -> dict[str, Modality]:
-    return load_experiment(experiment).modalities({"size": [size, size]})
+    return load_experiment(experiment).modalities({"size": [size, size], **CARD})
 
 
 def random_batch(experiment: str, size: int, count: int, seed: int = 0) -> Batch:
     """A training batch of smooth random images."""
     rough = torch.rand(count, 3, 4, 4, generator=generator(seed)) * 2 - 1
     image = nn.functional.interpolate(rough, size=(size, size), mode="bilinear")
-    return load_experiment(experiment).training_batch({"image": image}, generator(seed))
+    brightness = (image.mean(dim=1) + 1) * 2
+    mask = brightness.long().clamp(0, 3)
+    mask[:, :2, :3] = 255
+    return load_experiment(experiment).training_batch({"image": image, "mask": mask}, generator(seed))
 
 
 def build(name: str, size: int = 16, experiment: str = "masking", **settings: object) -> Method:
@@ -124,9 +128,12 @@ def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, siz
         answer = method.predict(task, given, 3, FAST, generator(7))
         assert answer.keys() == set(task.want)
         for name, value in answer.items():
-            assert value.dtype == torch.float32 and not value.requires_grad
-            assert tuple(value.shape) == (3, *method.spec.modalities[name].shape)
-            assert torch.isfinite(value).all() and value.abs().max() <= 1 + 1e-5
+            modality = method.spec.modalities[name]
+            assert tuple(value.shape) == (3, *modality.shape) and not value.requires_grad
+            if modality.kind == "mask":
+                assert value.dtype == torch.int64 and 0 <= value.min() <= value.max() < modality.classes
+                continue
+            assert value.dtype == torch.float32 and torch.isfinite(value).all() and value.abs().max() <= 1 + 1e-5
         again = method.predict(task, given, 3, FAST, generator(7))
         assert all(torch.equal(answer[name], again[name]) for name in task.want)
         assert all(torch.equal(given[name], before[name]) for name in given)
@@ -186,14 +193,18 @@ def count(method: nn.Module) -> int:
     return sum(p.numel() for p in method.parameters())
 
 
-@pytest.mark.parametrize("name", ["ddpm", "palette", "repaint"])
-def test_diffusion_baselines_are_parameterised_as_the_multitask_model(name: str) -> None:
+@pytest.mark.parametrize(
+    "experiment, name",
+    [("masking", "ddpm"), ("masking", "palette"), ("masking", "repaint"),
+     ("segmentation", "segdiff"), ("segmentation", "concat_ddpm")],
+)  # fmt: skip
+def test_diffusion_baselines_are_parameterised_as_the_multitask_model(experiment: str, name: str) -> None:
     def defaults(method: Method) -> dict[str, object]:
         return {key: p.default for key, p in inspect.signature(type(method)).parameters.items()}
 
     spec = Spec(modalities("masking", 16), NETWORK)
     multitask = defaults(load_method(ROOT / "mmbench" / "mt_diffusion.py", spec))
-    own = defaults(build(name))
+    own = defaults(build(name, experiment=experiment))
     shared = {"schedule", "prediction", "max_weight"}
     assert shared <= own.keys()
     assert {key: own[key] for key in shared} == {key: multitask[key] for key in shared}

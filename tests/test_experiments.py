@@ -10,8 +10,9 @@ import torch
 
 from mmbench import cases as cases_command
 from mmbench.errors import UserError
-from mmbench.experiments import load_experiment, masking, read_cases, to_batch, to_uint8
+from mmbench.experiments import load_experiment, masking, read_cases, segmentation, to_batch, to_stored, to_uint8
 from mmbench.files import save_arrays, sha256_arrays, write_json
+from mmbench.method import Spec
 
 SETTINGS = {"experiment": "masking", "shares": [0.1, 0.25, 0.5, 0.75], "evaluate": {"reconstructions": 6, "samples": 4}}
 
@@ -69,6 +70,52 @@ def test_batches_of_stored_arrays() -> None:
     masked = to_batch(given)["masked_image"]
     assert set(masked[:, 3].unique().tolist()) == {0.0, 1.0}
     assert (masked[:, :3] * (1 - masked[:, 3:])).abs().max() == 0
+
+
+CARD = {"name": "toy", "size": [32, 48], "modalities": ["image", "mask"], "classes": ["sky", "road", "tree"]}
+
+
+def test_segmentation_asks_each_way_and_for_both() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 48), dtype=np.uint8)
+    mask = np.random.default_rng(1).integers(0, 3, (8, 32, 48), dtype=np.uint8)
+    settings = {"evaluate": {"reconstructions": 3, "samples": 6}}
+    segment, paint, generate = segmentation.cases({"image": image, "mask": mask}, settings)
+    assert [c.task for c in (segment, paint, generate)] == list(segmentation.TASKS)
+    assert (segment.count, paint.count, generate.count) == (3, 6, 6)
+    assert np.array_equal(segment.given["image"], image[:3]) and np.array_equal(segment.truth["mask"], mask[:3])
+    assert np.array_equal(paint.given["mask"], mask[:6]) and np.array_equal(paint.truth["image"], image[:6])
+    assert not generate.given and not generate.truth
+    many = segmentation.cases({"image": image, "mask": mask}, {"evaluate": {"reconstructions": 3, "samples": 60}})
+    assert (many[1].count, many[2].count) == (8, 60)
+    for case in (segment, paint, generate):
+        task = segmentation.TASKS[case.task]
+        assert set(case.given) == set(task.given)
+
+
+def test_segmentation_takes_classes_from_the_card_and_refuses_data_without_masks() -> None:
+    found = segmentation.modalities(CARD)
+    assert found["image"].shape == (3, 32, 48) and found["mask"].shape == (32, 48) and found["mask"].classes == 3
+    for card in ({**CARD, "modalities": ["image"]}, {**CARD, "classes": []}):
+        with pytest.raises(UserError, match=r"data\.name: toy has no masks.*segmentation") as caught:
+            segmentation.modalities(card)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"data\.name: .*no masks"):
+        segmentation.cases({"image": some_images()}, {"evaluate": {"reconstructions": 3, "samples": 6}})
+
+
+def test_segmentation_trains_on_image_and_mask_alone() -> None:
+    batch = {name: torch.zeros(2) for name in ("image", "mask", "label")}
+    assert segmentation.training_batch(batch, torch.Generator()).keys() == {"image", "mask"}
+
+
+def test_answers_are_stored_as_their_kind_says() -> None:
+    spec = Spec(segmentation.modalities(CARD))
+    mask = torch.randint(0, 3, (2, 32, 48))
+    arrays = to_stored({"image": torch.full((2, 3, 32, 48), 1.0), "mask": mask}, spec)
+    assert arrays["image"].dtype == arrays["mask"].dtype == np.uint8
+    assert (arrays["image"] == 255).all() and np.array_equal(arrays["mask"], mask.numpy())
+    with pytest.raises(UserError, match="prediction of 'image' is not finite"):
+        to_stored({"image": torch.full((2, 3, 32, 48), float("nan"))}, spec)
 
 
 def test_unknown_experiment_lists_those_there_are() -> None:

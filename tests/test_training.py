@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 
 from mmbench import predict, train
 from mmbench.cases import write_cases
-from mmbench.checkpoint import NAME, load_weights, lock, save_weights
+from mmbench.checkpoint import NAME, lock
 from mmbench.errors import UserError
 from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.tensors import load_weights, save_weights
 
 METHOD = Path(__file__).parents[1] / "mmbench" / "mt_diffusion.py"
 TRAIN = {
@@ -217,7 +218,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmbench.checkpoint.save_file", full)
+        patch.setattr("mmbench.tensors.save_file", full)
         with pytest.raises(OSError, match="No space left"):
             save_weights(path, {"a": torch.zeros(2)})
     assert load_file(path)["a"].tolist() == [1, 1]

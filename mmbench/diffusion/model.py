@@ -202,6 +202,11 @@ def as_value(decoded: Tensor, modality: Modality) -> Tensor:
     return decoded if modality.kind == "embedding" else decoded.softmax(dim=1)
 
 
+def as_answer(decoded: Tensor, modality: Modality) -> Tensor:
+    """A decoder's output as a method answers: like `as_value`, a mask as its likeliest classes, int64 (n, h, w)."""
+    return decoded.argmax(dim=1) if modality.kind == "mask" else as_value(decoded, modality)
+
+
 def to_z0(prediction: Tensor, kind: Prediction, y_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
     """z_0 from a prediction at y_t = z_t less its drift = signal z_0 + noise eps.
 

@@ -17,7 +17,7 @@ import torch
 
 from mmbench.errors import UserError
 from mmbench.files import Arrays, load_arrays, read_json
-from mmbench.method import Batch, Modality, Task
+from mmbench.method import Batch, Modality, Spec, Task
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,25 @@ def to_unit(x: torch.Tensor) -> torch.Tensor:
 def to_uint8(x: torch.Tensor) -> np.ndarray:
     """Colours in [-1, 1] to uint8, rounded; values outside are clipped."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+
+
+def to_stored(answer: Batch, spec: Spec) -> Arrays:
+    """A method's answer as stored arrays: images and masks as uint8, everything else as it is.
+
+    Raises:
+        UserError: a value is not finite.
+    """
+    arrays = {}
+    for name, value in answer.items():
+        kind = spec.modalities[name].kind
+        if not torch.isfinite(value).all():
+            raise UserError(
+                f"the prediction of '{name}' is not finite; train the method again with a lower learning rate"
+            )
+        arrays[name] = to_uint8(value) if kind == "image" else value.cpu().numpy()
+        if kind == "mask":
+            arrays[name] = arrays[name].astype(np.uint8)
+    return arrays
 
 
 def read_cases(folder: str | Path) -> list[Case]:

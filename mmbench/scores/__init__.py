@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.features import Extractor, Reference, load_extractor, read_reference
 from mmbench.files import Arrays, sha256_file
+from mmbench.judges import Judge
 from mmbench.weights import Net, load_lpips, weights_path
 
 
@@ -50,7 +51,7 @@ Answered = Sequence[tuple[Question, Arrays]]
 
 
 class Scores(Protocol):
-    """What a module of this package provides."""
+    """What a module of this package provides, and, if real data have scores too, `score_real` (see `score_real`)."""
 
     def score(self, answered: Answered, tools: Tools) -> Scored:
         """Score a method's answers: for each case its arrays by modality, already checked."""
@@ -103,10 +104,20 @@ class Tools:
         weights: folder that `python -m mmbench.weights` wrote.
         reference: the npz that `python -m mmbench.reference` wrote.
         device: where the networks compute.
+        judge: the experiment's judge, if it has one.
+        card: what the data set says about itself.
     """
 
-    def __init__(self, weights: Path, reference: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        reference: Path,
+        device: torch.device,
+        judge: Judge | None = None,
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
         self.weights, self.reference_file, self.device = weights, reference, device
+        self._judge, self.card = judge, card or {}
         self._lpips: dict[Net, tuple[nn.Module, str]] = {}
 
     def lpips(self, net: Net) -> tuple[nn.Module, str]:
@@ -115,6 +126,16 @@ class Tools:
             module = load_lpips(net, self.weights, self.device)
             self._lpips[net] = module, sha256_file(weights_path(net, self.weights))
         return self._lpips[net]
+
+    @property
+    def judge(self) -> Judge:
+        """The experiment's judge; UserError if none was given."""
+        if self._judge is None:
+            raise UserError(
+                "--judge: not given, but this experiment is scored by a judge; train the file of its name in "
+                "mmbench/judges with `python -m mmbench.train` and give the folder"
+            )
+        return self._judge
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -135,3 +156,15 @@ def load_scores(experiment: str) -> Scores:
             f"experiment '{experiment}' has no scores; add mmbench/scores/{experiment}.py (there are {known})"
         )
     return cast(Scores, importlib.import_module(f"{__name__}.{experiment}"))
+
+
+def score_real(experiment: str, real: Arrays, tools: Tools) -> Scored:
+    """What an experiment's scores say of real data, which no method can be expected to exceed; empty if nothing.
+
+    Args:
+        experiment: whose scores; its module may have a function `score_real(real, tools)`.
+        real: the arrays of the split that stands for the real distribution.
+        tools: what to score with.
+    """
+    found = getattr(load_scores(experiment), "score_real", None)
+    return found(real, tools) if found else Scored()

@@ -12,7 +12,7 @@ from mmbench.features import Extractor
 from mmbench.metrics.frechet import frechet_distance
 from mmbench.metrics.kernel import kernel_distance
 from mmbench.metrics.neighbours import precision_recall
-from mmbench.scores import Measure
+from mmbench.scores import Measure, Question, Scored, Tools
 
 NEIGHBOURS = 5
 KERNEL_SUBSETS = 100
@@ -52,3 +52,11 @@ def distribution_scores(
     precision, recall = precision_recall(real, fake, k=NEIGHBOURS)
     yield measure(f"precision@k{NEIGHBOURS}", True), precision, {**base, "k": NEIGHBOURS}
     yield measure(f"recall@k{NEIGHBOURS}", True), recall, {**base, "k": NEIGHBOURS}
+
+
+def score_drawn(case: Question, images: np.ndarray, tools: Tools, scored: Scored) -> None:
+    """Add the scores of a method's images, uint8 (n, 3, h, w), against the reference split's."""
+    resize = tools.extractor.resize_name(*images.shape[2:])
+    fake = tools.extractor(images)
+    for measure, value, detail in distribution_scores(tools.extractor, tools.reference.features, fake, resize):
+        scored.add(case, measure, value, len(fake), {**detail, "real_split": tools.reference.card["split"]})

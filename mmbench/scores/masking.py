@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.files import Arrays, sha256_arrays
+from mmbench.files import sha256_arrays
 from mmbench.metrics.perceptual import SMALLEST_SIDE, lpips_to_each
 from mmbench.metrics.pixel import PSNR_CEILING, SSIM_WINDOW, l1_hole, psnr_hole, ssim
 from mmbench.scores import Answered, Measure, Question, Scored, Tools
-from mmbench.scores._distribution import distribution_scores
+from mmbench.scores._distribution import score_drawn
 from mmbench.weights import Net
 
 COMPOSITE = {"image": "prediction with the known pixels pasted"}
@@ -31,7 +31,7 @@ def score(answered: Answered, tools: Tools) -> Scored:
         score_lpips(group, tools, scored)
     for case, answer in answered:
         if case.task == "generate":
-            score_drawn(case, answer, tools, scored)
+            score_drawn(case, answer["image"], tools, scored)
     return scored
 
 
@@ -81,15 +81,6 @@ def score_lpips(group: list[tuple[Question, np.ndarray]], tools: Tools, scored: 
         distances = lpips_to_each(module, truth, candidates)
         for (case, _), values in zip(group, distances, strict=True):
             scored.add_each(case, measure, values, {**COMPOSITE, "region": "whole image", "resize": "none"})
-
-
-def score_drawn(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Images drawn from noise against the reference split."""
-    images = answer["image"]
-    resize = tools.extractor.resize_name(*images.shape[2:])
-    fake = tools.extractor(images)
-    for measure, value, detail in distribution_scores(tools.extractor, tools.reference.features, fake, resize):
-        scored.add(case, measure, value, len(fake), {**detail, "real_split": tools.reference.card["split"]})
 
 
 def to_float(image: np.ndarray, tools: Tools) -> Tensor:

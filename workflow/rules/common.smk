@@ -9,7 +9,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from mmbench.config import Config  # noqa: E402
-from mmbench.discovery import code_hash, find_methods  # noqa: E402
+from mmbench.discovery import code_hash, find_judge, find_methods  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
 
 try:
@@ -22,6 +22,8 @@ except UserError as error:
 P = CFG.results
 WEIGHTS = Path(CFG.top.results) / "weights"
 CONDA_ENV = str(ROOT / CFG.top.conda_env)
+JUDGES = {name: path for name in CFG.experiments if (path := find_judge(ROOT, name))}
+JUDGE_SEED = 1_000_003  # no method's: a judge must not make the mistakes of a baseline that is the same network
 SEED_DIR = str(P / "{experiment}" / "{method}" / "seed{seed}")
 
 # A prefix replaces Snakemake's own, which has the strict mode without which `... | tee` hides a failure.
@@ -96,6 +98,28 @@ def settings(stage, experiment=None, method=None):
     return json.dumps(CFG.settings(stage, experiment, method, weights_of))
 
 
+def judge_settings(experiment):
+    """The settings of a judge's training as JSON: the profile's; a judge has none of its own."""
+    return json.dumps(CFG.settings("train", experiment, "judge"))
+
+
+def judge_weights(experiment):
+    """The judge's weights, if the experiment has one: an input."""
+    return (
+        [f"{P}/{experiment}/judge/weights.safetensors"] if experiment in JUDGES else []
+    )
+
+
+def judge_option(experiment):
+    """How a command is told where the judge is, if the experiment has one."""
+    return f"--judge {P}/{experiment}/judge" if experiment in JUDGES else ""
+
+
+def judge_code(experiment):
+    """The file of the judge, if the experiment has one: it is loaded by its name, which no import shows."""
+    return [JUDGES[experiment]] if experiment in JUDGES else []
+
+
 # A report's folder below the profile's (the empty name is the folder itself): its experiments and its variants.
 REPORTS = {"": (list(CFG.experiments), [])}
 REPORTS |= {f"only-{name}/": ([name], []) for name in CFG.experiments}
@@ -130,6 +154,7 @@ def reported_scores(which):
 
 wildcard_constraints:
     experiment=one_of(CFG.experiments),
+    judged=one_of(JUDGES),
     method=one_of({*own_methods(), *(m.name for m in external_methods())}),
     own=one_of(own_methods()),
     seed=r"\d+",

@@ -5,6 +5,7 @@ rule reference:
     input:
         rules.lpips.output,
         rules.data.output,
+        lambda wc: judge_weights(wc.experiment),
     output:
         multiext(f"{P}/{{experiment}}/", "reference.npz", "reference.json"),
     log:
@@ -16,19 +17,26 @@ rule reference:
         gpu=CFG.top.gpu,
     params:
         settings=lambda wc: settings("reference", wc.experiment),
-        code=code("mmbench/reference.py"),
+        code=lambda wc: code(
+            "mmbench/reference.py",
+            f"mmbench/experiments/{wc.experiment}.py",
+            f"mmbench/scores/{wc.experiment}.py",
+            *judge_code(wc.experiment),
+        ),
         data=P / "data",
         weights=WEIGHTS,
+        judge=lambda wc: judge_option(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
-        " --threads {threads} --out {params.out} 2>&1 | tee {log}"
+        " {params.judge} --threads {threads} --out {params.out} 2>&1 | tee {log}"
 
 
 rule evaluate:
     input:
         rules.lpips.output,
         P / "data" / "card.json",
+        lambda wc: judge_weights(wc.experiment),
         cases=P / "{experiment}" / "cases.npz",
         reference=P / "{experiment}" / "reference.npz",
         predictions=f"{SEED_DIR}/predictions.npz",
@@ -47,9 +55,11 @@ rule evaluate:
             "mmbench/evaluate.py",
             f"mmbench/experiments/{wc.experiment}.py",
             f"mmbench/scores/{wc.experiment}.py",
+            *judge_code(wc.experiment),
         ),
         data=P / "data",
         weights=WEIGHTS,
+        judge=lambda wc: judge_option(wc.experiment),
         cases=subpath(input.cases, parent=True),
         tasks=lambda wc: found(wc.experiment, wc.method).tasks,
         title=lambda wc: CFG.title(
@@ -61,4 +71,4 @@ rule evaluate:
         "python -m mmbench.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " --cases {params.cases} --reference {input.reference} --predictions {params.out}"
         " --training {params.training} --method {wildcards.method} --title {params.title:q}"
-        " --seed {wildcards.seed} --tasks {params.tasks} --threads {threads} --out {params.out} 2>&1 | tee {log}"
+        " {params.judge} --seed {wildcards.seed} --tasks {params.tasks} --threads {threads} --out {params.out} 2>&1 | tee {log}"

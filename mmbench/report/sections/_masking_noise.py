@@ -12,6 +12,7 @@ from mmbench.report.check import check_images
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe, slug
 from mmbench.report.sections import Card, Context
+from mmbench.report.sections._shared import answering, direction, real_notes, real_values
 from mmbench.report.tables import NONE, Cell, Table
 
 #: The same network trained on generation alone: what the second task is measured against.
@@ -25,19 +26,13 @@ def distance(boards: Sequence[Board]) -> Board | None:
     return next((board for board in boards if board.metric.startswith("fd")), None)
 
 
-def floor(results: ExperimentResults) -> dict[str, float]:
-    """What each metric says of other real images."""
-    rows: Sequence[Mapping[str, float | str]] = results.reference.get("metrics", [])
-    return {str(row["name"]): float(row["value"]) for row in rows if row.get("value") is not None}
-
-
 def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Table:
     """A row per method that draws from noise, a column per metric, the ratio of FD to plain DDPM, and the floor."""
     fd = distance(boards)
-    header = ["Method", *(_direction(board) for board in boards)]
+    header = ["Method", *(direction(board) for board in boards)]
     if fd:
         header.insert(2, f"FD ÷ {results.titles.get(PLAIN, 'plain DDPM')}")
-    drawing = [m for m in boards[0].methods if any((m, board.cases[0]) in board.entries for board in boards)]
+    drawing = answering(boards)
     rows = []
     for method in drawing:
         cells = []
@@ -49,17 +44,13 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
                 value = ratio(fd, method)
                 cells.append(NONE if value is None else Cell(f"{value:.2f}×", value))
         rows.append([common.method_cell(results, method), *cells])
-    real = floor(results)
+    real = real_values(results)
     if real:
         rows.append([Cell("Real images (floor)"), *_floor_cells(boards, fd, real)])
     caption = "Images drawn from noise against real ones."
     if real:
         caption += " The last row is the floor: other real images in place of drawn ones."
     return Table(f"{results.name}-generation", caption, header, rows, _notes(results, drawing))
-
-
-def _direction(board: Board) -> str:
-    return f"{describe(board.metric).label} {'↑' if board.higher_is_better else '↓'}"
 
 
 def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, float]) -> list[Cell]:
@@ -76,16 +67,7 @@ def _notes(results: ExperimentResults, drawing: Sequence[str]) -> list[str]:
     notes = [common.seeds_note(results)]
     if others := [title for method, title in results.titles.items() if method not in drawing]:
         notes.append(f"Not drawing from noise: {text.listing(others)}.")
-    reference = results.reference
-    if "n" in reference:
-        other = reference.get("floor", {})
-        notes.append(
-            f"Real set: {reference['n']:,} images of the {reference.get('split', 'reference')} split; floor: "
-            f"{other.get('n', '?')} of the {other.get('split', 'other')} split."
-        )
-    notes.append(
-        "FD and k-NN metrics are never bootstrapped: repeated points bias them. FD depends on the number of images."
-    )
+    notes += real_notes(results)
     return notes
 
 
@@ -104,7 +86,7 @@ def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> 
         return [], []
     label, case, titles = describe(fd.metric).label, fd.cases[0], results.titles
     best = fd.best(case)
-    real = floor(results).get(fd.metric)
+    real = real_values(results).get(fd.metric)
     lines = [] if real is None else [f"real images against real ones: {text.number(real, 1)}"]
     card = Card(
         f"{label}, from noise",

@@ -8,11 +8,11 @@ from functools import partial
 from mmbench.report import charts, common, text
 from mmbench.report.board import Board, make_board, means_frame
 from mmbench.report.check import check_keys
-from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe, in_order, slug
 from mmbench.report.sections import Card, Context, Section
 from mmbench.report.sections._masking_noise import generation_findings, generation_table, samples
 from mmbench.report.sections._masking_pictures import reconstructions
+from mmbench.report.sections._shared import VERB, training
 
 TITLE = "Masked reconstruction"
 LEAD = (
@@ -22,7 +22,6 @@ LEAD = (
 PRIMARY = "lpips_alex"
 #: Drawn as lines against the masked share.
 DRAWN = ("lpips_alex", "lpips_vgg")
-VERB = {"better": "better than", "worse": "worse than", "unclear": "not told apart from"}
 
 
 def build(context: Context) -> Section:
@@ -55,7 +54,7 @@ def build(context: Context) -> Section:
         "generation": context.table(generation_table(noise, results)) if noise else None,
         "samples": samples(context),
         "cost": context.table(common.cost_table(results)),
-        "curves": _curves(context),
+        "curves": training(context),
         "count": cases[0]["count"] if cases else 0,
     }
     return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content)
@@ -132,18 +131,3 @@ def _by(key: Callable[[str], str], cases: Sequence[str], labels: Sequence[str]) 
     for case, label in zip(cases, labels, strict=True):
         groups.setdefault(key(case), []).append(label.removesuffix(" masked"))
     return {name: [*shares[:-1], f"{shares[-1]} masked"] for name, shares in groups.items()}
-
-
-def _curves(context: Context) -> object:
-    results: ExperimentResults = context.experiment
-    frame = charts.training_frame(results)
-    if frame.empty:
-        return None
-    order = common.method_order(results)
-    return context.draw(
-        f"{results.name}-training",
-        "Training loss against images seen, one line per seed, with a running median. Losses of different methods "
-        "measure different things: compare shapes, not heights.",
-        "Line charts of the training loss of each trained method.",
-        partial(charts.training_curves, frame, results.titles, order),
-    )

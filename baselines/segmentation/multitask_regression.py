@@ -1,0 +1,64 @@
+"""Multitask learning without diffusion: one trunk, a head for each modality, image to class map and back in one pass.
+
+In training each item has its image or its map hidden, and is asked for it. What is hidden enters as zeros; a pixel of
+a map that is given is one-hot, so the network can tell. It cannot draw from noise, and paints the median of what is
+possible.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmbench.diffusion import loss as losses
+from mmbench.diffusion.model import one_hot_map
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import PixelHead, UNet
+
+TITLE = "Multitask regression"
+TASKS = ("segment", "paint")
+
+
+class Method(BaseMethod):
+    """The shared backbone as a classifier of pixels and a regressor of colours.
+
+    Args:
+        spec: modalities and network.
+        segment_share: share of the training items that have their map hidden; the others have their image hidden.
+    """
+
+    backbone: UNet
+
+    def __init__(self, spec: Spec, *, segment_share: float = 0.5) -> None:
+        super().__init__(spec)
+        self.segment_share = segment_share
+        self.colours, self.classes = spec.modalities["image"].shape[0], spec.modalities["mask"].classes
+        self.backbone = UNet(self.colours + self.classes, **spec.network)
+        self.image_head = PixelHead(self.backbone, self.colours)
+        self.mask_head = PixelHead(self.backbone, self.classes)
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Colours (n, 3, h, w) and class logits (n, classes, h, w) of an image and a one-hot map, hidden ones zero."""
+        time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
+        features = self.backbone(torch.cat([image, mask], dim=1), time).map
+        return self.image_head(features), self.mask_head(features)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Cross-entropy where the map is hidden, absolute error where the image is."""
+        image, mask = batch["image"], batch["mask"]
+        segment = (torch.rand(len(image), generator=generator) < self.segment_share).to(image)
+        shown = segment[:, None, None, None]
+        colours, logits = self(shown * image, (1 - shown) * one_hot_map(mask, self.classes))
+        of_mask = (segment * losses.recovery(self.spec.modalities["mask"], logits, mask)).mean()
+        of_image = ((1 - segment) * losses.recovery(self.spec.modalities["image"], colours, image)).mean()
+        return {"loss": of_mask + of_image, "segment": of_mask.detach(), "paint": of_image.detach()}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """One pass; no noise."""
+        if "image" in given:
+            image = given["image"]
+            return {"mask": self(image, image.new_zeros(count, self.classes, *image.shape[2:]))[1].argmax(dim=1)}
+        mask = one_hot_map(given["mask"], self.classes)
+        return {"image": self(mask.new_zeros(count, self.colours, *mask.shape[2:]), mask)[0].clamp(-1, 1)}

@@ -1,0 +1,167 @@
+"""The picture grids: class maps beside the truth, painted images beside their masks, and pairs drawn together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmbench.errors import UserError
+from mmbench.files import Arrays
+from mmbench.report import common, text
+from mmbench.report.check import check_images
+from mmbench.report.load import Run
+from mmbench.report.names import STUDIED, describe
+from mmbench.report.pictures import Grid, Tile, affordable, class_pixels, to_pixels
+from mmbench.report.sections import Context
+
+#: Items in each grid, if they are small.
+ITEMS = 8
+
+Row = tuple[str, list[Tile | None]]
+
+
+def palette_of(context: Context) -> np.ndarray:
+    """The colours of the classes, uint8 (classes, 3); the legend on the page names them.
+
+    Raises:
+        UserError: the data card has not a colour for each class.
+    """
+    card = context.results.card
+    names, palette = card.get("classes", []), card.get("palette", [])
+    if not names or len(names) != len(palette):
+        path = context.results.folder / "data" / "card.json"
+        raise UserError(f"{path}: {len(names)} classes but {len(palette)} colours; give each class one in `palette`")
+    return np.array(palette, np.uint8)
+
+
+def segmented(context: Context) -> Grid | None:
+    """Source, true mask and each method's mask; None if no predictions were kept."""
+    case = _case(context, "segment")
+    given = context.experiment.case_arrays([f"{case['name']}/given/image", f"{case['name']}/truth/mask"])
+    if len(given) < 2:
+        return None
+    image, mask = (given[f"{case['name']}/{part}"] for part in ("given/image", "truth/mask"))
+    rows = [
+        ("Source", _images(image, "Source")),
+        ("True mask", _masks(context, mask, "True mask")),
+    ]
+    caption = f"Test images, not selected, their masks, and each method's. Below each: its {_label('pixel_accuracy')}."
+    return _grid(context, case, rows, ["mask"], caption, metric="pixel_accuracy")
+
+
+def painted(context: Context) -> Grid | None:
+    """Given mask, the real image it is of, and what each method paints; None if no predictions were kept."""
+    case = _case(context, "paint")
+    given = context.experiment.case_arrays([f"{case['name']}/given/mask", f"{case['name']}/truth/image"])
+    if len(given) < 2:
+        return None
+    mask, image = (given[f"{case['name']}/{part}"] for part in ("given/mask", "truth/image"))
+    rows = [
+        ("Given mask", _masks(context, mask, "Given mask")),
+        ("Real image", _images(image, "Real image")),
+    ]
+    caption = (
+        "Test masks, not selected, and what each method paints for them; the real image is one of many that would do. "
+        f"Below each: {_label('judged_accuracy')}."
+    )
+    return _grid(context, case, rows, ["image"], caption, metric="judged_accuracy")
+
+
+def drawn_pairs(context: Context) -> Grid | None:
+    """Images and masks that were drawn together; None if no predictions were kept."""
+    case = _case(context, "generate")
+    caption = (
+        "Images and masks drawn together, not selected, from the same noise where methods share it. Below each mask: "
+        f"{_label('judged_accuracy')}."
+    )
+    return _grid(context, case, [], ["image", "mask"], caption, metric="judged_accuracy")
+
+
+def _case(context: Context, task: str) -> Any:
+    return next(case for case in context.experiment.cases if case["task"] == task)
+
+
+def _label(metric: str) -> str:
+    return describe(metric).label.lower()
+
+
+def _grid(
+    context: Context, case: Any, rows: list[Row], parts: Sequence[str], caption: str, *, metric: str
+) -> Grid | None:
+    """`rows` and then each method's answers, a row for each modality in `parts`, with the score below the last."""
+    results = context.experiment
+    answers: dict[str, tuple[Run, Arrays]] = {}
+    for method in common.method_order(results):
+        run = results.runs_of(method)[0]
+        if found := run.arrays([f"{case['name']}/{part}" for part in parts]):
+            answers[method] = run, found
+    if not answers:
+        return None
+    emphasised: list[str] = []
+    for method, (run, found) in answers.items():
+        notes = _notes(context, run, case["name"], metric)
+        for part in parts:
+            label = results.titles[method] + (f", {part}" if len(parts) > 1 else "")
+            emphasised += [label] if method == STUDIED else []
+            own = _checked(run, found, f"{case['name']}/{part}", case["count"])
+            draw: Callable[..., list[Tile | None]] = _images if part == "image" else _masks_of(context)
+            rows.append((label, draw(own, label, notes if part == parts[-1] else {})))
+    height, width = next(tile for _, tiles in rows for tile in tiles if tile).pixels.shape[:2]
+    shown = min(affordable(ITEMS, len(rows), height, width), int(case["count"]))
+    rows = [(label, tiles[:shown]) for label, tiles in rows]
+    seed = next(iter(answers.values()))[0].seed
+    name = f"{results.name}-{case['task']}-pictures"
+    return context.grid(Grid(name, f"{caption} Seed {seed}.", [("", shown)], rows, emphasised))
+
+
+def _notes(context: Context, run: Run, case: str, metric: str) -> dict[int, str]:
+    """The score of each item, as it is printed below its picture."""
+    items = context.experiment.items
+    own = items[
+        (items["method"] == run.method)
+        & (items["seed"] == run.seed)
+        & (items["case"] == case)
+        & (items["metric"] == metric)
+    ]
+    return {int(i): text.number(value, 3) for i, value in zip(own["item"], own["value"], strict=True)}
+
+
+def _checked(run: Run, found: Arrays, name: str, count: int) -> np.ndarray:
+    """A method's images or masks of a case.
+
+    Raises:
+        UserError: they are missing, or not what the case asks for.
+    """
+    path = run.folder / "predictions.npz"
+    if name not in found:
+        raise UserError(f"{path}: array '{name}' is missing; run mmbench.predict again")
+    array = found[name]
+    if name.endswith("/image"):
+        check_images(path, {name: array}, (count, 3, None, None))
+    elif array.dtype.kind not in "ui" or array.ndim != 3 or len(array) != count:
+        raise UserError(
+            f"{path}: {name} is {array.dtype} {array.shape}, not whole numbers ({count}, any, any); "
+            "run mmbench.predict again"
+        )
+    return array
+
+
+def _images(images: np.ndarray, label: str, notes: dict[int, str] | None = None) -> list[Tile | None]:
+    """Tiles of the first images, (n, 3, h, w)."""
+    notes = notes or {}
+    return [Tile(to_pixels(image), f"{label}: item {i}", notes.get(i, "")) for i, image in enumerate(images[:ITEMS])]
+
+
+def _masks(context: Context, masks: np.ndarray, label: str, notes: dict[int, str] | None = None) -> list[Tile | None]:
+    """Tiles of the first class maps, (n, h, w), in the palette's colours."""
+    notes, palette = notes or {}, palette_of(context)
+    return [
+        Tile(class_pixels(mask, palette), f"{label}: item {i}", notes.get(i, ""))
+        for i, mask in enumerate(masks[:ITEMS])
+    ]
+
+
+def _masks_of(context: Context) -> Callable[..., list[Tile | None]]:
+    return lambda masks, label, notes: _masks(context, masks, label, notes)

@@ -1,0 +1,33 @@
+# The frozen judge of an experiment that has one: trained once on the real training split, whatever the seeds of the
+# methods. It scores, and is in no table.
+
+
+rule judge:
+    input:
+        P / "data" / "card.json",
+        P / "data" / "train.npz",
+    output:
+        multiext(f"{P}/{{judged}}/judge/", "weights.safetensors", "training.json"),
+    log:
+        P / "{judged}" / "judge" / "log" / "train.log",
+    priority: 1
+    conda:
+        CONDA_ENV
+    threads: CFG.top.threads
+    resources:
+        gpu=CFG.top.gpu,
+    params:
+        settings=lambda wc: judge_settings(wc.judged),
+        method=lambda wc: JUDGES[wc.judged],
+        code=lambda wc: code(
+            "mmbench/train.py",
+            f"mmbench/experiments/{wc.judged}.py",
+            JUDGES[wc.judged],
+        ),
+        data=P / "data",
+        seed=JUDGE_SEED,
+        out=subpath(output[0], parent=True),
+    shell:
+        'python -m mmbench.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        " --data {params.data} --seed {params.seed} --threads {threads}"
+        " --state {params.out}/state --out {params.out} 2>&1 | tee {log}"
