@@ -31,6 +31,7 @@ from mmbench.files import read_json, save_arrays, write_json
 from mmbench.report.board import Board, Entry, make_board
 from mmbench.report.figures import spread
 from mmbench.report.load import ExperimentResults, load_results
+from mmbench.report.overview import relative
 from mmbench.report.page import write_report
 from mmbench.report.sections import Context
 from mmbench.report.sections._masking_pictures import reconstructions
@@ -426,7 +427,7 @@ class TestPage:
 
     def test_nor_do_its_drawings(self, page: Page) -> None:
         drawings = [a["src"] for _, a in page.tags if a.get("src", "").startswith("data:image/svg+xml;base64,")]
-        assert len(drawings) == 2 * 5  # light and dark: two metrics, by share and against the best; training
+        assert len(drawings) == 2 * 6  # light and dark: two metrics, by share and against the best; training; overview
         for drawing in drawings:
             text = base64.b64decode(drawing.split(",")[1]).decode()
             assert not re.search(r"""(href|src)=["'](?!#|data:)|<script|@import|url\((?!#)""", text)
@@ -461,7 +462,7 @@ class TestPage:
 
     def test_it_shows_what_the_tables_hold(self, page: Page, report: Path) -> None:
         names = [path.stem for path in (report / "tables").glob("*.json")]
-        assert len(names) == 2 * 5 + 4
+        assert len(names) == 2 * 5 + 5
         for name in names:
             stored = json.loads((report / "tables" / f"{name}.json").read_text())
             header, *rows = page.tables[name]
@@ -472,6 +473,21 @@ class TestPage:
                 assert [(c.text, c.lines, c.mark, c.tone) for c in shown[1:]] == [
                     (c["text"], c["lines"], c["mark"], c["tone"]) for c in own[1:]
                 ]
+
+    def test_the_overview_says_who_is_best_at_what(self, page: Page, report: Path) -> None:
+        stored = json.loads((report / "tables" / "overview.json").read_text())
+        by_question = {row[0]["text"]: row for row in stored["rows"]}
+        summary = pd.read_csv(report / "tables" / "masking-summary.csv")
+        for share in (10, 50):
+            row = by_question[f"Masked reconstruction: reconstructing, {share}\u00a0% masked"]
+            own = summary[(summary["case"] == f"reconstruct-{share}") & (summary["metric"] == "lpips_alex")]
+            first = own.sort_values("mean").iloc[0]
+            assert row[2]["text"].startswith(first["title"]) and row[3]["value"] == pytest.approx(first["mean"])
+            studied = own[own["method"] == "mt_diffusion"].iloc[0]
+            assert row[4]["value"] == pytest.approx(studied["mean"])
+            assert row[5]["text"] == own[own["method"] == studied["best_baseline"]].iloc[0]["title"]
+        assert "Masked reconstruction: drawing images" in by_question
+        assert (report / "figures" / "overview.png").is_file()
 
     def test_what_others_wrote_is_text(self, page: Page, report: Path) -> None:
         source = (report / "index.html").read_text()
@@ -575,7 +591,7 @@ class TestFiles:
 
     def test_the_files_of_a_table_agree(self, report: Path) -> None:
         stems = sorted((report / "tables").glob("*.json"))
-        assert len(stems) == 14
+        assert len(stems) == 15
         for path in stems:
             stored = json.loads(path.read_text())
             cells = [[(" ".join(c["text"].split()), c["lines"], c["mark"]) for c in row] for row in stored["rows"]]
@@ -759,3 +775,16 @@ def test_labels_that_meet_part_evenly() -> None:
     assert spread([0.5, 0.5, 0.9], 0.1, 0, 1) == pytest.approx([0.45, 0.55, 0.9])
     assert spread([1.0, 1.0], 0.1, 0, 1) == pytest.approx([0.9, 1.0])
     assert spread([0.3, 0.2, 0.25], 1.0, 0, 1) == pytest.approx([1.0, 0.0, 0.5])
+
+
+class TestRelative:
+    @pytest.mark.parametrize(
+        ("higher", "own", "base", "expected"),
+        [(True, 2.0, 1.0, 2.0), (False, 2.0, 1.0, 0.5), (True, 0.0, 1.0, 1 / 20), (False, 0.0, 1.0, 20.0),
+         (True, 0.0, 0.0, 1.0), (True, 1e9, 1.0, 20.0)],
+    )  # fmt: skip
+    def test_right_is_better(self, higher: bool, own: float, base: float, expected: float) -> None:
+        entries = {(name, "c"): Entry({0: value}, over_seeds([value]), 1) for name, value in (("a", own), ("b", base))}
+        board = Board("m", higher, ["c"], ["a", "b"], {"c": "b"}, entries)
+        assert relative(board, "a", "c") == pytest.approx(expected)
+        assert relative(board, "nobody", "c") is None
