@@ -28,6 +28,7 @@ from scipy import stats
 
 from mmbench.errors import UserError
 from mmbench.files import read_json, save_arrays, write_json
+from mmbench.report import common
 from mmbench.report.board import Board, Entry, make_board
 from mmbench.report.figures import spread
 from mmbench.report.load import ExperimentResults, load_results
@@ -408,6 +409,18 @@ class TestOtherTables:
         ]  # fmt: skip
         assert [c["value"] for c in rows["MT-Diffusion"][2:8]] == [2.69e6, 38_400, 4.1e13, 50, 81.0, 15.0]
         assert [c["text"] for c in rows[NASTY][:3]] == ["no network", "reconstruct", "—"]
+
+    def test_unequal_sizes_and_tuned_settings_are_said(self, tmp_path: Path) -> None:
+        larger = [replace(m, parameters=3_228_000) if m.name == "palette" else m for m in METHODS]
+        folder = write_results(tmp_path / "fake", methods=larger, seeds=(0, 1), items=4, predictions=False)
+        results = load_results(folder).experiments[0]
+        sizes = {method: common.size_cell(results, method) for method in results.titles}
+        assert (sizes["palette"].lines, sizes["palette"].tone) == (["1.20×"], "worse")
+        assert (sizes["unet_regression"].lines, sizes["unet_regression"].tone) == (["1.00×"], "")
+        assert sizes["mt_diffusion"].lines == () and sizes["mean_fill"].text == "—"
+        notes = common.cost_table(results).notes
+        assert "Not within 5 % of MT-Diffusion's number of parameters: Palette-type diffusion (1.20×)." in notes
+        assert "RePaint on the DDPM, chosen on the validation split: resample 3, 3 (one per seed)." in notes
 
 
 class TestPage:
