@@ -20,11 +20,12 @@ SamplerName = Literal["ancestral", "ddim", "dpm++"]
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
 
 
-def time_steps(process: Process, nfe: int) -> list[int]:
-    """The `nfe + 1` steps from T down to 0 that a sampler visits, evenly spaced."""
-    if not 1 <= nfe <= process.steps:
-        raise ValueError(f"nfe must be between 1 and {process.steps}, not {nfe}")
-    return [round(process.steps * (nfe - i) / nfe) for i in range(nfe + 1)]
+def time_steps(process: Process, nfe: int, start: int | None = None) -> list[int]:
+    """The `nfe + 1` steps from `start`, T unless given, down to 0 that a sampler visits, evenly spaced."""
+    start = process.steps if start is None else start
+    if not 1 <= nfe <= start <= process.steps:
+        raise ValueError(f"nfe must be between 1 and the first step, at most {process.steps}: not {nfe} and {start}")
+    return [round(start * (nfe - i) / nfe) for i in range(nfe + 1)]
 
 
 def noise_like(z: Tensor, generator: torch.Generator) -> Tensor:
@@ -69,16 +70,19 @@ def sample(
     *,
     sampler: str = "ddim",
     nfe: int = 50,
+    start: int | None = None,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw z_0 from noise z (n, c, h, w) with `nfe` evaluations of the denoiser.
+    """Draw z_0 from z (n, c, h, w) at step `start` with `nfe` evaluations of the denoiser.
+
+    Without `start`, z is noise, at step T.
 
     Raises:
-        ValueError: unknown sampler, or `nfe` outside 1..T.
+        ValueError: unknown sampler, or `nfe` or `start` outside 1..T, or fewer steps than evaluations.
     """
     if sampler not in get_args(SamplerName):
         raise ValueError(f"sampler '{sampler}' is not one of {get_args(SamplerName)}")
-    steps = time_steps(process, nfe)
+    steps = time_steps(process, nfe, start)
     previous: tuple[Tensor, Tensor] | None = None
     for now, later in pairwise(steps):
         t, s = (torch.full((len(z),), i, dtype=torch.long) for i in (now, later))

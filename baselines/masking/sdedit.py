@@ -1,0 +1,88 @@
+"""SDEdit (Meng et al. 2022): a crude filling of the hole is noised part of the way and denoised by the plain DDPM.
+
+The filling is that of pull-push (Gortler et al. 1996): each hidden pixel gets the mean of the seen ones at the finest
+scale at which there are any. As in the paper's editing with a mask, every step keeps the known pixels. How far the
+filling is noised trades likeness for looks, and is chosen on the validation split.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmbench.diffusion.model import Prediction, to_z0
+from mmbench.diffusion.process import Process, Schedule
+from mmbench.diffusion.sampler import noise_like, sample
+from mmbench.errors import UserError
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import PixelHead, UNet
+
+TITLE = "SDEdit"
+TASKS = ("reconstruct",)
+WEIGHTS_FROM = "ddpm"
+TUNE = {"strength": (0.2, 0.4, 0.6, 0.8)}
+TUNE_BY = ("reconstruct", "lpips_alex")
+
+
+def pull_push(colours: Tensor, seen: Tensor) -> Tensor:
+    """Fill the hidden pixels of colours (n, c, h, w) where `seen` (n, 1, h, w) is 0; grey if nothing is seen at all."""
+    if min(colours.shape[2:]) == 1:
+        shown = seen.sum(dim=(2, 3), keepdim=True)
+        mean = (colours * seen).sum(dim=(2, 3), keepdim=True) / shown.clamp(min=1)
+        return seen * colours + (1 - seen) * mean
+    share = F.avg_pool2d(seen, 2, ceil_mode=True)
+    coarse = F.avg_pool2d(colours * seen, 2, ceil_mode=True) / share.clamp(min=1e-6)
+    filled = pull_push(coarse, (share > 0).to(seen))
+    finer = F.interpolate(filled, size=colours.shape[2:], mode="bilinear", align_corners=False)
+    return seen * colours + (1 - seen) * finer
+
+
+class Method(BaseMethod):
+    """The network of `ddpm`, sampled from a noised filling.
+
+    Args:
+        spec: modalities and network.
+        strength: the step to which the filling is noised, as a share of T, above 0 up to 1.
+        schedule: noise schedule; this and what follows as in `ddpm`'s settings.
+        prediction: what the network predicts about z_0.
+        max_weight: part of `ddpm`'s loss, not used here.
+    """
+
+    backbone: UNet
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        strength: float = 0.6,
+        schedule: Schedule = "cosine",
+        prediction: Prediction = "z0",
+        max_weight: float = 10.0,
+    ) -> None:
+        super().__init__(spec)
+        if not 0 < strength <= 1:
+            raise UserError(f"sdedit: strength: {strength} is not above 0 and at most 1; give a share of the steps")
+        self.strength, self.prediction = strength, prediction
+        self.process = Process(schedule=schedule)
+        channels = spec.modalities["image"].shape[0]
+        self.backbone = UNet(channels, **spec.network)
+        self.head = PixelHead(self.backbone, channels)
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """Denoise the noised filling; all evaluations are spent on the steps that are left."""
+        colours, seen = given["masked_image"][:, :-1], given["masked_image"][:, -1:]
+        start = max(1, round(self.strength * self.process.steps))
+        t0 = torch.full((count,), start, dtype=torch.long)
+        z = self.process.marginal(pull_push(colours, seen), [], t0, noise_like(colours, generator))
+
+        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+            signal, noise = self.process.coefficients(t, z_t)
+            z0 = to_z0(self.head(self.backbone(z_t, t).map), self.prediction, z_t, signal, noise).clamp(-1, 1)
+            return seen * colours + (1 - seen) * z0, []
+
+        nfe = min(sampling.nfe, start)
+        z0 = sample(self.process, denoise, z, sampler=sampling.sampler, nfe=nfe, start=start, generator=generator)
+        return {"image": z0}

@@ -1,0 +1,121 @@
+"""SDEdit and the masked autoencoder: what sets them apart from the contract that every baseline fulfils."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmbench.diffusion.process import Process
+from mmbench.diffusion.sampler import sample, time_steps
+from mmbench.errors import UserError
+from mmbench.experiments.masking import TASKS, draw_masks, hide, modalities
+from mmbench.method import Batch, Method, Sampling, Spec, load_method
+
+ROOT = Path(__file__).parents[1]
+NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
+RECONSTRUCT = TASKS["reconstruct"]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def build(name: str, size: int = 16, **settings: object) -> Method:
+    torch.manual_seed(0)
+    spec = Spec(modalities({"size": [size, size]}), NETWORK, settings)
+    return load_method(ROOT / "baselines" / "masking" / f"{name}.py", spec).eval()
+
+
+def flat_images(count: int, size: int = 16) -> Batch:
+    """Images of one colour each, half hidden."""
+    colours = torch.rand(count, 3, 1, 1, generator=generator()) * 1.6 - 0.8
+    image = colours.expand(-1, -1, size, size).contiguous()
+    seen = draw_masks(torch.full((count,), 0.5), size, size, generator())
+    return {"image": image, "masked_image": hide(image, seen)}
+
+
+def test_the_filling_is_right_where_there_is_one_colour() -> None:
+    build("sdedit")
+    fill = sys.modules["mmbench_method_baselines_masking_sdedit"].pull_push
+    batch = flat_images(4)
+    seen = batch["masked_image"][:, 3:]
+    torch.testing.assert_close(fill(batch["masked_image"][:, :3], seen), batch["image"], atol=1e-5, rtol=0)
+    halves = torch.linspace(-1, 1, 15).view(1, 1, 1, 15).repeat(1, 3, 15, 1)
+    one = torch.zeros(1, 1, 15, 15)
+    one[..., 0, 0] = 1
+    filled = fill(halves * one, one)
+    torch.testing.assert_close(filled, torch.full_like(filled, -1.0), atol=1e-5, rtol=0)
+    assert fill(halves, torch.zeros_like(one)).abs().max() == 0
+
+
+def test_little_noise_keeps_the_filling_and_all_of_it_forgets() -> None:
+    """With a network that knows the answer, the estimate wins; with one that says grey, the filling fades with t_0."""
+    batch = flat_images(4)
+    given = {"masked_image": batch["masked_image"]}
+    hidden = (1 - batch["masked_image"][:, 3:]).expand(-1, 3, -1, -1) > 0
+    left = []
+    for strength in (0.1, 0.5, 1.0):
+        method = build("sdedit", strength=strength)  # its head starts at zero, so it estimates grey
+        image = method.predict(RECONSTRUCT, given, 4, Sampling("ancestral", 1), generator())["image"]
+        left.append(image[hidden].abs().mean().item())
+        assert torch.equal(image[~hidden], batch["image"][~hidden])
+    assert left == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("strength", "calls"), [(1.0, 6), (0.3, 6), (0.003, 3)])
+def test_all_evaluations_go_into_the_steps_that_are_left(strength: float, calls: int) -> None:
+    method, seen = build("sdedit", strength=strength), []
+    method.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(int(inputs[1][0])))
+    method.predict(RECONSTRUCT, {"masked_image": flat_images(2)["masked_image"]}, 2, Sampling("ddim", 6), generator())
+    assert len(seen) == calls and seen[0] == round(strength * 1000) and seen == sorted(seen, reverse=True)
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.0, 1.1])
+def test_a_strength_out_of_range_is_named(strength: float) -> None:
+    with pytest.raises(UserError, match="sdedit: strength"):
+        build("sdedit", strength=strength)
+
+
+def test_a_sampler_may_start_on_the_way() -> None:
+    process = Process()
+    assert time_steps(process, 4, 400) == [400, 300, 200, 100, 0]
+    with pytest.raises(ValueError, match="not 5 and 4"):
+        time_steps(process, 5, 4)
+    truth = torch.full((2, 3, 4, 4), 0.3)
+    t = torch.full((2,), 400)
+    z = process.marginal(truth, [], t, torch.randn(truth.shape, generator=generator()))
+    for sampler in ("ddim", "dpm++", "ancestral"):
+        drawn = sample(process, lambda z_t, t: (truth, []), z, sampler=sampler, nfe=5, start=400, generator=generator())
+        torch.testing.assert_close(drawn, truth, atol=1e-4, rtol=0)
+
+
+def test_the_autoencoder_learns_to_fill() -> None:
+    batch = flat_images(8)
+    method = build("mae")
+    optimizer = torch.optim.Adam(method.parameters(), lr=3e-3)
+    losses = []
+    for step in range(80):
+        optimizer.zero_grad()
+        loss = method.loss(batch, generator(step))["loss"]
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.05 * losses[0]
+    image = method.predict(RECONSTRUCT, {"masked_image": batch["masked_image"]}, 8, Sampling(), generator())["image"]
+    assert (image - batch["image"]).abs().mean() < 0.1
+
+
+def test_its_tokens_know_their_place() -> None:
+    """Moving the content of an image by a patch changes more than the place of the answer."""
+    method = build("mae")
+    x = torch.randn(1, 4, 16, 16, generator=generator())
+    moved = method.backbone(x.roll(4, dims=3)).roll(-4, dims=3)
+    assert (moved - method.backbone(x)).abs().max() > 1e-3
+
+
+def test_a_patch_that_does_not_fit_is_named() -> None:
+    with pytest.raises(UserError, match="mae: patch: 5 does not divide images of 16x16"):
+        build("mae", patch=5)
