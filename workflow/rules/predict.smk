@@ -4,7 +4,7 @@
 
 rule predict:
     input:
-        P / "data" / "card.json",
+        lambda wc: data_folder(wc.experiment) / "card.json",
         cases=P / "{experiment}" / "cases.npz",
         weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
     output:
@@ -30,7 +30,7 @@ rule predict:
             f"mmbench/experiments/{wc.experiment}.py",
             found(wc.experiment, wc.own).path,
         ),
-        data=P / "data",
+        data=lambda wc: data_folder(wc.experiment),
         cases=subpath(input.cases, parent=True),
         out=subpath(output[0], parent=True),
     shell:
