@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from mmbench.discovery import experiment_tasks
 from mmbench.errors import UserError, near
 from mmbench.schema import Experiment, Profile, Section, Top, experiment_schema
 from mmbench.yaml_files import read_yaml, shown, typed
 
 TOP = "config/config.yaml"
+BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
 
 T = TypeVar("T", bound=Section)
@@ -24,6 +26,7 @@ STAGE_SECTIONS = {
     "cases": ("data", "evaluate"),
     "train": ("data", "network", "train"),
     "predict": ("data", "network", "sample"),
+    "tune": ("data", "network", "sample", "evaluate"),
     "evaluate": ("evaluate",),
     "reference": ("evaluate",),
 }
@@ -49,6 +52,7 @@ class Config:
         self.profile = check(Profile, merge(read_yaml(path, root), override), self.file, override)
         self.experiments = {name: self._experiment(name) for name in self.profile.experiments}
         self._check_data(override)
+        self._check_budgets()
         known = sorted({v for e in self.experiments.values() for v in e.variants})
         for variant in self.profile.variants:
             if variant not in known:
@@ -82,6 +86,11 @@ class Config:
         """Folder of this profile's results."""
         return Path(self.top.results) / self.name
 
+    def _check_budgets(self) -> None:
+        for name, section in self.experiments.items():
+            for method in {*section.methods, *section.variants}:
+                self.steps(name, method)
+
     def check_methods(self, methods: Mapping[str, Collection[str]]) -> None:
         """Every method that the configuration names must exist; `methods` has the names by experiment.
 
@@ -107,10 +116,29 @@ class Config:
         return f"{title} [{method.partition('@')[2]}]" if variant else title
 
     def method_settings(self, experiment: str, method: str) -> dict[str, Any]:
-        """A method's own settings; a variant's `<method>@<tag>` go on top of its method's."""
+        """A method's own settings; a variant's `<method>@<tag>` go on top of its method's. `budget` is none of them."""
+        return {key: value for key, value in self._section(experiment, method).items() if key != BUDGET}
+
+    def _section(self, experiment: str, method: str) -> dict[str, Any]:
         section = self.experiments[experiment]
         base = section.methods.get(method.partition("@")[0], {})
         return merge(base, section.variants.get(method, {}))
+
+    def steps(self, experiment: str, method: str) -> int:
+        """Updates of a method's training: the profile's, or the share of them that its `budget` says.
+
+        Raises:
+            UserError: the budget is neither a share nor `per_task`.
+        """
+        budget, steps = self._section(experiment, method).get(BUDGET, 1), self.profile.train.steps
+        if budget == PER_TASK:
+            budget = 1 / len(experiment_tasks(self.root, experiment))
+        if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
+            raise UserError(
+                f"config/experiments/{experiment}.yaml: {method}: budget: got {budget!r}; write a share of the steps "
+                f"above 0 up to 1, or {PER_TASK} for one by the number of tasks"
+            )
+        return max(1, round(steps * budget))
 
     def settings(
         self, stage: str, experiment: str | None = None, method: str | None = None, source: str | None = None
@@ -125,12 +153,15 @@ class Config:
         found = {name: getattr(self.profile, name).model_dump(mode="json") for name in STAGE_SECTIONS[stage]}
         if experiment:
             found["experiment"] = experiment
-        if experiment and stage == "cases":
+        if experiment and stage in ("cases", "tune"):
             found |= self.experiments[experiment].options()
         if experiment and method:
             own = self.method_settings(experiment, method)
             shared = self.method_settings(experiment, source) if source else {}
             found |= {"method": method, "method_settings": merge(shared, own)}
+        if experiment and method and stage == "train":
+            steps = self.steps(experiment, method)
+            found["train"] |= {"steps": steps, "warmup": min(found["train"]["warmup"], steps)}
         return found
 
 

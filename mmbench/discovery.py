@@ -14,7 +14,24 @@ from typing import Any
 from mmbench.errors import UserError, near
 
 #: Literal constants of a method's file: their type and whether they must be there.
-LITERALS = {"TITLE": (str, True), "TASKS": (tuple, True), "WEIGHTS_FROM": (str, False), "TRAINED": (bool, False)}
+LITERALS = {
+    "TITLE": (str, True),
+    "TASKS": (tuple, True),
+    "WEIGHTS_FROM": (str, False),
+    "TRAINED": (bool, False),
+    "TUNE": (dict, False),
+    "TUNE_BY": (tuple, False),
+    "SIZE_DIFFERS": (str, False),
+}
+EXAMPLES = {
+    "TITLE": '"My method"',
+    "TASKS": '("reconstruct",)',
+    "WEIGHTS_FROM": '"ddpm"',
+    "TRAINED": "False",
+    "TUNE": '{"strength": (0.3, 0.6)}',
+    "TUNE_BY": '("reconstruct", "lpips_alex")',
+    "SIZE_DIFFERS": '"a second network classifies"',
+}
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 MULTITASK = Path("mmbench/mt_diffusion.py")
 EVERY_TASK = ("*",)
@@ -22,7 +39,10 @@ EVERY_TASK = ("*",)
 
 @dataclass(frozen=True)
 class Found:
-    """A method as its file declares it; `external` ones are a `.smk` that hands in predictions."""
+    """A method as its file declares it; `external` ones are a `.smk` that hands in predictions.
+
+    `tune` names the settings that are chosen on the validation split.
+    """
 
     name: str
     path: Path
@@ -30,6 +50,7 @@ class Found:
     tasks: tuple[str, ...]
     weights_from: str | None = None
     external: bool = False
+    tune: tuple[str, ...] = ()
 
 
 def parse(path: Path, shown: Path) -> ast.Module:
@@ -56,7 +77,7 @@ def assigned(tree: ast.Module) -> dict[str, ast.expr]:
 
 
 def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
-    """The constants TITLE, TASKS, WEIGHTS_FROM and TRAINED of a method's file, without running it.
+    """The constants of a method's file that `LITERALS` lists, without running it.
 
     Args:
         path: the file.
@@ -87,7 +108,22 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
 
 def example(name: str) -> str:
     """How a literal constant of a method's file looks."""
-    return {"TITLE": '"My method"', "TASKS": '("reconstruct",)', "WEIGHTS_FROM": '"ddpm"', "TRAINED": "False"}[name]
+    return EXAMPLES[name]
+
+
+def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Path) -> tuple[str, ...]:
+    """Names of the settings that a method's file wants chosen on the validation split.
+
+    Raises:
+        UserError: `TUNE` holds no candidates, or `TUNE_BY` is not a task that it does and a metric.
+    """
+    tune, by, tasks = literals.get("TUNE", {}), literals.get("TUNE_BY"), list(known)
+    for name, values in tune.items():
+        if not isinstance(values, tuple) or not values or not all(isinstance(v, int | float) for v in values):
+            raise UserError(f"{shown}: TUNE: {name} is {values!r}; write its candidates like {example('TUNE')}")
+    if tune and (by is None or len(by) != 2 or by[0] not in tasks):
+        raise UserError(f"{shown}: TUNE_BY is {by!r}; write one of {', '.join(tasks)} and a metric of it")
+    return tuple(tune)
 
 
 def read_external(path: Path, shown: Path) -> Found:
@@ -121,6 +157,7 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
     """The methods of one experiment, by name."""
     folder = root / "baselines" / experiment
     found: dict[str, Found] = {}
+    known = experiment_tasks(root, experiment)
     for path in [root / MULTITASK, *sorted(folder.glob("[!_.]*.py")), *sorted(folder.glob("[!_.]*.smk"))]:
         name, shown = path.stem, path.relative_to(root)
         if not NAME.fullmatch(name):
@@ -131,8 +168,15 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
             found[name] = read_external(path, shown)
         else:
             literals = read_literals(path, shown)
-            found[name] = Found(name, shown, literals["TITLE"], literals["TASKS"], literals.get("WEIGHTS_FROM"))
-    known = experiment_tasks(root, experiment)
+            tasks = claimed_tasks(literals["TASKS"], known)
+            found[name] = Found(
+                name,
+                shown,
+                literals["TITLE"],
+                tasks,
+                literals.get("WEIGHTS_FROM"),
+                tune=tuned_settings(literals, tasks, shown),
+            )
     found = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in found.items()}
     check_tasks(found, known)
     check_sources(found)

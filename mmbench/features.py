@@ -19,6 +19,9 @@ from mmbench.weights import load_lpips, weights_path
 #: Last activation of VGG16's fifth block, averaged over all positions: 512 numbers an image.
 EXTRACTOR = "vgg16-relu5_3-gap"
 
+#: Modalities that are vectors, or stand for one.
+VECTORS = ("label", "embedding")
+
 #: Smaller images are enlarged to this side, so that the fifth block still has more than one position.
 SMALLEST_SIDE = 32
 
@@ -82,6 +85,11 @@ class Reference:
     features: np.ndarray
     card: Mapping[str, Any]
     arrays: Arrays = field(default_factory=dict)
+
+
+def vectors(arrays: Arrays) -> Arrays:
+    """Those of a split's arrays that drawn vectors are compared with."""
+    return {name: arrays[name] for name in VECTORS if name in arrays}
 
 
 def read_reference(path: str | Path, extractor: Extractor) -> Reference:

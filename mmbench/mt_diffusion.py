@@ -37,6 +37,7 @@ TASKS = ("*",)
 
 Conditioning = Literal["aggregate", "impose", "channels", "channels+impose"]
 STATES = ("absent", "unknown", "known")
+NOISED = "noised_image"
 
 
 @dataclass
@@ -75,6 +76,8 @@ class Method(BaseMethod):
             objective `vlb` needs uniform steps and has no such share.
         clean: share of the other items trained at t = 1, where the target is all but given and the other decoders
             answer in one evaluation; none for `vlb`, either.
+        recover_absent: whether a decoder also learns from items whose z_t does not hold its modality's encoding: for
+            modalities that the image tells of (a label, a mask), unlike a random hole.
         objective: `simple` or `vlb`.
         weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality.
     """
@@ -94,6 +97,7 @@ class Method(BaseMethod):
         states: Sequence[float] = (0.4, 0.2, 0.4),
         one_pass: float = 0.25,
         clean: float = 0.0,
+        recover_absent: bool = False,
         objective: Literal["simple", "vlb"] = "simple",
         weights: Mapping[str, float] | None = None,
     ) -> None:
@@ -105,7 +109,7 @@ class Method(BaseMethod):
         self.channels = conditioning.startswith("channels")
         self.states = tuple(states) if self.channels else (0.0, 1.0, 0.0)
         self.generation = generation if self.channels else "joint"
-        self.one_pass, self.clean, self.max_weight = one_pass, clean, max_weight
+        self.one_pass, self.clean, self.recover_absent, self.max_weight = one_pass, clean, recover_absent, max_weight
         self.loss_weights = {"generate": 1.0, **(weights or {})}
         if unknown := set(self.loss_weights) - {"generate", *spec.modalities}:
             raise ValueError(f"weights names {sorted(unknown)}; there are generate, {', '.join(spec.modalities)}")
@@ -202,8 +206,8 @@ class Method(BaseMethod):
     def recovery_terms(self, output: Output, batch: Batch, states: States) -> dict[str, Tensor]:
         """L2 of each decoder that has a weight, over the items for which recovery is not a copy.
 
-        An aggregated modality is recovered where it is in z_t without being given; the target where something is given
-        (everywhere, when nothing can be).
+        An aggregated modality is recovered where it is in z_t without being given, with `recover_absent` wherever it is
+        not given; the target where something is given (everywhere, when nothing can be).
         """
         terms = {}
         for name, weight in self.loss_weights.items():
@@ -211,7 +215,8 @@ class Method(BaseMethod):
                 continue
             value = losses.recovery(self.spec.modalities[name], output.decoded[name], batch[name])
             if name != self.target:
-                where = states.present[name] - states.known[name]
+                here = torch.ones_like(states.known[name]) if self.recover_absent else states.present[name]
+                where = here - states.known[name]
             else:
                 where = states.any_known(len(value)).to(value) if self.channels else torch.ones_like(value)
             terms[f"recover_{name}"] = weight * (where * value).mean()
@@ -238,11 +243,13 @@ class Method(BaseMethod):
         signal, noise = self.process.coefficients(t, z_t)
         return to_z0(output.prediction, self.prediction, z_t - self.process.drift(encodings, t), signal, noise)
 
-    def given_states(self, given: Batch, want: Sequence[str], count: int, device: torch.device) -> States:
+    def given_states(
+        self, given: Batch, want: Sequence[str], count: int, device: torch.device, joint: bool = True
+    ) -> States:
         """The states at generation: what is given is known; the rest is unknown where it is wanted or `joint`."""
         present, known = {}, {}
         for name in self.model.aggregated:
-            here = name in given or name in want or self.generation == "joint"
+            here = name in given or name in want or (joint and self.generation == "joint")
             present[name] = torch.full((count,), float(here), device=device)
             known[name] = torch.full((count,), float(name in given), device=device)
         return States(present, known)
@@ -260,9 +267,9 @@ class Method(BaseMethod):
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation.
 
-        A given target needs no sampling: the decoders read it at t = 1, in one evaluation.
+        A given target, or a noised one, needs no sampling: the decoders read it in one evaluation.
         """
-        if self.target in given:
+        if self.target in given or NOISED in given:
             return self.read(task, given, count, generator)
         device = next(self.parameters()).device
         states = self.given_states(given, task.want, count, device)
@@ -298,16 +305,28 @@ class Method(BaseMethod):
 
     @torch.no_grad()
     def read(self, task: Task, given: Batch, count: int, generator: torch.Generator) -> Batch:
-        """What is wanted, by its decoders at t = 1 from the given target: nothing else is in z_1 to speak of."""
-        target = given[self.target]
-        states = self.given_states(given, task.want, count, target.device)
-        values = self.fill(given, count, target.device)
-        t = torch.ones(count, dtype=torch.long)
-        known = self.aggregate(self.model.encode(values), States(states.known, states.known))
-        z_t = self.process.marginal(target, known, t, noise_like(target, generator))
+        """What is wanted, by its decoders in one evaluation: at t = 1 of a given target, at its own t of a noised one.
+
+        Nothing else is in z_1 to speak of, and nothing at all in a noised image: there, what is wanted is absent.
+
+        Raises:
+            UserError: the image is noised, and the decoders have not learnt from items without an encoding.
+        """
+        if noised := NOISED in given:
+            if not self.recover_absent or not self.states[0]:
+                raise UserError("noised images need recover_absent: true and a share of absent items; set both")
+            z_t, t = given[NOISED].float(), self.process.step_of(given["alpha_bar"])
+        else:
+            t = torch.ones(count, dtype=torch.long)
+            z_t = self.process.marginal(given[self.target], [], t, noise_like(given[self.target], generator))
+        known = {name: given[name] for name in self.model.aggregated if name in given}
+        states = self.given_states(known, () if noised else task.want, count, z_t.device, joint=not noised)
+        values = self.fill(known, count, z_t.device)
+        encodings = self.aggregate(self.model.encode(values), States(states.known, states.known))
+        z_t = z_t + self.process.drift(encodings, t)
         decoded = self.model(z_t, t, Known(values, states.known), states.present).decoded
         answer = {name: as_answer(value, self.spec.modalities[name]) for name, value in decoded.items()}
-        return {name: target if name == self.target else answer[name] for name in task.want}
+        return {name: given.get(name, answer[name]) for name in task.want}
 
     def predict_at_once(self, given: Batch, count: int, generator: torch.Generator) -> Tensor:
         """The target's decoder at t = T, given the rest: one evaluation, no sampling.

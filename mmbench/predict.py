@@ -55,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_run_arguments(parser)
     parser.add_argument("--weights", type=Path, required=True, help="the weights.safetensors that training wrote")
     parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
+    parser.add_argument("--tuned", type=Path, help="tuned.json that mmbench.tune wrote: settings on top of the others")
     args = parser.parse_args(argv)
     settings = read_json(args.settings)
     device = choose_device(args.device, args.threads)
+    tuned = read_json(args.tuned)["chosen"] if args.tuned else {}
+    settings["method_settings"] |= tuned
     method, experiment = build_method(settings, args.method, args.data)
     load_weights(args.weights, method)
     method.to(device).eval()
@@ -85,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     inputs = {"method": args.method, "weights": args.weights, "cases": args.cases / "cases.json"}
     record = {
         "cases": report,
+        "tuned": tuned,
         "peak_memory_bytes": peak_memory(device),
         "device": str(device),
         "predictions_sha256": sha256_file(args.out / "predictions.npz"),

@@ -17,16 +17,13 @@ import torch
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
 from mmbench.experiments import Case, load_experiment
-from mmbench.features import load_extractor
+from mmbench.features import load_extractor, vectors
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
 from mmbench.provenance import provenance
 from mmbench.runtime import choose_device
 from mmbench.scores import Scored, Tools, score_floor, score_real
 from mmbench.scores._distribution import SEED, distribution_scores
-
-#: Modalities of the real split that are kept beside its features, because drawn ones are compared with them.
-VECTORS = ("label", "embedding")
 
 
 def other_items(data: Path, reference: str, count: int) -> tuple[str, Arrays]:
@@ -92,8 +89,7 @@ def write_reference(
     for measure, value, detail in distribution_scores(extractor, real, fake, resize):
         floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
     own = of_real(settings, arrays, other, weights=weights, data=data, out=out, judge=judge, device=device)
-    vectors = {name: arrays[name] for name in VECTORS if name in arrays}
-    save_arrays(out / "reference.npz", {"features": real, **vectors})
+    save_arrays(out / "reference.npz", {"features": real, **vectors(arrays)})
     inputs = {"data": data / "card.json", "weights": weights / "weights.json"}
     if judge:
         inputs["judge"] = judge / "weights.safetensors"

@@ -17,14 +17,15 @@ from mmbench.schema import Data, Evaluate, Network, Profile, Sample, Top, Train,
 ROOT = Path(__file__).parents[1]
 QUICK, MASKING, TOP = "config/profiles/quick.yaml", "config/experiments/masking.yaml", "config/config.yaml"
 REMOVED = object()
-METHODS = {"masking": ["ddpm", "mean_fill", "mt_diffusion", "mt_head", "unet_regression"]}
+METHODS = {"masking": sorted(p.stem for p in (ROOT / "baselines/masking").glob("[!_]*.py")) + ["mt_diffusion"]}
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with this checkout's configuration and the names of its data sets."""
+    """A folder with this checkout's configuration, and the names of its data sets and experiments."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
     shutil.copytree(ROOT / "mmbench" / "data", tmp_path / "mmbench" / "data")
+    shutil.copytree(ROOT / "mmbench" / "experiments", tmp_path / "mmbench" / "experiments")
     return tmp_path
 
 
@@ -218,22 +219,22 @@ class TestOverride:
 class TestStageSettings:
     @pytest.mark.parametrize("stage", STAGE_SECTIONS)
     def test_a_stage_sees_its_sections_only(self, stage: str) -> None:
-        of_method = stage in ("train", "predict")
+        of_method = stage in ("train", "predict", "tune")
         names = ["masking", "mt_diffusion"] if of_method else ["masking"] if stage != "data" else []
         found = read(ROOT).settings(stage, *names)
         extra = {"experiment"} if names else set()
         extra |= {"method", "method_settings"} if of_method else set()
-        extra |= {"shares"} if stage == "cases" else set()
+        extra |= {"shares"} if stage in ("cases", "tune") else set()
         assert set(found) == {*STAGE_SECTIONS[stage], *extra}
 
     @pytest.mark.parametrize(
         ("section", "key", "value", "stages"),
         [
-            ("data", "train", 10, {"data", "cases", "train", "predict"}),
-            ("network", "width", 8, {"train", "predict"}),
+            ("data", "train", 10, {"data", "cases", "train", "predict", "tune"}),
+            ("network", "width", 8, {"train", "predict", "tune"}),
             ("train", "steps", 1, {"train"}),
-            ("sample", "nfe", 5, {"predict"}),
-            ("evaluate", "samples", 20, {"cases", "evaluate", "reference"}),
+            ("sample", "nfe", 5, {"predict", "tune"}),
+            ("evaluate", "samples", 20, {"cases", "evaluate", "reference", "tune"}),
         ],
     )
     def test_an_edit_changes_only_the_stages_that_need_it(
@@ -255,6 +256,21 @@ class TestStageSettings:
         assert config.method_settings("masking", "palette") == {}
         assert config.title("masking", "ddpm@x", "DDPM") == "DDPM [x]"
         assert config.title("masking", "ddpm", "DDPM") == "DDPM"
+
+    @pytest.mark.parametrize(("budget", "steps"), [("per_task", 175), (0.1, 35), (1, 350)])
+    def test_a_budget_is_a_share_of_the_steps(self, checkout: Path, budget: Any, steps: int) -> None:
+        edit(checkout / MASKING, "variants", {"ddpm@less": {"budget": budget, "schedule": "linear"}})
+        config = read(checkout, override={"train": {"steps": 350, "warmup": 50}})
+        found = config.settings("train", "masking", "ddpm@less")
+        assert (found["train"]["steps"], found["train"]["warmup"]) == (steps, min(50, steps))
+        assert found["method_settings"] == {"schedule": "linear"}
+        assert config.settings("train", "masking", "ddpm")["train"]["steps"] == 350
+
+    @pytest.mark.parametrize("budget", [0, 1.5, "half", True, None])
+    def test_a_wrong_budget_is_named(self, checkout: Path, budget: Any) -> None:
+        edit(checkout / MASKING, "variants", {"ddpm@less": {"budget": budget}})
+        said = message(lambda: read(checkout))
+        assert f"config/experiments/masking.yaml: ddpm@less: budget: got {budget!r}; write a share" in said
 
     def test_a_method_on_anothers_weights_has_its_settings_too(self, checkout: Path) -> None:
         edit(checkout / MASKING, "methods", {"ddpm": {"schedule": "linear"}, "repaint": {"resample": 3}})

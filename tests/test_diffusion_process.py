@@ -243,3 +243,10 @@ def test_eps_estimate_inverts_the_marginal() -> None:
     t = torch.tensor([1, 400, 1000])
     z_t = process.marginal(z0, [e], t, eps)
     assert torch.allclose(estimate_eps(process, z_t, z0, [e], t), eps, atol=1e-6)
+
+
+def test_the_nearest_step_of_a_noise_level() -> None:
+    process = Process()
+    steps = torch.tensor([1, 2, 500, 999, 1000])
+    assert torch.equal(process.step_of(process.alpha_bar[steps]), steps)
+    assert process.step_of(torch.tensor([1.0, 0.0])).tolist() == [1, 1000]

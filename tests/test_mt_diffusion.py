@@ -172,6 +172,44 @@ def test_sampling_starts_where_the_process_ends(omega: str) -> None:
     torch.testing.assert_close(first[1] - first[0], expected, atol=5e-3, rtol=0)
 
 
+def test_a_label_is_read_from_clean_and_noised_images() -> None:
+    """On a world of two images; at full noise nothing is left to read, and the answer says so."""
+    two = {"image": Modality("image", (3, 16, 16)), "label": Modality("label", (), classes=2)}
+    label = torch.arange(8) % 2
+    batch = {"image": (label * 1.6 - 0.8)[:, None, None, None].repeat(1, 3, 16, 16), "label": label}
+    torch.manual_seed(0)
+    settings = {"states": (0.4, 0.3, 0.3), "one_pass": 0.0, "clean": 0.2, "weights": {"label": 1.0}}
+    method = Method(Spec(two, NETWORK), recover_absent=True, **settings)
+    optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
+    for step in range(60):
+        optimizer.zero_grad()
+        method.loss(batch, generator(step))["loss"].backward()
+        optimizer.step()
+    method.eval()
+    clean = method.predict(Task("classify", ("image",), ("label",)), {"image": batch["image"]}, 8, FAST, generator())
+    assert (clean["label"].argmax(dim=1) == label).all()
+    torch.testing.assert_close(clean["label"].sum(dim=1), torch.ones(8))
+    sure = []
+    for alpha_bar in (0.5, 1e-4):
+        eps = torch.randn(8, 3, 16, 16, generator=generator())
+        z = alpha_bar**0.5 * batch["image"] + (1 - alpha_bar) ** 0.5 * eps
+        given = {"noised_image": z, "alpha_bar": torch.full((8,), alpha_bar)}
+        task = Task("classify_noised", tuple(given), ("label",))
+        sure.append(method.predict(task, given, 8, FAST, generator())["label"][torch.arange(8), label].min().item())
+    assert sure[0] > 0.9 and sure[1] < 0.75
+    deaf = Method(Spec(two, NETWORK), **settings)
+    with pytest.raises(UserError, match="recover_absent: true"):
+        deaf.predict(task, given, 8, FAST, generator())
+
+
+def test_recovery_counts_the_items_it_should() -> None:
+    """An item whose z_t does not hold the encoding counts only if the setting says so."""
+    for recover_absent, some in ((False, False), (True, True)):
+        settings = {"states": (1.0, 0.0, 0.0), "weights": {"label": 1.0}, "recover_absent": recover_absent}
+        terms = Method(Spec(FOUR, NETWORK), **settings).loss(batch_of(FOUR), generator())
+        assert (terms["recover_label"] > 0) == some
+
+
 def test_states_are_drawn_with_their_probabilities() -> None:
     method = Method(Spec(FOUR, NETWORK), states=(0.2, 0.3, 0.5))
     states = method.draw_states(20_000, generator())

@@ -4,8 +4,8 @@ An evaluation is one of either network, and both draw on the evaluations that ev
 nothing, so the U-Net gets most of them.
 
 Departures: the paper's networks are two large ones, here both together have the parameters of the multitask model;
-images are diffused as pixels; there is no classifier-free guidance. Schedule, prediction and loss weighting are those of
-the multitask model.
+images are diffused as pixels; there is no classifier-free guidance. Schedule, prediction and loss weighting are those
+of the multitask model.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ class Method(BaseMethod):
 
         if first:
             z = noise_like(torch.empty(count, size, 1, 1, device=device), generator)
-            drawn = sample(
-                self.process, denoise_embedding, z, sampler=sampling.sampler, nfe=first, generator=generator
-            )
+            drawn = sample(self.process, denoise_embedding, z, sampler=sampling.sampler, nfe=first, generator=generator)
             embedding = drawn.flatten(1)
         else:
             embedding = given["embedding"]

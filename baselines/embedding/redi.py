@@ -2,8 +2,8 @@
 
 The features are the leading principal components of the embedding, as in the paper, where they are of a feature map;
 here they are a vector, which enters the network beside the time and leaves it from the pooled features. The network is
-one, the error of both is squared. What is known is put into the estimate of z_0 at every step; nothing tells the network
-what is.
+one, the error of both is squared. What is known is put into the estimate of z_0 at every step; nothing tells the
+network what is.
 
 Departures: images are diffused as pixels, and there is no representation guidance. Schedule, prediction and loss
 weighting are those of the multitask model.

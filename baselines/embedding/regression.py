@@ -1,7 +1,7 @@
 """Regression of the embedding: the image in, its embedding out, in one pass, by 1 - cosine plus squared error.
 
-The head reads the innermost features and the outermost ones, both averaged over positions, so that the whole backbone of
-the other methods works for it.
+The head reads the innermost features and the outermost ones, both averaged over positions, so that the whole backbone
+of the other methods works for it.
 """
 
 from __future__ import annotations

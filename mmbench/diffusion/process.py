@@ -123,6 +123,11 @@ class Process(nn.Module):
         alpha_bar = self.alpha_bar[t.cpu()].reshape(-1, *[1] * (like.dim() - 1))
         return alpha_bar.sqrt().to(like), (1 - alpha_bar).sqrt().to(like)
 
+    def step_of(self, alpha_bar: Tensor) -> Tensor:
+        """The step (n,) of 1..T whose alpha_bar is nearest to each of `alpha_bar` (n,), 0 to 1."""
+        gaps = (self.alpha_bar[1:, None] - alpha_bar.detach().cpu().double()).abs()
+        return 1 + gaps.argmin(dim=0)
+
     def drift(self, encodings: Sequence[Tensor], t: Tensor, table: Tensor | None = None) -> Tensor | float:
         """sum_i omega_t^i E_i for encodings (n, c, h, w) at steps t (n,); 0.0 without modalities.
 

@@ -107,7 +107,7 @@ class Tools:
 
     Args:
         weights: folder that `python -m mmbench.weights` wrote.
-        reference: the npz that `python -m mmbench.reference` wrote.
+        reference: the npz that `python -m mmbench.reference` wrote, or what it holds.
         device: where the networks compute.
         judge: the experiment's judge, if it has one.
         card: what the data set says about itself.
@@ -117,13 +117,13 @@ class Tools:
     def __init__(
         self,
         weights: Path,
-        reference: Path,
+        reference: Path | Reference,
         device: torch.device,
         judge: Judge | None = None,
         card: Mapping[str, Any] | None = None,
         data: Path | None = None,
     ) -> None:
-        self.weights, self.reference_file, self.device = weights, reference, device
+        self.weights, self._reference, self.device = weights, reference, device
         self._judge, self.card, self._data = judge, card or {}, data
         self._lpips: dict[Net, tuple[nn.Module, str]] = {}
 
@@ -159,7 +159,8 @@ class Tools:
     @cached_property
     def reference(self) -> Reference:
         """Features of the real images."""
-        return read_reference(self.reference_file, self.extractor)
+        given = self._reference
+        return given if isinstance(given, Reference) else read_reference(given, self.extractor)
 
 
 def load_scores(experiment: str) -> Scores:

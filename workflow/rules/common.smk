@@ -58,6 +58,14 @@ def source(experiment, method):
     return declared or method
 
 
+def tuned(experiment, method, seed):
+    """The settings that a method has chosen on the validation split: an input, if there are any left to choose."""
+    chosen = set(found(experiment, method).tune) - set(
+        CFG.method_settings(experiment, method)
+    )
+    return [f"{P}/{experiment}/{method}/seed{seed}/tuned.json"] if chosen else []
+
+
 def external_methods():
     """Every method that is a `.smk`."""
     return [m for methods in METHODS.values() for m in methods.values() if m.external]

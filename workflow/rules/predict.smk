@@ -5,6 +5,7 @@
 rule predict:
     input:
         lambda wc: data_folder(wc.experiment) / "card.json",
+        tuned=lambda wc: tuned(wc.experiment, wc.own, wc.seed),
         cases=P / "{experiment}" / "cases.npz",
         weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
     output:
@@ -30,10 +31,11 @@ rule predict:
             f"mmbench/experiments/{wc.experiment}.py",
             found(wc.experiment, wc.own).path,
         ),
+        tuned=lambda wc, input: f"--tuned {input.tuned}" if input.tuned else "",
         data=lambda wc: data_folder(wc.experiment),
         cases=subpath(input.cases, parent=True),
         out=subpath(output[0], parent=True),
     shell:
         'python -m mmbench.predict --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
-        " --weights {input.weights} --data {params.data} --cases {params.cases} --seed {wildcards.seed}"
+        " --weights {input.weights} --data {params.data} --cases {params.cases} {params.tuned} --seed {wildcards.seed}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"
