@@ -124,6 +124,7 @@ def shown(method: Method, task: object, given: Batch, count: int) -> list[tuple[
     original = method.forward
     method.forward = lambda *inputs: seen.append(inputs) or original(*inputs)
     method.predict(task, given, count, Sampling("ddim", 8), generator())
+    method.forward = original
     return seen
 
 
@@ -245,9 +246,9 @@ def test_the_regressions_loss_is_angle_and_squared_error() -> None:
     doubled = {**one, "embedding": 2 * one["embedding"]}
     found = method.loss(doubled, generator())
     assert found["angle"] < 1e-6
-    assert float(found["loss"]) == pytest.approx(0.5 * float((one["embedding"] ** 2).mean()), rel=1e-4)
+    assert found["loss"].item() == pytest.approx(0.5 * float((one["embedding"] ** 2).mean()), rel=1e-4)
     opposite = method.loss({**one, "embedding": -one["embedding"]}, generator())
-    assert float(opposite["angle"]) == pytest.approx(2, abs=1e-5)
+    assert opposite["angle"].item() == pytest.approx(2, abs=1e-5)
 
 
 def test_the_regression_reads_both_ends_of_the_network() -> None:
