@@ -28,9 +28,11 @@ from scipy import stats
 
 from mmbench.errors import UserError
 from mmbench.files import read_json, save_arrays, write_json
+from mmbench.report import common
 from mmbench.report.board import Board, Entry, make_board
 from mmbench.report.figures import spread
 from mmbench.report.load import ExperimentResults, load_results
+from mmbench.report.overview import relative
 from mmbench.report.page import write_report
 from mmbench.report.sections import Context
 from mmbench.report.sections._masking_pictures import reconstructions
@@ -408,6 +410,18 @@ class TestOtherTables:
         assert [c["value"] for c in rows["MT-Diffusion"][2:8]] == [2.69e6, 38_400, 4.1e13, 50, 81.0, 15.0]
         assert [c["text"] for c in rows[NASTY][:3]] == ["no network", "reconstruct", "—"]
 
+    def test_unequal_sizes_and_tuned_settings_are_said(self, tmp_path: Path) -> None:
+        larger = [replace(m, parameters=3_228_000) if m.name == "palette" else m for m in METHODS]
+        folder = write_results(tmp_path / "fake", methods=larger, seeds=(0, 1), items=4, predictions=False)
+        results = load_results(folder).experiments[0]
+        sizes = {method: common.size_cell(results, method) for method in results.titles}
+        assert (sizes["palette"].lines, sizes["palette"].tone) == (["1.20×"], "worse")
+        assert (sizes["unet_regression"].lines, sizes["unet_regression"].tone) == (["1.00×"], "")
+        assert sizes["mt_diffusion"].lines == () and sizes["mean_fill"].text == "—"
+        notes = common.cost_table(results).notes
+        assert "Not within 5 % of MT-Diffusion's number of parameters: Palette-type diffusion (1.20×)." in notes
+        assert "RePaint on the DDPM, chosen on the validation split: resample 3, 3 (one per seed)." in notes
+
 
 class TestPage:
     """One file that a browser needs nothing else for, and that says to everyone what it shows."""
@@ -426,7 +440,7 @@ class TestPage:
 
     def test_nor_do_its_drawings(self, page: Page) -> None:
         drawings = [a["src"] for _, a in page.tags if a.get("src", "").startswith("data:image/svg+xml;base64,")]
-        assert len(drawings) == 2 * 5  # light and dark: two metrics, by share and against the best; training
+        assert len(drawings) == 2 * 6  # light and dark: two metrics, by share and against the best; training; overview
         for drawing in drawings:
             text = base64.b64decode(drawing.split(",")[1]).decode()
             assert not re.search(r"""(href|src)=["'](?!#|data:)|<script|@import|url\((?!#)""", text)
@@ -461,7 +475,7 @@ class TestPage:
 
     def test_it_shows_what_the_tables_hold(self, page: Page, report: Path) -> None:
         names = [path.stem for path in (report / "tables").glob("*.json")]
-        assert len(names) == 2 * 5 + 4
+        assert len(names) == 2 * 5 + 5
         for name in names:
             stored = json.loads((report / "tables" / f"{name}.json").read_text())
             header, *rows = page.tables[name]
@@ -472,6 +486,21 @@ class TestPage:
                 assert [(c.text, c.lines, c.mark, c.tone) for c in shown[1:]] == [
                     (c["text"], c["lines"], c["mark"], c["tone"]) for c in own[1:]
                 ]
+
+    def test_the_overview_says_who_is_best_at_what(self, page: Page, report: Path) -> None:
+        stored = json.loads((report / "tables" / "overview.json").read_text())
+        by_question = {row[0]["text"]: row for row in stored["rows"]}
+        summary = pd.read_csv(report / "tables" / "masking-summary.csv")
+        for share in (10, 50):
+            row = by_question[f"Masked reconstruction: reconstructing, {share}\u00a0% masked"]
+            own = summary[(summary["case"] == f"reconstruct-{share}") & (summary["metric"] == "lpips_alex")]
+            first = own.sort_values("mean").iloc[0]
+            assert row[2]["text"].startswith(first["title"]) and row[3]["value"] == pytest.approx(first["mean"])
+            studied = own[own["method"] == "mt_diffusion"].iloc[0]
+            assert row[4]["value"] == pytest.approx(studied["mean"])
+            assert row[5]["text"] == own[own["method"] == studied["best_baseline"]].iloc[0]["title"]
+        assert "Masked reconstruction: drawing images" in by_question
+        assert (report / "figures" / "overview.png").is_file()
 
     def test_what_others_wrote_is_text(self, page: Page, report: Path) -> None:
         source = (report / "index.html").read_text()
@@ -575,7 +604,7 @@ class TestFiles:
 
     def test_the_files_of_a_table_agree(self, report: Path) -> None:
         stems = sorted((report / "tables").glob("*.json"))
-        assert len(stems) == 14
+        assert len(stems) == 15
         for path in stems:
             stored = json.loads(path.read_text())
             cells = [[(" ".join(c["text"].split()), c["lines"], c["mark"]) for c in row] for row in stored["rows"]]
@@ -759,3 +788,16 @@ def test_labels_that_meet_part_evenly() -> None:
     assert spread([0.5, 0.5, 0.9], 0.1, 0, 1) == pytest.approx([0.45, 0.55, 0.9])
     assert spread([1.0, 1.0], 0.1, 0, 1) == pytest.approx([0.9, 1.0])
     assert spread([0.3, 0.2, 0.25], 1.0, 0, 1) == pytest.approx([1.0, 0.0, 0.5])
+
+
+class TestRelative:
+    @pytest.mark.parametrize(
+        ("higher", "own", "base", "expected"),
+        [(True, 2.0, 1.0, 2.0), (False, 2.0, 1.0, 0.5), (True, 0.0, 1.0, 1 / 20), (False, 0.0, 1.0, 20.0),
+         (True, 0.0, 0.0, 1.0), (True, 1e9, 1.0, 20.0)],
+    )  # fmt: skip
+    def test_right_is_better(self, higher: bool, own: float, base: float, expected: float) -> None:
+        entries = {(name, "c"): Entry({0: value}, over_seeds([value]), 1) for name, value in (("a", own), ("b", base))}
+        board = Board("m", higher, ["c"], ["a", "b"], {"c": "b"}, entries)
+        assert relative(board, "a", "c") == pytest.approx(expected)
+        assert relative(board, "nobody", "c") is None

@@ -160,9 +160,9 @@ def test_findings_are_computed(report: Path) -> None:
     assert "MT-Diffusion has 0.600" in segment
     assert "on pixel accuracy, MT-Diffusion is worse than the best baseline, U-Net" in segment
     paint = next(item for item in found if item.startswith("Painting given masks, the best judged"[:21]))
-    assert "real images have 0.770" in paint and "is better than the best baseline, Concatenated DDPM" in paint
+    assert "real data have 0.770" in paint and "is better than the best baseline, Concatenated DDPM" in paint
     generate = next(item for item in found if item.startswith("Drawing image and mask together"))
-    assert "shuffled pairs of MT-Diffusion have 0.200" in generate
+    assert "the shuffled miou of MT-Diffusion is 0.200" in generate
     assert "U-Net <b>" not in page
 
 

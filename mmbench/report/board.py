@@ -143,9 +143,9 @@ def _by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def means_frame(board: Board, results: ExperimentResults) -> pd.DataFrame:
-    """One row per method, case and seed with the share of the case, for drawing."""
-    shares = {case["name"]: case.get("share", np.nan) for case in results.cases}
+def means_frame(board: Board, results: ExperimentResults, key: str = "share") -> pd.DataFrame:
+    """One row per method, case and seed with the share that the case's `key` is, for drawing."""
+    shares = {case["name"]: case.get(key, np.nan) for case in results.cases}
     rows = [
         {"method": method, "case": case, "share": shares[case], "seed": seed, "value": value}
         for (method, case), entry in board.entries.items()

@@ -22,13 +22,14 @@ from mmbench.report.theme import Mode, Style, method_styles, paper, steps
 LOG_FROM = 4.0
 
 
-def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str], mode: Mode) -> Figure:
+def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str], called: str, mode: Mode) -> Figure:
     """Mean over seeds as a line, every seed as a point, methods named at their line's end.
 
     Args:
         frame: columns method, share, seed, value (`board.means_frame`).
         board: which metric, and the order of methods.
         titles: of the methods.
+        called: name of the axis of shares.
         mode: paper.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -47,7 +48,7 @@ def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str]
         _log_y(axes)
     shares = sorted(frame["percent"].unique())
     axes.xaxis.set_major_locator(FixedLocator(shares))
-    axes.set(xlabel="masked share of the image, %", ylabel="")
+    axes.set(xlabel=called, ylabel="")
     axes.grid(visible=False, axis="x")
     axes.set_title(f"{describe(board.metric).label}, {'higher' if board.higher_is_better else 'lower'} is better")
     ends = frame[frame["percent"] == shares[-1]].groupby("method")["value"].mean()

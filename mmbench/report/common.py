@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -10,12 +11,14 @@ import pandas as pd
 from mmbench.report import text
 from mmbench.report.board import ALPHA, Board, Entry, method_order
 from mmbench.report.load import ExperimentResults, Run
-from mmbench.report.names import STUDIED, describe, slug
+from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, slug
 from mmbench.report.tables import NONE, Cell, Mark, Table
 from mmbench.report.text import DASH
 from mmbench.statistics import LEVEL, RESAMPLES
 
 MARKS: dict[int, Mark] = {1: "best", 2: "second"}
+#: How far a method's number of parameters may be from the studied method's.
+SIZE_TOLERANCE = 0.05
 #: At most this many seeds are listed one by one; more are in the CSV.
 SEEDS_SHOWN = 5
 
@@ -126,7 +129,7 @@ def cost_table(results: ExperimentResults) -> Table:
                 method_cell(results, method),
                 Cell(kind_of(runs, nfe)),
                 Cell(text.listing(done(results, method, tasks))),
-                _cost_cell(runs, "parameters", text.quantity),
+                size_cell(results, method),
                 _cost_cell(runs, "images_seen", text.quantity),
                 _cost_cell(runs, "training_flops", text.quantity),
                 nfe_cell(nfe),
@@ -140,8 +143,41 @@ def cost_table(results: ExperimentResults) -> Table:
         "What each method is and what it took, mean over seeds. NFE: network evaluations per item; prediction: time "
         "for all cases."
     )
-    notes = [f"{DASH}: not recorded, or does not apply (nothing trained here, no network)."]
+    notes = [f"{DASH}: not recorded, or does not apply (nothing trained here, no network).", *fairness_notes(results)]
     return Table(f"{results.name}-cost", caption, header, rows, notes, frozenset({1, 2, 10}))
+
+
+def size_of(results: ExperimentResults, method: str) -> float | None:
+    """A method's number of trained parameters as a multiple of the studied method's; None where either has none."""
+    own, other = (
+        [float(n) for run in results.runs_of(name) if (n := run.cost.get("parameters"))] for name in (STUDIED, method)
+    )
+    return (sum(other) / len(other)) / (sum(own) / len(own)) if own and other else None
+
+
+def size_cell(results: ExperimentResults, method: str) -> Cell:
+    """Parameters, and below them how many times the studied method's they are."""
+    cell, size = _cost_cell(results.runs_of(method), "parameters", text.quantity), size_of(results, method)
+    if size is None or method == STUDIED or cell is NONE:
+        return cell
+    return replace(cell, lines=[f"{size:.2f}×"], tone="" if abs(size - 1) <= SIZE_TOLERANCE else "worse")
+
+
+def fairness_notes(results: ExperimentResults) -> list[str]:
+    """Whether the methods that were trained have the studied method's number of parameters, and what was tuned."""
+    notes, sizes = [], {method: size_of(results, method) for method in results.titles if method != STUDIED}
+    known = {results.titles[method]: size for method, size in sizes.items() if size is not None}
+    if known:
+        off = [f"{title} ({size:.2f}×)" for title, size in known.items() if abs(size - 1) > SIZE_TOLERANCE]
+        within = f"within {100 * SIZE_TOLERANCE:.0f} % of {STUDIED_TITLE}'s number of parameters"
+        notes.append(f"Not {within}: {text.listing(off)}." if off else f"All that was trained is {within}.")
+    for method, title in results.titles.items():
+        tuned = [run.prediction.get("tuned") or {} for run in results.runs_of(method)]
+        if any(tuned):
+            names = {name: [found[name] for found in tuned if name in found] for name in tuned[0]}
+            said = [f"{name} {', '.join(f'{v:g}' for v in values)}" for name, values in names.items()]
+            notes.append(f"{title}, chosen on the validation split: {text.listing(said)} (one per seed).")
+    return notes
 
 
 def nfe_cell(nfe: Mapping[str, float]) -> Cell:

@@ -14,6 +14,7 @@ from mmbench.report import origin, pictures, tables, text
 from mmbench.report.figures import Drawing
 from mmbench.report.load import Results
 from mmbench.report.names import STUDIED, slug
+from mmbench.report.overview import write_overview
 from mmbench.report.sections import Context, Section, load_section
 from mmbench.report.theme import Mode
 
@@ -29,7 +30,7 @@ def write_report(results: Results, out: Path, command: str = "") -> Path:
         command: how the results were made, shown on the page.
     """
     contexts = [Context(results, experiment, out) for experiment in results.experiments]
-    parts = []
+    parts: list[dict[str, Any]] = []
     for context in contexts:
         section = load_section(context.experiment.name).build(context)
         records = {
@@ -38,14 +39,16 @@ def write_report(results: Results, out: Path, command: str = "") -> Path:
             "origins": origin.origins(context.experiment),
         }
         parts.append({"section": section, "experiment": context.experiment, "records": records})
+    overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out)
     page = render(
         "page.html.j2",
+        overview=overview,
         results=results,
         parts=parts,
         facts=origin.facts(results),
         card=origin.data_card(results.card),
         command=command,
-        files=listed([path for context in contexts for path in context.written], out),
+        files=listed([*written, *(path for context in contexts for path in context.written)], out),
         studied=STUDIED,
     )
     path = out / "index.html"

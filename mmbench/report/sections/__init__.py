@@ -1,4 +1,6 @@
-"""One module per experiment, named as it, with `build(context)`; its template is `templates/<experiment>.html.j2`.
+"""One module per experiment, named as it, with `build(context)`.
+
+Its template is `templates/<experiment>.html.j2`, or one that experiments share (`_tasks.build_tasks` has one).
 
 A module decides what is worth showing of its experiment; what experiments share is in `mmbench.report.common`.
 """
@@ -16,6 +18,7 @@ from matplotlib.figure import Figure
 
 from mmbench.errors import UserError
 from mmbench.report import figures, pictures, tables
+from mmbench.report.board import Board
 from mmbench.report.figures import Drawing
 from mmbench.report.load import ExperimentResults, Results
 from mmbench.report.pictures import Grid
@@ -43,6 +46,15 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """One line of the overview: a question, and the metric and case that answer it."""
+
+    question: str
+    board: Board
+    case: str
+
+
+@dataclass(frozen=True)
 class Section:
     """An experiment's part of the page.
 
@@ -53,6 +65,8 @@ class Section:
         findings: sentences computed from the numbers.
         cards: the same in boxes.
         content: what the template shows.
+        headlines: its lines in the overview.
+        template: if not the one of its name.
     """
 
     name: str
@@ -61,6 +75,8 @@ class Section:
     findings: Sequence[str]
     cards: Sequence[Card]
     content: Mapping[str, Any]
+    headlines: Sequence[Headline] = ()
+    template: str = ""
 
 
 @dataclass
@@ -106,7 +122,7 @@ def load_section(experiment: str) -> SectionModule:
     known = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
     if experiment not in known:
         raise UserError(
-            f"experiment '{experiment}' has no section in the report; add mmbench/report/sections/{experiment}.py and "
-            f"mmbench/report/templates/{experiment}.html.j2 (there are {', '.join(known)})"
+            f"experiment '{experiment}' has no section in the report; add mmbench/report/sections/{experiment}.py "
+            f"(there are {', '.join(known)})"
         )
     return cast(SectionModule, importlib.import_module(f"{__name__}.{experiment}"))

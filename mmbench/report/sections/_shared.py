@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -10,7 +10,7 @@ from mmbench.report import charts, common, text
 from mmbench.report.board import Board
 from mmbench.report.figures import Drawing
 from mmbench.report.load import ExperimentResults
-from mmbench.report.names import describe
+from mmbench.report.names import STUDIED, describe
 from mmbench.report.sections import Context
 from mmbench.report.tables import NONE, Cell, Table
 
@@ -85,6 +85,32 @@ def case_table(
         rows.append([Cell(real), *(NONE if v is None else Cell(text.number(v, d), v) for v, d in values)])
     columns = ["Method", *(header or [direction(board) for board in boards])]
     return Table(name, caption, columns, rows, [common.seeds_note(results), *notes])
+
+
+def over_cases(board: Board, labels: Sequence[str], titles: Mapping[str, str]) -> str:
+    """One sentence on the method under study against the best baseline, over all cases of a metric.
+
+    A word that all labels end with, after a non-breaking space and a number, is said once.
+    """
+    label = describe(board.metric).label
+    winners = _by(lambda case: text.listing([titles[m] for m in board.best(case)]), board.cases, labels)
+    best = "; ".join(f"{who} at {text.listing(shares)}" for who, shares in winners.items())
+    if STUDIED not in titles:
+        return f"Best mean {label}: {best}."
+    readings = _by(lambda case: board.reading(STUDIED, case), board.cases, labels)
+    parts = [f"{VERB[key]} the best baseline at {text.listing(readings[key])}" for key in VERB if key in readings]
+    compared = ", and ".join(parts) or "not compared image by image with a baseline"
+    return f"On {label}, {titles[STUDIED]} is {compared}. Best mean of all: {best}."
+
+
+def _by(key: Callable[[str], str], cases: Sequence[str], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Labels of the cases grouped by what `key` says of them; a last word that all share is kept by the last only."""
+    groups: dict[str, list[str]] = {}
+    ends = {label.rpartition(" ")[2] for label in labels}
+    common_end = f" {ends.pop()}" if len(ends) == 1 and len(labels) > 1 else ""
+    for case, label in zip(cases, labels, strict=True):
+        groups.setdefault(key(case), []).append(label.removesuffix(common_end) if common_end else label)
+    return {name: [*found[:-1], found[-1] + common_end] for name, found in groups.items()}
 
 
 def training(context: Context) -> Drawing | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from mmbench.report import charts, common, text
 from mmbench.report.board import Board, make_board, means_frame
 from mmbench.report.check import check_keys
 from mmbench.report.names import STUDIED, describe, in_order, slug
-from mmbench.report.sections import Card, Context, Section
+from mmbench.report.sections import Card, Context, Headline, Section
 from mmbench.report.sections._masking_noise import generation_findings, generation_table, samples
 from mmbench.report.sections._masking_pictures import reconstructions
-from mmbench.report.sections._shared import VERB, training
+from mmbench.report.sections._shared import over_cases, training
 
 TITLE = "Masked reconstruction"
 LEAD = (
@@ -40,12 +40,13 @@ def build(context: Context) -> Section:
     noise = [make_board(results, metric, drawn) for metric in in_order(free["metric"])]
     context.frame(f"{results.name}-long", common.long_frame(results))
     context.frame(f"{results.name}-summary", common.summary_frame([*boards, *noise], results))
-    findings, cards = [], []
+    findings, cards, headlines = [], [], []
     if boards:
         primary = next((board for board in boards if board.metric == PRIMARY), boards[0])
         cards = [_card(primary, name, label, results.titles) for name, label in zip(names, labels, strict=True)]
-        findings = [_finding(board, labels, results.titles) for board in boards if board.metric in DRAWN] or [
-            _finding(primary, labels, results.titles)
+        headlines = [Headline(f"Reconstructing, {label}", primary, n) for n, label in zip(names, labels, strict=True)]
+        findings = [over_cases(board, labels, results.titles) for board in boards if board.metric in DRAWN] or [
+            over_cases(primary, labels, results.titles)
         ]
     extra, more = generation_findings(noise, results)
     content = {
@@ -57,7 +58,8 @@ def build(context: Context) -> Section:
         "curves": training(context),
         "count": cases[0]["count"] if cases else 0,
     }
-    return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content)
+    headlines += [Headline("Drawing images", board, drawn[0]) for board in noise if board.metric.startswith("fd[")]
+    return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content, headlines)
 
 
 def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[str, object]:
@@ -72,7 +74,7 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
                 f"{name}-by-share",
                 f"{label} against the masked share. Lines are means over seeds, points single seeds.",
                 f"Line chart of {label} by masked share; its numbers are in the table '{label}'.",
-                partial(charts.metric_by_share, frame, board, results.titles),
+                partial(charts.metric_by_share, frame, board, results.titles, "masked share of the image, %"),
             )
         )
         if any(entry.difference for entry in board.entries.values()):
@@ -110,24 +112,3 @@ def _card(board: Board, case: str, label: str, titles: Mapping[str, str]) -> Car
             + (f", {titles[board.best_baseline[case]]}" if STUDIED in best else ""),
         ]
     return Card(f"{describe(board.metric).label}, {label}", headline, value, lines, reading)
-
-
-def _finding(board: Board, labels: Sequence[str], titles: Mapping[str, str]) -> str:
-    """One sentence on the method under study against the best baseline, over all masked shares."""
-    label = describe(board.metric).label
-    winners = _by(lambda case: text.listing([titles[m] for m in board.best(case)]), board.cases, labels)
-    best = "; ".join(f"{who} at {text.listing(shares)}" for who, shares in winners.items())
-    if STUDIED not in titles:
-        return f"Best mean {label}: {best}."
-    readings = _by(lambda case: board.reading(STUDIED, case), board.cases, labels)
-    parts = [f"{VERB[key]} the best baseline at {text.listing(readings[key])}" for key in VERB if key in readings]
-    compared = ", and ".join(parts) or "not compared image by image with a baseline"
-    return f"On {label}, {titles[STUDIED]} is {compared}. Best mean of all: {best}."
-
-
-def _by(key: Callable[[str], str], cases: Sequence[str], labels: Sequence[str]) -> dict[str, list[str]]:
-    """Labels of the cases grouped by what `key` says of them; without the word masked, which the last one keeps."""
-    groups: dict[str, list[str]] = {}
-    for case, label in zip(cases, labels, strict=True):
-        groups.setdefault(key(case), []).append(label.removesuffix(" masked"))
-    return {name: [*shares[:-1], f"{shares[-1]} masked"] for name, shares in groups.items()}

@@ -1,0 +1,136 @@
+"""The overview: which method is best at what, over all experiments of the page, in one table and one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from mmbench.report import figures, tables, text
+from mmbench.report.board import Board
+from mmbench.report.load import ExperimentResults
+from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, is_studied
+from mmbench.report.sections import Headline, Section
+from mmbench.report.tables import NONE, Cell, Table
+from mmbench.report.theme import Mode, paper
+
+Part = tuple[Section, ExperimentResults]
+WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
+#: A method further than this factor from the best baseline is drawn at the edge.
+EDGE = 20.0
+
+
+def write_overview(parts: Sequence[Part], out: Path) -> tuple[dict[str, Any], list[Path]]:
+    """The overview's table and figure, written below `out`, and the paths of their files; empty for no headlines."""
+    lines = [(section, results, line) for section, results in parts for line in section.headlines]
+    if not lines:
+        return {}, []
+    table = overview_table(lines)
+    drawing = figures.draw(
+        "overview",
+        "Every question at once: each method's score as a multiple of the best baseline's (line at 1×), turned so that "
+        "right is better. Where a score is not above 0, or further than twenty times away, the point is at the edge.",
+        "Dot plot of every method's score relative to the best baseline, by question; its numbers are in the table.",
+        partial(scores_figure, lines),
+        out / "figures",
+    )
+    written = tables.write_table(table, out / "tables")
+    written += [out / "figures" / f"overview.{suffix}" for suffix in ("png", "svg")]
+    return {"table": table, "drawing": drawing, "tally": tally(lines)}, written
+
+
+def named(section: Section, line: Headline) -> str:
+    """A question with its experiment."""
+    return f"{section.title}: {line.question[0].lower()}{line.question[1:]}"
+
+
+def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]]) -> Table:
+    """A row per question: the best method, the multitask model and the best baseline on its metric."""
+    header = ["Question", "Metric", "Best", "Its value", STUDIED_TITLE, "Best baseline", "Its value", "Image by image"]
+    rows = []
+    for section, results, line in lines:
+        board, case, titles = line.board, line.case, results.titles
+        decimals, best = describe(board.metric).decimals, board.best(case)
+        other = board.best_baseline.get(case)
+        reading = board.reading(STUDIED, case)
+        rows.append(
+            [
+                Cell(named(section, line)),
+                Cell(f"{describe(board.metric).label} {'↑' if board.higher_is_better else '↓'}"),
+                Cell(text.listing([titles[method] for method in best])),
+                _value(board, best[0], case, decimals),
+                _value(board, STUDIED, case, decimals),
+                Cell(titles[other]) if other else NONE,
+                _value(board, other, case, decimals) if other else NONE,
+                Cell(WORD[reading], tone=reading) if reading else NONE,
+            ]
+        )
+    caption = "Which method is best at what: one metric per question, means over seeds."
+    notes = [
+        f"Image by image: {STUDIED_TITLE} against the best baseline, by the paired interval and test below; "
+        f"{text.DASH} where a metric has no value per image (FD and the like), or no baseline does the task."
+    ]
+    return Table("overview", caption, header, rows, notes, frozenset({1, 2, 5, 7}))
+
+
+def _value(board: Board, method: str, case: str, decimals: int) -> Cell:
+    entry = board.entries.get((method, case))
+    if entry is None:
+        return NONE
+    mean, sd = entry.summary.mean, entry.summary.sd
+    return Cell(text.number(mean, decimals), mean, [f"± {text.number(sd, decimals)}"] if sd is not None else [])
+
+
+def tally(lines: Sequence[tuple[Section, ExperimentResults, Headline]]) -> str:
+    """One sentence: at how many questions the multitask model is best, and which methods are best elsewhere."""
+    asked = [(line, results) for _, results, line in lines if (STUDIED, line.case) in line.board.entries]
+    won = sum(any(is_studied(method) for method in line.board.best(line.case)) for line, _ in asked)
+    return f"{STUDIED_TITLE} has the best mean at {won} of the {len(asked)} questions below that it was asked."
+
+
+def relative(board: Board, method: str, case: str) -> float | None:
+    """A method's mean as a multiple of the best baseline's, turned so that above 1 is better; None without either."""
+    entry, other = board.entries.get((method, case)), board.best_baseline.get(case)
+    if entry is None or other is None:
+        return None
+    own, base = entry.summary.mean, board.entries[other, case].summary.mean
+    if own <= 0 or base <= 0:
+        same = own == base
+        return 1.0 if same else EDGE if (own > base) == board.higher_is_better else 1 / EDGE
+    return min(EDGE, max(1 / EDGE, own / base if board.higher_is_better else base / own))
+
+
+def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], mode: Mode) -> Figure:
+    """A row per question: the multitask model as a large point, every other method as a small one."""
+    figure = Figure(figsize=(8.6, 1.3 + 0.34 * len(lines)), layout="constrained")
+    axes, ink = figure.add_subplot(), paper(mode)
+    accent = {"light": "#c2410c", "dark": "#ff8a4c"}[mode]
+    for row, (_, _, line) in enumerate(lines):
+        for method in line.board.methods:
+            ratio = relative(line.board, method, line.case)
+            if ratio is None or (is_studied(method) and method != STUDIED):
+                continue
+            own = method == STUDIED
+            axes.scatter(
+                ratio, row, s=64 if own else 22, color=accent if own else ink["soft"], zorder=4 if own else 3,
+                alpha=1.0 if own else 0.65, linewidth=0,
+            )  # fmt: skip
+    axes.axvline(1, color=ink["ink"], linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(
+        range(len(lines)), [f"{named(s, line)}  ({describe(line.board.metric).label})" for s, _, line in lines]
+    )
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("score as a multiple of the best baseline's (right is better)")
+    axes.scatter([], [], s=64, color=accent, label=STUDIED_TITLE)
+    axes.scatter([], [], s=22, color=ink["soft"], label="baselines")
+    figure.legend(loc="outside upper right", ncols=2, handletextpad=0.2)
+    return figure
