@@ -162,5 +162,5 @@ def test_embedding_refuses_data_without_embeddings() -> None:
 
 
 def test_unknown_experiment_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match="experiment 'maskin' does not exist; there are .*masking"):
+    with pytest.raises(UserError, match=r"experiment 'maskin' does not exist; there are .*masking"):
         load_experiment("maskin")

@@ -48,7 +48,7 @@ class Method(BaseMethod):
         self,
         spec: Spec,
         *,
-        components: int = 32,
+        components: int = 128,
         feature_weight: float = 1.0,
         schedule: Schedule = "cosine",
         prediction: Prediction = "z0",
@@ -63,7 +63,7 @@ class Method(BaseMethod):
         self.shape, size = spec.modalities["image"].shape, spec.modalities["embedding"].shape[0]
         self.components = min(components, size)
         self.backbone = UNet(self.shape[0], **spec.network)
-        hidden = 8 * self.backbone.pooled_width  # wide, as few components make every other layer of theirs small
+        hidden = 8 * self.backbone.pooled_width  # wide: it makes up for layers that are small for few components
         self.enter = nn.Sequential(
             nn.Linear(self.components, hidden), nn.SiLU(), nn.Linear(hidden, self.backbone.vector_width)
         )
