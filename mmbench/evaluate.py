@@ -154,7 +154,7 @@ def evaluate(args: argparse.Namespace) -> Scored:
     answered = read_answers(path, read_cases(args.cases), experiment, modalities, args.tasks or None)
     cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
     judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
-    scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card))
+    scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data))
     inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
     if args.judge:
         inputs["judge"] = args.judge / "weights.safetensors"

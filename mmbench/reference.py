@@ -17,26 +17,27 @@ import torch
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
 from mmbench.experiments import Case, load_experiment
-from mmbench.features import load_extractor
+from mmbench.features import load_extractor, vectors
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
 from mmbench.provenance import provenance
 from mmbench.runtime import choose_device
-from mmbench.scores import Scored, Tools, score_real
+from mmbench.scores import Scored, Tools, score_floor, score_real
 from mmbench.scores._distribution import SEED, distribution_scores
 
 
-def other_images(data: Path, reference: str, count: int) -> tuple[str, np.ndarray]:
-    """Name of another split and `count` of its images, drawn without replacement; all of them if there are fewer."""
+def other_items(data: Path, reference: str, count: int) -> tuple[str, Arrays]:
+    """Name of another split and `count` of its items, drawn without replacement; all of them if there are fewer."""
     split = "train" if reference != "train" else "test"
-    images = read_prepared(data, split)["image"]
-    order = np.random.default_rng(SEED).permutation(len(images))[:count]
-    return split, images[np.sort(order)]
+    arrays = read_prepared(data, split)
+    order = np.sort(np.random.default_rng(SEED).permutation(len(arrays["image"]))[:count])
+    return split, {name: array[order] for name, array in arrays.items()}
 
 
 def of_real(
     settings: Mapping[str, Any],
     real: Arrays,
+    other: Arrays,
     *,
     weights: Path,
     data: Path,
@@ -44,11 +45,13 @@ def of_real(
     judge: Path | None,
     device: torch.device,
 ) -> Scored:
-    """What the experiment's own scores say of the real data, by its judge if it has one."""
+    """What the experiment's own scores say of the real data and of other real items, by its judge if it has one."""
     card, name = read_json(data / "card.json"), settings["experiment"]
     modalities = load_experiment(name).modalities(card)
     loaded = load_judge(judge, name, modalities, device) if judge else None
-    return score_real(name, real, Tools(weights, out / "reference.npz", device, loaded, card))
+    tools = Tools(weights, out / "reference.npz", device, loaded, card, data)
+    ceiling, floor = score_real(name, real, tools), score_floor(name, real, other, tools)
+    return Scored(ceiling.metrics + floor.metrics)
 
 
 def write_reference(
@@ -60,7 +63,7 @@ def write_reference(
     device: torch.device,
     judge: Path | None = None,
 ) -> dict[str, Any]:
-    """Write `out`/reference.npz (features) and reference.json; returns what the JSON holds.
+    """Write `out`/reference.npz (features and vectors of the real split) and reference.json; returns the latter.
 
     Args:
         settings: the experiment, and the section `evaluate`.
@@ -77,16 +80,16 @@ def write_reference(
     split, count = evaluate["reference"], evaluate["samples"]
     arrays = read_prepared(data, split)
     images = arrays["image"]
-    other_split, other = other_images(data, split, count)
+    other_split, other = other_items(data, split, count)
     extractor = load_extractor(weights, device)
     resize = extractor.resize_name(*images.shape[2:])
-    real, fake = extractor(images), extractor(other)
+    real, fake = extractor(images), extractor(other["image"])
     floor = Scored()
-    case = Case("floor", "generate", len(other))
+    case = Case("floor", "generate", len(fake))
     for measure, value, detail in distribution_scores(extractor, real, fake, resize):
         floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
-    ceiling = of_real(settings, arrays, weights=weights, data=data, out=out, judge=judge, device=device)
-    save_arrays(out / "reference.npz", {"features": real})
+    own = of_real(settings, arrays, other, weights=weights, data=data, out=out, judge=judge, device=device)
+    save_arrays(out / "reference.npz", {"features": real, **vectors(arrays)})
     inputs = {"data": data / "card.json", "weights": weights / "weights.json"}
     if judge:
         inputs["judge"] = judge / "weights.safetensors"
@@ -100,7 +103,7 @@ def write_reference(
         "weights_sha256": extractor.weights_sha256,
         "resize": resize,
         "floor": {"split": other_split, "n": len(fake), "wanted": count, "seed": SEED},
-        "metrics": floor.metrics + ceiling.metrics,
+        "metrics": floor.metrics + own.metrics,
         "provenance": provenance(settings, inputs),
     }
     write_json(out / "reference.json", record)

@@ -33,6 +33,7 @@ from mmbench.tensors import save_weights
 ROOT = Path(__file__).parents[1]
 PROGRESS_SECONDS = 10.0
 CURVE_POINTS = 100
+MIRRORED = "_mirrored"
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -110,14 +111,19 @@ class Training:
         self.log = new_log()
 
     def batch(self, step: int, generator: torch.Generator) -> Batch:
-        """The training batch of `step`, half of it mirrored if `train.flip` is on."""
+        """The training batch of `step`, half of it mirrored if `train.flip` is on.
+
+        What a mirrored image is worth in another modality, an array `<modality>_mirrored` says, if there is one.
+        """
         indices = batch_indices(self.seed, step, self.train["batch_size"], self.items).to(self.device)
         batch = to_batch({name: value[indices] for name, value in self.data.items()}, self.device)
         if self.train["flip"]:
             mirrored = (torch.rand(len(indices), generator=generator) < 0.5).to(self.device)
-            for name in batch.keys() & {"image", "mask"}:
-                shape = (-1, *[1] * (batch[name].dim() - 1))
-                batch[name] = torch.where(mirrored.view(shape), batch[name].flip(-1), batch[name])
+            turned = {name: batch[name].flip(-1) for name in batch.keys() & {"image", "mask"}}
+            turned |= {name.removesuffix(MIRRORED): x for name, x in batch.items() if name.endswith(MIRRORED)}
+            for name, other in turned.items():
+                shape = (-1, *[1] * (other.dim() - 1))
+                batch[name] = torch.where(mirrored.view(shape), other, batch[name])
         return self.experiment.training_batch(batch, generator)
 
     def step(self, step: int) -> dict[str, float]:
@@ -207,7 +213,7 @@ def train(args: argparse.Namespace) -> None:
     arrays = read_prepared(args.data, "train")
     key = training_key(settings, args.seed, args.method, args.data)
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
-        method.prepare(to_batch({"image": arrays["image"]}))
+        method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
     trained = read_literals(args.method).get("TRAINED", True)
     weights: Mapping[str, Tensor] = method.state_dict()
     log = new_log()

@@ -22,7 +22,11 @@ from mmbench.tensors import load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
-CARD = {"modalities": ["image", "mask"], "classes": ["sky", "road", "house", "tree"]}
+CARD = {
+    "modalities": ["image", "mask", "embedding"],
+    "classes": ["sky", "road", "house", "tree"],
+    "embedding": {"size": 20},
+}
 FAST = Sampling("ddim", 3)
 RECONSTRUCT, GENERATE = TASKS["reconstruct"], TASKS["generate"]
 
@@ -41,8 +45,8 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def modalities(experiment: str, size: int) -> dict[str, Modality]:
-    return load_experiment(experiment).modalities({"size": [size, size], **CARD})
+def modalities(experiment: str, size: int, **card: object) -> dict[str, Modality]:
+    return load_experiment(experiment).modalities({"size": [size, size], **CARD, **card})
 
 
 def random_batch(experiment: str, size: int, count: int, seed: int = 0) -> Batch:
@@ -52,7 +56,9 @@ def random_batch(experiment: str, size: int, count: int, seed: int = 0) -> Batch
     brightness = (image.mean(dim=1) + 1) * 2
     mask = brightness.long().clamp(0, 3)
     mask[:, :2, :3] = 255
-    return load_experiment(experiment).training_batch({"image": image, "mask": mask}, generator(seed))
+    projection = torch.randn(image[0].numel(), CARD["embedding"]["size"], generator=generator(99)) / size
+    batch = {"image": image, "mask": mask, "embedding": image.flatten(1) @ projection}
+    return load_experiment(experiment).training_batch(batch, generator(seed))
 
 
 def build(name: str, size: int = 16, experiment: str = "masking", **settings: object) -> Method:
@@ -133,7 +139,8 @@ def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, siz
             if modality.kind == "mask":
                 assert value.dtype == torch.int64 and 0 <= value.min() <= value.max() < modality.classes
                 continue
-            assert value.dtype == torch.float32 and torch.isfinite(value).all() and value.abs().max() <= 1 + 1e-5
+            assert value.dtype == torch.float32 and torch.isfinite(value).all()
+            assert modality.kind != "image" or value.abs().max() <= 1 + 1e-5
         again = method.predict(task, given, 3, FAST, generator(7))
         assert all(torch.equal(answer[name], again[name]) for name in task.want)
         assert all(torch.equal(given[name], before[name]) for name in given)
@@ -181,7 +188,7 @@ def test_an_unknown_setting_is_an_error_of_one_line(experiment: str, found: Foun
 def test_every_trained_network_is_as_large_as_the_multitask_models(
     experiment: str, found: Found, network: dict
 ) -> None:
-    spec = Spec(modalities(experiment, 32), network)
+    spec = Spec(modalities(experiment, 32, embedding={"size": 512}), network)
     with torch.device("meta"):
         multitask = load_method(ROOT / "mmbench" / "mt_diffusion.py", spec)
         method = load_method(ROOT / found.path, spec)
@@ -196,7 +203,8 @@ def count(method: nn.Module) -> int:
 @pytest.mark.parametrize(
     "experiment, name",
     [("masking", "ddpm"), ("masking", "palette"), ("masking", "repaint"),
-     ("segmentation", "segdiff"), ("segmentation", "concat_ddpm")],
+     ("segmentation", "segdiff"), ("segmentation", "concat_ddpm"),
+     ("embedding", "rcg"), ("embedding", "redi"), ("embedding", "unidiffuser")],
 )  # fmt: skip
 def test_diffusion_baselines_are_parameterised_as_the_multitask_model(experiment: str, name: str) -> None:
     def defaults(method: Method) -> dict[str, object]:

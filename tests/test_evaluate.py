@@ -77,11 +77,11 @@ def test_reference_has_the_floor_of_real_against_real(run: Path) -> None:
 
 
 def test_a_floor_with_fewer_images_than_wanted_says_so(run: Path) -> None:
-    split, images = reference.other_images(run / "data", "test", 1000)
-    assert (split, len(images)) == ("train", 30)
-    split, images = reference.other_images(run / "data", "train", 7)
-    assert (split, len(images)) == ("test", 7)
-    np.testing.assert_array_equal(images, reference.other_images(run / "data", "train", 7)[1])
+    split, items = reference.other_items(run / "data", "test", 1000)
+    assert (split, len(items["image"])) == ("train", 30)
+    split, items = reference.other_items(run / "data", "train", 7)
+    assert (split, len(items["image"])) == ("test", 7)
+    np.testing.assert_array_equal(items["image"], reference.other_items(run / "data", "train", 7)[1]["image"])
 
 
 def test_a_whole_evaluation(run: Path, lpips_weights: Path, answers: Arrays, tmp_path: Path, capsys) -> None:

@@ -10,7 +10,16 @@ import torch
 
 from mmbench import cases as cases_command
 from mmbench.errors import UserError
-from mmbench.experiments import load_experiment, masking, read_cases, segmentation, to_batch, to_stored, to_uint8
+from mmbench.experiments import (
+    embedding,
+    load_experiment,
+    masking,
+    read_cases,
+    segmentation,
+    to_batch,
+    to_stored,
+    to_uint8,
+)
 from mmbench.files import save_arrays, sha256_arrays, write_json
 from mmbench.method import Spec
 
@@ -118,6 +127,40 @@ def test_answers_are_stored_as_their_kind_says() -> None:
         to_stored({"image": torch.full((2, 3, 32, 48), float("nan"))}, spec)
 
 
+EMBEDDED = {"name": "toy", "size": [32, 48], "modalities": ["image", "embedding"], "embedding": {"size": 7}}
+
+
+def test_embedding_asks_each_way_and_for_both() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 48), dtype=np.uint8)
+    vectors = np.random.default_rng(1).normal(size=(8, 7)).astype(np.float32)
+    settings = {"evaluate": {"reconstructions": 3, "samples": 6}}
+    embed, paint, generate = embedding.cases({"image": image, "embedding": vectors}, settings)
+    assert [c.task for c in (embed, paint, generate)] == list(embedding.TASKS)
+    assert (embed.count, paint.count, generate.count) == (3, 6, 6)
+    assert np.array_equal(embed.given["image"], image[:3]) and np.array_equal(embed.truth["embedding"], vectors[:3])
+    assert np.array_equal(paint.given["embedding"], vectors[:6]) and np.array_equal(paint.truth["image"], image[:6])
+    many = embedding.cases({"image": image, "embedding": vectors}, {"evaluate": {"reconstructions": 3, "samples": 60}})
+    assert (many[1].count, many[2].count) == (8, 60)
+    for case in (embed, paint, generate):
+        assert set(case.given) == set(embedding.TASKS[case.task].given)
+    batch = to_batch({"image": image, "embedding": vectors, "embedding_mirrored": vectors})
+    assert torch.equal(batch["embedding"], torch.from_numpy(vectors))
+    assert embedding.training_batch(batch, torch.Generator()).keys() == {"image", "embedding"}
+    stored = to_stored({"embedding": batch["embedding"]}, Spec(embedding.modalities(EMBEDDED)))
+    assert stored["embedding"].dtype == np.float32 and np.array_equal(stored["embedding"], vectors)
+
+
+def test_embedding_refuses_data_without_embeddings() -> None:
+    found = embedding.modalities(EMBEDDED)
+    assert (found["image"].shape, found["embedding"].shape) == ((3, 32, 48), (7,))
+    for card in (CARD, {**EMBEDDED, "embedding": None}):
+        with pytest.raises(UserError, match=r"toy has no embeddings here.*mmbench\.embed") as caught:
+            embedding.modalities(card)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"test\.npz: has no embeddings"):
+        embedding.cases({"image": some_images()}, {"evaluate": {"reconstructions": 3, "samples": 6}})
+
+
 def test_unknown_experiment_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match="experiment 'maskin' does not exist; there are masking"):
+    with pytest.raises(UserError, match=r"experiment 'maskin' does not exist; there are .*masking"):
         load_experiment("maskin")

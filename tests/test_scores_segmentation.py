@@ -153,7 +153,7 @@ def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path, tmp_pa
     case = Case("paint", "paint", 8, {"mask": mask}, {})
     with pytest.raises(UserError, match="case 'paint': item 3 has no pixel with a class"):
         segmentation.score([(case, {"image": squares(8, 0)["image"]})], tools)
-    blind = Tools(lpips_weights, tools.reference_file, torch.device("cpu"), card=CARD)
+    blind = Tools(lpips_weights, tools.reference, torch.device("cpu"), card=CARD)
     with pytest.raises(UserError, match="--judge: not given"):
         segmentation.score([(Case("generate", "generate", 8), squares(8, 0))], blind)
 

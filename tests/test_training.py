@@ -15,6 +15,7 @@ from mmbench import predict, train
 from mmbench.cases import write_cases
 from mmbench.checkpoint import NAME, lock
 from mmbench.errors import UserError
+from mmbench.experiments import load_experiment
 from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.tensors import load_weights, save_weights
 
@@ -223,3 +224,75 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
             save_weights(path, {"a": torch.zeros(2)})
     assert load_file(path)["a"].tolist() == [1, 1]
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+PREPARING = """
+import torch
+from mmbench.method import Method as BaseMethod
+
+TITLE = "Preparing"
+TASKS = ("embed",)
+TRAINED = False
+
+
+class Method(BaseMethod):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.register_buffer("mean", torch.zeros(3))
+
+    def prepare(self, train):
+        assert sorted(train) == ["embedding", "image"], sorted(train)
+        assert train["image"].dtype == torch.float32 and len(train["image"]) == len(train["embedding"])
+        self.mean.copy_(train["embedding"].mean(dim=0))
+
+    def predict(self, task, given, count, sampling, generator):
+        return {"embedding": self.mean.expand(count, -1)}
+"""
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Path:
+    """Images that are dark on one side, and embeddings that say which; those of the mirrored images beside them."""
+    sides = np.tile([-1, 1], 5)
+    images = np.zeros((10, 3, 16, 16), np.uint8)
+    images[sides < 0, ..., 8:] = images[sides > 0, ..., :8] = 255
+    own = (sides[:, None] * np.array([1, 2, 0]) + [0, 0, 3]).astype(np.float32)
+    mirrored = (-sides[:, None] * np.array([1, 2, 0]) + [0, 0, 3]).astype(np.float32)
+    arrays = {"image": images, "embedding": own, "embedding_mirrored": mirrored, "label": np.arange(10)}
+    save_arrays(tmp_path / "embedded" / "train.npz", arrays)
+    card = {"size": [16, 16], "modalities": ["image", "embedding"], "embedding": {"size": 3}}
+    card |= {"splits": {"train": {"count": 10, "sha256": sha256_arrays(arrays)}}}
+    write_json(tmp_path / "embedded" / "card.json", card)
+    return tmp_path / "embedded"
+
+
+def test_a_method_prepares_on_every_modality_of_its_experiment(tmp_path: Path, embedded: Path) -> None:
+    (tmp_path / "preparing.py").write_text(PREPARING)
+    settings = {**SETTINGS, "experiment": "embedding", "method_settings": {}}
+    folder = run_training(tmp_path, embedded, "out", settings, tmp_path / "preparing.py")
+    assert load_file(folder / "weights.safetensors")["mean"].tolist() == [0, 0, 3]
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_mirrored_image_has_the_embedding_of_the_mirrored_image(embedded: Path, flip: bool) -> None:
+    arrays = load_arrays(embedded / "train.npz")
+    method = torch.nn.Linear(1, 1)
+    training = train.Training(
+        method,
+        load_experiment("embedding"),
+        {"train": {**TRAIN, "batch_size": 10, "flip": flip}, "method": "x"},
+        arrays,
+        seed=0,
+        device=torch.device("cpu"),
+        state=embedded,
+        key="",
+    )
+    turned = 0
+    for step in range(1, 5):
+        batch = training.batch(step, train.step_generator(0, step))
+        assert batch.keys() == {"image", "embedding"}
+        bright_left = batch["image"][:, 0, 0, 0] > 0
+        assert torch.equal(bright_left, batch["embedding"][:, 0] > 0)
+        drawn = torch.from_numpy(arrays["embedding"])[train.batch_indices(0, step, 10, 10)]
+        turned += int((drawn != batch["embedding"]).any(dim=1).sum())
+    assert turned > 5 if flip else turned == 0

@@ -152,16 +152,44 @@ class Checkout:
             file.write_text(before)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Checkout:
-    """A copy of the checkout in which `smoke` has run once, from nothing but the LPIPS networks."""
-    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
+def copied(folder: Path) -> Checkout:
+    """A copy of the checkout in which nothing has run."""
+    checkout = Checkout(folder)
     for part in PARTS:
         source, target = ROOT / part, checkout.root / part
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
+    return checkout
+
+
+@pytest.mark.parametrize("extractor", ["vgg16-relu5_3-gap", "clip.ViT-B-32.laion2b_s34b_b79k"])
+def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_extractor(
+    tmp_path: Path, extractor: str
+) -> None:
+    checkout = copied(tmp_path)
+    file = checkout.root / "config" / "experiments" / "embedding.yaml"
+    file.write_text(re.sub(r"(?m)^extractor: \S+", f"extractor: {extractor}", file.read_text()))
+    done = checkout.smoke("--dry-run", "-p", config=["override={experiments: [masking, embedding]}"])
+    assert done.returncode == 0, done.stdout[-5000:]
+    commands = re.findall(r"python -m mmbench\.(\w+) .*", done.stdout)
+    lines = [line for line in done.stdout.splitlines() if "python -m mmbench." in line]
+    assert len(lines) == len(commands) and commands.count("embed") == 1
+    folders = {"embedding": f"results/smoke/embedded/{extractor}", "masking": "results/smoke/data"}
+    read = [line for line in lines if " --data " in line and "mmbench.embed " not in line]
+    assert len(read) > 20
+    for line in read:
+        experiment = "embedding" if '"experiment": "embedding"' in line else "masking"
+        assert f" --data {folders[experiment]} " in line, line
+    embed = next(line for line in lines if "mmbench.embed " in line)
+    assert f"--extractor {extractor} " in embed and "--data results/smoke/data " in embed
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Checkout:
+    """A copy of the checkout in which `smoke` has run once, from nothing but the LPIPS networks."""
+    checkout = copied(tmp_path_factory.mktemp("checkout"))
     try:
         weights = request.getfixturevalue("lpips_weights")
     except UserError as error:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from mmbench.embedders import Standardised, load_standardised
 from mmbench.errors import UserError
 from mmbench.features import Extractor, Reference, load_extractor, read_reference
 from mmbench.files import Arrays, sha256_file
@@ -51,7 +52,11 @@ Answered = Sequence[tuple[Question, Arrays]]
 
 
 class Scores(Protocol):
-    """What a module of this package provides, and, if real data have scores too, `score_real` (see `score_real`)."""
+    """What a module of this package provides.
+
+    If real data have scores too, it has functions of the names and arguments of `score_real` and `score_floor` below,
+    without the first argument.
+    """
 
     def score(self, answered: Answered, tools: Tools) -> Scored:
         """Score a method's answers: for each case its arrays by modality, already checked."""
@@ -106,6 +111,7 @@ class Tools:
         device: where the networks compute.
         judge: the experiment's judge, if it has one.
         card: what the data set says about itself.
+        data: folder of the data; needed where images are embedded.
     """
 
     def __init__(
@@ -115,9 +121,10 @@ class Tools:
         device: torch.device,
         judge: Judge | None = None,
         card: Mapping[str, Any] | None = None,
+        data: Path | None = None,
     ) -> None:
         self.weights, self._reference, self.device = weights, reference, device
-        self._judge, self.card = judge, card or {}
+        self._judge, self.card, self._data = judge, card or {}, data
         self._lpips: dict[Net, tuple[nn.Module, str]] = {}
 
     def lpips(self, net: Net) -> tuple[nn.Module, str]:
@@ -141,6 +148,13 @@ class Tools:
     def extractor(self) -> Extractor:
         """Features of images."""
         return load_extractor(self.weights, self.device)
+
+    @cached_property
+    def embedder(self) -> Standardised:
+        """What embedded the data; UserError if nothing did."""
+        if self._data is None:
+            raise UserError("--data: not given, but this experiment is scored by the extractor of its embeddings")
+        return load_standardised(self.card, self._data, self.weights, self.device)
 
     @cached_property
     def reference(self) -> Reference:
@@ -169,3 +183,16 @@ def score_real(experiment: str, real: Arrays, tools: Tools) -> Scored:
     """
     found = getattr(load_scores(experiment), "score_real", None)
     return found(real, tools) if found else Scored()
+
+
+def score_floor(experiment: str, real: Arrays, other: Arrays, tools: Tools) -> Scored:
+    """What an experiment's own scores say of other real items, beside those of drawn images; empty if nothing.
+
+    Args:
+        experiment: whose scores; its module may have a function `score_floor(real, other, tools)`.
+        real: the arrays of the split that stands for the real distribution.
+        other: as many items of another split as a method draws.
+        tools: what to score with; `reference` is not there yet.
+    """
+    found = getattr(load_scores(experiment), "score_floor", None)
+    return found(real, other, tools) if found else Scored()

@@ -20,6 +20,14 @@ KERNEL_SUBSET_SIZE = 1000
 SEED = 0
 
 
+def shuffled(array: np.ndarray) -> np.ndarray:
+    """The items (n, ...) in another order, in which none is in its own place (n from 2), always the same for n."""
+    order = np.random.default_rng(SEED).permutation(len(array))
+    others = np.empty_like(array)
+    others[order] = array[np.roll(order, 1)]
+    return others
+
+
 def distribution_scores(
     extractor: Extractor, real: np.ndarray, fake: np.ndarray, resize: str
 ) -> Iterator[tuple[Measure, float, dict[str, Any]]]:

@@ -23,6 +23,7 @@ P = CFG.results
 WEIGHTS = Path(CFG.top.results) / "weights"
 CONDA_ENV = str(ROOT / CFG.top.conda_env)
 JUDGES = {name: path for name in CFG.experiments if (path := find_judge(ROOT, name))}
+PREPARED = ("train.npz", "validation.npz", "test.npz", "card.json")
 JUDGE_SEED = 1_000_003  # no method's: a judge must not make the mistakes of a baseline that is the same network
 SEED_DIR = str(P / "{experiment}" / "{method}" / "seed{seed}")
 
@@ -106,6 +107,17 @@ def settings(stage, experiment=None, method=None):
     return json.dumps(CFG.settings(stage, experiment, method, weights_of))
 
 
+def extractor(experiment):
+    """The network that embeds an experiment's data; None if nothing does."""
+    return CFG.experiments[experiment].options().get("extractor")
+
+
+def data_folder(experiment):
+    """The data an experiment works on: the data set's, or those with the embeddings that it asks for."""
+    name = extractor(experiment)
+    return P / "embedded" / name if name else P / "data"
+
+
 def judge_settings(experiment):
     """The settings of a judge's training as JSON: the profile's; a judge has none of its own."""
     return json.dumps(CFG.settings("train", experiment, "judge"))
@@ -162,6 +174,7 @@ def reported_scores(which):
 
 wildcard_constraints:
     experiment=one_of(CFG.experiments),
+    extractor=one_of(filter(None, map(extractor, CFG.experiments))),
     judged=one_of(JUDGES),
     method=one_of({*own_methods(), *(m.name for m in external_methods())}),
     own=one_of(own_methods()),

@@ -41,8 +41,8 @@ rule lpips:
 
 rule cases:
     input:
-        P / "data" / "card.json",
-        P / "data" / "test.npz",
+        lambda wc: data_folder(wc.experiment) / "card.json",
+        lambda wc: data_folder(wc.experiment) / "test.npz",
     output:
         multiext(f"{P}/{{experiment}}/", "cases.npz", "cases.json"),
     log:
@@ -54,7 +54,7 @@ rule cases:
         code=lambda wc: code(
             "mmbench/cases.py", f"mmbench/experiments/{wc.experiment}.py"
         ),
-        data=P / "data",
+        data=lambda wc: data_folder(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.cases --settings <(echo {params.settings:q}) --data {params.data} --out {params.out} 2>&1 | tee {log}"

@@ -4,7 +4,7 @@
 rule reference:
     input:
         rules.lpips.output,
-        rules.data.output,
+        lambda wc: [data_folder(wc.experiment) / name for name in PREPARED],
         lambda wc: judge_weights(wc.experiment),
     output:
         multiext(f"{P}/{{experiment}}/", "reference.npz", "reference.json"),
@@ -23,7 +23,7 @@ rule reference:
             f"mmbench/scores/{wc.experiment}.py",
             *judge_code(wc.experiment),
         ),
-        data=P / "data",
+        data=lambda wc: data_folder(wc.experiment),
         weights=WEIGHTS,
         judge=lambda wc: judge_option(wc.experiment),
         out=subpath(output[0], parent=True),
@@ -35,7 +35,7 @@ rule reference:
 rule evaluate:
     input:
         rules.lpips.output,
-        P / "data" / "card.json",
+        lambda wc: data_folder(wc.experiment) / "card.json",
         lambda wc: judge_weights(wc.experiment),
         cases=P / "{experiment}" / "cases.npz",
         reference=P / "{experiment}" / "reference.npz",
@@ -57,7 +57,7 @@ rule evaluate:
             f"mmbench/scores/{wc.experiment}.py",
             *judge_code(wc.experiment),
         ),
-        data=P / "data",
+        data=lambda wc: data_folder(wc.experiment),
         weights=WEIGHTS,
         judge=lambda wc: judge_option(wc.experiment),
         cases=subpath(input.cases, parent=True),

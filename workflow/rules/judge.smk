@@ -4,8 +4,8 @@
 
 rule judge:
     input:
-        P / "data" / "card.json",
-        P / "data" / "train.npz",
+        lambda wc: data_folder(wc.judged) / "card.json",
+        lambda wc: data_folder(wc.judged) / "train.npz",
     output:
         multiext(f"{P}/{{judged}}/judge/", "weights.safetensors", "training.json"),
     log:
@@ -24,7 +24,7 @@ rule judge:
             f"mmbench/experiments/{wc.judged}.py",
             JUDGES[wc.judged],
         ),
-        data=P / "data",
+        data=lambda wc: data_folder(wc.judged),
         seed=JUDGE_SEED,
         out=subpath(output[0], parent=True),
     shell:

@@ -4,7 +4,7 @@
 
 rule predict:
     input:
-        P / "data" / "card.json",
+        lambda wc: data_folder(wc.experiment) / "card.json",
         tuned=lambda wc: tuned(wc.experiment, wc.own, wc.seed),
         cases=P / "{experiment}" / "cases.npz",
         weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
@@ -32,7 +32,7 @@ rule predict:
             found(wc.experiment, wc.own).path,
         ),
         tuned=lambda wc, input: f"--tuned {input.tuned}" if input.tuned else "",
-        data=P / "data",
+        data=lambda wc: data_folder(wc.experiment),
         cases=subpath(input.cases, parent=True),
         out=subpath(output[0], parent=True),
     shell:

@@ -4,8 +4,8 @@
 
 rule train:
     input:
-        P / "data" / "card.json",
-        P / "data" / "train.npz",
+        lambda wc: data_folder(wc.experiment) / "card.json",
+        lambda wc: data_folder(wc.experiment) / "train.npz",
     output:
         multiext(
             f"{P}/{{experiment}}/{{own}}/seed{{seed}}/",
@@ -29,7 +29,7 @@ rule train:
             f"mmbench/experiments/{wc.experiment}.py",
             found(wc.experiment, wc.own).path,
         ),
-        data=P / "data",
+        data=lambda wc: data_folder(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
         'python -m mmbench.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'

@@ -4,7 +4,8 @@
 rule tune:
     input:
         rules.lpips.output,
-        multiext(f"{P}/data/", "validation.npz", "card.json"),
+        lambda wc: data_folder(wc.experiment) / "validation.npz",
+        lambda wc: data_folder(wc.experiment) / "card.json",
         lambda wc: judge_weights(wc.experiment),
         weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
     output:
@@ -26,7 +27,7 @@ rule tune:
             found(wc.experiment, wc.own).path,
             *judge_code(wc.experiment),
         ),
-        data=P / "data",
+        data=lambda wc: data_folder(wc.experiment),
         lpips=WEIGHTS,
         judge=lambda wc: judge_option(wc.experiment),
         out=subpath(output[0], parent=True),

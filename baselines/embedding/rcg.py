@@ -1,0 +1,122 @@
+"""Two stages in the manner of RCG (Li et al. 2023): an MLP diffuses the embedding, the U-Net the image given it.
+
+An evaluation is one of either network, and both draw on the evaluations that every method has. The MLP's cost almost
+nothing, so the U-Net gets most of them.
+
+Departures: the paper's networks are two large ones, here both together have the parameters of the multitask model;
+images are diffused as pixels; there is no classifier-free guidance. Schedule, prediction and loss weighting are those
+of the multitask model.
+"""
+
+from __future__ import annotations
+
+import torch
+from _vectors import Parameterisation, VectorDenoiser
+from torch import Tensor, nn
+
+from mmbench.diffusion.model import Prediction
+from mmbench.diffusion.process import Process, Schedule
+from mmbench.diffusion.sampler import noise_like, sample
+from mmbench.errors import UserError
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import PixelHead, UNet
+
+TITLE = "RCG-like"
+TASKS = ("paint", "generate")
+
+
+class TwoStages(nn.Module):
+    """Both networks in one module, so that the evaluations of both are counted."""
+
+    def __init__(self, spec: Spec, blocks: int) -> None:
+        super().__init__()
+        channels, size = spec.modalities["image"].shape[0], spec.modalities["embedding"].shape[0]
+        self.unet = UNet(channels, **spec.network)
+        self.given = nn.Linear(size, self.unet.vector_width)
+        self.head = PixelHead(self.unet, channels)
+        self.mlp = VectorDenoiser(size, self.unet.pooled_width, blocks)
+
+    def forward(self, z_t: Tensor, t: Tensor, embedding: Tensor | None = None) -> Tensor:
+        """The prediction about an image (n, 3, h, w) given its embedding (n, d), or about an embedding (n, d)."""
+        if embedding is None:
+            return self.mlp(z_t, t)
+        return self.head(self.unet(z_t, t, self.given(embedding)).map)
+
+
+class Method(BaseMethod):
+    """A denoiser of embeddings and a denoiser of images that sees the embedding.
+
+    Args:
+        spec: modalities and network.
+        embedding_share: share of the evaluations that draws the embedding; at least one.
+        blocks: residual blocks of the MLP.
+        schedule: noise schedule.
+        prediction: what both networks predict about z_0.
+        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+    """
+
+    backbone: TwoStages
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        embedding_share: float = 0.25,
+        blocks: int = 2,
+        schedule: Schedule = "cosine",
+        prediction: Prediction = "z0",
+        max_weight: float = 10.0,
+    ) -> None:
+        super().__init__(spec)
+        if not 0 < embedding_share < 1:
+            raise UserError(f"rcg: embedding_share: {embedding_share} is not between 0 and 1; give a share like 0.25")
+        self.embedding_share, self.prediction = embedding_share, prediction
+        self.process = Process(schedule=schedule)
+        self.kind = Parameterisation(self.process, prediction, max_weight)
+        self.backbone = TwoStages(spec, blocks)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted squared error of each network's prediction, each at a uniform step of 1..T of its own."""
+        image, embedding = batch["image"], batch["embedding"]
+        terms = {}
+        for name, z0, given in (("image", image, (embedding,)), ("embedding", embedding, ())):
+            t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
+            eps = noise_like(z0, generator)
+            output = self.backbone(self.process.marginal(z0, [], t, eps), t, *given)
+            terms[name] = self.kind.error(output, z0, eps, t).mean()
+        return {"loss": terms["image"] + terms["embedding"], **{k: v.detach() for k, v in terms.items()}}
+
+    def stages(self, task: Task, nfe: int) -> tuple[int, int]:
+        """Evaluations of the MLP and of the U-Net, together `nfe`; UserError if they do not suffice."""
+        if "embedding" in task.given:
+            return 0, nfe
+        if nfe < 2:
+            raise UserError("sample.nfe: 1 is too few for the two stages of rcg; give at least 2")
+        first = min(nfe - 1, max(1, round(self.embedding_share * nfe)))
+        return first, nfe - first
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """The image from the embedding, which is drawn first where it is not given."""
+        device = next(self.parameters()).device
+        first, second = self.stages(task, sampling.nfe)
+        size = self.spec.modalities["embedding"].shape[0]
+        image = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=device), generator)
+
+        def denoise_embedding(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+            flat = z_t.flatten(1)
+            return self.kind.estimate(self.backbone(flat, t), flat, t)[:, :, None, None], []
+
+        def denoise_image(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+            return self.kind.estimate(self.backbone(z_t, t, embedding), z_t, t).clamp(-1, 1), []
+
+        if first:
+            z = noise_like(torch.empty(count, size, 1, 1, device=device), generator)
+            drawn = sample(self.process, denoise_embedding, z, sampler=sampling.sampler, nfe=first, generator=generator)
+            embedding = drawn.flatten(1)
+        else:
+            embedding = given["embedding"]
+        z0 = sample(self.process, denoise_image, image, sampler=sampling.sampler, nfe=second, generator=generator)
+        answer = {"image": z0, "embedding": embedding}
+        return {name: answer[name] for name in task.want}

@@ -1,0 +1,129 @@
+"""Image and features diffused jointly with one timestep, in the manner of ReDi (Kouzelis et al. 2025).
+
+The features are the leading principal components of the embedding, as in the paper, where they are of a feature map;
+here they are a vector, which enters the network beside the time and leaves it from the pooled features. The network is
+one, the error of both is squared. What is known is put into the estimate of z_0 at every step; nothing tells the
+network what is.
+
+Departures: images are diffused as pixels, and there is no representation guidance. Schedule, prediction and loss
+weighting are those of the multitask model.
+"""
+
+from __future__ import annotations
+
+import torch
+from _vectors import Parameterisation, pack, unpack
+from torch import Tensor, nn
+
+from mmbench.diffusion.model import Prediction, VectorHead
+from mmbench.diffusion.process import Process, Schedule
+from mmbench.diffusion.sampler import noise_like, sample
+from mmbench.errors import UserError
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import PixelHead, UNet
+
+TITLE = "ReDi-like"
+TASKS = ("embed", "paint", "generate")
+
+
+class Method(BaseMethod):
+    """A denoiser of images and of principal components.
+
+    Args:
+        spec: modalities and network.
+        components: principal components that are diffused, at most the embedding's dimensions.
+        feature_weight: weight of the components' loss beside 1 for the image's.
+        schedule: noise schedule.
+        prediction: what the network predicts about z_0.
+        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+    """
+
+    backbone: UNet
+    mean: Tensor
+    basis: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        components: int = 128,
+        feature_weight: float = 1.0,
+        schedule: Schedule = "cosine",
+        prediction: Prediction = "z0",
+        max_weight: float = 10.0,
+    ) -> None:
+        super().__init__(spec)
+        if components < 1:
+            raise UserError(f"redi: components: {components} is less than 1; give a whole number from 1")
+        self.feature_weight, self.prediction = feature_weight, prediction
+        self.process = Process(schedule=schedule)
+        self.kind = Parameterisation(self.process, prediction, max_weight)
+        self.shape, size = spec.modalities["image"].shape, spec.modalities["embedding"].shape[0]
+        self.components = min(components, size)
+        self.backbone = UNet(self.shape[0], **spec.network)
+        hidden = 8 * self.backbone.pooled_width  # wide: it makes up for layers that are small for few components
+        self.enter = nn.Sequential(
+            nn.Linear(self.components, hidden), nn.SiLU(), nn.Linear(hidden, self.backbone.vector_width)
+        )
+        self.head = PixelHead(self.backbone, self.shape[0])
+        self.leave = VectorHead(self.backbone, self.components)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("basis", torch.zeros(size, self.components))
+        self.register_buffer("scale", torch.ones(()))
+
+    def prepare(self, train: Batch) -> None:
+        """Fit the principal components; one scale gives them unit variance on average and keeps their proportions."""
+        x = train["embedding"].double()
+        mean = x.mean(dim=0)
+        values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+        self.mean.copy_(mean)
+        self.basis.copy_(vectors[:, -self.components :].flip(1))
+        self.scale.copy_(values[-self.components :].mean().clamp(min=1e-12).sqrt())
+
+    def to_features(self, embedding: Tensor) -> Tensor:
+        """Embeddings (n, d) as scaled principal components (n, components)."""
+        return (embedding - self.mean) @ self.basis / self.scale
+
+    def from_features(self, features: Tensor) -> Tensor:
+        """Scaled principal components (n, components) as embeddings (n, d)."""
+        return self.mean + features * self.scale @ self.basis.T
+
+    def forward(self, image: Tensor, features: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The predictions (n, 3, h, w) and (n, components) at a noised image, noised components and steps t (n,)."""
+        found = self.backbone(image, t, self.enter(features))
+        return self.head(found.map), self.leave(found.pooled)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted squared errors of both predictions at one uniform step of 1..T."""
+        image, features = batch["image"], self.to_features(batch["embedding"])
+        t = torch.randint(1, self.process.steps + 1, (len(image),), generator=generator)
+        noises = noise_like(image, generator), noise_like(features, generator)
+        z_t = [self.process.marginal(z0, [], t, eps) for z0, eps in zip((image, features), noises, strict=True)]
+        outputs = self(z_t[0], z_t[1], t)
+        of_image = self.kind.error(outputs[0], image, noises[0], t).mean()
+        of_features = self.kind.error(outputs[1], features, noises[1], t).mean()
+        total = of_image + self.feature_weight * of_features
+        return {"loss": total, "image": of_image.detach(), "features": of_features.detach()}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """Sample both with what is given in every estimate of z_0."""
+        device = next(self.parameters()).device
+
+        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+            state = unpack(z_t, self.shape)
+            image, features = (
+                self.kind.estimate(output, part, t) for output, part in zip(self(*state, t), state, strict=True)
+            )
+            image = given["image"] if "image" in given else image.clamp(-1, 1)
+            features = self.to_features(given["embedding"]) if "embedding" in given else features
+            return pack(image, features), []
+
+        empty = torch.empty(count, *self.shape, device=device), torch.empty(count, self.components, device=device)
+        noise = pack(*(noise_like(x, generator) for x in empty))
+        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
+        image, features = unpack(z0, self.shape)
+        answer = {"image": image.clamp(-1, 1), "embedding": self.from_features(features)}
+        return {name: answer[name] for name in task.want}

@@ -1,0 +1,56 @@
+"""Regression of the embedding: the image in, its embedding out, in one pass, by 1 - cosine plus squared error.
+
+The head reads the innermost features and the outermost ones, both averaged over positions, so that the whole backbone
+of the other methods works for it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import UNet
+
+TITLE = "Regression encoder"
+TASKS = ("embed",)
+
+
+class Method(BaseMethod):
+    """The shared backbone as a regressor of embeddings.
+
+    Args:
+        spec: modalities and network.
+        error_weight: weight of the squared error beside 1 for the cosine.
+    """
+
+    backbone: UNet
+
+    def __init__(self, spec: Spec, *, error_weight: float = 1.0) -> None:
+        super().__init__(spec)
+        self.error_weight = error_weight
+        self.backbone = UNet(spec.modalities["image"].shape[0], **spec.network)
+        width = self.backbone.pooled_width + self.backbone.width
+        hidden = 2 * self.backbone.pooled_width
+        size = spec.modalities["embedding"].shape[0]
+        self.head = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, size))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The embedding (n, d) of an image (n, 3, h, w)."""
+        time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
+        features = self.backbone(image, time)
+        return self.head(torch.cat([features.pooled, features.map.mean(dim=(2, 3))], dim=1))
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """1 - cosine, and the mean squared error."""
+        predicted, truth = self(batch["image"]), batch["embedding"]
+        angle = (1 - F.cosine_similarity(predicted, truth)).mean()
+        error = F.mse_loss(predicted, truth)
+        return {"loss": angle + self.error_weight * error, "angle": angle.detach(), "error": error.detach()}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """One pass; no noise."""
+        return {"embedding": self(given["image"])}

@@ -1,0 +1,98 @@
+"""One network for every task by independent timesteps, in the manner of UniDiffuser (Bao et al. 2023).
+
+Image and embedding have noise and a clock of their own, so that the network learns every conditional: a given part has
+its clock at the start, parts drawn together have the same time.
+
+Departures: the paper's network is a transformer on tokens of both, here the backbone is the one of every other method,
+which the noised embedding and its clock enter beside the image's clock; images are diffused as pixels; there is no
+guidance. A given part is shown at t = 1, the cleanest step that is trained. Schedule, prediction and loss weighting are
+those of the multitask model.
+"""
+
+from __future__ import annotations
+
+import torch
+from _vectors import Parameterisation, pack, time_features, unpack
+from torch import Tensor, nn
+
+from mmbench.diffusion.model import Prediction, VectorHead
+from mmbench.diffusion.process import Process, Schedule
+from mmbench.diffusion.sampler import noise_like, sample
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import PixelHead, UNet
+
+TITLE = "UniDiffuser-like"
+TASKS = ("embed", "paint", "generate")
+
+
+class Method(BaseMethod):
+    """A denoiser of images and embeddings with a clock for each.
+
+    Args:
+        spec: modalities and network.
+        embedding_weight: weight of the embedding's loss beside 1 for the image's.
+        schedule: noise schedule.
+        prediction: what the network predicts about z_0.
+        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+    """
+
+    backbone: UNet
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        embedding_weight: float = 1.0,
+        schedule: Schedule = "cosine",
+        prediction: Prediction = "z0",
+        max_weight: float = 10.0,
+    ) -> None:
+        super().__init__(spec)
+        self.embedding_weight, self.prediction = embedding_weight, prediction
+        self.process = Process(schedule=schedule)
+        self.kind = Parameterisation(self.process, prediction, max_weight)
+        self.shape, self.size = spec.modalities["image"].shape, spec.modalities["embedding"].shape[0]
+        self.backbone = UNet(self.shape[0], **spec.network)
+        self.clock = 2 * self.backbone.width
+        self.enter = nn.Linear(self.size + self.clock, self.backbone.vector_width)
+        self.head = PixelHead(self.backbone, self.shape[0])
+        self.leave = VectorHead(self.backbone, self.size)
+
+    def forward(self, image: Tensor, embedding: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+        """The predictions (n, 3, h, w) and (n, d) at an image noised to steps t (n,) and an embedding to s (n,)."""
+        vector = torch.cat([embedding, time_features(s, self.clock, embedding)], dim=1)
+        found = self.backbone(image, t, self.enter(vector))
+        return self.head(found.map), self.leave(found.pooled)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted squared errors of both predictions, each at a uniform step of 1..T of its own."""
+        image, embedding = batch["image"], batch["embedding"]
+        t, s = (torch.randint(1, self.process.steps + 1, (len(image),), generator=generator) for _ in range(2))
+        eps, nu = noise_like(image, generator), noise_like(embedding, generator)
+        outputs = self(self.process.marginal(image, [], t, eps), self.process.marginal(embedding, [], s, nu), t, s)
+        of_image = self.kind.error(outputs[0], image, eps, t).mean()
+        of_embedding = self.kind.error(outputs[1], embedding, nu, s).mean()
+        total = of_image + self.embedding_weight * of_embedding
+        return {"loss": total, "image": of_image.detach(), "embedding": of_embedding.detach()}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """Sample what is wanted; what is given stays as it is, at the start of its clock."""
+        device = next(self.parameters()).device
+
+        def denoise(z_t: Tensor, now: Tensor) -> tuple[Tensor, list[Tensor]]:
+            image, embedding = unpack(z_t, self.shape)
+            image, embedding = given.get("image", image), given.get("embedding", embedding)
+            t, s = (torch.ones_like(now) if name in given else now for name in ("image", "embedding"))
+            outputs = self(image, embedding, t, s)
+            image = given.get("image", self.kind.estimate(outputs[0], image, t).clamp(-1, 1))
+            embedding = given.get("embedding", self.kind.estimate(outputs[1], embedding, s))
+            return pack(image, embedding), []
+
+        empty = torch.empty(count, *self.shape, device=device), torch.empty(count, self.size, device=device)
+        noise = pack(*(noise_like(x, generator) for x in empty))
+        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
+        image, embedding = unpack(z0, self.shape)
+        answer = {"image": image.clamp(-1, 1), "embedding": embedding}
+        return {name: answer[name] for name in task.want}

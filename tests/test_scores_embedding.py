@@ -1,0 +1,180 @@
+"""The scores of embedding: on answers whose value is known, on real data, and by the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmbench import evaluate, reference
+from mmbench.cases import write_cases
+from mmbench.embed import write_embedded
+from mmbench.errors import UserError
+from mmbench.experiments import Case, read_cases
+from mmbench.features import EXTRACTOR, Reference, load_extractor
+from mmbench.files import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.metrics.frechet import frechet_distance
+from mmbench.metrics.retrieval import Places, cosine
+from mmbench.report.names import describe
+from mmbench.scores import Scored, Tools, embedding, masking, score_floor
+from mmbench.scores._distribution import shuffled
+
+CPU = torch.device("cpu")
+CARD = {"name": "noise", "modalities": ["image"], "classes": [], "size": [32, 32]}
+COUNTS = {"train": 30, "validation": 4, "test": 20}
+SETTINGS = {"experiment": "embedding", "evaluate": {"reconstructions": 5, "samples": 12, "reference": "test"}}
+FD = f"fd_embedding[{EXTRACTOR}]"
+
+
+def images(count: int, seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (count, 3, 4, 4), dtype=np.uint8)
+    return coarse.repeat(8, axis=2).repeat(8, axis=3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> Path:
+    """Data, embedded data, cases and a reference, the last by its command."""
+    folder = tmp_path_factory.mktemp("run")
+    splits = {}
+    for seed, (split, count) in enumerate(COUNTS.items()):
+        arrays = {"image": images(count, seed)}
+        save_arrays(folder / "raw" / f"{split}.npz", arrays)
+        splits[split] = {"count": count, "sha256": sha256_arrays(arrays)}
+    write_json(folder / "raw" / "card.json", {**CARD, "splits": splits})
+    write_embedded(EXTRACTOR, weights=lpips_weights, data=folder / "raw", out=folder / "data", device=CPU)
+    write_json(folder / "settings.json", SETTINGS)
+    write_cases(SETTINGS, folder / "data", folder / "cases")
+    common = ["--settings", str(folder / "settings.json"), "--data", str(folder / "data"), "--device", "cpu"]
+    reference.main([*common, "--weights", str(lpips_weights), "--out", str(folder / "reference")])
+    return folder
+
+
+@pytest.fixture
+def tools(run: Path, lpips_weights: Path) -> Tools:
+    card = read_json(run / "data" / "card.json")
+    return Tools(lpips_weights, run / "reference" / "reference.npz", CPU, card=card, data=run / "data")
+
+
+@pytest.fixture
+def test_split(run: Path) -> Arrays:
+    return load_arrays(run / "data" / "test.npz")
+
+
+def values(scored: Scored, case: str) -> dict[str, float]:
+    return {row["name"]: row["value"] for row in scored.metrics if row["case"] == case}
+
+
+def test_the_reference_keeps_the_real_embeddings_and_says_what_agrees_by_chance(
+    run: Path, tools: Tools, test_split: Arrays
+) -> None:
+    np.testing.assert_array_equal(tools.reference.arrays["embedding"], test_split["embedding"])
+    assert tools.reference.arrays.keys() == {"embedding"} and tools.reference.features.shape == (20, 512)
+    rows = {row["name"]: row for row in read_json(run / "reference" / "reference.json")["metrics"]}
+    assert -0.2 < rows["shuffled_cosine"]["value"] < 0.3 and rows["shuffled_cosine"]["n"] == 20
+    _, other = reference.other_items(run / "data", "test", 12)
+    expected = frechet_distance(test_split["embedding"], other["embedding"])
+    assert rows[FD]["value"] == pytest.approx(expected) and expected > 1
+    assert (rows[FD]["n"], rows[FD]["detail"]["n_real"], rows[FD]["case"]) == (12, 20, "floor")
+    assert rows[FD]["weights_sha256"] == tools.card["embedding"]["weights_sha256"]
+    assert score_floor("masking", {}, {}, tools).metrics == [] and not hasattr(masking, "score_floor")
+
+
+def test_embedding_is_scored_against_the_true_ones(tools: Tools, test_split: Arrays) -> None:
+    truth, given = test_split["embedding"][:8], {"image": test_split["image"][:8]}
+    case = Case("embed", "embed", 8, given, {"embedding": truth})
+    right = embedding.score([(case, {"embedding": 3 * truth})], tools)
+    found = values(right, "embed")
+    ways = [f"{name}/{way}" for name in ("retrieval@1", "retrieval@5", "median_rank")
+            for way in ("predicted-true", "true-predicted")]  # fmt: skip
+    assert found.keys() == {"cosine", FD, *ways}
+    assert found["cosine"] == pytest.approx(1) and all(found[name] == 1 for name in ways)
+    assert found[FD] == pytest.approx(frechet_distance(test_split["embedding"], 3 * truth))
+    assert [item for _, item, metric, _ in right.items if metric == "cosine"] == list(range(8))
+    row = next(row for row in right.metrics if row["name"] == "retrieval@5/true-predicted")
+    assert (row["detail"]["gallery"], row["detail"]["k"], row["detail"]["tied_queries"]) == (8, 5, 0)
+    assert {row["name"]: row["higher_is_better"] for row in right.metrics}["median_rank/true-predicted"] is False
+
+    noisy = truth + 3 * np.random.default_rng(0).normal(size=truth.shape)
+    found = values(embedding.score([(case, {"embedding": noisy})], tools), "embed")
+    assert found["cosine"] == pytest.approx(cosine(noisy, truth).mean())
+    assert found["retrieval@1/predicted-true"] == Places(noisy, truth).recall(1)
+    assert found["median_rank/true-predicted"] == Places(truth, noisy).median_rank
+
+    constant = values(embedding.score([(case, {"embedding": np.ones_like(truth)})], tools), "embed")
+    assert constant["retrieval@1/true-predicted"] == pytest.approx(1 / 8)
+    assert constant["median_rank/true-predicted"] == 4.5
+
+
+def test_painting_is_measured_by_embedding_the_image_anew(tools: Tools, test_split: Arrays) -> None:
+    case = Case("paint", "paint", 20, {"embedding": test_split["embedding"]}, {"image": test_split["image"]})
+    scored = embedding.score([(case, {"image": test_split["image"]})], tools)
+    right = values(scored, "paint")
+    other = values(embedding.score([(case, {"image": images(20, 9)})], tools), "paint")
+    assert right["cosine"] == pytest.approx(1, abs=1e-5) and right["shuffled_cosine"] < 0.3
+    assert right["retrieval@1/given-image"] == right["retrieval@1/image-given"] == right["median_rank/given-image"] == 1
+    assert abs(other["cosine"] - other["shuffled_cosine"]) < 0.15 and other["retrieval@1/given-image"] < 0.3
+    assert 4 < other["median_rank/image-given"] < 17
+    kinds = {name.split("[")[0].split("/")[0] for name in right}
+    assert kinds == {"fd", "kd", "precision@k5", "recall@k5", "cosine", "shuffled_cosine", "retrieval@1",
+                     "retrieval@5", "median_rank"}  # fmt: skip
+    row = next(row for row in scored.metrics if row["name"] == "cosine")
+    described = tools.card["embedding"]
+    assert (row["extractor"], row["weights_sha256"], row["n"]) == (EXTRACTOR, described["weights_sha256"], 20)
+    assert len([1 for _, _, metric, _ in scored.items if metric == "cosine"]) == 20
+
+
+def test_pairs_drawn_together_agree_above_the_shuffled_ones(tools: Tools) -> None:
+    drawn = images(12, 5)
+    seen = tools.embedder(drawn)
+    case = Case("generate", "generate", 12)
+    scored = embedding.score([(case, {"image": drawn, "embedding": seen})], tools)
+    found = values(scored, "generate")
+    assert found["cosine"] == pytest.approx(1, abs=1e-5) and found["shuffled_cosine"] < 0.3
+    assert found["shuffled_cosine"] == pytest.approx(cosine(shuffled(seen), seen).mean(), abs=1e-6)
+    assert found[FD] == pytest.approx(frechet_distance(tools.reference.arrays["embedding"], seen), rel=1e-4)
+    swapped = values(
+        embedding.score([(case, {"image": drawn, "embedding": np.roll(seen, 1, axis=0)})], tools), "generate"
+    )
+    assert swapped["cosine"] < 0.3 and swapped[FD] == pytest.approx(found[FD], rel=1e-6)
+    assert all(describe(row["name"]).meaning for row in scored.metrics)
+
+
+@pytest.mark.parametrize("count", [2, 3, 12, 41])
+def test_shuffling_leaves_nothing_in_its_place(count: int) -> None:
+    found = shuffled(np.arange(count))
+    assert sorted(found) == list(range(count)) and not (found == np.arange(count)).any()
+    np.testing.assert_array_equal(found, shuffled(np.arange(count)))
+
+
+def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path) -> None:
+    real = Reference(np.zeros((8, 512)), {"split": "test"})
+    blind = Tools(lpips_weights, real, CPU, card=tools.card)
+    with pytest.raises(UserError, match="--data: not given"):
+        blind.embedder  # noqa: B018
+
+
+def test_tools_embed_with_the_extractor_of_the_card(run: Path, tools: Tools, test_split: Arrays) -> None:
+    extractor = load_extractor(tools.weights, CPU)
+    scaling = load_arrays(run / "data" / "scaling.npz")
+    expected = (extractor(test_split["image"]) - scaling["mean"]) / scaling["sd"]
+    np.testing.assert_allclose(tools.embedder(test_split["image"]), expected, atol=1e-4)
+
+
+def test_a_whole_evaluation(run: Path, lpips_weights: Path, tools: Tools, tmp_path: Path) -> None:
+    drawn = images(12, 9)
+    answers = {"generate/image": drawn, "generate/embedding": tools.embedder(drawn)}
+    for case in read_cases(run / "cases"):
+        answers |= {f"{case.name}/{name}": array for name, array in case.truth.items()}
+    save_arrays(tmp_path / "predictions.npz", answers)
+    places = {"settings": run / "settings.json", "weights": lpips_weights, "data": run / "data", "cases": run / "cases"}
+    places |= {"reference": run / "reference" / "reference.npz", "predictions": tmp_path, "out": tmp_path}
+    flags = [text for name, path in places.items() for text in (f"--{name}", str(path))]
+    evaluate.main([*flags, "--device", "cpu", "--seed", "0", "--method", "truth"])
+    found = {(row["case"], row["name"]): row["value"] for row in read_json(tmp_path / "metrics.json")["metrics"]}
+    for case in ("embed", "paint", "generate"):
+        assert found[case, "cosine"] == pytest.approx(1, abs=1e-5)
+    assert found["generate", "shuffled_cosine"] < 0.4
+    lines = (tmp_path / "items.csv").read_text().splitlines()
+    assert len(lines) == 1 + 5 + 12 + 12

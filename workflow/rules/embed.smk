@@ -1,0 +1,31 @@
+# The data with an embedding of every image beside it, for the experiments whose configuration names an extractor.
+
+
+rule embed:
+    input:
+        rules.data.output,
+        rules.lpips.output,
+    output:
+        multiext(
+            f"{P}/embedded/{{extractor}}/",
+            "train.npz",
+            "validation.npz",
+            "test.npz",
+            "scaling.npz",
+            "card.json",
+        ),
+    log:
+        P / "log" / "embed-{extractor}.log",
+    conda:
+        CONDA_ENV
+    threads: CFG.top.threads
+    resources:
+        gpu=CFG.top.gpu,
+    params:
+        code=code("mmbench/embed.py"),
+        data=P / "data",
+        weights=WEIGHTS,
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.embed --extractor {wildcards.extractor} --weights {params.weights} --data {params.data}"
+        " --threads {threads} --out {params.out} 2>&1 | tee {log}"
