@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmbench.errors import UserError
-from mmbench.files import load_arrays, read_json, sha256_file
+from mmbench.files import Arrays, load_arrays, read_json, sha256_file
 from mmbench.weights import load_lpips, weights_path
 
 #: Last activation of VGG16's fifth block, averaged over all positions: 512 numbers an image.
 EXTRACTOR = "vgg16-relu5_3-gap"
+
+#: Modalities that are vectors, or stand for one.
+VECTORS = ("label", "embedding")
 
 #: Smaller images are enlarged to this side, so that the fifth block still has more than one position.
 SMALLEST_SIDE = 32
@@ -71,10 +74,22 @@ def load_extractor(weights: str | Path, device: torch.device) -> Extractor:
 
 @dataclass(frozen=True)
 class Reference:
-    """Features (n, d) of the real images that generated ones are compared with, and what is known of them."""
+    """The real split that generated items are compared with.
+
+    Attributes:
+        features: of its images (n, d).
+        card: what is known of them.
+        arrays: its modalities that are vectors: `label` (n,), `embedding` (n, d), as far as the data have them.
+    """
 
     features: np.ndarray
     card: Mapping[str, Any]
+    arrays: Arrays = field(default_factory=dict)
+
+
+def vectors(arrays: Arrays) -> Arrays:
+    """Those of a split's arrays that drawn vectors are compared with."""
+    return {name: arrays[name] for name in VECTORS if name in arrays}
 
 
 def read_reference(path: str | Path, extractor: Extractor) -> Reference:
@@ -88,4 +103,4 @@ def read_reference(path: str | Path, extractor: Extractor) -> Reference:
     same = card.get("extractor") == extractor.name and card.get("weights_sha256") == extractor.weights_sha256
     if "features" not in arrays or not same:
         raise UserError(f"{path}: not features of {extractor.name} with these weights; delete it and make it again")
-    return Reference(arrays["features"], card)
+    return Reference(arrays.pop("features"), card, arrays)

@@ -17,7 +17,7 @@ import torch
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
 from mmbench.experiments import Case, load_experiment
-from mmbench.features import load_extractor
+from mmbench.features import load_extractor, vectors
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
 from mmbench.provenance import provenance
@@ -60,7 +60,7 @@ def write_reference(
     device: torch.device,
     judge: Path | None = None,
 ) -> dict[str, Any]:
-    """Write `out`/reference.npz (features) and reference.json; returns what the JSON holds.
+    """Write `out`/reference.npz (features and vectors of the real split) and reference.json; returns the latter.
 
     Args:
         settings: the experiment, and the section `evaluate`.
@@ -86,7 +86,7 @@ def write_reference(
     for measure, value, detail in distribution_scores(extractor, real, fake, resize):
         floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
     ceiling = of_real(settings, arrays, weights=weights, data=data, out=out, judge=judge, device=device)
-    save_arrays(out / "reference.npz", {"features": real})
+    save_arrays(out / "reference.npz", {"features": real, **vectors(arrays)})
     inputs = {"data": data / "card.json", "weights": weights / "weights.json"}
     if judge:
         inputs["judge"] = judge / "weights.safetensors"

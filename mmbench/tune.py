@@ -20,7 +20,7 @@ from mmbench.data import read_prepared
 from mmbench.discovery import read_literals
 from mmbench.errors import UserError, run_command
 from mmbench.experiments import Case, Experiment, load_experiment
-from mmbench.features import Reference, load_extractor
+from mmbench.features import Reference, load_extractor, vectors
 from mmbench.files import Arrays, read_json, write_json
 from mmbench.judges import load_judge
 from mmbench.method import Sampling
@@ -79,7 +79,8 @@ class Trial:
         card = read_json(args.data / "card.json")
         modalities = self.experiment.modalities(card)
         judge = load_judge(args.judge, settings["experiment"], modalities, self.device) if args.judge else None
-        real = Reference(load_extractor(args.lpips, self.device)(arrays["image"]), {"split": SPLIT})
+        features = load_extractor(args.lpips, self.device)(arrays["image"])
+        real = Reference(features, {"split": SPLIT}, vectors(arrays))
         self.tools = Tools(args.lpips, real, self.device, judge, card)
 
     def run(self, chosen: Mapping[str, float]) -> list[dict[str, Any]]:
