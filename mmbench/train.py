@@ -207,7 +207,7 @@ def train(args: argparse.Namespace) -> None:
     arrays = read_prepared(args.data, "train")
     key = training_key(settings, args.seed, args.method, args.data)
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
-        method.prepare(to_batch({"image": arrays["image"]}))
+        method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
     trained = read_literals(args.method).get("TRAINED", True)
     weights: Mapping[str, Tensor] = method.state_dict()
     log = new_log()

@@ -12,7 +12,7 @@ from mmbench.experiments.segmentation import TASKS
 from mmbench.files import Arrays
 from mmbench.metrics.segmentation import IGNORE, confusion_matrix, iou, mean_iou, pixel_accuracy
 from mmbench.scores import Answered, Measure, Question, Scored, Tools
-from mmbench.scores._distribution import SEED, score_drawn
+from mmbench.scores._distribution import SEED, score_drawn, shuffled
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
@@ -60,9 +60,7 @@ def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored)
     score_drawn(case, answer["image"], tools, scored)
     seen, drawn = judged(answer["image"], tools), answer["mask"]
     score_agreement(case, seen, drawn, tools, scored)
-    order = np.random.default_rng(SEED).permutation(len(drawn))
-    others = np.empty_like(drawn)
-    others[order] = drawn[np.roll(order, 1)]  # no map stays with its image
+    others = shuffled(drawn)
     confusion = confusion_matrix(seen, others, len(tools.card["classes"]))
     detail = {**of_matrix(confusion, others), "pairs": "every map with another image", "seed": SEED}
     scored.add(case, by_judge("shuffled_miou", tools), mean_iou(confusion), case.count, detail)
