@@ -104,7 +104,7 @@ def test_painting_is_judged_against_the_given_masks_and_compared_as_a_set(tools:
     assert right["judged_miou"] == right["judged_accuracy"] == 1
     assert 0.05 < other["judged_miou"] < 0.3 and other["judged_accuracy"] == pytest.approx(0.25, abs=0.1)
     assert {name.split("[")[0] for name in right} == {
-        "fd", "kd", "precision@k5", "recall@k5", "judged_miou", "judged_accuracy"
+        "fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5", "judged_miou", "judged_accuracy"
     }  # fmt: skip
     row = segmentation.score([(case, {"image": test["image"]})], tools).metrics[-1]
     assert (row["extractor"], row["weights_sha256"], row["n"]) == ("judge-segmentation", "ab" * 32, 20)
@@ -153,7 +153,7 @@ def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path, tmp_pa
     case = Case("paint", "paint", 8, {"mask": mask}, {})
     with pytest.raises(UserError, match="case 'paint': item 3 has no pixel with a class"):
         segmentation.score([(case, {"image": squares(8, 0)["image"]})], tools)
-    blind = Tools(lpips_weights, tools.reference_file, torch.device("cpu"), card=CARD)
+    blind = Tools(lpips_weights, tmp_path / "reference.npz", torch.device("cpu"), card=CARD)
     with pytest.raises(UserError, match="--judge: not given"):
         segmentation.score([(Case("generate", "generate", 8), squares(8, 0))], blind)
 
