@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from _guidance import denoising_loss, draw_labels, shares_of
 from torch import Tensor, nn
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import Prediction, to_z0, training_target
+from mmbench.diffusion.model import Prediction, to_z0
 from mmbench.diffusion.process import Process, Schedule
 from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
@@ -68,7 +68,7 @@ class Method(BaseMethod):
 
     def prepare(self, train: Batch) -> None:
         """Keep the share of each class."""
-        self.shares = torch.bincount(train["label"], minlength=self.classes).float() / len(train["label"])
+        self.shares = shares_of(train["label"], self.classes)
 
     def forward(self, z_t: Tensor, t: Tensor, label: Tensor, known: Tensor) -> Tensor:
         """The network's prediction at z_t (n, 3, h, w) and steps t (n,), for labels (n,) where `known` (n,) is 1."""
@@ -84,14 +84,12 @@ class Method(BaseMethod):
         eps = noise_like(z0, generator)
         signal, noise = self.process.coefficients(t, z0)
         prediction = self(self.process.marginal(z0, [], t, eps), t, batch["label"], known)
-        weight = losses.snr_weight(self.prediction, signal, noise, self.max_weight).flatten()
-        error = losses.simple(prediction, training_target(self.prediction, z0, eps, signal, noise))
-        return {"loss": (weight * error).mean()}
+        return {"loss": denoising_loss(prediction, self.prediction, z0, eps, signal, noise, self.max_weight)}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Draw images of the given labels, or of labels drawn as often as in training."""
-        label = given["label"] if "label" in given else self.draw_labels(count, generator)
+        label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
         always, never = torch.ones(count), torch.zeros(count)
         if (guided := self.guidance > 0) and sampling.nfe < 2:
             raise UserError(f"cfg_ddpm: guidance: {self.guidance} takes two evaluations a step; raise sample.nfe to 2")
@@ -108,8 +106,3 @@ class Method(BaseMethod):
         image = sample(self.process, denoise, start, sampler=sampling.sampler, nfe=nfe, generator=generator)
         answer = {"image": image, "label": F.one_hot(label, self.classes).float()}
         return {name: answer[name] for name in task.want}
-
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:
-        """Labels (count,) with the training set's shares."""
-        label = torch.multinomial(self.shares.cpu(), count, replacement=True, generator=generator)
-        return label.to(self.shares.device)
