@@ -71,8 +71,9 @@ def test_reference_has_the_floor_of_real_against_real(run: Path) -> None:
     assert load_arrays(run / "masking" / "reference.npz")["features"].shape == (20, 512)
     assert (card["split"], card["n"], card["floor"]["split"], card["floor"]["n"]) == ("test", 20, "train", 12)
     names = [row["name"].split("[")[0] for row in card["metrics"]]
-    assert names == ["fd", "kd", "precision@k5", "recall@k5"]
-    assert all(row["detail"]["n_real"] == 20 and row["detail"]["n_fake"] == 12 for row in card["metrics"])
+    assert names == ["fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5"]
+    assert [row["detail"]["n_real"] for row in card["metrics"]] == [20] * 4 + [12] * 2
+    assert all(row["detail"]["n_fake"] == 12 for row in card["metrics"])
     assert card["metrics"][0]["value"] > 0
 
 
@@ -110,7 +111,7 @@ def test_a_whole_evaluation(run: Path, lpips_weights: Path, answers: Arrays, tmp
         "device": "cpu",
     }
     assert {row["case"] for row in found["metrics"]} == {"reconstruct-25", "reconstruct-50", "generate"}
-    assert len(found["metrics"]) == 2 * 5 + 4
+    assert len(found["metrics"]) == 2 * 5 + 6
     assert set(found["provenance"]["inputs_sha256"]) >= {"predictions", "cases", "weights"}
     with (tmp_path / "items.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -96,14 +96,18 @@ def test_drawn_images_are_compared_as_a_set(tools: Tools) -> None:
     case = Case("generate", "generate", 30)
     real = masking.score([(case, {"image": smooth(30, 2)})], tools)
     grey = masking.score([(case, {"image": np.full((30, 3, 32, 32), 128, dtype=np.uint8)})], tools)
-    names = [f"{name}[vgg16-relu5_3-gap]" for name in ("fd", "kd", "precision@k5", "recall@k5")]
+    names = [
+        f"{name}[vgg16-relu5_3-gap]" for name in ("fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5")
+    ]
     assert [row["name"] for row in real.metrics] == names and real.items == []
     good, bad = values(real, "generate"), values(grey, "generate")
     assert good[names[0]] < bad[names[0]] and good[names[1]] < bad[names[1]]
     assert good[names[3]] > bad[names[3]] == 0
     for row in real.metrics:
         assert row["extractor"] == "vgg16-relu5_3-gap" and len(row["weights_sha256"]) == 64 and row["n"] == 30
-        assert row["detail"] | {"n_real": 40, "n_fake": 30, "resize": "none", "real_split": "test"} == row["detail"]
+        assert row["detail"] | {"n_fake": 30, "resize": "none", "real_split": "test"} == row["detail"]
+    assert [row["detail"]["n_real"] for row in real.metrics] == [40] * 4 + [30] * 2  # coverage: as many of both
+    assert all(row["detail"] | {"of_real": 40, "of_fake": 30, "seed": 0} == row["detail"] for row in real.metrics[4:])
     assert real.metrics[1]["detail"] | {"subsets": 100, "subset_size": 15, "seed": 0} == real.metrics[1]["detail"]
     assert real.metrics[2]["detail"]["k"] == real.metrics[3]["detail"]["k"] == 5
 

@@ -104,7 +104,7 @@ def test_painting_is_judged_against_the_given_masks_and_compared_as_a_set(tools:
     assert right["judged_miou"] == right["judged_accuracy"] == 1
     assert 0.05 < other["judged_miou"] < 0.3 and other["judged_accuracy"] == pytest.approx(0.25, abs=0.1)
     assert {name.split("[")[0] for name in right} == {
-        "fd", "kd", "precision@k5", "recall@k5", "judged_miou", "judged_accuracy"
+        "fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5", "judged_miou", "judged_accuracy"
     }  # fmt: skip
     row = segmentation.score([(case, {"image": test["image"]})], tools).metrics[-1]
     assert (row["extractor"], row["weights_sha256"], row["n"]) == ("judge-segmentation", "ab" * 32, 20)

@@ -38,7 +38,7 @@ class Judge:
 
     @torch.no_grad()
     def answer(self, task: Task, given: Arrays, batch_size: int = 100) -> Arrays:
-        """What the judge answers to stored arrays, as stored arrays: masks uint8 (n, h, w), classes from 0."""
+        """What the judge answers to stored arrays, as stored arrays: masks uint8 (n, h, w), labels (n, classes)."""
         count = len(next(iter(given.values())))
         parts: list[Arrays] = []
         for start in range(0, count, batch_size):

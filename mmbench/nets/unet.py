@@ -99,3 +99,19 @@ class PixelHead(nn.Sequential):
         nn.init.zeros_(convolution.weight)
         nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
         super().__init__(convolution, nn.PixelShuffle(backbone.patch))
+
+
+class VectorReader(nn.Module):
+    """Features to a vector (n, out), e.g. class logits, by a hidden layer.
+
+    It reads the pooled vector and the mean of the map, so that a network with no other head learns as a whole.
+    """
+
+    def __init__(self, backbone: UNet, out: int) -> None:
+        super().__init__()
+        width = backbone.pooled_width
+        self.mlp = nn.Sequential(nn.Linear(backbone.width + width, 2 * width), nn.SiLU(), nn.Linear(2 * width, out))
+
+    def forward(self, features: Features) -> Tensor:
+        """Features to (n, out)."""
+        return self.mlp(torch.cat([features.map.mean(dim=(2, 3)), features.pooled], dim=1))

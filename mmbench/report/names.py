@@ -32,13 +32,25 @@ METRICS = {
     "pixel_accuracy": Metric("Pixel accuracy", 4, "share of an image's labelled pixels with the right class, averaged"),
     "iou": Metric("IoU", 3, "intersection over union of one class"),
     "judged_miou": Metric("Judged mIoU", 3, "mIoU of what the judge sees in an image against the mask it should show"),
-    "judged_accuracy": Metric("Judged accuracy", 4, "share of an image's pixels where the judge sees what it should"),
+    "judged_accuracy": Metric(
+        "Judged accuracy", 4, "share of images, or of an image's pixels, where the judge sees what it should"
+    ),
     "shuffled_miou": Metric("Shuffled mIoU", 3, "judged mIoU of masks beside other images: what agrees by chance"),
     "cosine": Metric("Cosine", 4, "cosine of an item's two embeddings: answered and true, or given or drawn and seen"),
     "shuffled_cosine": Metric("Shuffled cosine", 4, "cosine of embeddings beside other images: what agrees by chance"),
     "retrieval": Metric("R", 3, "share of embeddings that have their partner among the k nearest of the case's"),
     "median_rank": Metric("Median rank", 1, "median place of an embedding's partner among the case's, by cosine"),
     "fd_embedding": Metric("FD of embeddings", 1, "Fréchet distance of embeddings to the real split's"),
+    "accuracy": Metric("Accuracy", 4, "share of images whose likeliest class is the true one"),
+    "macro_precision": Metric(
+        "Macro precision", 4, "share of the images called a class that are of it, mean of classes"
+    ),
+    "macro_recall": Metric("Macro recall", 4, "share of a class's images that are called so, mean of classes"),
+    "macro_f1": Metric("Macro F1", 4, "harmonic mean of a class's precision and recall, mean of classes"),
+    "ece": Metric("ECE", 4, "expected calibration error: confidence against accuracy, over 15 bins of confidence"),
+    "shuffled_accuracy": Metric("Shuffled accuracy", 4, "judged accuracy of labels beside other images: by chance"),
+    "is": Metric("IS", 2, "inception score with the named classifier: how sure it is of each image, and how varied"),
+    "fjd": Metric("FJD", 1, "Fréchet distance of drawn to real pairs: image features beside scaled labels"),
     "fd": Metric("FD", 1, "Fréchet distance of drawn to real images in feature space"),
     "kd": Metric("KD", 4, "kernel distance (MMD², cubic kernel) of drawn to real images in feature space"),
     "precision": Metric("Precision", 3, "share of drawn images within the real ones' k-NN manifold"),

@@ -11,7 +11,7 @@ from mmbench.errors import UserError
 from mmbench.features import Extractor
 from mmbench.metrics.frechet import frechet_distance
 from mmbench.metrics.kernel import kernel_distance
-from mmbench.metrics.neighbours import precision_recall
+from mmbench.metrics.neighbours import density_coverage, precision_recall
 from mmbench.scores import Measure, Question, Scored, Tools
 
 NEIGHBOURS = 5
@@ -28,10 +28,15 @@ def shuffled(array: np.ndarray) -> np.ndarray:
     return others
 
 
+def as_many(array: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the items (n, ...), in their order, drawn without replacement; always the same ones."""
+    return array[np.sort(np.random.default_rng(SEED).permutation(len(array))[:count])]
+
+
 def distribution_scores(
     extractor: Extractor, real: np.ndarray, fake: np.ndarray, resize: str
 ) -> Iterator[tuple[Measure, float, dict[str, Any]]]:
-    """Frechet and kernel distance, precision and recall of features (m, d) against real features (n, d).
+    """Frechet and kernel distance, precision, recall, density and coverage of features (m, d) against real ones (n, d).
 
     Yields:
         The measure, its value, and how it was computed.
@@ -60,11 +65,26 @@ def distribution_scores(
     precision, recall = precision_recall(real, fake, k=NEIGHBOURS)
     yield measure(f"precision@k{NEIGHBOURS}", True), precision, {**base, "k": NEIGHBOURS}
     yield measure(f"recall@k{NEIGHBOURS}", True), recall, {**base, "k": NEIGHBOURS}
+    least = min(len(real), len(fake))  # coverage grows with the number of fake items, so it needs as many of both
+    density, coverage = density_coverage(as_many(real, least), as_many(fake, least), k=NEIGHBOURS)
+    equal = {
+        "k": NEIGHBOURS,
+        "n_real": least,
+        "n_fake": least,
+        "of_real": len(real),
+        "of_fake": len(fake),
+        "seed": SEED,
+    }
+    yield measure(f"density@k{NEIGHBOURS}", True), density, {**base, **equal}
+    yield measure(f"coverage@k{NEIGHBOURS}", True), coverage, {**base, **equal}
 
 
 def score_drawn(case: Question, images: np.ndarray, tools: Tools, scored: Scored) -> None:
     """Add the scores of a method's images, uint8 (n, 3, h, w), against the reference split's."""
-    resize = tools.extractor.resize_name(*images.shape[2:])
-    fake = tools.extractor(images)
+    score_features(case, tools.extractor(images), tools.extractor.resize_name(*images.shape[2:]), tools, scored)
+
+
+def score_features(case: Question, fake: np.ndarray, resize: str, tools: Tools, scored: Scored) -> None:
+    """Add the scores of a method's images by their features (n, d), made at the size `resize`."""
     for measure, value, detail in distribution_scores(tools.extractor, tools.reference.features, fake, resize):
         scored.add(case, measure, value, len(fake), {**detail, "real_split": tools.reference.card["split"]})

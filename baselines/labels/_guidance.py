@@ -1,0 +1,37 @@
+"""What the diffusion baselines of labels share: a weighted loss, guidance by a classifier's gradient, drawn labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mmbench.diffusion import loss as losses
+from mmbench.diffusion.model import Prediction, training_target
+
+
+def denoising_loss(
+    prediction: Tensor, kind: Prediction, z0: Tensor, eps: Tensor, signal: Tensor, noise: Tensor, max_weight: float
+) -> Tensor:
+    """Squared error of a prediction about z_0 (n, c, h, w), weighted over steps as in the multitask model; a scalar."""
+    weight = losses.snr_weight(kind, signal, noise, max_weight).flatten()
+    return (weight * losses.simple(prediction, training_target(kind, z0, eps, signal, noise))).mean()
+
+
+def log_likelihood_gradient(logits: Callable[[Tensor], Tensor], x: Tensor, label: Tensor) -> Tensor:
+    """Gradient (n, c, h, w) of each item's log p(label | x) with respect to x, also where gradients are off."""
+    with torch.enable_grad():
+        at = x.detach().requires_grad_()
+        picked = logits(at).log_softmax(dim=1).gather(1, label[:, None])
+        return torch.autograd.grad(picked.sum(), at)[0]
+
+
+def shares_of(label: Tensor, classes: int) -> Tensor:
+    """Share (classes,) of each class among labels (n,)."""
+    return torch.bincount(label, minlength=classes).float() / len(label)
+
+
+def draw_labels(shares: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Labels (count,) with these shares (classes,), on their device."""
+    return torch.multinomial(shares.cpu(), count, replacement=True, generator=generator).to(shares.device)

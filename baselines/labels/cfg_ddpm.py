@@ -1,0 +1,108 @@
+"""Class-conditional diffusion with classifier-free guidance (Ho and Salimans 2022).
+
+The label is dropped from a share of the training items, so that one network knows both the conditional prediction and
+the unconditional one, and drawing goes beyond the former: `(1 + guidance) conditional - guidance unconditional`. That
+is taken of whatever the network predicts. z_0 is affine in it and the two weights add up to 1, so guiding z_0, v or eps
+is the same; the guided z_0 is then clamped to [-1, 1].
+
+Guidance takes two evaluations a step and therefore half the steps. An image with its label is drawn by drawing the
+label first, as often as the training set has it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from _guidance import denoising_loss, draw_labels, shares_of
+from torch import Tensor, nn
+
+from mmbench.diffusion.model import Prediction, to_z0
+from mmbench.diffusion.process import Process, Schedule
+from mmbench.diffusion.sampler import noise_like, sample
+from mmbench.errors import UserError
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import PixelHead, UNet
+
+TITLE = "Class-conditional DDPM"
+TASKS = ("paint", "generate")
+TUNE = {"guidance": (0.0, 0.5, 1.0, 2.0, 4.0)}
+TUNE_BY = ("paint", "fd")
+
+
+class Method(BaseMethod):
+    """A denoiser of images that is told the label, or nothing.
+
+    Args:
+        spec: modalities and network.
+        guidance: how far drawing goes beyond the conditional prediction; 0 is that prediction.
+        drop: share of the training items whose label is hidden.
+        schedule: noise schedule.
+        prediction: what the network predicts about z_0.
+        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+    """
+
+    backbone: UNet
+    shares: Tensor
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        guidance: float = 0.0,
+        drop: float = 0.1,
+        schedule: Schedule = "cosine",
+        prediction: Prediction = "z0",
+        max_weight: float = 10.0,
+    ) -> None:
+        super().__init__(spec)
+        if guidance < 0:
+            raise UserError(f"cfg_ddpm: guidance: {guidance} is negative; give a number from 0")
+        self.guidance, self.drop, self.prediction, self.max_weight = guidance, drop, prediction, max_weight
+        self.process = Process(schedule=schedule)
+        colours, self.classes = spec.modalities["image"].shape[0], spec.modalities["label"].classes
+        self.backbone = UNet(colours, **spec.network)
+        self.head = PixelHead(self.backbone, colours)
+        self.label = nn.Linear(self.classes + 1, self.backbone.vector_width)
+        self.register_buffer("shares", torch.full((self.classes,), 1 / self.classes))
+
+    def prepare(self, train: Batch) -> None:
+        """Keep the share of each class."""
+        self.shares = shares_of(train["label"], self.classes)
+
+    def forward(self, z_t: Tensor, t: Tensor, label: Tensor, known: Tensor) -> Tensor:
+        """The network's prediction at z_t (n, 3, h, w) and steps t (n,), for labels (n,) where `known` (n,) is 1."""
+        known = known.to(z_t)[:, None]
+        vector = torch.cat([F.one_hot(label, self.classes) * known, known], dim=1)
+        return self.head(self.backbone(z_t, t, self.label(vector)).map)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted squared error of the prediction at a uniform step of 1..T."""
+        z0 = batch["image"]
+        t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
+        known = (torch.rand(len(z0), generator=generator) >= self.drop).float()
+        eps = noise_like(z0, generator)
+        signal, noise = self.process.coefficients(t, z0)
+        prediction = self(self.process.marginal(z0, [], t, eps), t, batch["label"], known)
+        return {"loss": denoising_loss(prediction, self.prediction, z0, eps, signal, noise, self.max_weight)}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """Draw images of the given labels, or of labels drawn as often as in training."""
+        label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
+        always, never = torch.ones(count), torch.zeros(count)
+        if (guided := self.guidance > 0) and sampling.nfe < 2:
+            raise UserError(f"cfg_ddpm: guidance: {self.guidance} takes two evaluations a step; raise sample.nfe to 2")
+
+        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+            prediction = self(z_t, t, label, always)
+            if guided:
+                prediction = prediction + self.guidance * (prediction - self(z_t, t, label, never))
+            signal, noise = self.process.coefficients(t, z_t)
+            return to_z0(prediction, self.prediction, z_t, signal, noise).clamp(-1, 1), []
+
+        start = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=label.device), generator)
+        nfe = sampling.nfe // 2 if guided else sampling.nfe
+        image = sample(self.process, denoise, start, sampler=sampling.sampler, nfe=nfe, generator=generator)
+        answer = {"image": image, "label": F.one_hot(label, self.classes).float()}
+        return {name: answer[name] for name in task.want}

@@ -1,0 +1,112 @@
+"""An unconditional DDPM guided by the gradient of a classifier of z_t (Dhariwal and Nichol 2021, algorithm 2).
+
+The noise estimate becomes `eps - scale sqrt(1 - alpha_bar) grad log p(label | z_t)`, which moves the estimate of z_0 by
+`scale (1 - alpha_bar) / sqrt(alpha_bar) grad`; it is then clamped to [-1, 1].
+
+Departures: the classifier has half the width of the denoiser, and is trained beside it on the same z_t. In pure noise
+the factor before the gradient is unbounded and the gradient means nothing, so the factor is at most `MAX_GAIN`. A step
+takes one evaluation of the denoiser, and one forward and backward pass of the classifier, about as much again: guided
+drawing has half the steps, and the counted evaluations are the denoiser's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from _guidance import denoising_loss, draw_labels, log_likelihood_gradient, shares_of
+from torch import Tensor
+
+from mmbench.diffusion import loss as losses
+from mmbench.diffusion.model import Prediction, to_z0
+from mmbench.diffusion.process import Process, Schedule
+from mmbench.diffusion.sampler import noise_like, sample
+from mmbench.errors import UserError
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.nets.unet import PixelHead, UNet, VectorReader
+
+TITLE = "Classifier guidance"
+TASKS = ("paint", "generate")
+TUNE = {"scale": (0.5, 1.0, 2.0, 4.0, 8.0)}
+TUNE_BY = ("paint", "fjd")
+SIZE_DIFFERS = "a second network classifies"
+
+MAX_GAIN = 10.0
+
+
+class Method(BaseMethod):
+    """A denoiser of images, and a smaller classifier of noised ones.
+
+    Args:
+        spec: modalities and network.
+        scale: how strongly the classifier pulls; 1 is Bayes' rule.
+        schedule: noise schedule.
+        prediction: what the denoiser predicts about z_0.
+        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+    """
+
+    backbone: UNet
+    shares: Tensor
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        scale: float = 1.0,
+        schedule: Schedule = "cosine",
+        prediction: Prediction = "z0",
+        max_weight: float = 10.0,
+    ) -> None:
+        super().__init__(spec)
+        if scale < 0:
+            raise UserError(f"classifier_guidance: scale: {scale} is negative; give a number from 0")
+        self.scale, self.prediction, self.max_weight = scale, prediction, max_weight
+        self.process = Process(schedule=schedule)
+        colours, self.classes = spec.modalities["image"].shape[0], spec.modalities["label"].classes
+        self.backbone = UNet(colours, **spec.network)
+        self.head = PixelHead(self.backbone, colours)
+        half = max(8, self.backbone.width // 16 * 8)
+        self.classifier = UNet(colours, **{**spec.network, "width": half})
+        self.reader = VectorReader(self.classifier, self.classes)
+        self.register_buffer("shares", torch.full((self.classes,), 1 / self.classes))
+
+    def prepare(self, train: Batch) -> None:
+        """Keep the share of each class."""
+        self.shares = shares_of(train["label"], self.classes)
+
+    def classify(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Class logits (n, classes) of z_t (n, 3, h, w) at steps t (n,)."""
+        return self.reader(self.classifier(z_t, t))
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted squared error of the denoiser and cross-entropy of the classifier, at a uniform step of 1..T."""
+        z0 = batch["image"]
+        t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
+        eps = noise_like(z0, generator)
+        signal, noise = self.process.coefficients(t, z0)
+        z_t = self.process.marginal(z0, [], t, eps)
+        prediction = self.head(self.backbone(z_t, t).map)
+        denoise = denoising_loss(prediction, self.prediction, z0, eps, signal, noise, self.max_weight)
+        classify = losses.recovery(self.spec.modalities["label"], self.classify(z_t, t), batch["label"]).mean()
+        return {"loss": denoise + classify, "denoise": denoise.detach(), "classify": classify.detach()}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """Draw images towards the given labels, or towards labels drawn as often as in training."""
+        label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
+        if (guided := self.scale > 0) and sampling.nfe < 2:
+            raise UserError(f"classifier_guidance: scale: {self.scale} takes two evaluations a step; raise sample.nfe")
+
+        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+            signal, noise = self.process.coefficients(t, z_t)
+            z0 = to_z0(self.head(self.backbone(z_t, t).map), self.prediction, z_t, signal, noise)
+            if guided:
+                gradient = log_likelihood_gradient(lambda x: self.classify(x, t), z_t, label)
+                z0 = z0 + self.scale * (noise**2 / signal).clamp(max=MAX_GAIN) * gradient
+            return z0.clamp(-1, 1), []
+
+        start = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=label.device), generator)
+        nfe = sampling.nfe // 2 if guided else sampling.nfe
+        image = sample(self.process, denoise, start, sampler=sampling.sampler, nfe=nfe, generator=generator)
+        answer = {"image": image, "label": F.one_hot(label, self.classes).float()}
+        return {name: answer[name] for name in task.want}
