@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from mmbench import cases as cases_command
 from mmbench.errors import UserError
 from mmbench.experiments import (
     embedding,
+    labels,
     load_experiment,
     masking,
     read_cases,
@@ -22,6 +24,7 @@ from mmbench.experiments import (
 )
 from mmbench.files import save_arrays, sha256_arrays, write_json
 from mmbench.method import Spec
+from mmbench.schema.labels import Options
 
 SETTINGS = {"experiment": "masking", "shares": [0.1, 0.25, 0.5, 0.75], "evaluate": {"reconstructions": 6, "samples": 4}}
 
@@ -159,6 +162,85 @@ def test_embedding_refuses_data_without_embeddings() -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"test\.npz: has no embeddings"):
         embedding.cases({"image": some_images()}, {"evaluate": {"reconstructions": 3, "samples": 6}})
+
+
+LABELLED = {"name": "toy", "size": [32, 32], "modalities": ["image", "label"], "labels": ["day", "dusk", "night"]}
+NOISY = {"noise_levels": [0.9, 0.05], "evaluate": {"reconstructions": 3, "samples": 6}}
+
+
+def labelled(count: int = 8) -> dict[str, np.ndarray]:
+    image = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
+    return {"image": image, "label": np.random.default_rng(1).integers(0, 3, count)}
+
+
+def test_labels_asks_each_way_with_noise_and_for_both() -> None:
+    test = labelled()
+    found = labels.cases(test, NOISY)
+    assert [c.name for c in found] == ["classify", "noised-90", "noised-5", "paint", "generate"]
+    assert [c.count for c in found] == [3, 3, 3, 6, 6]
+    assert {c.task for c in found} == labels.TASKS.keys()
+    for case in found:
+        assert set(case.given) == set(labels.TASKS[case.task].given)
+        if case.task.startswith("classify"):
+            assert np.array_equal(case.truth["label"], test["label"][:3])
+    assert np.array_equal(found[0].given["image"], test["image"][:3])
+    assert found[1].detail == {"alpha_bar": 0.9} and found[2].detail == {"alpha_bar": 0.05}
+    assert not found[3].truth and not found[4].given and not found[4].truth
+    again = labels.cases(test, NOISY)
+    assert all(sha256_arrays(a.given) == sha256_arrays(b.given) for a, b in zip(found, again, strict=True))
+
+
+def test_noised_images_hold_the_image_and_the_same_noise_at_every_level() -> None:
+    test = labelled(20)
+    many = {**NOISY, "evaluate": {"reconstructions": 20, "samples": 6}}
+    x, noises = test["image"] / 127.5 - 1, []
+    for case in labels.cases(test, many)[1:3]:
+        z, level = case.given["noised_image"], case.given["alpha_bar"]
+        assert z.dtype == np.float16 and level.dtype == np.float32 and level.shape == (20,)
+        assert level == pytest.approx(case.detail["alpha_bar"])
+        level = float(level[0])
+        noises.append((z.astype(np.float64) - level**0.5 * x) / (1 - level) ** 0.5)
+        batch = to_batch(case.given)
+        assert batch["noised_image"].dtype == torch.float16 and batch["alpha_bar"].dtype == torch.float32
+        assert np.array_equal(batch["noised_image"].numpy(), z)
+    assert abs(noises[0].mean()) < 0.01 and noises[0].std() == pytest.approx(1, abs=0.01)
+    assert np.abs(noises[0] - noises[1]).max() < 0.01
+    assert abs(np.corrcoef(noises[0].ravel(), x.ravel())[0, 1]) < 0.01
+
+
+@pytest.mark.parametrize("count", [10, 50, 500])
+def test_labels_to_paint_have_the_proportions_of_the_test_split(count: int) -> None:
+    label = np.repeat([0, 1, 2], [25, 15, 10])
+    drawn = labels.in_proportion(label, count)
+    assert drawn.dtype == np.int64 and len(drawn) == count
+    shares = np.bincount(drawn, minlength=3) / count
+    assert np.abs(shares - [0.5, 0.3, 0.2]).max() <= 1 / count
+    assert not np.array_equal(drawn, np.sort(drawn)) and np.array_equal(drawn, labels.in_proportion(label, count))
+
+
+def test_labels_takes_classes_from_the_card_and_refuses_data_without() -> None:
+    found = labels.modalities(LABELLED)
+    assert found["image"].shape == (3, 32, 32) and found["label"].shape == () and found["label"].classes == 3
+    for card in ({**LABELLED, "modalities": ["image"]}, {**LABELLED, "labels": []}, {**LABELLED, "labels": ["all"]}):
+        with pytest.raises(UserError, match=r"data\.name: toy has no labels.*experiment labels") as caught:
+            labels.modalities(card)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"data\.name: .*no labels"):
+        labels.cases({"image": some_images()}, NOISY)
+    batch = {name: torch.zeros(2) for name in ("image", "mask", "label")}
+    assert labels.training_batch(batch, torch.Generator()).keys() == {"image", "label"}
+
+
+def test_labels_are_stored_as_probabilities() -> None:
+    p = torch.tensor([[0.2, 0.3, 0.5]])
+    assert np.array_equal(to_stored({"label": p}, Spec(labels.modalities(LABELLED)))["label"], p.numpy())
+
+
+def test_noise_levels_are_checked() -> None:
+    assert Options(noise_levels=[0.9, 0.05]).options() == {"noise_levels": [0.9, 0.05]}
+    for levels in ([], [0.0], [1.0], [0.5, 0.502], [0.999], [0.001], ["much"]):
+        with pytest.raises(ValidationError, match="noise_levels"):
+            Options(noise_levels=levels)
 
 
 def test_unknown_experiment_lists_those_there_are() -> None:

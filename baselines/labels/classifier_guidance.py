@@ -27,7 +27,7 @@ from mmbench.nets.unet import PixelHead, UNet, VectorReader
 
 TITLE = "Classifier guidance"
 TASKS = ("paint", "generate")
-TUNE = {"scale": (0.5, 1.0, 2.0, 4.0, 8.0)}
+TUNE = {"scale": (1.0, 3.0, 10.0, 30.0)}
 TUNE_BY = ("paint", "fjd")
 SIZE_DIFFERS = "a second network classifies"
 
@@ -52,7 +52,7 @@ class Method(BaseMethod):
         self,
         spec: Spec,
         *,
-        scale: float = 1.0,
+        scale: float = 3.0,
         schedule: Schedule = "cosine",
         prediction: Prediction = "z0",
         max_weight: float = 10.0,

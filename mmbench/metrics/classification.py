@@ -80,8 +80,6 @@ def calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = 
     sides. Arguments and raised errors as for `correct`.
     """
     p = check_probabilities(probabilities, truth)
-    below = np.nextafter(
-        np.float32(1), np.float32(0)
-    )  # torchmetrics has a bin of its own for a confidence of exactly 1
+    below = np.nextafter(np.float32(1), np.float32(0))  # torchmetrics has one more bin, for exactly 1
     tensors = torch.from_numpy(p.clip(max=below)), torch.from_numpy(truth)
     return float(multiclass_calibration_error(*tensors, num_classes=p.shape[1], n_bins=bins))
