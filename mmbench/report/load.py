@@ -27,6 +27,7 @@ class Run:
         scores: content of metrics.json.
         training: content of training.json, empty for a method that was trained elsewhere or not at all.
         prediction: content of predictions.json, empty if an external method gave none.
+        tuning: content of tuned.json, empty if nothing was chosen on the validation split.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Run:
     scores: Mapping[str, Any]
     training: Mapping[str, Any]
     prediction: Mapping[str, Any]
+    tuning: Mapping[str, Any]
 
     @property
     def cost(self) -> Mapping[str, Any]:
@@ -185,11 +187,11 @@ def load_experiment(folder: Path, methods: Collection[str] | None, seeds: Collec
 def load_run(folder: Path) -> Run:
     """Read the folder of one method and seed."""
     scores = read_scores(folder / "metrics.json")
-    training, prediction = (
+    training, prediction, tuning = (
         read_record(folder / name) if (folder / name).is_file() else {}
-        for name in ("training.json", "predictions.json")
+        for name in ("training.json", "predictions.json", "tuned.json")
     )
-    return Run(scores["method"], scores["title"], scores["seed"], folder, scores, training, prediction)
+    return Run(scores["method"], scores["title"], scores["seed"], folder, scores, training, prediction, tuning)
 
 
 def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The picture grids: class maps beside the truth, painted images beside their masks, and pairs drawn together."""
+"""The picture grids: class maps beside the truth, painted images beside what was given, and pairs drawn together."""
 
 from __future__ import annotations
 
@@ -79,6 +79,58 @@ def drawn_pairs(context: Context) -> Grid | None:
     return _grid(context, case, [], ["image", "mask"], caption, metric="judged_accuracy")
 
 
+def painted_labels(context: Context) -> Grid | None:
+    """What each method paints for every class, two of each; None if no predictions were kept."""
+    case, names = _case(context, "paint"), context.results.card.get("labels", [])
+    given = context.experiment.case_arrays([f"{case['name']}/given/label"])
+    if not given:
+        return None
+    label = given[f"{case['name']}/given/label"]
+    chosen = [np.flatnonzero(label == k)[:2] for k in range(min(len(names), ITEMS))]
+    groups = [(str(names[k]), len(items)) for k, items in enumerate(chosen) if len(items)]
+    caption = "What each method paints for the classes, the first two items of each."
+    return _grid(context, case, [], ["image"], caption, items=np.concatenate(chosen), groups=groups)
+
+
+def labelled_pairs(context: Context) -> Grid | None:
+    """Images and the labels drawn with them; None if no predictions were kept."""
+    case, names = _case(context, "generate"), context.results.card.get("labels", [])
+    caption = (
+        "Images and labels drawn together, not selected, from the same noise where methods share it. Below each image: "
+        "the likeliest label."
+    )
+
+    def note(found: Arrays) -> dict[int, str]:
+        likeliest = found[f"{case['name']}/label"][:ITEMS].argmax(axis=1)
+        return {i: str(names[k]) if k < len(names) else str(k) for i, k in enumerate(likeliest.tolist())}
+
+    return _grid(context, case, [], ["image"], caption, note=note, noted=["label"])
+
+
+def painted_embeddings(context: Context) -> Grid | None:
+    """The images whose embeddings are given, and what each method paints; None if no predictions were kept."""
+    case = _case(context, "paint")
+    truth = context.experiment.case_arrays([f"{case['name']}/truth/image"])
+    if not truth:
+        return None
+    rows = [("Real image", _images(truth[f"{case['name']}/truth/image"], "Real image"))]
+    caption = (
+        "Test images, not selected, and what each method paints when it is given their embeddings. Below each: "
+        f"{_label('cosine')} of the given embedding and that of the painted image."
+    )
+    return _grid(context, case, rows, ["image"], caption, metric="cosine")
+
+
+def drawn_embeddings(context: Context) -> Grid | None:
+    """Images that were drawn with an embedding; None if no predictions were kept."""
+    case = _case(context, "generate")
+    caption = (
+        "Images drawn with an embedding, not selected, from the same noise where methods share it. Below each: "
+        f"{_label('cosine')} of the drawn embedding and that of the drawn image."
+    )
+    return _grid(context, case, [], ["image"], caption, metric="cosine")
+
+
 def _case(context: Context, task: str) -> Any:
     return next(case for case in context.experiment.cases if case["task"] == task)
 
@@ -88,32 +140,58 @@ def _label(metric: str) -> str:
 
 
 def _grid(
-    context: Context, case: Any, rows: list[Row], parts: Sequence[str], caption: str, *, metric: str
+    context: Context,
+    case: Any,
+    rows: list[Row],
+    parts: Sequence[str],
+    caption: str,
+    *,
+    metric: str = "",
+    items: np.ndarray | None = None,
+    groups: Sequence[tuple[str, int]] = (),
+    note: Callable[[Arrays], dict[int, str]] | None = None,
+    noted: Sequence[str] = (),
 ) -> Grid | None:
-    """`rows` and then each method's answers, a row for each modality in `parts`, with the score below the last."""
+    """`rows` and then each method's answers, a row for each modality in `parts`.
+
+    Args:
+        context: results, and where files go.
+        case: whose answers.
+        rows: what stands above them.
+        parts: modalities that are shown.
+        caption: what is shown.
+        metric: whose value is printed below each item's last picture.
+        items: which items; the first unless given.
+        groups: label and number of columns of each group of items.
+        note: what is printed below instead, from the answers.
+        noted: modalities that `note` reads.
+    """
     results = context.experiment
     answers: dict[str, tuple[Run, Arrays]] = {}
     for method in common.method_order(results):
         run = results.runs_of(method)[0]
-        if found := run.arrays([f"{case['name']}/{part}" for part in parts]):
+        wanted = [f"{case['name']}/{part}" for part in (*parts, *noted)]
+        if len(found := run.arrays(wanted)) == len(wanted):
             answers[method] = run, found
     if not answers:
         return None
     emphasised: list[str] = []
     for method, (run, found) in answers.items():
-        notes = _notes(context, run, case["name"], metric)
+        notes = note(found) if note else _notes(context, run, case["name"], metric)
         for part in parts:
             label = results.titles[method] + (f", {part}" if len(parts) > 1 else "")
             emphasised += [label] if method == STUDIED else []
             own = _checked(run, found, f"{case['name']}/{part}", case["count"])
+            own = own if items is None else own[items]
             draw: Callable[..., list[Tile | None]] = _images if part == "image" else _masks_of(context)
             rows.append((label, draw(own, label, notes if part == parts[-1] else {})))
     height, width = next(tile for _, tiles in rows for tile in tiles if tile).pixels.shape[:2]
     shown = min(affordable(ITEMS, len(rows), height, width), int(case["count"]))
-    rows = [(label, tiles[:shown]) for label, tiles in rows]
+    if not groups:
+        rows, groups = [(label, tiles[:shown]) for label, tiles in rows], [("", shown)]
     seed = next(iter(answers.values()))[0].seed
     name = f"{results.name}-{case['task']}-pictures"
-    return context.grid(Grid(name, f"{caption} Seed {seed}.", [("", shown)], rows, emphasised))
+    return context.grid(Grid(name, f"{caption} Seed {seed}.", groups, rows, emphasised))
 
 
 def _notes(context: Context, run: Run, case: str, metric: str) -> dict[int, str]:
@@ -151,7 +229,8 @@ def _checked(run: Run, found: Arrays, name: str, count: int) -> np.ndarray:
 def _images(images: np.ndarray, label: str, notes: dict[int, str] | None = None) -> list[Tile | None]:
     """Tiles of the first images, (n, 3, h, w)."""
     notes = notes or {}
-    return [Tile(to_pixels(image), f"{label}: item {i}", notes.get(i, "")) for i, image in enumerate(images[:ITEMS])]
+    shown = images[: 2 * ITEMS]
+    return [Tile(to_pixels(image), f"{label}: item {i}", notes.get(i, "")) for i, image in enumerate(shown)]
 
 
 def _masks(context: Context, masks: np.ndarray, label: str, notes: dict[int, str] | None = None) -> list[Tile | None]:
@@ -159,7 +238,7 @@ def _masks(context: Context, masks: np.ndarray, label: str, notes: dict[int, str
     notes, palette = notes or {}, palette_of(context)
     return [
         Tile(class_pixels(mask, palette), f"{label}: item {i}", notes.get(i, ""))
-        for i, mask in enumerate(masks[:ITEMS])
+        for i, mask in enumerate(masks[: 2 * ITEMS])
     ]
 
 
