@@ -117,8 +117,8 @@ def test_painting_is_measured_by_embedding_the_image_anew(tools: Tools, test_spl
     assert abs(other["cosine"] - other["shuffled_cosine"]) < 0.15 and other["retrieval@1/given-image"] < 0.3
     assert 4 < other["median_rank/image-given"] < 17
     kinds = {name.split("[")[0].split("/")[0] for name in right}
-    assert kinds == {"fd", "kd", "precision@k5", "recall@k5", "cosine", "shuffled_cosine", "retrieval@1",
-                     "retrieval@5", "median_rank"}  # fmt: skip
+    assert kinds == {"fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5", "cosine",
+                     "shuffled_cosine", "retrieval@1", "retrieval@5", "median_rank"}  # fmt: skip
     row = next(row for row in scored.metrics if row["name"] == "cosine")
     described = tools.card["embedding"]
     assert (row["extractor"], row["weights_sha256"], row["n"]) == (EXTRACTOR, described["weights_sha256"], 20)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mmbench.report import figures, tables, text
 from mmbench.report.board import Board
@@ -22,6 +22,7 @@ Part = tuple[Section, ExperimentResults]
 WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
 #: A method further than this factor from the best baseline is drawn at the edge.
 EDGE = 20.0
+TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20)
 
 
 def write_overview(parts: Sequence[Part], out: Path) -> tuple[dict[str, Any], list[Path]]:
@@ -106,7 +107,7 @@ def relative(board: Board, method: str, case: str) -> float | None:
 
 def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], mode: Mode) -> Figure:
     """A row per question: the multitask model as a large point, every other method as a small one."""
-    figure = Figure(figsize=(8.6, 1.3 + 0.34 * len(lines)), layout="constrained")
+    figure = Figure(figsize=(9.4, 1.3 + 0.34 * len(lines)), layout="constrained")
     axes, ink = figure.add_subplot(), paper(mode)
     accent = {"light": "#c2410c", "dark": "#ff8a4c"}[mode]
     for row, (_, _, line) in enumerate(lines):
@@ -121,7 +122,9 @@ def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], 
             )  # fmt: skip
     axes.axvline(1, color=ink["ink"], linewidth=1)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.6), max(high, 1.6))
+    axes.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(
@@ -129,7 +132,7 @@ def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], 
     )
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("score as a multiple of the best baseline's (right is better)")
+    axes.set_xlabel("multiple of the best baseline's score (right is better)")
     axes.scatter([], [], s=64, color=accent, label=STUDIED_TITLE)
     axes.scatter([], [], s=22, color=ink["soft"], label="baselines")
     figure.legend(loc="outside upper right", ncols=2, handletextpad=0.2)
