@@ -2,7 +2,9 @@
 
 Departures: the paper's masks are whole patches, whose tokens its encoder never sees; masks here cut through patches, so
 every token is kept and carries which of its pixels are seen, and there is one stack of blocks, no second decoder. The
-error is that of plain pixels, since reconstructions are what is scored here and not features.
+error is the squared one of plain pixels, the paper's simpler variant, not of pixels normalised by patch, since
+reconstructions are what is scored here and not features. Sides that are no multiple of the patch's are padded with
+hidden pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.mt_diffusion import Method as MultitaskMethod
 
 TITLE = "Masked autoencoder"
 TASKS = ("reconstruct",)
@@ -62,12 +64,13 @@ class Transformer(nn.Module):
         self.head = nn.Linear(width, out * patch**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, h, w) to (n, out, h, w); the sides are multiples of the patch's."""
-        tokens = F.pixel_unshuffle(x, self.patch)
+        """(n, channels, h, w) to (n, out, h, w)."""
+        height, width = x.shape[2:]
+        tokens = F.pixel_unshuffle(F.pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch)
         rows, columns = tokens.shape[2:]
         tokens = self.embed(tokens.flatten(2).transpose(1, 2)) + positions(rows, columns, self.width).to(x)
         tokens = self.head(self.norm(self.blocks(tokens)))
-        return F.pixel_shuffle(tokens.transpose(1, 2).unflatten(2, (rows, columns)), self.patch)
+        return F.pixel_shuffle(tokens.transpose(1, 2).unflatten(2, (rows, columns)), self.patch)[..., :height, :width]
 
 
 def parameters(module: nn.Module) -> int:
@@ -94,7 +97,7 @@ def as_large_as(target: int, channels: int, out: int, patch: int) -> Transformer
 
 
 class Method(BaseMethod):
-    """The transformer as a regressor, as large as the U-Net that the other methods share.
+    """The transformer as a regressor, as large as the multitask model.
 
     Args:
         spec: modalities and network; the network says only how many parameters there are.
@@ -105,12 +108,11 @@ class Method(BaseMethod):
 
     def __init__(self, spec: Spec, *, patch: int = 4) -> None:
         super().__init__(spec)
-        channels, (out, height, width) = spec.modalities["masked_image"].shape[0], spec.modalities["image"].shape
-        if height % patch or width % patch:
-            raise UserError(f"mae: patch: {patch} does not divide images of {height}x{width}; choose a divisor")
+        if patch < 1:
+            raise UserError(f"mae: patch: {patch} is less than 1; give the side of a patch in pixels")
+        channels, out = spec.modalities["masked_image"].shape[0], spec.modalities["image"].shape[0]
         with torch.device("meta"):
-            net = UNet(channels, **spec.network)
-            target = parameters(net) + parameters(PixelHead(net, out))
+            target = parameters(MultitaskMethod(Spec(spec.modalities, spec.network)))
         self.backbone = as_large_as(target, channels, out, patch)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

@@ -1,8 +1,12 @@
 """SDEdit (Meng et al. 2022): a crude filling of the hole is noised part of the way and denoised by the plain DDPM.
 
 The filling is that of pull-push (Gortler et al. 1996): each hidden pixel gets the mean of the seen ones at the finest
-scale at which there are any. As in the paper's editing with a mask, every step keeps the known pixels. How far the
-filling is noised trades likeness for looks, and is chosen on the validation split.
+scale at which there are any. Like the strokes of the paper it has the colours and no texture; nothing about it is
+random or learnt.
+
+Known pixels are kept at every step, as in the paper's editing with a mask (algorithm 5), where they are those of the
+image noised anew. Here they are put into the estimate of z_0 instead, as the other methods do it, so that any sampler
+can be used. How far the filling is noised trades likeness for looks, and is chosen on the validation split.
 """
 
 from __future__ import annotations
