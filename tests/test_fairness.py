@@ -114,3 +114,15 @@ def test_a_reason_is_given_only_where_sizes_differ(path: Path) -> None:
 def test_the_autoencoder_has_the_size_it_computes(profile: str) -> None:
     """Its width is derived from the multitask model's size, so no network is too small for it."""
     assert abs(ratio(profile, "masking", Path("baselines/masking/mae.py")) - 1) < 0.01
+
+
+@pytest.mark.parametrize("experiment, name, path", METHODS, ids=[f"{e}-{n}" for e, n, _ in METHODS])
+def test_what_does_fewer_tasks_can_be_trained_for_one_tasks_share(experiment: str, name: str, path: Path) -> None:
+    """A model of K tasks is compared with those of fewer at its whole budget and at 1/K of it."""
+    tasks = load_experiment(experiment).TASKS
+    if set(read_literals(ROOT / path)["TASKS"]) >= set(tasks):
+        return  # it does all that the multitask model does
+    steps = config().profile.train.steps
+    assert config().steps(experiment, name) == steps
+    assert f"{name}@per_task" in config().experiments[experiment].variants
+    assert config().steps(experiment, f"{name}@per_task") == max(1, round(steps / len(tasks)))
