@@ -45,6 +45,7 @@ ALLOWED = {
     "runtime": {"errors", "files", "experiments", "method"},
     "prepare_data": {"errors", "files", "data", "experiments"},
     "cases": {"errors", "files", "data", "experiments"},
+    "labelled": {"errors", "files", "method"},
     "train": {
         "errors",
         "files",
@@ -52,6 +53,7 @@ ALLOWED = {
         "data",
         "discovery",
         "experiments",
+        "labelled",
         "method",
         "provenance",
         "runtime",
