@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,7 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Array
             return {name: archive[name] for name in archive.files if names is None or name in names}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
         raise UserError(f"{path}: not a readable npz of plain arrays ({error}); write it with numpy.savez") from None
 
 

@@ -22,8 +22,9 @@ METHODS = {"masking": [*sorted(p.stem for p in (ROOT / "baselines/masking").glob
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with this checkout's configuration, and the names of its data sets and experiments."""
+    """A folder with this configuration, `quick` of one experiment only, and the names of data sets and experiments."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
+    edit(tmp_path / QUICK, "experiments", ["masking"])
     shutil.copytree(ROOT / "mmbench" / "data", tmp_path / "mmbench" / "data")
     shutil.copytree(ROOT / "mmbench" / "experiments", tmp_path / "mmbench" / "experiments")
     return tmp_path

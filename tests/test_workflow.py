@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,10 @@ from mmbench.yaml_files import read_yaml
 ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"]
 METHODS = find_methods(ROOT, ["masking"])["masking"]
+TUNED = [name for name, method in METHODS.items() if method.tune]
+#: What runs of the other experiments: every rule is reached, in less time than all methods take.
+OTHERS = {"segmentation": "unet", "labels": "cfg_ddpm", "embedding": "regression"}
+pytestmark = pytest.mark.timeout(1200)  # a whole run, on cores that may have other work
 NOTHING_TO_DO = "Nothing to be done"
 
 MY_IDEA = """
@@ -164,6 +168,22 @@ def copied(folder: Path) -> Checkout:
     return checkout
 
 
+def ran(folder: Path, request: pytest.FixtureRequest, experiments: Iterable[str], more: str = "") -> Checkout:
+    """A copy of the checkout in which `smoke` has run with these experiments, from nothing but the LPIPS networks."""
+    checkout = copied(folder)
+    profile = checkout.root / "config" / "profiles" / "smoke.yaml"
+    listed = f"experiments: [{', '.join(experiments)}]"
+    profile.write_text(re.sub(r"(?m)^experiments: .*", listed, profile.read_text()) + more)
+    try:
+        weights = request.getfixturevalue("lpips_weights")
+    except UserError as error:
+        pytest.skip(f"the LPIPS networks are not here and cannot be fetched: {error}")
+    shutil.copytree(weights, checkout.root / "results" / "weights")
+    done = checkout.smoke()
+    assert done.returncode == 0, done.stdout[-5000:]
+    return checkout
+
+
 @pytest.mark.parametrize("extractor", ["vgg16-relu5_3-gap", "clip.ViT-B-32.laion2b_s34b_b79k"])
 def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_extractor(
     tmp_path: Path, extractor: str
@@ -188,21 +208,34 @@ def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_ex
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Checkout:
-    """A copy of the checkout in which `smoke` has run once, from nothing but the LPIPS networks."""
-    checkout = copied(tmp_path_factory.mktemp("checkout"))
-    try:
-        weights = request.getfixturevalue("lpips_weights")
-    except UserError as error:
-        pytest.skip(f"the LPIPS networks are not here and cannot be fetched: {error}")
-    shutil.copytree(weights, checkout.root / "results" / "weights")
-    done = checkout.smoke()
-    assert done.returncode == 0, done.stdout[-5000:]
-    return checkout
+    """A copy of the checkout in which every method of masking has run once."""
+    return ran(tmp_path_factory.mktemp("checkout"), request, ["masking"])
+
+
+def test_the_other_experiments_run_with_their_judges_embeddings_and_choices(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    checkout = ran(tmp_path, request, OTHERS, f"methods: [mt_diffusion, {', '.join(OTHERS.values())}]\n")
+    page = (checkout.results / "index.html").read_text()
+    for experiment, method in OTHERS.items():
+        table = pd.read_csv(checkout.results / "tables" / f"{experiment}-long.csv")
+        assert set(table["method"]) == {"mt_diffusion", method}
+        assert np.isfinite(table["value"]).all()
+        assert find_methods(ROOT, [experiment])[experiment][method].title in page
+        reference = read_json(checkout.results / experiment / "reference.json")
+        judged = (ROOT / "mmbench" / "judges" / f"{experiment}.py").is_file()
+        assert {row["case"] for row in reference["metrics"]} == {"floor", *(["ceiling"] if judged else [])}
+    chosen = read_json(checkout.results / "labels" / "cfg_ddpm" / "seed0" / "tuned.json")["chosen"]
+    predicted = read_json(checkout.results / "labels" / "cfg_ddpm" / "seed0" / "predictions.json")
+    assert chosen == predicted["tuned"] and set(chosen) == {"guidance"}
+    assert (checkout.results / "embedded" / "vgg16-relu5_3-gap" / "scaling.npz").is_file()
+    assert checkout.planned() == set()
 
 
 def chain(*methods: str, trained: Sequence[str] = ()) -> set[str]:
-    """The jobs that ask and score `methods`, train those `trained`, and make the report."""
+    """The jobs that choose for, ask and score `methods`, train those `trained`, and make the report."""
     jobs = {f"{rule} {method}" for rule in ("predict", "evaluate") for method in methods}
+    jobs |= {f"tune {method}" for method in methods if method in TUNED}
     return jobs | {f"train {method}" for method in trained} | {"report", "all"}
 
 
@@ -233,7 +266,8 @@ class TestRun:
         for name, method in METHODS.items():
             folder = finished.results / "masking" / name / "seed0"
             logs = {path.stem for path in (folder / "log").glob("*.log")}
-            assert logs == {"predict", "evaluate"} | (set() if method.weights_from else {"train"})
+            trained, tuned = set() if method.weights_from else {"train"}, {"tune"} if name in TUNED else set()
+            assert logs == {"predict", "evaluate"} | trained | tuned
             record = read_json(folder / "metrics.json")
             assert record["title"] == method.title
             assert set(record["provenance"]["inputs_sha256"]) == {"predictions", "cases", "weights"}
@@ -261,9 +295,9 @@ class TestPlan:
     @pytest.mark.parametrize(
         ("file", "jobs"),
         [
-            ("baselines/masking/ddpm.py", chain("ddpm", "repaint", trained=["ddpm"])),
+            ("baselines/masking/ddpm.py", chain("ddpm", "repaint", "sdedit", trained=["ddpm"])),
             ("baselines/masking/mt_head.py", chain("mt_head")),
-            ("mmbench/metrics/pixel.py", chain() | {f"evaluate {method}" for method in METHODS}),
+            ("mmbench/metrics/pixel.py", chain(*TUNED) | {f"evaluate {method}" for method in METHODS}),
             ("mmbench/statistics.py", {"report", "all"}),
             ("mmbench/config.py", set()),
         ],

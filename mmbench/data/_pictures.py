@@ -55,9 +55,33 @@ def open_colour(path: Path) -> Image.Image:
     return picture.convert("RGB")
 
 
+def open_pair(frame: Path, annotation: Path) -> tuple[Image.Image, Image.Image]:
+    """Decode a colour picture as RGB and its class map, which has one number per pixel (mode L or P).
+
+    Raises:
+        UserError: as `open_colour` and `open_picture`, or the map is missing, has another mode or another size.
+    """
+    picture = open_colour(frame)
+    if not annotation.is_file():
+        raise UserError(f"{annotation}: missing class map of {frame}; restore it or remove the picture")
+    labels = open_picture(annotation)
+    if labels.mode not in ("L", "P"):
+        raise UserError(f"{annotation}: mode {labels.mode} instead of one class number per pixel; convert it to mode L")
+    if labels.size != picture.size:
+        sizes = [f"{width}x{height}" for width, height in (labels.size, picture.size)]
+        raise UserError(f"{annotation}: class map of {sizes[0]}, but its picture {frame} has {sizes[1]}; resize one")
+    return picture, labels
+
+
 def chw(picture: Image.Image, shape: tuple[int, int]) -> np.ndarray:
     """The whole picture at (height, width), antialiased (Lanczos); uint8 (3, height, width)."""
     height, width = shape
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     return np.asarray(picture).transpose(2, 0, 1)
+
+
+def hw(labels: Image.Image, shape: tuple[int, int]) -> np.ndarray:
+    """The whole class map at (height, width), by the nearest neighbour; uint8 (height, width)."""
+    height, width = shape
+    return np.array(labels.resize((width, height), Image.Resampling.NEAREST))

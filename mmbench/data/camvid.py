@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from mmbench.data._pictures import chw, open_colour, open_picture
+from mmbench.data._pictures import chw, hw, open_pair
 from mmbench.data._settings import Card, DataSettings, data_root, hashed_order, take
 from mmbench.errors import UserError
 from mmbench.files import Arrays
@@ -67,19 +66,10 @@ def _folder(root: Path, name: str) -> Path:
 
 def _read(frame: Path, annotation: Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Picture and class map at (height, width)."""
-    picture = open_colour(frame)
-    if not annotation.is_file():
-        raise UserError(f"{annotation}: missing class map of {frame}; restore it or remove the picture")
-    labels = open_picture(annotation)
-    if labels.mode not in ("L", "P"):
-        raise UserError(f"{annotation}: mode {labels.mode} instead of one class number per pixel; convert it to mode L")
-    if labels.size != picture.size:
-        sizes = [f"{width}x{height}" for width, height in (labels.size, picture.size)]
-        raise UserError(f"{annotation}: class map of {sizes[0]}, but its picture {frame} has {sizes[1]}; resize one")
-    height, width = shape
-    mask = np.array(labels.resize((width, height), Image.Resampling.NEAREST))
+    picture, labels = open_pair(frame, annotation)
     worst = int(np.asarray(labels).max())
     if worst > UNLABELLED:
         raise UserError(f"{annotation}: class {worst}, but classes are 0 to 10 and 11 for unlabelled; relabel it")
+    mask = hw(labels, shape)
     mask[mask == UNLABELLED] = IGNORE
     return chw(picture, shape), mask

@@ -170,8 +170,7 @@ def _grid(
     answers: dict[str, tuple[Run, Arrays]] = {}
     for method in common.method_order(results):
         run = results.runs_of(method)[0]
-        wanted = [f"{case['name']}/{part}" for part in (*parts, *noted)]
-        if len(found := run.arrays(wanted)) == len(wanted):
+        if found := _answer(run, [f"{case['name']}/{part}" for part in (*parts, *noted)]):
             answers[method] = run, found
     if not answers:
         return None
@@ -206,16 +205,22 @@ def _notes(context: Context, run: Run, case: str, metric: str) -> dict[int, str]
     return {int(i): text.number(value, 3) for i, value in zip(own["item"], own["value"], strict=True)}
 
 
-def _checked(run: Run, found: Arrays, name: str, count: int) -> np.ndarray:
-    """A method's images or masks of a case.
+def _answer(run: Run, wanted: Sequence[str]) -> Arrays:
+    """The wanted arrays of a method's predictions; none if it was not asked, or they were not kept.
 
     Raises:
-        UserError: they are missing, or not what the case asks for.
+        UserError: only some of them are there.
     """
-    path = run.folder / "predictions.npz"
-    if name not in found:
-        raise UserError(f"{path}: array '{name}' is missing; run mmbench.predict again")
-    array = found[name]
+    found = run.arrays(wanted)
+    if found and (missing := sorted(set(wanted) - found.keys())):
+        path = run.folder / "predictions.npz"
+        raise UserError(f"{path}: array '{missing[0]}' is missing; run mmbench.predict again")
+    return found
+
+
+def _checked(run: Run, found: Arrays, name: str, count: int) -> np.ndarray:
+    """A method's images or masks of a case; UserError if they are not what the case asks for."""
+    path, array = run.folder / "predictions.npz", found[name]
     if name.endswith("/image"):
         check_images(path, {name: array}, (count, 3, None, None))
     elif array.dtype.kind not in "ui" or array.ndim != 3 or len(array) != count:

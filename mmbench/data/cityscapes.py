@@ -1,0 +1,120 @@
+"""Cityscapes: road scenes filmed from a car, with a class for each pixel, in the official folder layout.
+
+Frames of 2048 x 1024 are read one by one and resized as a whole, so a square size squeezes the width: image by an
+antialiased (Lanczos) filter, class map by nearest neighbour. The 19 classes of the official evaluation have their train
+ids, every other label becomes 255, to be ignored.
+
+The official test split has no public labels. So `test` is the official `val`, and `validation` is three cities of the
+official `train`: whole cities, because frames of one city are neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbench.data._pictures import chw, hw, open_pair
+from mmbench.data._settings import Card, DataSettings, data_root, hashed_order, take
+from mmbench.errors import UserError
+from mmbench.files import Arrays
+
+IGNORE = 255
+FOLDERS = {"train": "train", "validation": "train", "test": "val"}
+VALIDATION_CITIES = ("erfurt", "monchengladbach", "ulm")
+CITIES = ", ".join(VALIDATION_CITIES)
+
+CARD = Card(
+    name="cityscapes",
+    title="Cityscapes",
+    provenance=(
+        "finely annotated frames of 21 cities: test is the official val, because the labels of the official test are "
+        f"not public; validation is the cities {CITIES} of the official train, and train its other 15"
+    ),
+    licence="non-commercial research and teaching after registration, see www.cityscapes-dataset.com/license",
+    citation=(
+        "Cordts, Omran, Ramos, Rehfeld, Enzweiler, Benenson, Franke, Roth, Schiele: The Cityscapes dataset for "
+        "semantic urban scene understanding, CVPR 2016, arXiv:1604.01685"
+    ),
+    modalities=("image", "mask"),
+    download=(
+        "register at www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip (11 GB) and "
+        "gtFine_trainvaltest.zip (241 MB) and unpack both into the same folder"
+    ),
+    layout="leftImg8bit/{train,val}/<city>/*_leftImg8bit.png and gtFine/{train,val}/<city>/*_gtFine_labelIds.png",
+    notes=(
+        "the whole frame is resized, also to a square",
+        "mask: 255 is every label that the official evaluation ignores",
+    ),
+)
+
+
+def card(settings: DataSettings) -> Card:
+    """The card with the 19 classes of the evaluation and their colours, which torchvision knows."""
+    known = sorted((c for c in _torchvision().classes if 0 <= c.train_id < IGNORE), key=lambda c: c.train_id)
+    return replace(CARD, classes=tuple(c.name for c in known), palette=tuple(c.color for c in known))
+
+
+def load(split: str, settings: DataSettings) -> Arrays:
+    """Read a split; fewer items than there are means the first in an order fixed by the hash of the file names.
+
+    Returns:
+        `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w) with 255 to ignore.
+
+    Raises:
+        UserError: a folder, a picture or a class map is missing, broken, or the two do not fit.
+    """
+    root = data_root(settings, CARD)
+    pairs = _pairs(root, split)
+    frames = root / "leftImg8bit" / FOLDERS[split]
+    where = {"train": f"{frames} without {CITIES}", "validation": f"{frames} of {CITIES}", "test": frames}[split]
+    order = hashed_order([frame.name for frame, _ in pairs])[: take(len(pairs), settings, split, where)]
+    train_ids = _train_ids()
+    read = [_read(*pairs[i], settings.shape, train_ids) for i in order]
+    return {"image": np.stack([image for image, _ in read]), "mask": np.stack([mask for _, mask in read])}
+
+
+def _torchvision() -> Any:
+    """torchvision's class of the data set, which knows its layout and its table of labels."""
+    from torchvision.datasets import Cityscapes  # noqa: PLC0415 (slow to import, needed only here)
+
+    return Cityscapes
+
+
+def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
+    """Pictures and class maps of a split, sorted, as torchvision pairs them."""
+    folders = [root / kind / FOLDERS[split] for kind in ("leftImg8bit", "gtFine")]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; {CARD.name} needs {CARD.layout} below data.root")
+    try:
+        found = _torchvision()(str(root), split=FOLDERS[split], mode="fine", target_type="semantic")
+    except NotADirectoryError as error:
+        raise UserError(f"{error.filename}: a file among the folders of cities; remove it") from None
+    pairs = sorted((Path(frame), Path(labels)) for frame, (labels,) in zip(found.images, found.targets, strict=True))
+    pairs = [pair for pair in pairs if pair[0].name.endswith("_leftImg8bit.png")]
+    for orphan in sorted(set(folders[1].glob("*/*_gtFine_labelIds.png")) - {labels for _, labels in pairs})[:1]:
+        raise UserError(f"{orphan}: class map without its picture in {folders[0]}; restore or remove it")
+    if split == "test":
+        return pairs
+    return [pair for pair in pairs if (pair[0].parent.name in VALIDATION_CITIES) == (split == "validation")]
+
+
+def _train_ids() -> dict[int, int]:
+    """Train id of every label id as bytes, in which the licence plate's -1 is 255 and so ignored."""
+    return {c.id % 256: c.train_id % 256 for c in _torchvision().classes}
+
+
+def _read(
+    frame: Path, annotation: Path, shape: tuple[int, int], train_ids: Mapping[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Picture and map of train ids at (height, width)."""
+    picture, labels = open_pair(frame, annotation)
+    for label, pixels in enumerate(labels.histogram()):
+        if pixels and label not in train_ids:
+            raise UserError(f"{annotation}: label {label}, but label ids are 0 to 33; get the file again")
+    table = np.array([train_ids.get(label, IGNORE) for label in range(256)], np.uint8)
+    return chw(picture, shape), table[hw(labels, shape)]
