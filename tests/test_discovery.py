@@ -58,6 +58,7 @@ class TestFound:
         (masking(checkout) / "tool.smk").write_text("# TITLE: A tool\n# TASKS: reconstruct, generate\nrule tool:\n")
         tool = find_methods(checkout, ["masking"])["masking"]["tool"]
         assert (tool.title, tool.tasks, tool.external) == ("A tool", ("reconstruct", "generate"), True)
+        assert (tool.answers, tool.needs) == ((), ())
         assert (tool.path, tool.weights_from) == (Path("baselines/masking/tool.smk"), None)
 
     def test_the_multitask_model_does_every_task_of_a_new_experiment(self, checkout: Path) -> None:
@@ -73,6 +74,21 @@ class TestFound:
         path = tmp_path / "mine.py"
         path.write_text('TITLE: str = "Mine"\nTASKS: tuple[str, ...] = ("generate",)\nTRAINED: bool = False\n')
         assert read_literals(path) == {"TITLE": "Mine", "TASKS": ("generate",), "TRAINED": False}
+
+
+def test_a_method_of_some_modalities_needs_those_and_what_its_tasks_give(checkout: Path) -> None:
+    folder = checkout / "baselines" / "joint"
+    folder.mkdir()
+    (folder / "mine.py").write_text('TITLE = "Mine"\nTASKS = ("from_label_embedding",)\nANSWERS = ("mask",)\n')
+    (folder / "tool.smk").write_text("# TITLE: A tool\n# TASKS: from_image, generate\n# ANSWERS: mask, label\n")
+    found = find_methods(checkout, ["joint"])["joint"]
+    assert (found["mine"].answers, found["mine"].needs) == (("mask",), ("mask", "label", "embedding"))
+    assert (found["tool"].answers, found["tool"].needs) == (("mask", "label"), ("mask", "label", "image"))
+    (folder / "bad.py").write_text('TITLE = "Bad"\nTASKS = ("from_image", "from_mask")\nANSWERS = ("mask",)\n')
+    with pytest.raises(
+        UserError, match=r"bad\.py: ANSWERS: the task 'from_mask' wants image, label, embedding, of whi"
+    ):
+        find_methods(checkout, ["joint"])
 
 
 MISTAKES = [
@@ -92,6 +108,10 @@ MISTAKES = [
     ("bad.py", GOOD + 'WEIGHTS_FROM = "bad"\n', "there are mine, mt_diffusion, other"),
     ("bad.smk", "# TITLE: x\n", "TASKS is missing; add a comment line '# TASKS: ...'"),
     ("bad.smk", "# TITLE: x\n# TASKS: paint\n", "'paint' is no task of this experiment"),
+    ("bad.py", GOOD + 'ANSWERS = "image"\n', "ANSWERS is 'image'; write it like ANSWERS = (\"mask\",)"),
+    ("bad.py", GOOD + "ANSWERS = ()\n", "ANSWERS is (); write it like"),
+    ("bad.py", GOOD + 'ANSWERS = ("imag",)\n', "'imag' is wanted by none of its tasks (did you mean 'image'?)"),
+    ("bad.smk", "# TITLE: x\n# TASKS: generate\n# ANSWERS: mask\n", "'mask' is wanted by none of its tasks"),
     ("Bad-name.py", GOOD, "rename it"),
     ("mine.smk", "# TITLE: x\n# TASKS: generate\n", "there is already a method 'mine'"),
     ("mt_diffusion.py", GOOD, "there is already a method 'mt_diffusion'"),
