@@ -82,9 +82,7 @@ def own_methods():
 def scored(experiment, variants=()):
     """Methods in an experiment's tables: all, or those the profile names, and its variants."""
     variants = {*variants, *CFG.profile.variants} & set(all_variants(experiment))
-    possible = [
-        name for name in METHODS[experiment] if not lacking(experiment, name)
-    ]
+    possible = [name for name in METHODS[experiment] if not lacking(experiment, name)]
     return CFG.chosen(experiment, possible) + sorted(
         v for v in variants if not lacking(experiment, v)
     )
