@@ -6,25 +6,33 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmbench.data import read_prepared
+from mmbench.data import read_card, read_prepared
 from mmbench.errors import run_command
-from mmbench.experiments import load_experiment
+from mmbench.experiments import asked, left_out, load_experiment, used_modalities
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 
 
 def write_cases(settings: dict, data: Path, out: Path) -> None:
-    """Write `out`/cases.npz and cases.json for the experiment that `settings` names."""
-    experiment = load_experiment(settings["experiment"])
+    """Write `out`/cases.npz and cases.json for the experiment that `settings` names.
+
+    A modality that was asked for and that the data set lacks is printed, and named in cases.json as `left_out`.
+    """
+    experiment, card = load_experiment(settings["experiment"]), read_card(data)
+    used = used_modalities(experiment, card, settings)
+    lacking = left_out(experiment, used, settings)
+    for name in lacking:
+        print(f"{settings['experiment']}: {card.get('name', 'the data set')} has no {name}, which is left out")
     arrays: Arrays = {}
     described = []
-    for case in experiment.cases(read_prepared(data, "test"), settings):
+    for case in experiment.cases(read_prepared(data, "test"), {**settings, "modalities": list(used)}):
         own = {f"given/{k}": v for k, v in case.given.items()} | {f"truth/{k}": v for k, v in case.truth.items()}
         arrays |= {f"{case.name}/{key}": value for key, value in own.items()}
-        task = experiment.TASKS[case.task]
+        task = asked(experiment, case)
         entry = {"name": case.name, "task": case.task, "count": case.count, **case.detail}
         described.append({**entry, "given": task.given, "want": task.want, "sha256": sha256_arrays(own)})
     save_arrays(out / "cases.npz", arrays)
-    write_json(out / "cases.json", {"experiment": settings["experiment"], "cases": described})
+    record = {"experiment": settings["experiment"], "modalities": list(used), "cases": described}
+    write_json(out / "cases.json", record | ({"left_out": lacking} if lacking else {}))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

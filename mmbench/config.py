@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from mmbench.discovery import experiment_tasks
+from mmbench.declared import data_modalities, experiment_modalities, experiment_tasks
 from mmbench.errors import UserError, near
 from mmbench.schema import Experiment, Profile, Section, Top, experiment_schema
 from mmbench.yaml_files import read_yaml, shown, typed
 
 TOP = "config/config.yaml"
+MODALITIES = "modalities"  # an experiment's option: the only ones to use
 BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
 
@@ -102,13 +103,24 @@ class Config:
                 for entry in getattr(section, key):
                     if (method := entry.partition("@")[0]) not in methods[name]:
                         raise unknown(f"config/experiments/{name}.yaml: {key}", method, sorted(methods[name]))
-        chosen = set(self.profile.methods or ())
         known = sorted({method for names in methods.values() for method in names})
-        for method in sorted(chosen - set(known)):
-            raise unknown(f"{self.file}: methods", method, known)
+        of_one = [f"{name}/{method}" for name, names in methods.items() for method in names]
+        for method in self.profile.methods or ():
+            if method not in {*known, *of_one}:
+                raise unknown(f"{self.file}: methods", method, of_one if "/" in method else known)
         for name, names in methods.items():
-            if chosen and not chosen & set(names):
+            if not self.chosen(name, names):
                 raise UserError(f"{self.file}: methods: none is of experiment '{name}'; add one of {', '.join(names)}")
+
+    def chosen(self, experiment: str, names: Collection[str]) -> list[str]:
+        """Those of an experiment's methods that the profile wants: all, or those that its `methods` name.
+
+        An entry `<experiment>/<method>` is of that experiment alone, and leaves the others as they were.
+        """
+        entries = [e.rpartition("/") for e in self.profile.methods or ()]
+        wanted = [method for of, _, method in entries if of in ("", experiment)]
+        named = any(not of for of, _, _ in entries) or bool(wanted)
+        return [name for name in names if name in wanted or not named]
 
     def title(self, experiment: str, method: str, title: str) -> str:
         """A method's title; a variant's has its tag."""
@@ -132,13 +144,29 @@ class Config:
         """
         budget, steps = self._section(experiment, method).get(BUDGET, 1), self.profile.train.steps
         if budget == PER_TASK:
-            budget = 1 / len(experiment_tasks(self.root, experiment))
+            budget = 1 / len(self.modalities(experiment) or experiment_tasks(self.root, experiment))
         if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
             raise UserError(
                 f"config/experiments/{experiment}.yaml: {method}: budget: got {budget!r}; write a share of the steps "
                 f"above 0 up to 1, or {PER_TASK} for one by the number of tasks"
             )
         return max(1, round(steps * budget))
+
+    def modalities(self, experiment: str) -> list[str]:
+        """The modalities that are used in an experiment that can do with fewer than it knows; empty for another.
+
+        They are also what a model of all of them has to learn: questions are many more, but made of the same parts. Of
+        a data set whose module does not say what it has, all are expected.
+        """
+        options = self.experiments[experiment].options()
+        listed = experiment_modalities(self.root, experiment)
+        here = data_modalities(self.root, self.profile.data.name)
+        made = ["masked_image", *(["embedding"] if "extractor" in options else [])]
+        return [
+            name
+            for name in listed
+            if name in options.get(MODALITIES, listed) and (here is None or name in (*here, *made))
+        ]
 
     def settings(
         self, stage: str, experiment: str | None = None, method: str | None = None, source: str | None = None
@@ -153,8 +181,9 @@ class Config:
         found = {name: getattr(self.profile, name).model_dump(mode="json") for name in STAGE_SECTIONS[stage]}
         if experiment:
             found["experiment"] = experiment
-        if experiment and stage in ("cases", "tune"):
-            found |= self.experiments[experiment].options()
+        if experiment:
+            options = self.experiments[experiment].options()
+            found |= options if stage in ("cases", "tune") else {k: v for k, v in options.items() if k == MODALITIES}
         if experiment and method:
             own = self.method_settings(experiment, method)
             shared = self.method_settings(experiment, source) if source else {}

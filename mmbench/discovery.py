@@ -11,12 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mmbench.declared import assigned, experiment_tasks, parse, read_tasks
 from mmbench.errors import UserError, near
 
 #: Literal constants of a method's file: their type and whether they must be there.
 LITERALS = {
     "TITLE": (str, True),
     "TASKS": (tuple, True),
+    "ANSWERS": (tuple, False),
     "WEIGHTS_FROM": (str, False),
     "TRAINED": (bool, False),
     "TUNE": (dict, False),
@@ -26,6 +28,7 @@ LITERALS = {
 EXAMPLES = {
     "TITLE": '"My method"',
     "TASKS": '("reconstruct",)',
+    "ANSWERS": '("mask",)',
     "WEIGHTS_FROM": '"ddpm"',
     "TRAINED": "False",
     "TUNE": '{"strength": (0.3, 0.6)}',
@@ -41,7 +44,8 @@ EVERY_TASK = ("*",)
 class Found:
     """A method as its file declares it; `external` ones are a `.smk` that hands in predictions.
 
-    `tune` names the settings that are chosen on the validation split.
+    `tune` names the settings that are chosen on the validation split. `answers` are the only modalities it answers, of
+    what its tasks want; `needs` are those without which it can do nothing. Both are empty for a method of all.
     """
 
     name: str
@@ -51,29 +55,8 @@ class Found:
     weights_from: str | None = None
     external: bool = False
     tune: tuple[str, ...] = ()
-
-
-def parse(path: Path, shown: Path) -> ast.Module:
-    """A file's syntax tree; UserError if it is not Python."""
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{shown}: no such method file; `ls baselines/*/` shows those there are") from None
-    except SyntaxError as error:
-        raise UserError(f"{shown}: line {error.lineno or 1}: not Python ({error.msg}); mend it") from None
-    except ValueError as error:
-        raise UserError(f"{shown}: not a Python text file ({error}); mend it") from None
-
-
-def assigned(tree: ast.Module) -> dict[str, ast.expr]:
-    """The value of every name that a module sets at its top level."""
-    found = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = node.value
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            found[node.target.id] = node.value
-    return found
+    answers: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
@@ -127,14 +110,16 @@ def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Pat
 
 
 def read_external(path: Path, shown: Path) -> Found:
-    """An external method's declaration: the comments `# TITLE: ...` and `# TASKS: a, b` of its `.smk`."""
+    """An external method's declaration: the comments `# TITLE: ...`, `# TASKS: a, b`, `# ANSWERS: x` of its `.smk`."""
     text = path.read_text(encoding="utf-8")
-    found = dict(re.findall(r"^# (TITLE|TASKS): *(.+?) *$", text, flags=re.MULTILINE))
+    found = dict(re.findall(r"^# (TITLE|TASKS|ANSWERS): *(.+?) *$", text, flags=re.MULTILINE))
     for key in ("TITLE", "TASKS"):
         if key not in found:
             raise UserError(f"{shown}: {key} is missing; add a comment line '# {key}: ...'")
-    tasks = tuple(task.strip() for task in found["TASKS"].split(","))
-    return Found(path.stem, shown, found["TITLE"], tasks, external=True)
+    tasks, answers = (
+        tuple(word.strip() for word in found.get(key, "").split(",") if word.strip()) for key in ("TASKS", "ANSWERS")
+    )
+    return Found(path.stem, shown, found["TITLE"], tasks, external=True, answers=answers)
 
 
 def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, Found]]:
@@ -176,11 +161,12 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
                 tasks,
                 literals.get("WEIGHTS_FROM"),
                 tune=tuned_settings(literals, tasks, shown),
+                answers=literals.get("ANSWERS", ()),
             )
     found = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in found.items()}
     check_tasks(found, known)
     check_sources(found)
-    return found
+    return {name: with_needs(method, root, experiment) if method.answers else method for name, method in found.items()}
 
 
 def find_judge(root: Path, experiment: str) -> Path | None:
@@ -194,15 +180,29 @@ def claimed_tasks(declared: tuple[str, ...], known: Iterable[str]) -> tuple[str,
     return tuple(known) if declared == EVERY_TASK else declared
 
 
-def experiment_tasks(root: Path, experiment: str) -> list[str]:
-    """Names of an experiment's tasks: the keys of the dictionary TASKS in its module, read without importing it."""
-    path = Path("mmbench", "experiments", f"{experiment}.py")
-    tasks = assigned(parse(root / path, path)).get("TASKS")
-    if not isinstance(tasks, ast.Dict) or not all(isinstance(key, ast.Constant) for key in tasks.keys):
-        raise UserError(
-            f'{path}: TASKS is not a dictionary written out; write it like TASKS = {{"generate": Task(...)}}'
-        )
-    return [str(key.value) for key in tasks.keys if isinstance(key, ast.Constant)]
+def with_needs(method: Found, root: Path, experiment: str) -> Found:
+    """A method of some modalities with what it needs: those it says it answers, and those that its tasks give.
+
+    Raises:
+        UserError: one of its `ANSWERS` is wanted by none of its tasks, or a task wants none of them.
+    """
+    tasks = read_tasks(root, experiment)
+    wanted = {name: tasks[name]["want"] for name in method.tasks}
+    known = list(dict.fromkeys(modality for want in wanted.values() for modality in want))
+    for answer in method.answers:
+        if answer not in known:
+            raise UserError(
+                f"{method.path}: ANSWERS: '{answer}' is wanted by none of its tasks{near(answer, known)}; "
+                f"there are {', '.join(known)}"
+            )
+    for name, want in wanted.items():
+        if not set(want) & set(method.answers):
+            raise UserError(
+                f"{method.path}: ANSWERS: the task '{name}' wants {', '.join(want)}, of which it answers none; take "
+                "the task out of TASKS, or answer one"
+            )
+    given = [modality for name in method.tasks for modality in tasks[name]["given"]]
+    return replace(method, needs=tuple(dict.fromkeys([*method.answers, *given])))
 
 
 def check_tasks(found: Mapping[str, Found], known: list[str]) -> None:

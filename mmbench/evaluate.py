@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mmbench.errors import UserError, closest, run_command
-from mmbench.experiments import Case, Experiment, load_experiment, read_cases
+from mmbench.experiments import Case, Experiment, asked, load_experiment, read_cases, used_modalities
 from mmbench.files import Arrays, load_arrays, read_json, write_json, write_text
 from mmbench.judges import load_judge
 from mmbench.method import Modality
@@ -54,18 +54,28 @@ def check_array(where: str, array: np.ndarray, modality: Modality, count: int) -
 
 
 def claimed_tasks(
-    cases: Sequence[Case], names: set[str], experiment: Experiment, tasks: Sequence[str] | None, path: Path
+    cases: Sequence[Case],
+    names: set[str],
+    experiment: Experiment,
+    tasks: Sequence[str] | None,
+    path: Path,
+    answers: Sequence[str] | None = None,
 ) -> set[str]:
     """The tasks to score: those named, or those of which any case is answered in the arrays `names`.
 
     Raises:
-        UserError: a named task does not exist, or an array answers no case of a claimed task.
+        UserError: a named task does not exist, or an array answers no case of a claimed task, or a modality that is
+            not among those that the method `answers`.
     """
-    of_array = {f"{c.name}/{want}": c.task for c in cases for want in experiment.TASKS[c.task].want}
-    for name in sorted(names - of_array.keys()):
-        near = closest(name, of_array)
-        hint = f"did you mean '{near}'?" if near else f"the arrays asked for are {', '.join(sorted(of_array))}"
-        raise UserError(f"{path}: array '{name}' answers no case; {hint}")
+    of_array = {f"{c.name}/{want}": c.task for c in cases for want in asked(experiment, c).want}
+    for name in sorted(names):
+        if name not in of_array:
+            near = closest(name, of_array)
+            hint = f"did you mean '{near}'?" if near else f"the arrays asked for are {', '.join(sorted(of_array))}"
+            raise UserError(f"{path}: array '{name}' answers no case; {hint}")
+        modality = name.rpartition("/")[2]
+        if answers is not None and modality not in answers:
+            raise UserError(f"{path}: answers '{modality}', which the method does not claim; add it to its ANSWERS")
     found = {of_array[name] for name in names}
     if tasks is None:
         return found
@@ -82,24 +92,34 @@ def read_answers(
     experiment: Experiment,
     modalities: Mapping[str, Modality],
     tasks: Sequence[str] | None,
+    answers: Sequence[str] | None = None,
 ) -> list[tuple[Case, Arrays]]:
-    """The answers in predictions.npz for every case of the claimed tasks, checked.
+    """The answers in predictions.npz for every case of the claimed tasks, checked; cases without any are left out.
+
+    Args:
+        path: the file.
+        cases: the experiment's.
+        experiment: the module.
+        modalities: of the data set.
+        tasks: those that must be answered; without them, those that are.
+        answers: the modalities that the method answers; without them, all that a case wants.
 
     Raises:
         UserError: a case is not answered, or an answer is not what the case asks for.
     """
     arrays = load_arrays(path)
-    claimed = claimed_tasks(cases, set(arrays), experiment, tasks, path)
+    claimed = claimed_tasks(cases, set(arrays), experiment, tasks, path, answers)
     answered = []
     for case in (c for c in cases if c.task in claimed):
         answer = {}
-        for want in experiment.TASKS[case.task].want:
+        for want in asked(experiment, case, answers).want:
             name = f"{case.name}/{want}"
             if name not in arrays:
                 raise UserError(f"{path}: array '{name}' is missing; answer every case of the task '{case.task}'")
             check_array(f"{path}: array '{name}'", arrays[name], modalities[want], case.count)
             answer[want] = arrays[name]
-        answered.append((case, answer))
+        if answer:
+            answered.append((case, answer))
     if not answered:
         raise UserError(f"{path}: holds no answer; save at least one task's cases as arrays `<case>/<modality>`")
     return answered
@@ -150,8 +170,9 @@ def evaluate(args: argparse.Namespace) -> Scored:
     experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
     path = args.predictions / "predictions.npz"
     card = read_json(args.data / "card.json")
-    modalities = experiment.modalities(card)
-    answered = read_answers(path, read_cases(args.cases), experiment, modalities, args.tasks or None)
+    modalities = used_modalities(experiment, card, settings)
+    claims = args.tasks or None, args.answers or None
+    answered = read_answers(path, read_cases(args.cases), experiment, modalities, *claims)
     cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
     judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
     scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data))
@@ -189,6 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--title", help="name for a reader; default: the method's")
     parser.add_argument("--seed", type=int, required=True, help="training seed of these predictions")
     parser.add_argument("--tasks", nargs="*", help="tasks that must be answered; default: those answered")
+    parser.add_argument("--answers", nargs="*", help="modalities that are answered; default: all that a case wants")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")

@@ -13,7 +13,7 @@ import torch
 
 from mmbench.discovery import claimed_tasks, read_literals
 from mmbench.errors import run_command
-from mmbench.experiments import Case, read_cases, to_batch, to_stored
+from mmbench.experiments import Case, asked, read_cases, to_batch, to_stored
 from mmbench.files import Arrays, read_json, save_arrays, sha256_file, write_json
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
@@ -73,16 +73,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     method.to(device).eval()
     sample = settings["sample"]
     sampling = Sampling(sample["sampler"], sample["nfe"])
-    tasks = claimed_tasks(read_literals(args.method)["TASKS"], experiment.TASKS)
+    literals = read_literals(args.method)
+    tasks = claimed_tasks(literals["TASKS"], experiment.TASKS)
     arrays: Arrays = {}
     report = {}
     for case in read_cases(args.cases):
-        if case.task not in tasks:
+        task = asked(experiment, case, literals.get("ANSWERS"))
+        if case.task not in tasks or not task.want:
             continue
         evaluations, begin = Evaluations(getattr(method, "backbone", None)), time.monotonic()
         arrays |= answer_case(
             method,
-            experiment.TASKS[case.task],
+            task,
             case,
             sampling=sampling,
             batch_size=sample["batch_size"],

@@ -16,7 +16,7 @@ import torch
 
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
-from mmbench.experiments import Case, load_experiment
+from mmbench.experiments import Case, load_experiment, used_modalities
 from mmbench.features import load_extractor, vectors
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
@@ -47,7 +47,7 @@ def of_real(
 ) -> Scored:
     """What the experiment's own scores say of the real data and of other real items, by its judge if it has one."""
     card, name = read_json(data / "card.json"), settings["experiment"]
-    modalities = load_experiment(name).modalities(card)
+    modalities = used_modalities(load_experiment(name), card, settings)
     loaded = load_judge(judge, name, modalities, device) if judge else None
     tools = Tools(weights, out / "reference.npz", device, loaded, card, data)
     ceiling, floor = score_real(name, real, tools), score_floor(name, real, other, tools)
@@ -66,7 +66,7 @@ def write_reference(
     """Write `out`/reference.npz (features and vectors of the real split) and reference.json; returns the latter.
 
     Args:
-        settings: the experiment, and the section `evaluate`.
+        settings: the experiment, the section `evaluate`, and `modalities` if not all are used.
         weights: folder that `python -m mmbench.weights` wrote.
         data: folder that `python -m mmbench.prepare_data` wrote.
         out: folder to write to.

@@ -214,7 +214,8 @@ def train(args: argparse.Namespace) -> None:
     key = training_key(settings, args.seed, args.method, args.data)
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
         method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
-    trained = read_literals(args.method).get("TRAINED", True)
+    learns = any(parameter.requires_grad for parameter in method.parameters())  # a judge may have nothing to judge
+    trained = learns and read_literals(args.method).get("TRAINED", True)
     weights: Mapping[str, Tensor] = method.state_dict()
     log = new_log()
     if trained:

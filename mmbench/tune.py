@@ -19,7 +19,7 @@ import torch
 from mmbench.data import read_prepared
 from mmbench.discovery import read_literals
 from mmbench.errors import UserError, run_command
-from mmbench.experiments import Case, Experiment, load_experiment
+from mmbench.experiments import Case, Experiment, asked, load_experiment, used_modalities
 from mmbench.features import Reference, load_extractor, vectors
 from mmbench.files import Arrays, read_json, write_json
 from mmbench.judges import load_judge
@@ -73,11 +73,12 @@ class Trial:
         self.device = choose_device(args.device, args.threads)
         self.experiment = load_experiment(settings["experiment"])
         self.scores = load_scores(settings["experiment"])
-        self.task, self.metric = read_literals(args.method)["TUNE_BY"]
+        literals = read_literals(args.method)
+        (self.task, self.metric), self.answers = literals["TUNE_BY"], literals.get("ANSWERS")
         arrays = read_prepared(args.data, SPLIT)
-        self.cases = validation_cases(self.experiment, settings, arrays, self.task)
         card = read_json(args.data / "card.json")
-        modalities = self.experiment.modalities(card)
+        modalities = used_modalities(self.experiment, card, settings)
+        self.cases = validation_cases(self.experiment, {**settings, "modalities": list(modalities)}, arrays, self.task)
         judge = load_judge(args.judge, settings["experiment"], modalities, self.device) if args.judge else None
         features = load_extractor(args.lpips, self.device)(arrays["image"])
         real = Reference(features, {"split": SPLIT}, vectors(arrays))
@@ -89,9 +90,10 @@ class Trial:
         method, _ = build_method({**self.settings, "method_settings": own}, self.args.method, self.args.data)
         load_weights(self.args.weights, method)
         method.to(self.device).eval()
-        sample, task = self.settings["sample"], self.experiment.TASKS[self.task]
+        sample = self.settings["sample"]
         answered = []
         for case in self.cases:
+            task = asked(self.experiment, case, self.answers)
             arrays = answer_case(
                 method,
                 task,

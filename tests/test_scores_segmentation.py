@@ -17,7 +17,7 @@ from mmbench.features import load_extractor
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, sha256_file, write_json
 from mmbench.judges import Judge, load_judge
 from mmbench.method import Method, Modality, Spec
-from mmbench.scores import Scored, Tools, masking, score_real, segmentation
+from mmbench.scores import Scored, Tools, _judged, masking, score_real, segmentation
 
 CLASSES = ["sky", "road", "tree", "car"]
 CARD = {
@@ -128,12 +128,12 @@ def test_no_map_of_the_shuffled_floor_stays_with_its_image(tools: Tools, count: 
     seen: list[np.ndarray] = []
     masks[np.arange(count), 0, np.arange(count) % 32] = 1
     masks[np.arange(count), 1, np.arange(count) // 32] = 1
-    original = segmentation.confusion_matrix
-    segmentation.confusion_matrix = lambda p, t, c: seen.append(t) or original(p, t, c)
+    original = _judged.confusion_matrix
+    _judged.confusion_matrix = lambda p, t, c: seen.append(t) or original(p, t, c)
     try:
         segmentation.score([(Case("generate", "generate", count), {"image": images, "mask": masks})], tools)
     finally:
-        segmentation.confusion_matrix = original
+        _judged.confusion_matrix = original
     shuffled = seen[-1]
     assert not (shuffled == masks).all(axis=(1, 2)).any()
     assert sorted(map(bytes, shuffled)) == sorted(map(bytes, masks))

@@ -2,27 +2,31 @@
 
 Each module here is one experiment and defines `TASKS`, `modalities(card)`, `training_batch(batch, generator)` and
 `cases(test, settings)`. Its name is the experiment's; its scores are in the module of that name in `mmbench.scores`.
+One that can do with fewer modalities than it knows also lists those in `MODALITIES`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 import numpy as np
 import torch
 
-from mmbench.errors import UserError
+from mmbench.errors import UserError, near
 from mmbench.files import Arrays, load_arrays, read_json
-from mmbench.method import Batch, Modality, Spec, Task
+from mmbench.method import Batch, Kind, Modality, Spec, Task
 
 
 @dataclass(frozen=True)
 class Case:
-    """One question: a task, how many items, what is given, and the truth to score against (both as stored arrays)."""
+    """One question: a task, how many items, what is given, and the truth to score against (both as stored arrays).
+
+    `want` is what is wanted, where that is not all that the task wants.
+    """
 
     name: str
     task: str
@@ -30,6 +34,7 @@ class Case:
     given: Arrays = field(default_factory=dict)
     truth: Arrays = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
+    want: tuple[str, ...] | None = None
 
 
 class Experiment(Protocol):
@@ -53,6 +58,50 @@ def load_experiment(name: str) -> Experiment:
     if name not in known:
         raise UserError(f"experiment '{name}' does not exist; there are {', '.join(known)}")
     return cast(Experiment, importlib.import_module(f"{__name__}.{name}"))
+
+
+def used_modalities(
+    experiment: Experiment, card: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Modality]:
+    """The modalities that every stage works with: the experiment's on these data, less what `settings` leave out.
+
+    Args:
+        experiment: the module.
+        card: what the data set says of itself.
+        settings: a stage's; its key `modalities`, if there is one, lists the only ones to use. One that the data set
+            lacks is left out (see `left_out`).
+
+    Raises:
+        UserError: a listed modality does not exist, or the image or any other is missing.
+    """
+    found = experiment.modalities(card)
+    if "modalities" not in settings:
+        return found
+    chosen, known = settings["modalities"], get_args(Kind)
+    for name in chosen:
+        if name not in known:
+            raise UserError(f"modalities: '{name}' does not exist{near(name, known)}; there are {', '.join(known)}")
+    used = {name: modality for name, modality in found.items() if name in chosen}
+    if "image" not in used or len(used) < 2:
+        there = f"{card.get('name', 'the data set')} has {', '.join(found)}"
+        raise UserError(f"modalities: {', '.join(chosen)}: name image and another that the data set has; {there}")
+    return used
+
+
+def left_out(experiment: Experiment, used: Collection[str], settings: Mapping[str, Any]) -> list[str]:
+    """The modalities that were asked for, by `settings` or the experiment itself, and that the data set lacks."""
+    listed = settings.get("modalities", getattr(experiment, "MODALITIES", ()))
+    return [name for name in listed if name not in used]
+
+
+def asked(experiment: Experiment, case: Case, answers: Collection[str] | None = None) -> Task:
+    """What a case asks of a method: its task, wanting what the case wants and, of that, what the method `answers`.
+
+    `want` is empty where there is nothing in the case that the method answers.
+    """
+    task = experiment.TASKS[case.task]
+    want = task.want if case.want is None else case.want
+    return replace(task, want=tuple(name for name in want if answers is None or name in answers))
 
 
 def to_batch(arrays: Mapping[str, np.ndarray | torch.Tensor], device: torch.device | str = "cpu") -> Batch:
@@ -115,5 +164,6 @@ def read_cases(folder: str | Path) -> list[Case]:
             if case == entry["name"]:
                 parts[part][modality] = array
         detail = {k: v for k, v in entry.items() if k not in ("name", "task", "count", "given", "want", "sha256")}
-        cases.append(Case(entry["name"], entry["task"], entry["count"], parts["given"], parts["truth"], detail))
+        want = tuple(entry["want"])
+        cases.append(Case(entry["name"], entry["task"], entry["count"], parts["given"], parts["truth"], detail, want))
     return cases

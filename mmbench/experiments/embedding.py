@@ -9,6 +9,7 @@ import torch
 
 from mmbench.errors import UserError
 from mmbench.experiments import Case
+from mmbench.experiments._modalities import of_card, picked
 from mmbench.files import Arrays
 from mmbench.method import Batch, Modality, Task
 
@@ -25,17 +26,14 @@ def modalities(card: Mapping[str, Any]) -> dict[str, Modality]:
     Raises:
         UserError: the data folder has no embeddings.
     """
-    if "embedding" not in card.get("modalities", ()) or not card.get("embedding"):
+    found = of_card(card)
+    if "embedding" not in found:
         name = card.get("name", "the data set")
         raise UserError(
             f"card.json: {name} has no embeddings here, which the experiment embedding needs; write them with "
             "`python -m mmbench.embed` and name its folder as --data"
         )
-    height, width = card["size"]
-    return {
-        "image": Modality("image", (3, height, width)),
-        "embedding": Modality("embedding", (card["embedding"]["size"],)),
-    }
+    return picked(found, "image", "embedding")
 
 
 def training_batch(batch: Batch, generator: torch.Generator) -> Batch:

@@ -10,6 +10,7 @@ import torch
 
 from mmbench.errors import UserError
 from mmbench.experiments import Case, to_unit
+from mmbench.experiments._modalities import of_card, picked
 from mmbench.files import Arrays
 from mmbench.method import Batch, Modality, Task
 
@@ -30,15 +31,14 @@ def modalities(card: Mapping[str, Any]) -> dict[str, Modality]:
     Raises:
         UserError: the data set has no labels.
     """
-    labels = card.get("labels") or ()
-    if "label" not in card.get("modalities", ()) or len(labels) < 2:
+    found = of_card(card)
+    if "label" not in found:
         name = card.get("name", "the data set")
         raise UserError(
             f"data.name: {name} has no labels of two classes or more, which the experiment labels needs; choose a data "
             "set that has (docs/data.md), or take labels out of the profile's experiments"
         )
-    height, width = card["size"]
-    return {"image": Modality("image", (3, height, width)), "label": Modality("label", (), classes=len(labels))}
+    return picked(found, "image", "label")
 
 
 def training_batch(batch: Batch, generator: torch.Generator) -> Batch:

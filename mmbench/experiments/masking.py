@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmbench.experiments import Case
+from mmbench.experiments._modalities import of_card, picked
 from mmbench.files import Arrays
 from mmbench.method import Batch, Modality, Task
 
@@ -25,11 +26,7 @@ GRID = 8
 
 def modalities(card: Mapping[str, Any]) -> dict[str, Modality]:
     """The image and its masked copy."""
-    height, width = card["size"]
-    return {
-        "image": Modality("image", (3, height, width)),
-        "masked_image": Modality("masked_image", (4, height, width)),
-    }
+    return picked(of_card(card), "image", "masked_image")
 
 
 def patch_mask(share: float, height: int, width: int, generator: torch.Generator) -> Tensor:
@@ -65,6 +62,13 @@ def hide(image: Tensor, seen: Tensor) -> Tensor:
     return torch.cat([image * seen, seen], dim=1)
 
 
+def hide_stored(image: np.ndarray, share: float, generator: torch.Generator) -> np.ndarray:
+    """Masked images, uint8 (n, 4, h, w), of stored images, uint8 (n, 3, h, w), each with `share` of it hidden."""
+    seen = draw_masks(torch.full((len(image),), share), image.shape[2], image.shape[3], generator)
+    visible = seen.numpy().astype(np.uint8)
+    return np.concatenate([image * visible, visible * 255], axis=1)
+
+
 def training_batch(batch: Batch, generator: torch.Generator) -> Batch:
     """The image with a fresh mask for each item, hiding between 5 and 95 % of it."""
     image = batch["image"]
@@ -80,9 +84,7 @@ def cases(test: Arrays, settings: Mapping[str, Any]) -> list[Case]:
     generator = torch.Generator().manual_seed(0)  # the masks are part of the benchmark, not of a run
     found = []
     for share in settings["shares"]:
-        seen = draw_masks(torch.full((len(image),), share), image.shape[2], image.shape[3], generator)
-        visible = seen.numpy().astype(np.uint8)
-        given = np.concatenate([image * visible, visible * 255], axis=1)
+        given = hide_stored(image, share, generator)
         name = f"reconstruct-{round(100 * share)}"
         found.append(Case(name, "reconstruct", len(image), {"masked_image": given}, {"image": image}, {"share": share}))
     return [*found, Case("generate", "generate", evaluate["samples"])]

@@ -9,6 +9,7 @@ import torch
 
 from mmbench.errors import UserError
 from mmbench.experiments import Case
+from mmbench.experiments._modalities import of_card, picked
 from mmbench.files import Arrays
 from mmbench.method import Batch, Modality, Task
 
@@ -25,18 +26,14 @@ def modalities(card: Mapping[str, Any]) -> dict[str, Modality]:
     Raises:
         UserError: the data set has no class maps.
     """
-    classes = card.get("classes") or ()
-    if "mask" not in card.get("modalities", ()) or not classes:
+    found = of_card(card)
+    if "mask" not in found:
         name = card.get("name", "the data set")
         raise UserError(
             f"data.name: {name} has no masks, which the experiment segmentation needs; choose a data set that has "
             "(docs/data.md), or take segmentation out of the profile's experiments"
         )
-    height, width = card["size"]
-    return {
-        "image": Modality("image", (3, height, width)),
-        "mask": Modality("mask", (height, width), classes=len(classes)),
-    }
+    return picked(found, "image", "mask")
 
 
 def training_batch(batch: Batch, generator: torch.Generator) -> Batch:

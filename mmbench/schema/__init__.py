@@ -16,6 +16,7 @@ Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+ChosenName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
 
 
@@ -111,7 +112,7 @@ class Profile(Section):
     train: Train
     sample: Sample
     evaluate: Evaluate
-    methods: Annotated[list[MethodName], Field(min_length=1), AfterValidator(distinct)] | None = None
+    methods: Annotated[list[ChosenName], Field(min_length=1), AfterValidator(distinct)] | None = None
     variants: Annotated[list[VariantName], AfterValidator(distinct)] = []
 
 
@@ -122,8 +123,8 @@ class Experiment(Section):
     variants: dict[VariantName, dict[str, Any]] = {}
 
     def options(self) -> dict[str, Any]:
-        """The values of the keys that only this experiment has."""
-        return self.model_dump(mode="json", exclude=set(Experiment.model_fields))
+        """The values of the keys that only this experiment has, as far as they are set."""
+        return self.model_dump(mode="json", exclude=set(Experiment.model_fields), exclude_none=True)
 
 
 def experiment_schema(name: str) -> type[Experiment]:

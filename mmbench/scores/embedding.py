@@ -14,11 +14,10 @@ import torch
 from mmbench.experiments import Case
 from mmbench.files import Arrays
 from mmbench.metrics.frechet import frechet_distance
-from mmbench.metrics.retrieval import Places, cosine
+from mmbench.metrics.retrieval import cosine
 from mmbench.scores import Answered, Measure, Question, Scored, Tools
-from mmbench.scores._distribution import SEED, score_drawn, shuffled
-
-RETRIEVED = (1, 5)
+from mmbench.scores._distribution import score_drawn
+from mmbench.scores._embeddings import by_extractor, score_retrieval, score_shuffled_cosine
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
@@ -34,7 +33,8 @@ def score_floor(real: Arrays, other: Arrays, tools: Tools) -> Scored:
     """What real embeddings say: shuffled among themselves, and another split's against this one's as a set."""
     scored = Scored()
     embedding = real["embedding"]
-    score_shuffled(Case("floor", "paint", len(embedding)), embedding, embedding, tools, scored)
+    chance = by_extractor("shuffled_cosine", True, tools)
+    score_shuffled_cosine(Case("floor", "paint", len(embedding)), embedding, embedding, chance, scored)
     case = Case("floor", "generate", len(other["embedding"]))
     score_set(case, other["embedding"], embedding, {"real": "the reference split"}, tools, scored)
     return scored
@@ -68,31 +68,12 @@ def score_agreement(
     seen = tools.embedder(images)
     each = torch.from_numpy(cosine(embedding, seen))
     scored.add_each(case, by_extractor("cosine", True, tools), each, {"of": f"{origin} embedding and image"})
-    score_shuffled(case, embedding, seen, tools, scored)
+    score_shuffled_cosine(case, embedding, seen, by_extractor("shuffled_cosine", True, tools), scored)
 
     def measure(name: str, higher_is_better: bool) -> Measure:
         return by_extractor(name, higher_is_better, tools)
 
     score_retrieval(case, {origin: embedding, "image": seen}, measure, scored)
-
-
-def score_shuffled(case: Question, embedding: np.ndarray, seen: np.ndarray, tools: Tools, scored: Scored) -> None:
-    """`shuffled_cosine`: the mean cosine of every embedding with another item's."""
-    value = float(cosine(shuffled(embedding), seen).mean())
-    detail = {"pairs": "every embedding with another item", "seed": SEED}
-    scored.add(case, by_extractor("shuffled_cosine", True, tools), value, len(seen), detail)
-
-
-def score_retrieval(case: Question, sets: dict[str, np.ndarray], measure: Any, scored: Scored) -> None:
-    """R@1, R@5 and the median rank, each of the two named sets once as queries and once as gallery."""
-    for query, gallery in (tuple(sets), tuple(sets)[::-1]):
-        places = Places(sets[query], sets[gallery])
-        detail = {"gallery": len(sets[gallery]), "ties": "by chance", "tied_queries": int((places.tied > 0).sum())}
-        for k in RETRIEVED:
-            name = f"retrieval@{k}/{query}-{gallery}"
-            scored.add(case, measure(name, True), places.recall(k), case.count, {**detail, "k": k})
-        name = f"median_rank/{query}-{gallery}"
-        scored.add(case, measure(name, False), places.median_rank, case.count, detail)
 
 
 def score_set(
@@ -107,9 +88,3 @@ def score_set(
 def of_split(tools: Tools) -> dict[str, Any]:
     """Which split the real embeddings are of."""
     return {"real_split": tools.reference.card["split"]}
-
-
-def by_extractor(name: str, higher_is_better: bool, tools: Tools) -> Measure:
-    """A measure on embeddings of the extractor that made the data's."""
-    described = tools.card["embedding"]
-    return Measure(name, higher_is_better, described["extractor"], described["weights_sha256"])

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from mmbench.errors import UserError
 from mmbench.experiments import Case
 from mmbench.experiments.labels import TASKS
 from mmbench.files import Arrays
-from mmbench.metrics.classification import ECE_BINS, calibration_error, correct, macro
+from mmbench.metrics.classification import ECE_BINS, calibration_error, macro
 from mmbench.metrics.inception_score import inception_score
 from mmbench.metrics.joint import frechet_joint_distance
 from mmbench.scores import Answered, Measure, Question, Scored, Tools
-from mmbench.scores._distribution import SEED, score_features, shuffled
+from mmbench.scores._distribution import score_features
+from mmbench.scores._judged import by_judge, score_classes, score_seen_classes, score_shuffled_classes
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
@@ -53,18 +53,8 @@ def score_classify(case: Question, answer: Arrays, tools: Tools, scored: Scored)
 
 
 def score_noised(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Accuracy of each image against the true label.
-
-    Raises:
-        UserError: the answer is not probabilities.
-    """
-    try:
-        right = correct(answer["label"], case.truth["label"])
-    except ValueError as error:
-        raise UserError(
-            f"predictions.npz: array '{case.name}/label': {error}; save softmax outputs, one row for each item"
-        ) from None
-    scored.add_each(case, Measure("accuracy", True), torch.from_numpy(right), {"ties": "the first class"})
+    """Accuracy of each image against the true label; UserError if the answer is not probabilities."""
+    score_classes(case, answer["label"], case.truth["label"], scored)
 
 
 def score_paint(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
@@ -79,9 +69,7 @@ def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored)
     """
     label = answer["label"].argmax(axis=1)
     seen = score_pairs(case, answer["image"], label, tools, scored)
-    others = correct(seen, shuffled(label)).mean()
-    detail = {"pairs": "every label with another image", "seed": SEED}
-    scored.add(case, by_judge("shuffled_accuracy", tools), float(others), case.count, detail)
+    score_shuffled_classes(case, seen, label, tools, scored)
 
 
 def score_pairs(case: Question, images: np.ndarray, label: np.ndarray, tools: Tools, scored: Scored) -> np.ndarray:
@@ -117,15 +105,9 @@ def score_judged(case: Question, seen: np.ndarray, label: np.ndarray, tools: Too
     """Inception score of what the judge saw, probabilities (n, classes), and whether it is what it should (n,)."""
     value, _ = inception_score(seen)
     scored.add(case, by_judge(f"is[{tools.judge.name}]", tools), value, len(seen), {"splits": 1})
-    right = torch.from_numpy(correct(seen, label))
-    scored.add_each(case, by_judge("judged_accuracy", tools), right, {"ties": "the first class"})
+    score_seen_classes(case, seen, label, tools, scored)
 
 
 def judged(images: np.ndarray, tools: Tools) -> np.ndarray:
     """The class probabilities (n, classes) that the judge sees in images, uint8 (n, 3, h, w)."""
     return tools.judge.answer(TASKS["classify"], {"image": images})["label"]
-
-
-def by_judge(name: str, tools: Tools) -> Measure:
-    """A measure that the judge made."""
-    return Measure(name, True, tools.judge.name, tools.judge.weights_sha256)

@@ -81,9 +81,20 @@ def own_methods():
 
 def scored(experiment, variants=()):
     """Methods in an experiment's tables: all, or those the profile names, and its variants."""
-    chosen = CFG.profile.methods or METHODS[experiment]
     variants = {*variants, *CFG.profile.variants} & set(all_variants(experiment))
-    return [m for m in METHODS[experiment] if m in chosen] + sorted(variants)
+    possible = [
+        name for name in METHODS[experiment] if not lacking(experiment, name)
+    ]
+    return CFG.chosen(experiment, possible) + sorted(
+        v for v in variants if not lacking(experiment, v)
+    )
+
+
+def lacking(experiment, method):
+    """The modalities that a method of some of them needs, and that the experiment does not use on these data."""
+    used = CFG.modalities(experiment)
+    needs = found(experiment, method).needs if used else ()
+    return [name for name in needs if name not in used]
 
 
 def scores(experiment, variants=()):
@@ -133,6 +144,12 @@ def judge_weights(experiment):
 def judge_option(experiment):
     """How a command is told where the judge is, if the experiment has one."""
     return f"--judge {P}/{experiment}/judge" if experiment in JUDGES else ""
+
+
+def answers_option(experiment, method):
+    """How scoring is told which modalities a method answers, if not all that its tasks want."""
+    answers = found(experiment, method).answers
+    return f"--answers {' '.join(answers)}" if answers else ""
 
 
 def judge_code(experiment):

@@ -62,6 +62,7 @@ rule evaluate:
         judge=lambda wc: judge_option(wc.experiment),
         cases=subpath(input.cases, parent=True),
         tasks=lambda wc: found(wc.experiment, wc.method).tasks,
+        answers=lambda wc: answers_option(wc.experiment, wc.method),
         title=lambda wc: CFG.title(
             wc.experiment, wc.method, found(wc.experiment, wc.method).title
         ),
@@ -71,4 +72,4 @@ rule evaluate:
         "python -m mmbench.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " --cases {params.cases} --reference {input.reference} --predictions {params.out}"
         " --training {params.training} --method {wildcards.method} --title {params.title:q}"
-        " {params.judge} --seed {wildcards.seed} --tasks {params.tasks} --threads {threads} --out {params.out} 2>&1 | tee {log}"
+        " {params.judge} --seed {wildcards.seed} --tasks {params.tasks} {params.answers} --threads {threads} --out {params.out} 2>&1 | tee {log}"
