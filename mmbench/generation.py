@@ -137,7 +137,8 @@ class Model:
         if whole:
             raise UserError(f"{whole.pop()} is given whole and with holes; give one of the two")
         if self.file != ROOT / MULTITASK:
-            found = {name for task in self._tasks() if set(task.given) == set(given) for name in task.want}
+            only = read_literals(self.file).get("ANSWERS")
+            found = {name for task in self._tasks() if set(task.given) == set(given) for name in only or task.want}
             return [name for name in self.modalities if name in found and name not in given]
         weights = {"generate": 1.0, **(self.settings["method_settings"].get("weights") or {})}
         target = self.settings["method_settings"].get("target", "image")

@@ -61,7 +61,7 @@ def write_model(folder: Path, *names: str, experiment: str = "joint", method: st
     built = load_method(file, Spec(modalities, NETWORK, own))
     with torch.no_grad():
         for parameter in built.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     save_weights(folder / "weights.safetensors", built.state_dict())
     settings = {"experiment": experiment, "method": method, "network": NETWORK, "method_settings": own}
     described = {name: asdict(modality) for name, modality in modalities.items()}
