@@ -17,6 +17,8 @@ from mmbench.yaml_files import read_yaml, shown, typed
 TOP = "config/config.yaml"
 MODALITIES = "modalities"  # an experiment's option: the only ones to use
 BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
+LABELLED = "labelled"  # shares of the training items that keep a modality
+CAN_BE_MISSING = ("mask", "label", "embedding")
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
 
 T = TypeVar("T", bound=Section)
@@ -53,7 +55,7 @@ class Config:
         self.profile = check(Profile, merge(read_yaml(path, root), override), self.file, override)
         self.experiments = {name: self._experiment(name) for name in self.profile.experiments}
         self._check_data(override)
-        self._check_budgets()
+        self._check_training()
         known = sorted({v for e in self.experiments.values() for v in e.variants})
         for variant in self.profile.variants:
             if variant not in known:
@@ -87,10 +89,11 @@ class Config:
         """Folder of this profile's results."""
         return Path(self.top.results) / self.name
 
-    def _check_budgets(self) -> None:
+    def _check_training(self) -> None:
         for name, section in self.experiments.items():
             for method in {*section.methods, *section.variants}:
                 self.steps(name, method)
+                self.labelled(name, method)
 
     def check_methods(self, methods: Mapping[str, Collection[str]]) -> None:
         """Every method that the configuration names must exist; `methods` has the names by experiment.
@@ -128,8 +131,11 @@ class Config:
         return f"{title} [{method.partition('@')[2]}]" if variant else title
 
     def method_settings(self, experiment: str, method: str) -> dict[str, Any]:
-        """A method's own settings; a variant's `<method>@<tag>` go on top of its method's. `budget` is none of them."""
-        return {key: value for key, value in self._section(experiment, method).items() if key != BUDGET}
+        """A method's own settings; a variant's `<method>@<tag>` go on top of its method's.
+
+        `budget` and `labelled`, which are of the training, are none of them.
+        """
+        return {k: value for k, value in self._section(experiment, method).items() if k not in (BUDGET, LABELLED)}
 
     def _section(self, experiment: str, method: str) -> dict[str, Any]:
         section = self.experiments[experiment]
@@ -168,6 +174,25 @@ class Config:
             if name in options.get(MODALITIES, listed) and (here is None or name in (*here, *made))
         ]
 
+    def labelled(self, experiment: str, method: str) -> dict[str, float]:
+        """Shares of the training items that keep a modality, for those modalities of which some items lack it.
+
+        Raises:
+            UserError: no mapping, of what is no modality or cannot be missing, or not to shares.
+        """
+        shares = self._section(experiment, method).get(LABELLED, {})
+        where = f"config/experiments/{experiment}.yaml: {method}: {LABELLED}"
+        if not isinstance(shares, Mapping):
+            raise UserError(f"{where}: got {shares!r}; write modalities and their shares below it, e.g. mask: 0.5")
+        for name, share in shares.items():
+            if name in ("image", "masked_image"):
+                raise UserError(f"{where}: the image cannot be missing; there are {', '.join(CAN_BE_MISSING)}")
+            if name not in CAN_BE_MISSING:
+                raise unknown(where, str(name), CAN_BE_MISSING)
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+                raise UserError(f"{where}: {name}: got {share!r}; write a share of the items above 0 up to 1")
+        return dict(shares)
+
     def settings(
         self, stage: str, experiment: str | None = None, method: str | None = None, source: str | None = None
     ) -> dict[str, Any]:
@@ -191,6 +216,8 @@ class Config:
         if experiment and method and stage == "train":
             steps = self.steps(experiment, method)
             found["train"] |= {"steps": steps, "warmup": min(found["train"]["warmup"], steps)}
+            if shares := self.labelled(experiment, method):
+                found["train"][LABELLED] = shares
         return found
 
 

@@ -13,10 +13,8 @@ from PIL import Image
 from mmbench.data._pictures import open_picture
 from mmbench.errors import UserError, near
 from mmbench.files import load_arrays
-from mmbench.method import Modality
+from mmbench.method import IGNORED, Modality
 
-#: The class of a mask's pixel that has none.
-IGNORED = 255
 #: How one item looks as an array, by kind, in the words of an error.
 LOOKS = {
     "image": "uint8 (n, 3, h, w)",

@@ -17,6 +17,8 @@ from mmbench.errors import UserError
 
 Batch = dict[str, Tensor]
 Kind = Literal["image", "masked_image", "mask", "label", "embedding"]
+#: The class of a mask's pixel that has none.
+IGNORED = 255
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,24 @@ class Modality:
     kind: Kind
     shape: tuple[int, ...]
     classes: int = 0
+
+
+def available(modality: Modality, values: Tensor) -> Tensor:
+    """Which items of a training batch have a modality at all, bool (n,).
+
+    A missing mask is all 255, a missing label negative, a missing embedding all NaN; an image is never missing.
+
+    Args:
+        modality: what it looks like.
+        values: its tensor (n, ...), as in a batch.
+    """
+    if modality.kind == "mask":
+        return (values != IGNORED).flatten(1).any(dim=1)
+    if modality.kind == "label":
+        return values >= 0
+    if modality.kind == "embedding":
+        return ~values.isnan().all(dim=1)
+    return torch.ones(len(values), dtype=torch.bool, device=values.device)
 
 
 @dataclass(frozen=True)
@@ -72,6 +92,8 @@ class Method(nn.Module, ABC):
     #: The network whose evaluations are counted as NFE; a method without one does not set it. It has no default here,
     #: because a class attribute would hide the module that an instance registers under this name.
     backbone: nn.Module
+    #: Whether `loss` copes with items that lack a modality (see `available`); without it, `labelled` is refused.
+    handles_missing = False
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()

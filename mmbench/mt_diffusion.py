@@ -2,33 +2,27 @@
 
 The image is z_0. Every other modality is encoded into the same space and aggregated by the forward process. In training
 each item draws, per aggregated modality, one of three states: `absent` (not aggregated: plain DDPM), `unknown`
-(aggregated, to be recovered from z_t) and `known` (aggregated, and given to the network).
+(aggregated, to be recovered from z_t) and `known` (aggregated, and given to the network). So one network answers every
+question: whatever is given is known, whatever is wanted is unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import (
-    Known,
-    MultimodalDenoiser,
-    Output,
-    Prediction,
-    as_answer,
-    as_value,
-    to_z0,
-    training_target,
-)
+from mmbench.diffusion.aggregation import Aggregation
+from mmbench.diffusion.answers import Answers
+from mmbench.diffusion.model import Known, MultimodalDenoiser, Prediction, as_answer, as_value, given_answer
+from mmbench.diffusion.objective import Noised, recovery_terms, simple_terms, vlb_terms
 from mmbench.diffusion.process import OmegaShape, Process, Schedule
-from mmbench.diffusion.sampler import estimate_eps, noise_like, sample
+from mmbench.diffusion.sampler import noise_like
+from mmbench.diffusion.states import Shares, States, at_the_ends, complete, draw_states, each, state_shares
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Kind, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.nets.unet import UNet
 
@@ -36,24 +30,8 @@ TITLE = "MT-Diffusion"
 TASKS = ("*",)
 
 Conditioning = Literal["aggregate", "impose", "channels", "channels+impose"]
-STATES = ("absent", "unknown", "known")
 NOISED = "noised_image"
-
-
-@dataclass
-class States:
-    """The state drawn for each item: per modality 0/1 floats (n,) for aggregated and for known."""
-
-    present: dict[str, Tensor]
-    known: dict[str, Tensor]
-
-    def any_known(self, count: int) -> Tensor:
-        """1 for the items of which at least one modality is known (n,)."""
-        return torch.stack([torch.zeros(count), *(flag.cpu() for flag in self.known.values())]).amax(dim=0)
-
-    def to(self, like: Tensor) -> States:
-        """The same on another tensor's device."""
-        return States(*({k: v.to(like) for k, v in flags.items()} for flags in (self.present, self.known)))
+SCALE, SHARES = 0.25, (0.4, 0.2, 0.4)
 
 
 class Method(BaseMethod):
@@ -63,7 +41,8 @@ class Method(BaseMethod):
         spec: modalities and network.
         target: the modality that is z_0.
         omega: shape of the aggregation weights; `zero` is plain DDPM with heads.
-        scale: largest omega.
+        scale: largest omega. A number is shared out: each of N modalities has an Nth, so that what they add up to is
+            as high as one alone would be. A mapping has the heights of single modalities, as they are.
         schedule: noise schedule.
         prediction: what the network predicts about z_0.
         max_weight: bound of the generation loss's weight on an error in z_0 (see `loss.snr_weight`).
@@ -71,16 +50,27 @@ class Method(BaseMethod):
             setting known pixels in the estimate of z_0, `channels` as inputs of the network with a flag.
         generation: whether drawing from noise aggregates the decoders' predictions (`joint`, the paper's rule) or
             leaves them out (`absent`; needs items trained in that state).
-        states: probabilities of absent, unknown and known; only `channels` conditioning has other states than unknown.
-        one_pass: share of the known items trained at t = T, where the target's decoder answers in one evaluation; the
-            objective `vlb` needs uniform steps and has no such share.
-        clean: share of the other items trained at t = 1, where the target is all but given and the other decoders
-            answer in one evaluation; none for `vlb`, either.
+        states: probabilities of absent, unknown and known, for all modalities or by modality; only `channels`
+            conditioning has other states than unknown.
+        nothing_known: share of the items whose known modalities are turned into unknown ones. With many modalities,
+            drawn independently, there are few items else that are told nothing.
+        one_pass: share of the items with something known trained at t = T, where the target's decoder answers in one
+            evaluation; the objective `vlb` needs uniform steps and has no such share.
+        clean: share of the items with something to recover trained at t = 1, where the target is all but given and
+            the other decoders answer in one evaluation; none for `vlb`, either.
         recover_absent: whether a decoder also learns from items whose z_t does not hold its modality's encoding: for
             modalities that the image tells of (a label, a mask), unlike a random hole.
+        guidance: how far sampling goes beyond the estimate of z_0 given what is known, away from that of nothing
+            known; 0 is the former, in one evaluation a step and not two.
         objective: `simple` or `vlb`.
-        weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality.
+        weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality. They, `states`
+            and `scale` may name modalities that the data set does not have.
+
+    Raises:
+        UserError: a setting names no modality, or guidance cannot be had from the others.
     """
+
+    handles_missing = True
 
     def __init__(
         self,
@@ -88,33 +78,36 @@ class Method(BaseMethod):
         *,
         target: str = "image",
         omega: OmegaShape = "bridge",
-        scale: float = 0.25,
+        scale: float | Mapping[str, float] = SCALE,
         schedule: Schedule = "cosine",
         prediction: Prediction = "z0",
         max_weight: float = 10.0,
         conditioning: Conditioning = "channels+impose",
         generation: Literal["joint", "absent"] = "absent",
-        states: Sequence[float] = (0.4, 0.2, 0.4),
+        states: Shares | Mapping[str, Shares] = SHARES,
+        nothing_known: float = 0.0,
         one_pass: float = 0.25,
         clean: float = 0.0,
         recover_absent: bool = False,
+        guidance: float = 0.0,
         objective: Literal["simple", "vlb"] = "simple",
         weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(spec)
         if conditioning not in get_args(Conditioning):
             raise ValueError(f"conditioning '{conditioning}' is not one of {get_args(Conditioning)}")
-        self.target, self.prediction, self.objective = target, prediction, objective
-        self.impose = conditioning in ("impose", "channels+impose")
+        self.target, self.objective, self.max_weight = target, objective, max_weight
         self.channels = conditioning.startswith("channels")
-        self.states = tuple(states) if self.channels else (0.0, 1.0, 0.0)
-        self.generation = generation if self.channels else "joint"
-        self.one_pass, self.clean, self.recover_absent, self.max_weight = one_pass, clean, recover_absent, max_weight
-        self.loss_weights = {"generate": 1.0, **(weights or {})}
-        if unknown := set(self.loss_weights) - {"generate", *spec.modalities}:
-            raise ValueError(f"weights names {sorted(unknown)}; there are generate, {', '.join(spec.modalities)}")
+        self.one_pass, self.clean, self.recover_absent = one_pass, clean, recover_absent
         others = [name for name in spec.modalities if name != target]
-        self.process = Process(len(others), schedule=schedule, omega=omega, scale=scale)
+        self.others = {name: spec.modalities[name] for name in others}
+        self.shares = state_shares(states if self.channels else (0.0, 1.0, 0.0), others, SHARES)
+        self.nothing_known = nothing_known
+        self._check_guidance(guidance)
+        self.generate_weight, self.recovery_weights = self._weights(weights or {})
+        heights = scale if isinstance(scale, Mapping) else scale / max(1, len(others))
+        scales = each(heights, others, SCALE / max(1, len(others)), "scale")
+        self.process = Process(len(others), schedule=schedule, omega=omega, scale=list(scales.values()))
         self.model = MultimodalDenoiser(
             spec.modalities,
             target,
@@ -123,6 +116,31 @@ class Method(BaseMethod):
             decoded=spec.modalities,
             network=spec.network,
         )
+        self.around = Aggregation(self.model, self.process, prediction)
+        self.answers = Answers(
+            self.around,
+            absent={name for name, shares in self.shares.items() if shares[0]},
+            joint=generation == "joint" or not self.channels,
+            impose=conditioning in ("impose", "channels+impose"),
+            guidance=guidance,
+        )
+
+    def _check_guidance(self, guidance: float) -> None:
+        if guidance < 0:
+            raise UserError(f"mt_diffusion: guidance: {guidance} is negative; give a number from 0")
+        told = [name for name, shares in self.shares.items() if shares[2] == 1]
+        if guidance and (not self.channels or (told and not self.nothing_known)):
+            raise UserError(
+                "mt_diffusion: guidance: needs conditioning: channels, and items trained with nothing known; set "
+                "nothing_known above 0, or guidance: 0"
+            )
+
+    def _weights(self, weights: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+        """The weight of generation, and those of the recoveries that have one."""
+        if unknown := set(weights) - {"generate", *self.spec.modalities, *get_args(Kind)}:
+            raise ValueError(f"weights names {sorted(unknown)}; there are generate, {', '.join(self.spec.modalities)}")
+        recovered = {name: weight for name, weight in weights.items() if weight and name in self.spec.modalities}
+        return weights.get("generate", 1.0), recovered
 
     @property
     def backbone(self) -> UNet:  # type: ignore[override]  # a property: registered twice, it would be saved twice
@@ -131,202 +149,65 @@ class Method(BaseMethod):
 
     def draw_states(self, count: int, generator: torch.Generator) -> States:
         """Draw absent, unknown or known for each item and aggregated modality."""
-        present, known = {}, {}
-        for name in self.model.aggregated:
-            shares = torch.tensor(self.states, dtype=torch.float64)
-            state = torch.multinomial(shares, count, replacement=True, generator=generator)
-            present[name] = (state >= STATES.index("unknown")).float()
-            known[name] = (state == STATES.index("known")).float()
-        return States(present, known)
+        return draw_states(self.shares, count, generator, self.nothing_known)
 
-    def draw_steps(self, known: Tensor, generator: torch.Generator) -> Tensor:
-        """Steps (n,) uniform in 1..T; a share `one_pass` of the known items is put at T, `clean` of the others at 1.
-
-        For `vlb` all are uniform.
-        """
-        t = torch.randint(1, self.process.steps + 1, (len(known),), generator=generator)
+    def draw_steps(self, states: States, count: int, generator: torch.Generator) -> Tensor:
+        """Steps (count,) of 1..T: uniform for `vlb`, else with the shares `one_pass` and `clean` at both ends."""
+        t = torch.randint(1, self.process.steps + 1, (count,), generator=generator)
         if self.objective == "vlb":
             return t
-        special = torch.rand(len(known), generator=generator)
-        t = torch.where(special < self.one_pass * known, self.process.steps, t)
-        return torch.where(special < self.clean * (1 - known), 1, t)
+        return at_the_ends(t, states, self.process.steps, generator, one_pass=self.one_pass, clean=self.clean)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """The weighted terms of `mmbench.diffusion.loss` on one batch."""
+        """The weighted terms of `mmbench.diffusion.loss` on one batch; items may lack modalities."""
+        noised = self.noise(batch, generator)
+        terms = {}
+        if self.generate_weight:
+            simple = self.objective == "simple"
+            found = simple_terms(self.around, noised, self.max_weight) if simple else vlb_terms(self.around, noised)
+            terms = {name: self.generate_weight * value for name, value in found.items()}
+        terms |= recovery_terms(self.around, noised, self.recovery_weights, self.target, self.recover_absent)
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def noise(self, batch: Batch, generator: torch.Generator) -> Noised:
+        """Draw states, steps and noise of a batch, and evaluate the network once."""
         z0 = batch[self.target]
-        states = self.draw_states(len(z0), generator)
-        t = self.draw_steps(states.any_known(len(z0)), generator)
+        values, found = complete(batch, self.others)
+        states = self.draw_states(len(z0), generator).limited(found)
+        t = self.draw_steps(states, len(z0), generator)
         states = states.to(z0)
         eps = noise_like(z0, generator)
-        encodings = self.aggregate(self.model.encode(batch), states)
+        encodings = self.around.encode(values, states)
         z_t = self.process.marginal(z0, encodings, t, eps)
-        output = self.model(z_t, t, Known(batch, states.known), states.present)
-        terms = {}
-        if self.loss_weights["generate"]:
-            generation = self.simple_terms if self.objective == "simple" else self.vlb_terms
-            for name, value in generation(output, z0, eps, z_t, t, encodings, batch, states).items():
-                terms[name] = self.loss_weights["generate"] * value
-        terms |= self.recovery_terms(output, batch, states)
-        return {"loss": torch.stack(list(terms.values())).sum(), **{k: v.detach() for k, v in terms.items()}}
-
-    def simple_terms(
-        self, output: Output, z0: Tensor, eps: Tensor, _z_t: Tensor, t: Tensor, *_: object
-    ) -> dict[str, Tensor]:
-        """L1 as the squared error of the network's prediction."""
-        signal, noise = self.process.coefficients(t, z0)
-        target = training_target(self.prediction, z0, eps, signal, noise)
-        weight = losses.snr_weight(self.prediction, signal, noise, self.max_weight).flatten()
-        return {"generate": (weight * losses.simple(output.prediction, target)).mean()}
-
-    def vlb_terms(
-        self,
-        output: Output,
-        z0: Tensor,
-        eps: Tensor,
-        z_t: Tensor,
-        t: Tensor,
-        encodings: Sequence[Tensor],
-        batch: Batch,
-        states: States,
-    ) -> dict[str, Tensor]:
-        """L0, L1 and L3 in nats per dimension; L1 and L3 share the uniform draw of t, hence the factor T."""
-        size, first = z0[0].numel(), (t == 1).to(z0)
-        recovered = self.estimate_encodings(output, batch, states)
-        z0_hat = self.estimate_z0(output, z_t, t, recovered)
-        eps_hat = estimate_eps(self.process, z_t, z0_hat, recovered, t)
-        step = losses.step_kl(self.process, eps, eps_hat, encodings, recovered, t.clamp(min=2))
-        last = losses.reconstruction(self.process, z0, z0_hat)
-        scale = self.process.steps / size
-        return {
-            "prior": losses.prior_kl(self.process, z0, encodings).mean() / size,
-            "step": scale * ((1 - first) * step).mean(),
-            "reconstruction": scale * (first * last).mean(),
-        }
-
-    def recovery_terms(self, output: Output, batch: Batch, states: States) -> dict[str, Tensor]:
-        """L2 of each decoder that has a weight, over the items for which recovery is not a copy.
-
-        An aggregated modality is recovered where it is in z_t without being given, with `recover_absent` wherever it is
-        not given; the target where something is given (everywhere, when nothing can be).
-        """
-        terms = {}
-        for name, weight in self.loss_weights.items():
-            if name == "generate" or not weight:
-                continue
-            value = losses.recovery(self.spec.modalities[name], output.decoded[name], batch[name])
-            if name != self.target:
-                here = torch.ones_like(states.known[name]) if self.recover_absent else states.present[name]
-                where = here - states.known[name]
-            else:
-                where = states.any_known(len(value)).to(value) if self.channels else torch.ones_like(value)
-            terms[f"recover_{name}"] = weight * (where * value).mean()
-        return terms
-
-    def aggregate(self, encodings: Sequence[Tensor], states: States) -> list[Tensor]:
-        """Encodings with those of absent modalities set to zero."""
-        names = self.model.aggregated
-        return [e * states.present[name][:, None, None, None] for name, e in zip(names, encodings, strict=True)]
-
-    def estimate_encodings(self, output: Output, values: Batch, states: States) -> list[Tensor]:
-        """Encodings of the data where a modality is known, of its decoder's prediction where it is not."""
-        encodings = []
-        for name in self.model.aggregated:
-            guess = self.model.encoders[name](as_value(output.decoded[name], self.spec.modalities[name]))
-            if states.known[name].any():
-                known = states.known[name][:, None, None, None]
-                guess = known * self.model.encoders[name](values[name]) + (1 - known) * guess
-            encodings.append(guess)
-        return self.aggregate(encodings, states)
-
-    def estimate_z0(self, output: Output, z_t: Tensor, t: Tensor, encodings: Sequence[Tensor]) -> Tensor:
-        """The network's estimate of z_0, once the drift of `encodings` is taken off z_t."""
-        signal, noise = self.process.coefficients(t, z_t)
-        return to_z0(output.prediction, self.prediction, z_t - self.process.drift(encodings, t), signal, noise)
-
-    def given_states(
-        self, given: Batch, want: Sequence[str], count: int, device: torch.device, joint: bool = True
-    ) -> States:
-        """The states at generation: what is given is known; the rest is unknown where it is wanted or `joint`."""
-        present, known = {}, {}
-        for name in self.model.aggregated:
-            here = name in given or name in want or (joint and self.generation == "joint")
-            present[name] = torch.full((count,), float(here), device=device)
-            known[name] = torch.full((count,), float(name in given), device=device)
-        return States(present, known)
-
-    def fill(self, given: Batch, count: int, device: torch.device) -> Batch:
-        """Values for every condition; one that is not given is zeros, which its flag hides."""
-        values = dict(given)
-        for name in self.model.aggregated:
-            if name not in values:
-                modality = self.spec.modalities[name]
-                dtype = torch.long if modality.kind in ("mask", "label") else torch.float32
-                values[name] = torch.zeros(count, *modality.shape, dtype=dtype, device=device)
-        return values
+        output = self.model(z_t, t, Known(values, states.known), states.present)
+        return Noised(values, states, z0, eps, t, encodings, z_t, output)
 
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation.
 
-        A given target, or a noised one, needs no sampling: the decoders read it in one evaluation.
-        """
-        if self.target in given or NOISED in given:
-            return self.read(task, given, count, generator)
-        device = next(self.parameters()).device
-        states = self.given_states(given, task.want, count, device)
-        values = self.fill(given, count, device)
-        known = Known(values, states.known)
-        decoded: Batch = {}
-
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-            output = self.model(z_t, t, known, states.present)
-            decoded.update(output.decoded)
-            encodings = self.estimate_encodings(output, values, states)
-            z0 = self.estimate_z0(output, z_t, t, encodings).clamp(-1, 1)
-            return self.constrain(z0, given), encodings
-
-        z_t = self.start(States(states.known, states.known), values, count, generator)
-        z0 = sample(self.process, denoise, z_t, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
-        answer = {name: as_answer(value, self.spec.modalities[name]) for name, value in decoded.items()}
-        return {name: z0 if name == self.target else answer[name] for name in task.want}
-
-    def start(self, states: States, values: Batch, count: int, generator: torch.Generator) -> Tensor:
-        """z_T (count, c, h, w): noise, and what the process has added to it by then of the modalities present."""
-        noise = noise_like(torch.empty(count, *self.model.space, device=next(self.parameters()).device), generator)
-        t = torch.full((count,), self.process.steps, dtype=torch.long)
-        return noise + self.process.drift(self.aggregate(self.model.encode(values), states), t)
-
-    def constrain(self, z0: Tensor, given: Batch) -> Tensor:
-        """The estimate of z_0 with what is certain about it put in: with `impose`, seen pixels."""
-        for name, value in given.items():
-            if self.impose and self.spec.modalities[name].kind == "masked_image":
-                seen = value[:, -1:]
-                z0 = seen * value[:, :-1] + (1 - seen) * z0
-        return z0
-
-    @torch.no_grad()
-    def read(self, task: Task, given: Batch, count: int, generator: torch.Generator) -> Batch:
-        """What is wanted, by its decoders in one evaluation: at t = 1 of a given target, at its own t of a noised one.
-
-        Nothing else is in z_1 to speak of, and nothing at all in a noised image: there, what is wanted is absent.
+        A given target, or a noised one, needs no sampling: the decoders read it in one evaluation. What is given and
+        wanted is returned as it was given.
 
         Raises:
-            UserError: the image is noised, and the decoders have not learnt from items without an encoding.
+            UserError: guidance, which takes two evaluations a step, has one; or the image is noised, and the decoders
+                have not learnt from items without an encoding.
         """
-        if noised := NOISED in given:
-            if not self.recover_absent or not self.states[0]:
+        known = {name: given[name] for name in self.others if name in given}
+        z0 = given.get(self.target)
+        if z0 is not None:
+            decoded = self.answers.read(z0, known, task.want, generator)
+        elif NOISED in given:
+            if not self.recover_absent or not all(self.shares[name][0] for name in task.want):
                 raise UserError("noised images need recover_absent: true and a share of absent items; set both")
-            z_t, t = given[NOISED].float(), self.process.step_of(given["alpha_bar"])
+            t = self.process.step_of(given["alpha_bar"])
+            decoded = self.answers.read_noised(given[NOISED].float(), t, known)
         else:
-            t = torch.ones(count, dtype=torch.long)
-            z_t = self.process.marginal(given[self.target], [], t, noise_like(given[self.target], generator))
-        known = {name: given[name] for name in self.model.aggregated if name in given}
-        states = self.given_states(known, () if noised else task.want, count, z_t.device, joint=not noised)
-        values = self.fill(known, count, z_t.device)
-        encodings = self.aggregate(self.model.encode(values), States(states.known, states.known))
-        z_t = z_t + self.process.drift(encodings, t)
-        decoded = self.model(z_t, t, Known(values, states.known), states.present).decoded
+            decoded, z0 = self.answers.draw(self.empty(count), known, task.want, sampling, generator)
         answer = {name: as_answer(value, self.spec.modalities[name]) for name, value in decoded.items()}
-        return {name: given.get(name, answer[name]) for name in task.want}
+        answer |= {name: given_answer(value, self.others[name]) for name, value in known.items()}
+        if z0 is not None:
+            answer[self.target] = z0
+        return {name: answer[name] for name in task.want}
 
     def predict_at_once(self, given: Batch, count: int, generator: torch.Generator) -> Tensor:
         """The target's decoder at t = T, given the rest: one evaluation, no sampling.
@@ -336,10 +217,9 @@ class Method(BaseMethod):
         """
         if not self.channels:
             raise UserError("the one-pass answer needs conditioning: channels; change the method's settings")
-        device = next(self.parameters()).device
-        states = self.given_states(given, (), count, device)
-        values = self.fill(given, count, device)
-        t = torch.full((count,), self.process.steps, dtype=torch.long)
-        z_t = self.start(states, values, count, generator)
-        output = self.model(z_t, t, Known(values, states.known), states.present)
-        return as_value(output.decoded[self.target], self.spec.modalities[self.target])
+        decoded = self.answers.at_once(self.empty(count), given, generator)
+        return as_value(decoded[self.target], self.spec.modalities[self.target])
+
+    def empty(self, count: int) -> Tensor:
+        """A tensor of z_t's shape and device for that many items."""
+        return torch.empty(count, *self.model.space, device=next(self.parameters()).device)

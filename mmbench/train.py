@@ -12,6 +12,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.checkpoint import load_checkpoint, lock, remove_checkpoint, save_checkpoint
-from mmbench.data import read_prepared
+from mmbench.data import read_card, read_prepared
 from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import UserError, run_command
 from mmbench.experiments import Experiment, to_batch
 from mmbench.files import read_json, sha256_file, write_json
+from mmbench.labelled import training_set
 from mmbench.method import Batch, Method
 from mmbench.provenance import provenance
 from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
@@ -194,6 +196,15 @@ def training_key(settings: Mapping[str, Any], seed: int, method: Path, data: Pat
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def described(method: Method, data: Path) -> dict[str, Any]:
+    """What is needed to build the method and to show its answers without the data folder."""
+    card = read_card(data)
+    return {
+        "modalities": {name: asdict(modality) for name, modality in method.spec.modalities.items()},
+        "card": {key: card.get(key) for key in ("name", "title", "classes", "palette", "labels", "embedding")},
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.train --settings S.json --method FILE --data DIR --seed N --state DIR --out DIR`."""
     parser = argparse.ArgumentParser(prog="python -m mmbench.train", description=__doc__)
@@ -210,7 +221,7 @@ def train(args: argparse.Namespace) -> None:
     device = choose_device(args.device, args.threads)
     torch.manual_seed(args.seed)
     method, experiment = build_method(settings, args.method, args.data)
-    arrays = read_prepared(args.data, "train")
+    arrays = training_set(read_prepared(args.data, "train"), settings, method)
     key = training_key(settings, args.seed, args.method, args.data)
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
         method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
@@ -235,6 +246,7 @@ def train(args: argparse.Namespace) -> None:
         "peak_memory_bytes": peak_memory(device),
         "device": str(device),
         "curve": log["curve"],
+        **described(method, args.data),
         "settings": settings,
         "seed": args.seed,
         "provenance": provenance(settings, {"method": args.method, "data": args.data / "card.json"}),

@@ -46,6 +46,7 @@ ALLOWED = {
     "runtime": {"discovery", "errors", "files", "experiments", "method"},
     "prepare_data": {"errors", "files", "data", "experiments"},
     "cases": {"errors", "files", "data", "experiments"},
+    "labelled": {"errors", "files", "method"},
     "train": {
         "errors",
         "files",
@@ -53,6 +54,7 @@ ALLOWED = {
         "data",
         "discovery",
         "experiments",
+        "labelled",
         "method",
         "provenance",
         "runtime",

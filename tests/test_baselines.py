@@ -16,7 +16,7 @@ from mmbench.discovery import Found, find_methods, read_literals
 from mmbench.errors import UserError
 from mmbench.experiments import load_experiment
 from mmbench.experiments.masking import TASKS, draw_masks, hide
-from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task, load_method
+from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task, available, load_method
 from mmbench.nets.unet import Features
 from mmbench.tensors import load_weights, save_weights
 
@@ -486,3 +486,22 @@ def test_the_heads_answer_is_the_multitask_models() -> None:
     assert not torch.allclose(answer, sampled, atol=1e-3)
     with pytest.raises(UserError, match="channels"):
         build("mt_head", conditioning="aggregate").predict(RECONSTRUCT, given, 2, FAST, generator())
+
+
+# Items that lack a modality
+
+
+@pytest.mark.parametrize("experiment, found", [p for p in FOUND if trainable(p.values[1])])
+def test_what_says_that_it_handles_missing_modalities_does(experiment: str, found: Found) -> None:
+    method, batch = build(found.name, experiment=experiment), random_batch(experiment, 16, 6)
+    if not method.handles_missing:
+        return
+    lacking = dict(batch)
+    for name, missing in {"mask": 255, "label": -1, "embedding": float("nan")}.items():
+        if name in batch:
+            lacking[name] = torch.cat([batch[name][:3], torch.full_like(batch[name][3:], missing)])
+            assert (available(method.spec.modalities[name], lacking[name]) == (torch.arange(6) < 3)).all()
+    terms = method.loss(lacking, generator())
+    terms["loss"].backward()
+    assert all(torch.isfinite(value) for value in terms.values())
+    assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)

@@ -272,6 +272,30 @@ class TestStageSettings:
         said = message(lambda: read(checkout))
         assert f"config/experiments/masking.yaml: ddpm@less: budget: got {budget!r}; write a share" in said
 
+    def test_labelled_is_of_the_training_alone(self, checkout: Path) -> None:
+        edit(checkout / MASKING, "methods", {"ddpm": {"labelled": {"mask": 0.5}, "schedule": "linear"}})
+        edit(checkout / MASKING, "variants", {"ddpm@fewer": {"labelled": {"label": 0.1}}})
+        config = read(checkout)
+        assert config.settings("train", "masking", "ddpm@fewer")["train"]["labelled"] == {"mask": 0.5, "label": 0.1}
+        assert config.settings("predict", "masking", "ddpm@fewer")["method_settings"] == {"schedule": "linear"}
+        assert "labelled" not in config.settings("train", "masking", "palette")["train"]
+
+    @pytest.mark.parametrize(
+        ("labelled", "words"),
+        [
+            (0.5, "labelled: got 0.5; write modalities and their shares below it"),
+            ({"mask": 0}, "labelled: mask: got 0; write a share of the items above 0 up to 1"),
+            ({"mask": 1.5}, "labelled: mask: got 1.5; write a share"),
+            ({"mask": True}, "labelled: mask: got True; write a share"),
+            ({"lable": 0.5}, "labelled: 'lable' does not exist (did you mean 'label'?); there are mask, label, emb"),
+            ({"image": 0.5}, "labelled: the image cannot be missing; there are mask, label, embedding"),
+            ({"masked_image": 0.5}, "labelled: the image cannot be missing"),
+        ],
+    )
+    def test_a_wrong_labelled_is_named(self, checkout: Path, labelled: Any, words: str) -> None:
+        edit(checkout / MASKING, "variants", {"ddpm@less": {"labelled": labelled}})
+        assert f"config/experiments/masking.yaml: ddpm@less: {words}" in message(lambda: read(checkout))
+
     def test_a_method_on_anothers_weights_has_its_settings_too(self, checkout: Path) -> None:
         edit(checkout / MASKING, "methods", {"ddpm": {"schedule": "linear"}, "repaint": {"resample": 3}})
         found = read(checkout).settings("predict", "masking", "repaint", source="ddpm")

@@ -229,7 +229,7 @@ def test_time_steps_and_their_errors() -> None:
     process = Process(0)
     assert time_steps(process, 4) == [1000, 750, 500, 250, 0]
     for nfe in (0, 1001):
-        with pytest.raises(ValueError, match="nfe must be between 1 and 1000"):
+        with pytest.raises(ValueError, match="nfe must be between 1 and the first step, at most 1000"):
             time_steps(process, nfe)
     with pytest.raises(ValueError, match="not one of"):
         sample(process, lambda z, t: (z, []), image(0), sampler="euler", nfe=2, generator=torch.Generator())

@@ -32,6 +32,7 @@ from mmbench.config import Config, check
 from mmbench.data import DataSettings
 from mmbench.diffusion.process import OmegaShape
 from mmbench.diffusion.sampler import SamplerName
+from mmbench.diffusion.states import STATES
 from mmbench.discovery import find_methods, read_literals
 from mmbench.evaluate import read_answers, read_cost
 from mmbench.experiments import load_experiment, read_cases
@@ -160,7 +161,7 @@ def test_concepts_list_what_the_model_can_do() -> None:
     assert table_names("docs/concepts.md", "Settings of the multitask model") == [n for n in signature if n != "spec"]
     assert table_names("docs/concepts.md", "The process") == list(get_args(OmegaShape))
     assert table_names("docs/concepts.md", "Conditioning") == list(get_args(mt_diffusion.Conditioning))
-    assert table_names("docs/concepts.md", "States: absent, unknown, known") == list(mt_diffusion.STATES)
+    assert table_names("docs/concepts.md", "States: absent, unknown, known") == list(STATES)
     text = (ROOT / "docs/concepts.md").read_text()
     assert all(f"`{sampler}`" in text for sampler in get_args(SamplerName))
     assert get_args(SamplerName) == get_args(Sample.model_fields["sampler"].annotation)

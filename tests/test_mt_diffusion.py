@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mmbench.diffusion.model import one_hot_map, to_z0, training_target
+from mmbench.diffusion.states import States
 from mmbench.errors import UserError
 from mmbench.experiments.masking import TASKS, draw_masks, hide, training_batch
 from mmbench.experiments.segmentation import TASKS as SEGMENTATION
@@ -98,15 +99,23 @@ def test_a_given_image_is_read_in_one_evaluation_at_the_first_step() -> None:
     assert (x[:, :3] - given["image"]).abs().max() < 0.05
 
 
-def test_clean_items_are_those_of_which_nothing_is_known() -> None:
+def states_of(**known: list[float]) -> States:
+    """States in which everything is in z_t."""
+    flags = {name: torch.tensor(values) for name, values in known.items()}
+    ones = {name: torch.ones_like(flag) for name, flag in flags.items()}
+    return States(ones, flags, ones)
+
+
+def test_clean_items_are_those_with_something_to_recover() -> None:
     method = Method(Spec(FOUR, NETWORK), clean=0.5, one_pass=0.25)
-    known = torch.tensor([1.0, 0.0]).repeat(10_000)
-    t = method.draw_steps(known, generator())
-    assert (t[known == 0] == 1).float().mean().item() == pytest.approx(0.501, abs=0.02)
-    assert (t[known == 1] == 1000).float().mean().item() == pytest.approx(0.25, abs=0.02)
-    assert (t[known == 1] == 1).float().mean().item() < 0.01
-    plain = Method(Spec(FOUR, NETWORK), one_pass=0.25).draw_steps(known, generator())
-    assert torch.equal(t[known == 1], plain[known == 1])
+    n = 10_000
+    states = states_of(mask=[1.0, 1.0, 0.0] * n, label=[1.0, 0.0, 0.0] * n, embedding=[1.0, 1.0, 0.0] * n)
+    t = method.draw_steps(states, 3 * n, generator()).view(n, 3)
+    first, last = ((t == step).float().mean(dim=0).tolist() for step in (1, 1000))
+    assert first == pytest.approx([0.0, 0.5, 0.5], abs=0.02)
+    assert last == pytest.approx([0.25, 0.25, 0.0], abs=0.02)
+    plain = Method(Spec(FOUR, NETWORK), one_pass=0.25).draw_steps(states, 3 * n, generator()).view(n, 3)
+    assert torch.equal(t[:, 0], plain[:, 0])
 
 
 def test_a_mask_is_learnt_by_heart_and_read_painted_and_drawn() -> None:
@@ -211,20 +220,29 @@ def test_recovery_counts_the_items_it_should() -> None:
 
 
 def test_states_are_drawn_with_their_probabilities() -> None:
-    method = Method(Spec(FOUR, NETWORK), states=(0.2, 0.3, 0.5))
+    method = Method(Spec(FOUR, NETWORK), states={"label": (0.2, 0.3, 0.5), "masked_image": (1, 0, 0)})
     states = method.draw_states(20_000, generator())
-    for name in ("mask", "label", "embedding"):
-        assert states.present[name].mean().item() == pytest.approx(0.8, abs=0.02)
-        assert states.known[name].mean().item() == pytest.approx(0.5, abs=0.02)
+    for name, (present, known) in {"mask": (0.6, 0.4), "label": (0.8, 0.5), "embedding": (0.6, 0.4)}.items():
+        assert states.present[name].mean().item() == pytest.approx(present, abs=0.02)
+        assert states.known[name].mean().item() == pytest.approx(known, abs=0.02)
         assert (states.known[name] <= states.present[name]).all()
     paper = Method(Spec(FOUR, NETWORK), conditioning="aggregate").draw_states(100, generator())
     assert paper.present["mask"].min() == 1 and paper.known["mask"].max() == 0
 
 
+def test_a_share_of_the_items_is_told_nothing() -> None:
+    drawn = [Method(Spec(FOUR, NETWORK), nothing_known=share).draw_states(20_000, generator()) for share in (0, 0.3)]
+    told = [states.any_known(20_000).mean().item() for states in drawn]
+    assert told[0] == pytest.approx(1 - 0.6**3, abs=0.02)
+    assert told[1] == pytest.approx(0.7 * told[0], abs=0.02)
+    assert all(torch.equal(drawn[0].present[name], drawn[1].present[name]) for name in drawn[0].present)
+
+
 @pytest.mark.parametrize(("objective", "share"), [("simple", 0.25), ("vlb", 0.001)])
 def test_the_bound_is_trained_at_uniform_steps(objective: str, share: float) -> None:
-    method = Method(Spec(FOUR, NETWORK), objective=objective)
-    last = method.draw_steps(torch.ones(20_000), generator()) == method.process.steps
+    method = Method(Spec(FOUR, NETWORK), objective=objective, clean=0.0)
+    every = torch.ones(20_000).tolist()
+    last = method.draw_steps(states_of(mask=every), 20_000, generator()) == method.process.steps
     assert last.float().mean().item() == pytest.approx(share, abs=0.01)
 
 

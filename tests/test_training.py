@@ -15,8 +15,10 @@ from mmbench import predict, train
 from mmbench.cases import write_cases
 from mmbench.checkpoint import NAME, lock
 from mmbench.errors import UserError
-from mmbench.experiments import load_experiment
+from mmbench.experiments import load_experiment, to_batch
 from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.labelled import keep_labelled, kept
+from mmbench.method import Modality, available
 from mmbench.tensors import load_weights, save_weights
 
 METHOD = Path(__file__).parents[1] / "mmbench" / "mt_diffusion.py"
@@ -296,3 +298,97 @@ def test_a_mirrored_image_has_the_embedding_of_the_mirrored_image(embedded: Path
         drawn = torch.from_numpy(arrays["embedding"])[train.batch_indices(0, step, 10, 10)]
         turned += int((drawn != batch["embedding"]).any(dim=1).sum())
     assert turned > 5 if flip else turned == 0
+
+
+@pytest.fixture
+def streets(tmp_path: Path) -> Path:
+    """Images with masks and labels, as a data folder."""
+    rng, splits = np.random.default_rng(0), {}
+    for split in ("train", "test"):
+        arrays = {
+            "image": rng.integers(0, 256, (10, 3, 16, 16), dtype=np.uint8),
+            "mask": rng.integers(0, 3, (10, 16, 16), dtype=np.uint8),
+            "label": rng.integers(0, 2, 10),
+        }
+        save_arrays(tmp_path / "streets" / f"{split}.npz", arrays)
+        splits[split] = {"count": 10, "sha256": sha256_arrays(arrays)}
+    card = {"name": "made", "title": "Made", "size": [16, 16], "modalities": ["image", "mask", "label"]}
+    card |= {"classes": ["a", "b", "c"], "palette": [[0, 0, 0], [9, 9, 9], [99, 9, 9]], "labels": ["day", "night"]}
+    write_json(tmp_path / "streets" / "card.json", card | {"splits": splits})
+    return tmp_path / "streets"
+
+
+def test_the_record_says_what_the_method_was_built_for(tmp_path: Path, streets: Path) -> None:
+    settings = {**SETTINGS, "experiment": "segmentation", "method_settings": {"weights": {"mask": 1.0}}}
+    record = read_json(run_training(tmp_path, streets, "out", settings) / "training.json")
+    assert record["modalities"] == {
+        "image": {"kind": "image", "shape": [3, 16, 16], "classes": 0},
+        "mask": {"kind": "mask", "shape": [16, 16], "classes": 3},
+    }
+    assert record["card"]["classes"] == ["a", "b", "c"] and record["card"]["labels"] == ["day", "night"]
+    assert record["card"].keys() == {"name", "title", "classes", "palette", "labels", "embedding"}
+
+
+MODALITIES = {
+    "image": Modality("image", (3, 16, 16)),
+    "mask": Modality("mask", (16, 16), classes=3),
+    "label": Modality("label", (), classes=2),
+    "embedding": Modality("embedding", (4,)),
+}
+
+
+class TestLabelled:
+    def test_a_share_of_the_items_keeps_it(self) -> None:
+        rng = np.random.default_rng(0)
+        arrays = {"image": np.zeros((40, 3, 16, 16), np.uint8), "mask": np.ones((40, 16, 16), np.uint8)}
+        arrays |= {"label": rng.integers(0, 2, 40)}
+        arrays |= {name: rng.random((40, 4)).astype(np.float32) for name in ("embedding", "embedding_mirrored")}
+        before = {name: array.copy() for name, array in arrays.items()}
+        shares = {"mask": 0.25, "label": 0.5, "embedding": 0.5}
+        found = keep_labelled(arrays, shares, MODALITIES, "file")
+        here = {
+            name: available(MODALITIES[name.partition("_")[0]], to_batch({name.partition("_")[0]: array}).popitem()[1])
+            for name, array in found.items()
+        }
+        assert {name: int(flags.sum()) for name, flags in here.items()} == {
+            "image": 40, "mask": 10, "label": 20, "embedding": 20, "embedding_mirrored": 20
+        }  # fmt: skip
+        assert torch.equal(here["label"], here["embedding"]) and torch.equal(here["label"], here["embedding_mirrored"])
+        assert (here["mask"] <= here["label"]).all()  # those of the smaller share are among those of the larger
+        for name, array in arrays.items():
+            assert np.array_equal(array, before[name]) and found[name].dtype == array.dtype
+            kept = here[name].numpy()
+            assert np.array_equal(found[name][kept], array[kept])
+
+    def test_which_items_does_not_depend_on_their_number(self) -> None:
+        few, many = kept(100, 0.5), kept(1000, 0.5)
+        assert (few == many[:100]).mean() > 0.9 and few.sum() == 50 and kept(3, 0.01).sum() == 1
+
+    def test_a_training_sees_what_is_kept(self, tmp_path: Path, streets: Path) -> None:
+        settings = {**changed(labelled={"mask": 0.5}), "experiment": "segmentation"}
+        settings |= {"method_settings": {"weights": {"mask": 1.0}}}
+        part = run_training(tmp_path, streets, "part", settings)
+        again = run_training(tmp_path, streets, "again", settings)
+        whole = run_training(tmp_path, streets, "whole", {**settings, "train": TRAIN})
+        assert same_weights(part, again) and not same_weights(part, whole)
+        assert all(np.isfinite(point["loss"]) for point in read_json(part / "training.json")["curve"])
+
+    @pytest.mark.parametrize(
+        ("labelled", "says"),
+        [
+            ({"label": 0.5}, "'label' cannot be missing in this experiment; those that can are mask"),
+            ({"image": 0.5}, "'image' cannot be missing"),
+        ],
+    )
+    def test_a_modality_that_cannot_be_missing_is_named(
+        self, tmp_path: Path, streets: Path, labelled: dict, says: str
+    ) -> None:
+        settings = {**changed(labelled=labelled), "experiment": "segmentation", "method_settings": {}}
+        with pytest.raises(UserError, match=f"config/experiments/segmentation.yaml: mt_diffusion: labelled: {says}"):
+            run_training(tmp_path, streets, "out", settings)
+
+    def test_a_method_that_cannot_do_without_says_so(self, tmp_path: Path, streets: Path) -> None:
+        settings = {**changed(labelled={"mask": 0.5}), "experiment": "segmentation", "method_settings": {}}
+        segdiff = METHOD.parents[1] / "baselines" / "segmentation" / "segdiff.py"
+        with pytest.raises(UserError, match="labelled: the method does not learn from items that lack a modality"):
+            run_training(tmp_path, streets, "out", settings, segdiff)

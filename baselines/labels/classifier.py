@@ -25,6 +25,7 @@ class Method(BaseMethod):
     """
 
     backbone: UNet
+    handles_missing = True
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)

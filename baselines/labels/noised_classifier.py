@@ -29,6 +29,7 @@ class Method(BaseMethod):
     """
 
     backbone: UNet
+    handles_missing = True
 
     def __init__(self, spec: Spec, *, schedule: Schedule = "cosine") -> None:
         super().__init__(spec)

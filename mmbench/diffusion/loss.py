@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmbench.diffusion.model import Prediction
 from mmbench.diffusion.process import Process, w_from_omega
-from mmbench.method import Modality
+from mmbench.method import IGNORED, Modality, available
 
 
 def per_item(x: Tensor) -> Tensor:
@@ -81,16 +81,17 @@ def reconstruction(process: Process, z0: Tensor, z0_hat: Tensor) -> Tensor:
 
 
 def recovery(modality: Modality, decoded: Tensor, value: Tensor) -> Tensor:
-    """L2: how badly a decoder's output explains its modality, per item.
+    """L2: how badly a decoder's output explains its modality, per item; 0 for an item that lacks it.
 
     Images and embeddings: absolute error (a Laplace likelihood; sharper than the Gaussian's squared error). Masks and
     labels: cross-entropy; ignored pixels (class 255) do not count.
     """
+    here = available(modality, value)
     if modality.kind in ("image", "masked_image"):
         return per_item((decoded - value[:, : decoded.shape[1]]).abs())
     if modality.kind == "embedding":
-        return per_item((decoded - value).abs())
+        return here * per_item((decoded - torch.where(here[:, None], value, 0.0)).abs())
     if modality.kind == "label":
-        return F.cross_entropy(decoded, value, reduction="none")
-    loss = F.cross_entropy(decoded, value, reduction="none", ignore_index=255)
-    return loss.flatten(1).sum(dim=1) / (value != 255).flatten(1).sum(dim=1).clamp(min=1)
+        return here * F.cross_entropy(decoded, value.clamp(min=0), reduction="none")
+    loss = F.cross_entropy(decoded, value, reduction="none", ignore_index=IGNORED)
+    return loss.flatten(1).sum(dim=1) / (value != IGNORED).flatten(1).sum(dim=1).clamp(min=1)

@@ -207,6 +207,11 @@ def as_answer(decoded: Tensor, modality: Modality) -> Tensor:
     return decoded.argmax(dim=1) if modality.kind == "mask" else as_value(decoded, modality)
 
 
+def given_answer(value: Tensor, modality: Modality) -> Tensor:
+    """A given value as a method answers: a label (n,) as class probabilities, all on it; others as they are."""
+    return as_vector(value, modality) if modality.kind == "label" else value
+
+
 def to_z0(prediction: Tensor, kind: Prediction, y_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
     """z_0 from a prediction at y_t = z_t less its drift = signal z_0 + noise eps.
 

@@ -63,21 +63,24 @@ class Omega(nn.Module):
 
     With s = sqrt(alpha_bar): `zero` is plain DDPM; `bridge` is `4 scale s (1 - s)`, zero at both ends; `persist` is
     `scale sqrt(1 - alpha_bar)`; `constant` has the same w at every step and a largest omega of `scale`; `learned`
-    starts as `bridge` and learns its height and both exponents per modality.
+    starts as `bridge` and learns its height and both exponents per modality. `scale` is one for all modalities, or one
+    for each.
     """
 
-    def __init__(self, shape: OmegaShape, scale: float, modalities: int, alpha_bar: Tensor) -> None:
+    def __init__(self, shape: OmegaShape, scale: float | Sequence[float], modalities: int, alpha_bar: Tensor) -> None:
         super().__init__()
         if shape not in get_args(OmegaShape):
             raise ValueError(f"omega '{shape}' is not one of {get_args(OmegaShape)}")
         self.shape = shape
         self._s = alpha_bar.sqrt()[:, None]
+        scales = [scale] * modalities if isinstance(scale, int | float) else list(scale)
         if shape == "learned":
             inverse_softplus = math.log(math.expm1(1.0))
             self.exponents = nn.Parameter(torch.full((2, modalities), inverse_softplus))
-            self.height = nn.Parameter(torch.full((modalities,), math.log(math.expm1(scale))))
+            self.height = nn.Parameter(torch.tensor([math.log(math.expm1(height)) for height in scales]))
         else:
-            self._fixed = self._curve(shape, scale, alpha_bar)[:, None].expand(-1, modalities)
+            curves = [self._curve(shape, height, alpha_bar) for height in scales]
+            self._fixed = torch.stack(curves, dim=1) if curves else alpha_bar.new_zeros(len(alpha_bar), 0)
 
     @staticmethod
     def _curve(shape: OmegaShape, scale: float, alpha_bar: Tensor) -> Tensor:
@@ -110,7 +113,7 @@ class Process(nn.Module):
         *,
         schedule: Schedule = "cosine",
         omega: OmegaShape = "zero",
-        scale: float = 0.0,
+        scale: float | Sequence[float] = 0.0,
         steps: int = STEPS,
     ) -> None:
         super().__init__()
