@@ -7,66 +7,25 @@ import runpy
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from tiny_model import FOUR, LABELS, MODALITIES, NETWORK, PALETTE, SETTINGS, SIZE, WEIGHTS, values, write_model
 
 import mmbench
-from mmbench import mt_diffusion
+from mmbench import mt_diffusion, prepare_data, train
 from mmbench.errors import UserError
 from mmbench.experiments import Case
 from mmbench.files import load_arrays, read_json, sha256_file, write_json
 from mmbench.generation import Model
-from mmbench.method import Modality, Sampling, Spec, load_method
+from mmbench.method import Sampling
 from mmbench.predict import answer_case
-from mmbench.tensors import save_weights
 
 ROOT = Path(__file__).parents[1]
-SIZE, DIM = 16, 6
-CLASSES, PALETTE = ["sky", "road", "tree"], [[120, 180, 255], [90, 90, 90], [20, 120, 30]]
-LABELS = ["day, clear", "day, fog", "night, clear"]
-CARD = {"name": "toy", "title": "Toy", "classes": CLASSES, "palette": PALETTE, "labels": LABELS, "embedding": None}
-MODALITIES = {
-    "image": Modality("image", (3, SIZE, SIZE)),
-    "mask": Modality("mask", (SIZE, SIZE), 3),
-    "label": Modality("label", (), 3),
-    "embedding": Modality("embedding", (DIM,)),
-    "masked_image": Modality("masked_image", (4, SIZE, SIZE)),
-}
-NETWORK = {"width": 8, "channel_mult": [1, 2], "layers": 1, "patch": 2, "attention": False}
-WEIGHTS = {"mask": 0.1, "label": 0.1, "embedding": 0.1}
-SETTINGS = {
-    "experiment": "joint",
-    "method": "mt_diffusion",
-    "network": NETWORK,
-    "method_settings": {"weights": WEIGHTS},
-}
-FOUR = ("image", "mask", "label", "embedding")
-
-
-def write_model(folder: Path, *names: str, experiment: str = "joint", method: str = "mt_diffusion", **own: Any) -> Path:
-    """A folder as training leaves it, with random weights (at first, heads are zero and answer the same to all)."""
-    torch.manual_seed(0)
-    modalities = {name: MODALITIES[name] for name in names}
-    if method == "mt_diffusion":
-        own = {"weights": {name: w for name, w in WEIGHTS.items() if name in names}, **own}
-    base = method.partition("@")[0]
-    file = ROOT / ("mmbench/mt_diffusion.py" if base == "mt_diffusion" else f"baselines/{experiment}/{base}.py")
-    built = load_method(file, Spec(modalities, NETWORK, own))
-    with torch.no_grad():
-        for parameter in built.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    save_weights(folder / "weights.safetensors", built.state_dict())
-    settings = {"experiment": experiment, "method": method, "network": NETWORK, "method_settings": own}
-    described = {name: asdict(modality) for name, modality in modalities.items()}
-    write_json(folder / "training.json", {"settings": settings, "modalities": described, "card": CARD, "seed": 0})
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -77,20 +36,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Model:
     return mmbench.load(folder, device="cpu")
-
-
-def values(n: int = 2) -> dict[str, np.ndarray]:
-    """Made-up items of every modality, as stored."""
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (n, 3, SIZE, SIZE), dtype=np.uint8)
-    seen = rng.integers(0, 2, (n, 1, SIZE, SIZE), dtype=np.uint8)
-    return {
-        "image": image,
-        "mask": rng.integers(0, 3, (n, SIZE, SIZE), dtype=np.uint8),
-        "label": rng.integers(0, 3, n),
-        "embedding": rng.normal(size=(n, DIM)).astype(np.float32),
-        "masked_image": np.concatenate([image * seen, seen * 255], axis=1),
-    }
 
 
 SUBSETS = [subset for size in range(5) for subset in combinations(FOUR, size)]
@@ -303,6 +248,46 @@ def test_a_folder_that_is_not_whole(folder: Path, tmp_path: Path, name: str, cha
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     monkeypatch.setattr(sys, "argv", ["generate", *words])
     runpy.run_module("mmbench.generate", run_name="__main__")
+
+
+class TestTrained:
+    """A model that the stages trained, without an embedding."""
+
+    @pytest.fixture(scope="class")
+    def trained(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("trained")
+        method = {"states": [0.3, 0.3, 0.4], "nothing_known": 0.2, "clean": 0.3, "recover_absent": True}
+        write_json(folder / "settings.json", {
+            "experiment": "joint", "method": "mt_diffusion", "method_settings": method | {"weights": WEIGHTS},
+            "data": {"name": "toy_streets", "size": SIZE, "train": 16, "validation": 2, "test": 4, "root": None},
+            "network": NETWORK, "train": {"steps": 3, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1, "ema": 0.9,
+                                          "precision": "fp32", "flip": False, "checkpoint_every": 3}})  # fmt: skip
+        common = ["--settings", str(folder / "settings.json")]
+        prepare_data.main([*common, "--out", str(folder / "data")])
+        train.main([*common, "--method", str(ROOT / "mmbench/mt_diffusion.py"), "--data", str(folder / "data"),
+                    "--seed", "0", "--device", "cpu", "--state", str(folder / "state"),
+                    "--out", str(folder / "seed0")])  # fmt: skip
+        shutil.rmtree(folder / "data")
+        return folder / "seed0"
+
+    def test_no_data_folder_is_needed(self, trained: Path, tmp_path: Path) -> None:
+        model = mmbench.load(trained, "cpu")
+        assert list(model.modalities) == ["image", "mask", "label", "masked_image"]
+        drawn = model.generate(count=2, nfe=2)
+        assert list(drawn.arrays) == ["image", "mask", "label"] and set(drawn.labels) <= set(model.card["labels"])
+        read = model.generate(image=drawn["image"])
+        assert list(read.arrays) == ["mask", "label"] and read["label"].shape == (2, len(model.card["labels"]))
+        guided = model.generate(mask=read["mask"], label="night, fog", guidance=2.0, nfe=4, count=2)
+        assert guided["image"].shape == (4, 3, SIZE, SIZE)
+        assert Image.open(drawn.save(tmp_path) / "mask-001-colours.png").size == (SIZE, SIZE)
+
+    def test_a_record_of_another_network_is_refused(self, trained: Path, tmp_path: Path) -> None:
+        shutil.copytree(trained, tmp_path / "copy")
+        record = read_json(tmp_path / "copy" / "training.json")
+        record["modalities"]["mask"]["classes"] = 4
+        write_json(tmp_path / "copy" / "training.json", record)
+        with pytest.raises(UserError, match="weights of another network"):
+            mmbench.load(tmp_path / "copy")
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules")
