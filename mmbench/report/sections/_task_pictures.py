@@ -171,7 +171,9 @@ def _grid(
     for method in common.method_order(results):
         run = results.runs_of(method)[0]
         wanted = [f"{case['name']}/{part}" for part in (*parts, *noted)]
-        if len(found := run.arrays(wanted)) == len(wanted):
+        if found := run.arrays(wanted):
+            for name in wanted:
+                _there(run, found, name)
             answers[method] = run, found
     if not answers:
         return None
@@ -206,16 +208,20 @@ def _notes(context: Context, run: Run, case: str, metric: str) -> dict[int, str]
     return {int(i): text.number(value, 3) for i, value in zip(own["item"], own["value"], strict=True)}
 
 
+def _there(run: Run, found: Arrays, name: str) -> np.ndarray:
+    """An array of a method that answers the case; UserError if it is missing."""
+    if name not in found:
+        raise UserError(f"{run.folder / 'predictions.npz'}: array '{name}' is missing; run mmbench.predict again")
+    return found[name]
+
+
 def _checked(run: Run, found: Arrays, name: str, count: int) -> np.ndarray:
     """A method's images or masks of a case.
 
     Raises:
         UserError: they are missing, or not what the case asks for.
     """
-    path = run.folder / "predictions.npz"
-    if name not in found:
-        raise UserError(f"{path}: array '{name}' is missing; run mmbench.predict again")
-    array = found[name]
+    path, array = run.folder / "predictions.npz", _there(run, found, name)
     if name.endswith("/image"):
         check_images(path, {name: array}, (count, 3, None, None))
     elif array.dtype.kind not in "ui" or array.ndim != 3 or len(array) != count:
