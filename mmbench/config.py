@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from mmbench.declared import data_modalities, experiment_modalities, experiment_tasks
-from mmbench.errors import UserError, near
-from mmbench.schema import Experiment, Profile, Section, Top, experiment_schema
+from mmbench.errors import UserError
+from mmbench.schema import Experiment, Profile, Top, experiment_schema
+from mmbench.valid import TOP, check, origin, unknown
 from mmbench.yaml_files import read_yaml, shown, typed
 
-TOP = "config/config.yaml"
 MODALITIES = "modalities"  # an experiment's option: the only ones to use
 BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
 LABELLED = "labelled"  # shares of the training items that keep a modality
 CAN_BE_MISSING = ("mask", "label", "embedding")
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
-
-T = TypeVar("T", bound=Section)
 
 #: Sections that a stage's settings consist of; an edit elsewhere leaves the stage's results alone.
 STAGE_SECTIONS = {
@@ -216,7 +212,8 @@ class Config:
         if experiment and method and stage == "train":
             steps = self.steps(experiment, method)
             found["train"] |= {"steps": steps, "warmup": min(found["train"]["warmup"], steps)}
-            if shares := self.labelled(experiment, method):
+            used = self.modalities(experiment)
+            if shares := {k: v for k, v in self.labelled(experiment, method).items() if not used or k in used}:
                 found["train"][LABELLED] = shares
         return found
 
@@ -228,11 +225,6 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def unknown(where: str, word: str, known: Sequence[str]) -> UserError:
-    """The error that nothing is called `word`, with the nearest name and all there are."""
-    return UserError(f"{where}: '{word}' does not exist{near(word, known)}; there are {', '.join(known) or 'none'}")
 
 
 def find_named(name: str, folder: Path, where: str) -> Path:
@@ -260,45 +252,3 @@ def find_profile(name: str, root: Path) -> Path:
             f"{'taken' if taken else 'no plain name'}; rename the file (letters, digits, _ and -)"
         )
     return path
-
-
-def check(model: type[T], values: dict[str, Any], where: str, override: Mapping[str, Any] | None = None) -> T:
-    """`values` as the model; UserError names file, key, and what is allowed, for the first thing that is wrong.
-
-    `override` are those of the values that came from the key `override` and not from the file `where`.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-    path = [part for part in first["loc"] if part != "[key]"]
-    where = origin(override or {}, path, where)
-    key, message = ".".join(map(str, path)), first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        raise unknown(f"{where}: key", key, known_keys(model, path[:-1]))
-    if first["type"] == "missing":
-        raise UserError(f"{where}: {key}: missing; add it (config/README.md explains every key)")
-    if first["type"] in ("model_type", "dict_type"):
-        message = "write keys and values below it"
-    raise UserError(f"{where}: {key}: got {first['input']!r}; {message[0].lower()}{message[1:]}")
-
-
-def origin(override: Mapping[str, Any], path: Sequence[int | str], file: str) -> str:
-    """Where the value at `path` was set: the key `override`, or else `file`."""
-    value: Any = override
-    for part in path:
-        if not isinstance(value, Mapping):
-            break
-        if part not in value:
-            return file
-        value = value[part]
-    return f"{TOP}: override"
-
-
-def known_keys(model: type[Section], path: Sequence[int | str]) -> list[str]:
-    """Full names of the keys of the section at `path` inside a model."""
-    for part in path:
-        inner = model.model_fields[str(part)].annotation
-        assert isinstance(inner, type) and issubclass(inner, Section)
-        model = inner
-    return [".".join([*map(str, path), name]) for name in sorted(model.model_fields)]

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from mmbench.diffusion.model import training_target
 from mmbench.discovery import Found, find_methods, read_literals
 from mmbench.errors import UserError
-from mmbench.experiments import load_experiment
+from mmbench.experiments import Case, asked, load_experiment
 from mmbench.experiments.masking import TASKS, draw_masks, hide
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task, available, load_method
 from mmbench.nets.unet import Features
 from mmbench.tensors import load_weights, save_weights
+from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
@@ -39,7 +40,10 @@ FOUND = [
     if not found.external and found.path.parts[0] == "baselines"
 ]
 #: Parameters of the network that a method shares with another one and does not train.
-NOT_TRAINED = {"reconstruction_only": ("model.head.", "model.decoders.masked_image.")}
+NOT_TRAINED = {
+    "reconstruction_only": ("model.head.", "model.decoders.masked_image."),
+    **dict.fromkeys(["pair_mask", "pair_label", "pair_embedding"], ("model.decoders.image.",)),
+}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -70,6 +74,12 @@ def given_of(task: Task, batch: Batch) -> Batch:
     level = alpha_bar.view(-1, 1, 1, 1)
     noised = (level.sqrt() * batch["image"] + (1 - level).sqrt() * eps).half()
     return {name: {**batch, "noised_image": noised, "alpha_bar": alpha_bar}[name] for name in task.given}
+
+
+def tasks_of(experiment: str, found: Found) -> list[Task]:
+    """The tasks that a method claims, each wanting what the method answers of it."""
+    module = load_experiment(experiment)
+    return [asked(module, Case(name, name, 1), found.answers or None) for name in found.tasks]
 
 
 def build(name: str, size: int = 16, experiment: str = "masking", **settings: object) -> Method:
@@ -106,7 +116,9 @@ def differs(found: Found) -> bool:
 @pytest.mark.parametrize("size", [16, 32])
 @pytest.mark.parametrize("experiment, found", [p for p in FOUND if trainable(p.values[1])])
 def test_it_learns_with_every_parameter(experiment: str, found: Found, size: int) -> None:
-    method, batch = build(found.name, size, experiment), random_batch(experiment, size, 8)
+    configured = read_yaml(ROOT / "config" / "experiments" / f"{experiment}.yaml", ROOT)["methods"]
+    method = build(found.name, size, experiment, **configured.get(found.name, {}))
+    batch = random_batch(experiment, size, 8)
     method.prepare(batch)
     optimizer = torch.optim.SGD(method.parameters(), lr=1e-2)
     for seed in range(2):  # the heads start at zero, so the trunk's gradients come with the second step
@@ -142,9 +154,9 @@ def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, siz
     method = randomised(build(found.name, size, experiment))
     batch = random_batch(experiment, size, 3)
     method.prepare(batch)
-    tasks = load_experiment(experiment).TASKS
-    assert found.tasks and set(found.tasks) <= set(tasks)
-    for task in (tasks[name] for name in found.tasks):
+    assert found.tasks and set(found.tasks) <= load_experiment(experiment).TASKS.keys()
+    for task in tasks_of(experiment, found):
+        assert task.want
         given = given_of(task, batch)
         before = {name: value.clone() for name, value in given.items()}
         answer = method.predict(task, given, 3, FAST, generator(7))
@@ -172,7 +184,7 @@ def test_its_weights_survive_a_file(experiment: str, found: Found, tmp_path: Pat
     save_weights(tmp_path / "weights.safetensors", method.state_dict())
     restored = randomised(build(found.name, 16, experiment), seed=9)
     load_weights(tmp_path / "weights.safetensors", restored)
-    task = load_experiment(experiment).TASKS[found.tasks[0]]
+    task = tasks_of(experiment, found)[0]
     given = given_of(task, batch)
     answers = [m.predict(task, given, 3, FAST, generator()) for m in (method, restored)]
     assert all(torch.equal(answers[0][name], answers[1][name]) for name in task.want)
@@ -186,7 +198,7 @@ def test_its_evaluations_are_counted_and_within_the_budget(experiment: str, foun
         return
     calls: list[int] = []
     method.backbone.register_forward_pre_hook(lambda _module, inputs: calls.append(len(inputs[0])))
-    task = load_experiment(experiment).TASKS[found.tasks[0]]
+    task = tasks_of(experiment, found)[0]
     given = given_of(task, batch)
     method.predict(task, given, 2, Sampling("ddim", 7), generator())
     assert 1 <= len(calls) <= 7 and set(calls) == {2}
@@ -223,7 +235,8 @@ def count(method: nn.Module) -> int:
     [("masking", "ddpm"), ("masking", "palette"), ("masking", "repaint"),
      ("segmentation", "segdiff"), ("segmentation", "concat_ddpm"), ("labels", "cfg_ddpm"),
      ("labels", "classifier_guidance"), ("labels", "joint_diffusion"),
-     ("embedding", "rcg"), ("embedding", "redi"), ("embedding", "unidiffuser")],
+     ("embedding", "rcg"), ("embedding", "redi"), ("embedding", "unidiffuser"),
+     ("joint", "ddpm"), ("joint", "painter_mask")],
 )  # fmt: skip
 def test_diffusion_baselines_are_parameterised_as_the_multitask_model(experiment: str, name: str) -> None:
     def defaults(method: Method) -> dict[str, object]:
@@ -498,7 +511,7 @@ def test_what_says_that_it_handles_missing_modalities_does(experiment: str, foun
         return
     lacking = dict(batch)
     for name, missing in {"mask": 255, "label": -1, "embedding": float("nan")}.items():
-        if name in batch:
+        if name in method.spec.modalities:
             lacking[name] = torch.cat([batch[name][:3], torch.full_like(batch[name][3:], missing)])
             assert (available(method.spec.modalities[name], lacking[name]) == (torch.arange(6) < 3)).all()
     terms = method.loss(lacking, generator())

@@ -83,7 +83,7 @@ def ratio(profile: str, experiment: str, path: Path) -> float:
 
 
 def test_there_is_something_to_compare() -> None:
-    assert {"masking", "segmentation", "labels", "embedding"} <= {experiment for experiment, _, _ in METHODS}
+    assert {"masking", "segmentation", "labels", "embedding", "joint"} <= {experiment for experiment, _, _ in METHODS}
     assert {"smoke", "quick", "standard", "paper"} <= set(PROFILES) and set(MEANINGLESS) <= set(PROFILES)
 
 
@@ -118,11 +118,16 @@ def test_the_autoencoder_has_the_size_it_computes(profile: str) -> None:
 
 @pytest.mark.parametrize("experiment, name, path", METHODS, ids=[f"{e}-{n}" for e, n, _ in METHODS])
 def test_what_does_fewer_tasks_can_be_trained_for_one_tasks_share(experiment: str, name: str, path: Path) -> None:
-    """A model of K tasks is compared with those of fewer at its whole budget and at 1/K of it."""
+    """A model of K tasks is compared with those of fewer at its whole budget and at 1/K of it.
+
+    Where questions are made of modalities, the model learns one task for each of these, and K is their number.
+    """
     tasks = load_experiment(experiment).TASKS
     if set(read_literals(ROOT / path)["TASKS"]) >= set(tasks):
         return  # it does all that the multitask model does
     steps = config().profile.train.steps
     assert config().steps(experiment, name) == steps
     assert f"{name}@per_task" in config().experiments[experiment].variants
-    assert config().steps(experiment, f"{name}@per_task") == max(1, round(steps / len(tasks)))
+    learnt = config().modalities(experiment) or tasks
+    assert len(learnt) == (5 if experiment == "joint" else len(tasks))
+    assert config().steps(experiment, f"{name}@per_task") == max(1, round(steps / len(learnt)))

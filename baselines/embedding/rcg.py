@@ -11,10 +11,11 @@ of the multitask model.
 from __future__ import annotations
 
 import torch
-from _vectors import Parameterisation, VectorDenoiser
+from _vectors import VectorDenoiser
 from torch import Tensor, nn
 
 from mmbench.diffusion.model import Prediction
+from mmbench.diffusion.parameterisation import Parameterisation
 from mmbench.diffusion.process import Process, Schedule
 from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError

@@ -12,10 +12,11 @@ weighting are those of the multitask model.
 from __future__ import annotations
 
 import torch
-from _vectors import Parameterisation, pack, unpack
+from _vectors import pack, unpack
 from torch import Tensor, nn
 
 from mmbench.diffusion.model import Prediction, VectorHead
+from mmbench.diffusion.parameterisation import Parameterisation
 from mmbench.diffusion.process import Process, Schedule
 from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError

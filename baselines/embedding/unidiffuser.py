@@ -12,10 +12,11 @@ those of the multitask model.
 from __future__ import annotations
 
 import torch
-from _vectors import Parameterisation, pack, time_features, unpack
+from _vectors import pack, time_features, unpack
 from torch import Tensor, nn
 
 from mmbench.diffusion.model import Prediction, VectorHead
+from mmbench.diffusion.parameterisation import Parameterisation
 from mmbench.diffusion.process import Process, Schedule
 from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.method import Batch, Sampling, Spec, Task

@@ -1,0 +1,14 @@
+"""The unconditional diffusion model of images (DDPM, Ho et al. 2020): what generation alone reaches."""
+
+from __future__ import annotations
+
+from mmbench.diffusion.painter import Painter
+
+TITLE = "DDPM"
+TASKS = ("generate",)
+ANSWERS = ("image",)
+SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
+
+
+class Method(Painter):
+    """Settings as for `Painter`."""

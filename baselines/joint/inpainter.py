@@ -1,0 +1,14 @@
+"""U-Net regression of the hidden pixels, by their absolute error: what masked reconstruction alone reaches."""
+
+from __future__ import annotations
+
+from mmbench.diffusion.supervised import HoleFiller
+
+TITLE = "Inpainter"
+TASKS = ("reconstruct",)
+ANSWERS = ("image",)
+SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
+
+
+class Method(HoleFiller):
+    """Settings as for `HoleFiller`."""

@@ -1,0 +1,16 @@
+"""Conditional diffusion of the image given an embedding: what painting from embeddings alone reaches."""
+
+from __future__ import annotations
+
+from mmbench.diffusion.painter import Painter
+
+TITLE = "Painter from embeddings"
+TASKS = ("from_embedding",)
+ANSWERS = ("image",)
+SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
+
+
+class Method(Painter):
+    """Settings as for `Painter`."""
+
+    condition = "embedding"

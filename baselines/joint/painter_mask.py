@@ -1,0 +1,16 @@
+"""Conditional diffusion of the image given a mask: what painting from masks alone reaches."""
+
+from __future__ import annotations
+
+from mmbench.diffusion.painter import Painter
+
+TITLE = "Painter from masks"
+TASKS = ("from_mask",)
+ANSWERS = ("image",)
+SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
+
+
+class Method(Painter):
+    """Settings as for `Painter`."""
+
+    condition = "mask"

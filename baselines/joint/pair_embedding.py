@@ -1,0 +1,15 @@
+"""MT-Diffusion of image and embedding: what the others cost a model of all."""
+
+from __future__ import annotations
+
+from _pair import Pair
+
+TITLE = "MT-Diffusion, image and embedding"
+TASKS = ("generate", "from_image", "from_embedding")
+ANSWERS = ("image", "embedding")
+
+
+class Method(Pair):
+    """Settings as for `MT-Diffusion`."""
+
+    other = "embedding"

@@ -1,0 +1,16 @@
+"""MT-Diffusion of image and label: what the others cost a model of all."""
+
+from __future__ import annotations
+
+from _pair import Pair
+
+TITLE = "MT-Diffusion, image and label"
+TASKS = ("generate", "from_image", "from_label")
+ANSWERS = ("image", "label")
+SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
+
+
+class Method(Pair):
+    """Settings as for `MT-Diffusion`."""
+
+    other = "label"

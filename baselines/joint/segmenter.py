@@ -1,0 +1,16 @@
+"""The mask of an image in one pass, by cross-entropy: what one task alone reaches."""
+
+from __future__ import annotations
+
+from mmbench.diffusion.supervised import Reader
+
+TITLE = "Segmenter"
+TASKS = ("from_image",)
+ANSWERS = ("mask",)
+SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
+
+
+class Method(Reader):
+    """Settings as for `Reader`."""
+
+    answers = "mask"
