@@ -42,6 +42,7 @@ SINGLES = {
     **{f"painter_{m}": (f"Painter of {m}s", 0.72, [(f"from_{m}", ("image",))]) for m in ("mask", "label", "embedding")},
 }
 METHODS |= SINGLES
+METHODS["segmenter@half_labelled"] = ("Segmenter [half_labelled]", 0.7, [("from_image", ("mask",))])
 METHODS |= {f"{n}@per_task": (f"{title} [per_task]", q - 0.12, cells) for n, (title, q, cells) in SINGLES.items()}
 
 

@@ -18,8 +18,9 @@ from tiny_model import FOUR, LABELS, MODALITIES, NETWORK, PALETTE, SETTINGS, SIZ
 
 import mmbench
 from mmbench import mt_diffusion, prepare_data, train
+from mmbench.discovery import read_literals
 from mmbench.errors import UserError
-from mmbench.experiments import Case
+from mmbench.experiments import Case, load_experiment
 from mmbench.files import load_arrays, read_json, sha256_file, write_json
 from mmbench.generation import Model
 from mmbench.method import Sampling
@@ -199,6 +200,21 @@ def test_models_of_other_experiments(tmp_path: Path) -> None:
     assert list(hole.generate(masked_image=values()["masked_image"], nfe=1).arrays) == ["image"]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "baselines/joint").glob("[!_]*.py")), ids=lambda p: p.stem)
+def test_baselines_answer_what_they_say(path: Path, tmp_path: Path) -> None:
+    """Every task of its file, with what it says it answers, and nothing else."""
+    literals, tasks = read_literals(path), load_experiment("joint").TASKS
+    names = {*literals["ANSWERS"], *(name for task in literals["TASKS"] for name in tasks[task].given)}
+    known = [name for name in MODALITIES if name in names]
+    model = mmbench.load(write_model(tmp_path, *known, method=path.stem), "cpu")
+    for task in (tasks[name] for name in literals["TASKS"]):
+        found = model.generate(**{name: values(1)[name] for name in task.given}, nfe=2)
+        assert set(found.arrays) == set(task.want) & set(literals["ANSWERS"])
+        for name in set(known) - set(found.arrays) - set(task.given):
+            with pytest.raises(UserError, match=f"want: {name}: given .* makes"):
+                model.generate(**{n: values(1)[n] for n in task.given}, want=[name])
+
+
 def test_a_decoder_that_learnt_nothing_is_not_asked(tmp_path: Path) -> None:
     model = mmbench.load(write_model(tmp_path, "image", "mask", "label", weights={"mask": 0.1}), "cpu")
     assert list(model.generate(nfe=1).arrays) == ["image", "mask"]
@@ -250,25 +266,26 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     runpy.run_module("mmbench.generate", run_name="__main__")
 
 
+@pytest.fixture(scope="module")
+def trained(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    method = {"states": [0.3, 0.3, 0.4], "nothing_known": 0.2, "clean": 0.3, "recover_absent": True}
+    write_json(folder / "settings.json", {
+        "experiment": "joint", "method": "mt_diffusion", "method_settings": method | {"weights": WEIGHTS},
+        "data": {"name": "toy_streets", "size": SIZE, "train": 16, "validation": 2, "test": 4, "root": None},
+        "network": NETWORK, "train": {"steps": 3, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1, "ema": 0.9,
+                                      "precision": "fp32", "flip": False, "checkpoint_every": 3}})  # fmt: skip
+    common = ["--settings", str(folder / "settings.json")]
+    prepare_data.main([*common, "--out", str(folder / "data")])
+    train.main([*common, "--method", str(ROOT / "mmbench/mt_diffusion.py"), "--data", str(folder / "data"),
+                "--seed", "0", "--device", "cpu", "--state", str(folder / "state"),
+                "--out", str(folder / "seed0")])  # fmt: skip
+    shutil.rmtree(folder / "data")
+    return folder / "seed0"
+
+
 class TestTrained:
     """A model that the stages trained, without an embedding."""
-
-    @pytest.fixture(scope="class")
-    def trained(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("trained")
-        method = {"states": [0.3, 0.3, 0.4], "nothing_known": 0.2, "clean": 0.3, "recover_absent": True}
-        write_json(folder / "settings.json", {
-            "experiment": "joint", "method": "mt_diffusion", "method_settings": method | {"weights": WEIGHTS},
-            "data": {"name": "toy_streets", "size": SIZE, "train": 16, "validation": 2, "test": 4, "root": None},
-            "network": NETWORK, "train": {"steps": 3, "batch_size": 8, "learning_rate": 1e-3, "warmup": 1, "ema": 0.9,
-                                          "precision": "fp32", "flip": False, "checkpoint_every": 3}})  # fmt: skip
-        common = ["--settings", str(folder / "settings.json")]
-        prepare_data.main([*common, "--out", str(folder / "data")])
-        train.main([*common, "--method", str(ROOT / "mmbench/mt_diffusion.py"), "--data", str(folder / "data"),
-                    "--seed", "0", "--device", "cpu", "--state", str(folder / "state"),
-                    "--out", str(folder / "seed0")])  # fmt: skip
-        shutil.rmtree(folder / "data")
-        return folder / "seed0"
 
     def test_no_data_folder_is_needed(self, trained: Path, tmp_path: Path) -> None:
         model = mmbench.load(trained, "cpu")

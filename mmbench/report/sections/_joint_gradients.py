@@ -130,6 +130,6 @@ def gradient_findings(frame: pd.DataFrame) -> list[str]:
     said = [f"{pair} ({text.signed(mean, 3)})" for pair, mean in (ordered[0], ordered[-1])]
     between = f"lowest {said[0]}, highest {said[1]}" if len(ordered) > 1 else said[0]
     return [
-        f"Of {len(ordered)} pairs of loss terms, {opposed} have gradients that oppose each other in the mean over "
-        f"training (cosine below 0): {between}."
+        f"Gradients of {opposed} of {len(ordered)} pairs of loss terms oppose each other in the mean over training "
+        f"(cosine below 0): {between}."
     ]

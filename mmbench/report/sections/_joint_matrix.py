@@ -155,8 +155,9 @@ def matrix_finding(matrix: Matrix) -> str:
     if not spots:
         return f"{first}."
     places = {spot.title: place(matrix, spot, e.summary.mean) for spot in spots if (e := spot.entry(STUDIED))}
+    kinds = text.listing([f"{column}s" for column in matrix.columns if column != "image"])
     low, high = min(places, key=lambda k: places[k]), max(places, key=lambda k: places[k])
     return (
-        f"{first}. Of masks, labels and embeddings it is nearest to the best there can be for {high} "
+        f"{first}. Of {kinds} it is nearest to the best there can be for {high} "
         f"({100 * places[high]:.0f} % of the way from chance) and furthest for {low} ({100 * places[low]:.0f} %)."
     )

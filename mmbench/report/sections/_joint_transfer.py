@@ -24,7 +24,8 @@ from mmbench.statistics import LEVEL, SeedSummary, over_seeds
 #: Whom the multitask model is compared with, and how tables and figures call them.
 RIVALS = {"single": "Single-task, C", "per_task": "Single-task, C/K", "pair": "Two modalities"}
 COMPUTE = (
-    "C: as many training steps as the multitask model; C/K: its steps divided by its number of tasks, one task's share."
+    "C: as many training steps as the multitask model; C/K: its steps divided by the number K of modalities that it "
+    "learns, one's share."
 )
 
 

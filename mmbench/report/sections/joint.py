@@ -9,7 +9,7 @@ from mmbench.report import common, text
 from mmbench.report.board import method_order
 from mmbench.report.names import STUDIED, describe, is_studied
 from mmbench.report.sections import Card, Context, Headline, Section
-from mmbench.report.sections._joint_cells import Matrix, Spot, make_matrix, short
+from mmbench.report.sections._joint_cells import PER_TASK, Matrix, Spot, make_matrix, short
 from mmbench.report.sections._joint_consistency import (
     agreements,
     consistency_figure,
@@ -121,10 +121,16 @@ def cards(matrix: Matrix, found: list[Change]) -> list[Card]:
 
 
 def variants_table(context: Context, matrix: Matrix) -> Table | None:
-    """The method under study beside its variants (balancing of losses, guidance, partial labels); None without any."""
-    methods = [m for m in method_order(matrix.results) if is_studied(m)]
+    """The method under study beside its variants (balancing of losses, guidance, partial labels); None without any.
+
+    Baselines that have a variant too, other than of their compute, are beside theirs.
+    """
+    order = method_order(matrix.results)
+    methods = [m for m in order if is_studied(m)]
     if len(methods) < 2:
         return None
+    others = [m for m in order if "@" in m and not is_studied(m) and not m.endswith(PER_TASK)]
+    methods += [m for m in order if m in {*others, *(m.partition("@")[0] for m in others)} - set(methods)]
     spots = [s for s in matrix.answered(STUDIED) if len(s.given) <= 1]
     columns = [_ranked(spot, methods) for spot in spots]
     rows = [[common.method_cell(matrix.results, method), *(column[method] for column in columns)] for method in methods]
