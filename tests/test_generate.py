@@ -267,7 +267,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     method = {"states": [0.3, 0.3, 0.4], "nothing_known": 0.2, "clean": 0.3, "recover_absent": True}
     write_json(folder / "settings.json", {
