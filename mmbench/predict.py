@@ -37,13 +37,20 @@ class Evaluations:
 
 @torch.no_grad()
 def answer_case(
-    method: Method, task: Task, case: Case, *, sampling: Sampling, batch_size: int, device: torch.device
+    method: Method,
+    task: Task,
+    case: Case,
+    *,
+    sampling: Sampling,
+    batch_size: int,
+    device: torch.device,
+    noise_seed: int = NOISE_SEED,
 ) -> Arrays:
     """Answer one case in batches; the noise of a batch depends on its first item only, not on case, method or seed."""
     parts: list[Arrays] = []
     for start in range(0, case.count, batch_size):
         end = min(start + batch_size, case.count)
-        generator = torch.Generator().manual_seed(NOISE_SEED + start)
+        generator = torch.Generator().manual_seed(noise_seed + start)
         given = to_batch({name: value[start:end] for name, value in case.given.items()}, device)
         parts.append(to_stored(method.predict(task, given, end - start, sampling, generator), method.spec))
     return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}

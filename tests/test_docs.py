@@ -23,7 +23,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from snakemake.cli import get_argument_parser
+from tiny_model import MODALITIES, values, write_model
 
 import mmbench
 import mmbench.data
@@ -48,6 +50,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 CHECKOUT = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"]
+ASKED = "docs/any-to-any.md"
 LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "text"}
 #: Folders and files at the top of the repository: a name in a document that begins like this must exist.
 PLACES = r"(?:mmbench|docs|tests|config|baselines|workflow|profiles)/|Snakefile|Makefile|[a-z]+\.(?:yml|lock|toml|cff)"
@@ -413,8 +416,37 @@ def test_a_data_set_as_shown_loads(checkout: Path, monkeypatch: pytest.MonkeyPat
     assert mmbench.data.card(settings).title == "Gratings"
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+def test_a_model_is_asked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command and the program of docs/any-to-any.md, with a small model at the place that they name."""
+    write_model(tmp_path / "results/quick/joint/mt_diffusion/seed0", *MODALITIES)
+    own = values(1)
+    Image.fromarray(own["image"][0].transpose(1, 2, 0)).save(tmp_path / "street.png")
+    Image.fromarray(own["mask"][0]).save(tmp_path / "map.png")
+    monkeypatch.chdir(tmp_path)
+    shown = [block for block in BLOCKS if block.document == ASKED]
+    for words in (w for block in shown if block.language == "bash" for w in commands(block)):
+        assert " x " in call(words)
+    assert read_json("painted/generated.json")["guidance"] == 2
+    assert {path.name for path in Path("read").iterdir()} == {
+        "mask-000.png", "mask-000-colours.png", "label.json", "arrays.npz", "generated.json"
+    }  # fmt: skip
+    assert sorted(path.name for path in Path("drawn").glob("image-*")) == [f"image-00{i}.png" for i in range(4)]
+    (program,) = [block for block in shown if block.language == "python"]
+    space: dict[str, Any] = {}
+    exec(compile(program.text, "program", "exec"), space)
+    assert len(space["pictures"]) == 8 and space["nearby"]["image"].shape[0] == 4
+    named = re.findall(r"`--given ([^`]+)`", prose(ROOT / ASKED))
+    assert named
+    for given in named:
+        flags = ["--given", given, "--want", "image", "--nfe", "1", "--out", "again"]
+        call(["python", "-m", "mmbench.generate", "results/quick/joint/mt_diffusion/seed0", *flags])
+
+
 @pytest.mark.parametrize("block", [p for p in blocks_of("python") if not p.values[0].path])
 def test_a_short_example_runs(block: Block) -> None:
+    if block.document == ASKED:
+        return  # run above
     if block.document == "docs/results.md":
         assert len([b for b in BLOCKS if b.document == block.document and b.language == "python"]) == 2  # run above
         return

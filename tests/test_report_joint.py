@@ -1,0 +1,240 @@
+"""The section of the joint experiment on made-up results: matrix, transfer, gradients, consistency and pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_joint import METHODS, SINGLES, write_joint
+
+from mmbench.errors import UserError
+from mmbench.files import load_arrays, read_json, save_arrays
+from mmbench.report.board import Entry
+from mmbench.report.load import load_results
+from mmbench.report.page import write_report
+from mmbench.report.sections._joint_cells import make_matrix
+from mmbench.report.sections._joint_gradients import pair_name
+from mmbench.report.sections._joint_matrix import ends, place
+from mmbench.report.sections._joint_transfer import relative_change
+from mmbench.statistics import over_seeds
+
+STUDIED = [name for name in METHODS if name.startswith("mt_diffusion")]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_joint(tmp_path_factory.mktemp("joint") / "quick")
+
+
+@pytest.fixture(scope="module")
+def report(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    write_report(load_results(tree), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One seed, no labels, no baselines, nothing kept but the scores."""
+    folder = tmp_path_factory.mktemp("bare")
+    write_joint(folder / "quick", there=("image", "mask", "embedding"), methods=["mt_diffusion"], seeds=(0,),
+                predictions=False, gradients=False, reference=False)  # fmt: skip
+    write_report(load_results(folder / "quick"), folder / "out")
+    return folder / "out"
+
+
+def table(report: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Cells by row and column; the first of rows of one name."""
+    stored = json.loads((report / "tables" / f"joint-{name}.json").read_text())
+    found: dict[str, dict[str, Any]] = {}
+    for row in stored["rows"]:
+        found.setdefault(row[0]["text"], dict(zip(stored["header"], row, strict=True)))
+    return found
+
+
+def scored(tree: Path, method: str, case: str, metric: str) -> list[float]:
+    """What metrics.json says, by seed; read here without the report's own reader."""
+    paths = sorted((tree / "joint" / method).glob("seed*/metrics.json"))
+    return [r["value"] for p in paths for r in read_json(p)["metrics"] if (r["case"], r["name"]) == (case, metric)]
+
+
+def text_of(report: Path) -> str:
+    page = re.sub(r"<(style|script)>.*?</\1>", "", (report / "index.html").read_text(), flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", page).replace("\u00a0", " ").split())
+
+
+def test_the_matrix_has_a_cell_for_every_question(tree: Path, report: Path) -> None:
+    matrix = table(report, "matrix")
+    assert list(matrix)[:5] == ["nothing", "image", "mask", "label", "embedding"] and len(matrix) == 16
+    assert list(matrix)[-1] == "image with holes"
+    filled = sum(cell["value"] is not None for row in matrix.values() for cell in row.values())
+    assert filled == 4 + 12 + 12 + 4 + 4
+    cells = {
+        ("nothing", "Image"): ("generate", "fd[vgg16-relu5_3-gap]", "FD ↓"),
+        ("nothing", "Mask"): ("generate", "judged_miou", "Judged mIoU ↑"),
+        ("nothing", "Embedding"): ("generate", "cosine[vgg16-relu5_3-gap]", "Cosine ↑"),
+        ("image", "Mask"): ("from_image", "miou", "mIoU ↑"),
+        ("mask and embedding", "Label"): ("from_mask_embedding", "accuracy", "Accuracy ↑"),
+        ("label", "Embedding"): ("from_label", "cosine", "Cosine ↑"),
+        ("image with holes", "Image"): ("reconstruct", "lpips_alex", "LPIPS (AlexNet) ↓"),
+    }
+    for (given, want), (case, metric, label) in cells.items():
+        cell = matrix[given][want]
+        assert cell["value"] == pytest.approx(np.mean(scored(tree, "mt_diffusion", case, metric)))
+        assert cell["lines"][0] == label
+    assert matrix["image"]["Image"]["text"] == "—"
+
+
+def test_colours_lie_between_chance_and_the_best(tree: Path) -> None:
+    matrix = make_matrix(load_results(tree).experiments[0])
+    mask, label = matrix.spots["from_image", "mask"], matrix.spots["generate", "label"]
+    assert ends(matrix, mask) == (0.28, 0.81) and ends(matrix, label) == (0.2, 0.93)
+    assert ends(matrix, matrix.spots["from_image", "embedding"]) == (0.02, 1.0)
+    worst, best = ends(matrix, matrix.spots["generate", "image"])
+    assert best == 4.5 and worst > 60
+    assert [place(matrix, mask, value) for value in (0.1, 0.28, 0.545, 0.81, 0.9)] == pytest.approx([0, 0, 0.5, 1, 1])
+
+
+def test_every_cell_is_compared_with_those_that_answer_it(tree: Path, report: Path) -> None:
+    comparison, transfer = table(report, "comparison"), table(report, "transfer")
+    assert list(comparison) == list(transfer) and len(comparison) == 11
+    row = comparison["Mask given image"]
+    assert [row[c]["lines"][0] for c in ("Single-task, C", "Single-task, C/K", "Two modalities")] == [
+        "Segmenter", "Segmenter [per_task]", "MT-Diffusion, image and mask"
+    ]  # fmt: skip
+    assert row["Single-task, C"]["mark"] == "best" and row["MT-Diffusion"]["mark"] == ""
+    own, other = (np.array(scored(tree, m, "from_image", "miou")) for m in ("mt_diffusion", "segmenter"))
+    change = (own - other) / other.mean()
+    cell = transfer["Mask given image"]["against single-task, C"]
+    assert cell["value"] == pytest.approx(100 * change.mean())
+    assert cell["text"].startswith(f"\u2212{-100 * change.mean():.1f}") and cell["tone"] == "worse"
+    fd = "fd[vgg16-relu5_3-gap]"
+    own, other = (np.array(scored(tree, m, "generate", fd)) for m in ("mt_diffusion", "ddpm@per_task"))
+    cell = transfer["Image given nothing"]["against single-task, C/K"]
+    assert cell["value"] == pytest.approx(100 * ((other - own) / other.mean()).mean())  # lower is better: turned
+    assert cell["tone"] == "better" and transfer["Mask given nothing"]["against single-task, C"]["text"] == "—"
+    pairs = {m: np.mean(scored(tree, m, "generate", fd)) for m in METHODS if m.startswith("pair_")}
+    best = METHODS[min(pairs, key=lambda m: pairs[m])][0]
+    assert comparison["Image given nothing"]["Two modalities"]["lines"][0] == best
+    frame = pd.read_csv(report / "tables" / "joint-relative-changes.csv")
+    assert len(frame) == 8 + 8 + 11 and set(frame["against"]) == {"single", "per_task", "pair"}
+
+
+def test_the_finding_counts_what_the_table_shows(report: Path) -> None:
+    cells = [row["against single-task, C"] for row in table(report, "transfer").values()]
+    values = [cell["value"] for cell in cells if cell["value"] is not None]
+    tones = [cell["tone"] for cell in cells]
+    text = text_of(report)
+    better = sum(value > 0 for value in values)
+    assert f"trained as long (C), MT-Diffusion has the better mean in {better} of {len(values)} tasks" in text
+    median = f"{np.median(values):+.1f} %".replace("-", "\u2212")
+    assert f"median relative change {median}" in text
+    assert f"{tones.count('better')} better and {tones.count('worse')} worse with an interval over seeds" in text
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "higher", "expected"),
+    [
+        ({0: 0.9, 1: 0.7}, {0: 0.8, 1: 0.8}, True, 0.0),
+        ({0: 3.0}, {0: 2.0}, False, -0.5),
+        ({0: 1.0}, {1: 2.0}, True, -0.5),
+        ({0: -0.1}, {0: -0.2}, True, 0.5),
+    ],
+)
+def test_relative_change(own: dict[int, float], other: dict[int, float], higher: bool, expected: float) -> None:
+    entries = [Entry(values, over_seeds(list(values.values())), 1) for values in (own, other)]
+    found = relative_change(*entries, higher)
+    assert found is not None and found.mean == pytest.approx(expected)
+    assert relative_change(entries[0], Entry({0: 0.0}, over_seeds([0.0]), 1), higher) is None
+
+
+def test_gradients_over_training(tree: Path, report: Path) -> None:
+    frame = pd.read_csv(report / "tables" / "joint-gradients.csv")
+    assert list(frame) == ["Loss terms", "Mean", "Below 0", "First tenth", "Last tenth"]
+    assert len(frame) == 10 and frame["Mean"].is_monotonic_increasing
+    points = [
+        p for s in range(3) for p in read_json(tree / f"joint/mt_diffusion/seed{s}/training.json")["gradient_cosines"]
+    ]
+    values = [p["pairs"]["generate,recover_mask"] for p in points]
+    row = frame.set_index("Loss terms").loc["generation · mask"]
+    assert row["Mean"] == pytest.approx(np.mean(values)) and row["Below 0"] == np.mean(np.array(values) < 0)
+    opposed = (frame["Mean"] < 0).sum()
+    assert f"Gradients of {opposed} of 10 pairs of loss terms oppose each other" in text_of(report)
+    assert pair_name("recover_masked_image,recover_label") == "masked image · label"
+
+
+def test_what_is_drawn_together_is_beside_chance_and_real_images(tree: Path, report: Path) -> None:
+    consistency = table(report, "consistency")
+    row, real = consistency["MT-Diffusion"], consistency["Real images"]
+    assert row["Given"]["text"] == "nothing"
+    for column, metric in (("Mask: Judged mIoU ↑", "judged_miou"), ("Mask: shuffled", "shuffled_miou"),
+                           ("Embedding: Cosine ↑", "cosine[vgg16-relu5_3-gap]")):  # fmt: skip
+        assert row[column]["value"] == pytest.approx(np.mean(scored(tree, "mt_diffusion", "generate", metric)))
+    assert [real[c]["value"] for c in real if c not in ("Method", "Given")] == [0.81, 0.28, 0.93, 0.2, 1.0, 0.02]
+    assert consistency["MT-Diffusion, image and mask"]["Label: Judged accuracy ↑"]["text"] == "—"
+    assert not {title for title, _, _ in SINGLES.values()} & set(consistency)
+
+
+def test_variants_are_ranked_among_themselves(report: Path) -> None:
+    variants = table(report, "variants")
+    assert set(variants) == {METHODS[name][0] for name in (*STUDIED, "segmenter", "segmenter@half_labelled")}
+    column = [row["Mask given image: mIoU ↑"] for row in variants.values()]
+    order = sorted(column, key=lambda cell: -cell["value"])
+    assert [cell["mark"] for cell in order] == ["best", "second", "", "", "", ""]
+    assert variants["Segmenter [half_labelled]"]["Label given image: Accuracy ↑"]["text"] == "—"
+
+
+def test_figures_pictures_and_overview(report: Path) -> None:
+    names = {path.name for path in (report / "figures").glob("*.png")}
+    drawn = {f"joint-{n}.png" for n in ("matrix", "transfer", "gradients", "consistency", "scenes", "any-to-any-0")}
+    assert drawn <= names
+    page = (report / "index.html").read_text()
+    assert page.count('class="dark" alt=') >= 5 and 'alt=""' not in page
+    assert "given masked_image" in page and "generated label: day" in page
+    overview = json.loads((report / "tables" / "overview.json").read_text())
+    assert [row[0]["text"] for row in overview["rows"]][:2] == [
+        "Any to any: image given nothing", "Any to any: mask given image"
+    ]  # fmt: skip
+    assert len(overview["rows"]) == 8
+
+
+def test_less_than_everything_is_shown_as_such(bare: Path) -> None:
+    """No labels, one seed, no baselines, no predictions, no reference."""
+    matrix = table(bare, "matrix")
+    assert list(matrix) == ["nothing", "image", "mask", "embedding", "image and mask", "image and embedding",
+                            "mask and embedding", "image with holes"]  # fmt: skip
+    assert "Label" not in matrix["nothing"] and "±" not in matrix["image"]["Mask"]["text"]
+    names = {path.stem for path in (bare / "tables").glob("*.json")}
+    assert not names & {"joint-transfer", "joint-comparison", "joint-gradients", "joint-variants"}
+    figures = {path.stem for path in (bare / "figures").glob("*.png")}
+    assert "joint-matrix" in figures and "joint-scenes" not in figures and "joint-transfer" not in figures
+    text = text_of(bare)
+    assert "The predictions were not kept beside the scores" in text and "label" not in text.split("Files")[0].lower()
+
+
+def test_one_seed_says_nothing_of_other_trainings(tree: Path, tmp_path: Path) -> None:
+    write_report(load_results(tree, methods=["mt_diffusion", "segmenter", "pair_mask"], seeds=[0]), tmp_path)
+    cell = table(tmp_path, "transfer")["Mask given image"]["against single-task, C"]
+    assert cell["tone"] == "" and cell["lines"] == [] and "±" not in cell["text"]
+    assert "interval over seeds" not in text_of(tmp_path).split("Transfer:")[0]
+    assert "One training seed: no deviation" in text_of(tmp_path)
+    assert "against single-task, C/K" not in table(tmp_path, "transfer")["Mask given image"]
+
+
+def test_no_matrix_without_the_model(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="mt_diffusion was not scored, of which this section is; evaluate it"):
+        write_report(load_results(tree, methods=["segmenter"]), tmp_path)
+
+
+def test_predictions_that_are_no_pictures_are_refused(tree: Path, tmp_path: Path) -> None:
+    write_joint(tmp_path / "quick", methods=["mt_diffusion"], seeds=(0,), items=6)
+    path = tmp_path / "quick/joint/mt_diffusion/seed0/predictions.npz"
+    arrays = load_arrays(path)
+    save_arrays(path, arrays | {"generate/image": arrays["generate/image"].astype(float)})
+    with pytest.raises(UserError, match=r"predictions\.npz: generate/image is float64"):
+        write_report(load_results(tmp_path / "quick"), tmp_path / "out")
