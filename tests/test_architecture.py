@@ -45,6 +45,7 @@ ALLOWED = {
     "runtime": {"errors", "files", "experiments", "method"},
     "prepare_data": {"errors", "files", "data", "experiments"},
     "cases": {"errors", "files", "data", "experiments"},
+    "gradients": set(),
     "labelled": {"errors", "files", "method"},
     "train": {
         "errors",
@@ -53,6 +54,7 @@ ALLOWED = {
         "data",
         "discovery",
         "experiments",
+        "gradients",
         "labelled",
         "method",
         "provenance",
