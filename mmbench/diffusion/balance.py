@@ -14,8 +14,8 @@ from mmbench.errors import UserError
 
 Balance = Literal["fixed", "uncertainty", "upgrad"]
 GENERATE, RECOVER = "generate", "recover_"
-#: Added to the diagonal of a Gramian of trace 1, so that it has an inverse.
-RIDGE = 1e-9
+#: Added to the diagonal of a Gramian of trace 1, as TorchJD does: a task whose gradient is tiny gets no huge weight.
+RIDGE = 1e-4
 
 
 def by_task(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
