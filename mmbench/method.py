@@ -105,11 +105,18 @@ class Method(nn.Module, ABC):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Scalar loss terms of one training batch; the term `loss` is minimised, the others are logged.
 
+        Of two or more other terms that can be differentiated, and a `backbone`, the cosines of their gradients are
+        recorded over the training.
+
         Args:
             batch: every modality of the experiment, on the method's device.
             generator: the only source of randomness that may be used (CPU), so that training can resume exactly.
         """
         raise NotImplementedError(f"{type(self).__module__} is not trained: set TRAINED = False in its file")
+
+    def backward(self, terms: Mapping[str, Tensor]) -> None:
+        """Set the gradients of the parameters, from the terms of `loss`."""
+        terms["loss"].backward()
 
     @abstractmethod
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:

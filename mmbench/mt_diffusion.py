@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmbench.diffusion.aggregation import Aggregation
 from mmbench.diffusion.answers import Answers
+from mmbench.diffusion.balance import GENERATE, RECOVER, Balance, Uncertainty, by_task, upgrad_backward
 from mmbench.diffusion.model import Known, MultimodalDenoiser, Prediction, as_answer, as_value, given_answer
 from mmbench.diffusion.objective import Noised, recovery_terms, simple_terms, vlb_terms
 from mmbench.diffusion.process import OmegaShape, Process, Schedule
@@ -65,6 +66,8 @@ class Method(BaseMethod):
         objective: `simple` or `vlb`.
         weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality. They, `states`
             and `scale` may name modalities that the data set does not have.
+        balance: how the tasks' weighted losses share the network: `fixed`, their sum; `uncertainty`, learned weights;
+            `upgrad`, gradients of the backbone without what conflicts, one backward pass for each task.
 
     Raises:
         UserError: a setting names no modality, or guidance cannot be had from the others.
@@ -92,10 +95,13 @@ class Method(BaseMethod):
         guidance: float = 0.0,
         objective: Literal["simple", "vlb"] = "simple",
         weights: Mapping[str, float] | None = None,
+        balance: Balance = "fixed",
     ) -> None:
         super().__init__(spec)
         if conditioning not in get_args(Conditioning):
             raise ValueError(f"conditioning '{conditioning}' is not one of {get_args(Conditioning)}")
+        if balance not in get_args(Balance):
+            raise ValueError(f"balance '{balance}' is not one of {get_args(Balance)}")
         self.target, self.objective, self.max_weight = target, objective, max_weight
         self.channels = conditioning.startswith("channels")
         self.one_pass, self.clean, self.recover_absent = one_pass, clean, recover_absent
@@ -116,6 +122,9 @@ class Method(BaseMethod):
             decoded=spec.modalities,
             network=spec.network,
         )
+        tasks = [*[GENERATE] * bool(self.generate_weight), *(f"{RECOVER}{name}" for name in self.recovery_weights)]
+        self.uncertainty = Uncertainty(tasks) if balance == "uncertainty" else None
+        self.balance = balance
         self.around = Aggregation(self.model, self.process, prediction)
         self.answers = Answers(
             self.around,
@@ -159,7 +168,10 @@ class Method(BaseMethod):
         return at_the_ends(t, states, self.process.steps, generator, one_pass=self.one_pass, clean=self.clean)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """The weighted terms of `mmbench.diffusion.loss` on one batch; items may lack modalities."""
+        """The weighted terms of `mmbench.diffusion.loss` on one batch; items may lack modalities.
+
+        `loss` is their sum, or what `balance` makes of them.
+        """
         noised = self.noise(batch, generator)
         terms = {}
         if self.generate_weight:
@@ -167,7 +179,22 @@ class Method(BaseMethod):
             found = simple_terms(self.around, noised, self.max_weight) if simple else vlb_terms(self.around, noised)
             terms = {name: self.generate_weight * value for name, value in found.items()}
         terms |= recovery_terms(self.around, noised, self.recovery_weights, self.target, self.recover_absent)
+        if self.uncertainty is not None:
+            return {"loss": self.uncertainty(by_task(terms)), **terms}
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def backward(self, terms: Mapping[str, Tensor]) -> None:
+        """Set the gradients, as `balance` says.
+
+        Raises:
+            UserError: it is `upgrad`, and TorchJD is not installed.
+        """
+        if self.balance != "upgrad":
+            super().backward(terms)
+            return
+        shared = list(self.backbone.parameters())
+        own = [p for p in self.parameters() if all(p is not other for other in shared)]
+        upgrad_backward(by_task(terms), shared, own)
 
     def noise(self, batch: Batch, generator: torch.Generator) -> Noised:
         """Draw states, steps and noise of a batch, and evaluate the network once."""

@@ -26,6 +26,7 @@ from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import UserError, run_command
 from mmbench.experiments import Experiment, to_batch
 from mmbench.files import read_json, sha256_file, write_json
+from mmbench.gradients import gradient_cosines
 from mmbench.labelled import training_set
 from mmbench.method import Batch, Method
 from mmbench.provenance import provenance
@@ -34,7 +35,7 @@ from mmbench.tensors import save_weights
 
 ROOT = Path(__file__).parents[1]
 PROGRESS_SECONDS = 10.0
-CURVE_POINTS = 100
+CURVE_POINTS, COSINE_POINTS = 100, 20
 MIRRORED = "_mirrored"
 
 
@@ -73,7 +74,7 @@ def update_ema(ema: Mapping[str, Tensor], method: Method, decay: float, step: in
 
 def new_log() -> dict[str, Any]:
     """What is recorded of a training, before its first step."""
-    return {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": []}
+    return {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": [], "gradient_cosines": []}
 
 
 class Training:
@@ -145,12 +146,20 @@ class Training:
                 f"{self.label}: the loss is {terms['loss'].item()} at step {step}; lower train.learning_rate (now "
                 f"{self.train['learning_rate']}) and run again (the last checkpoint in {self.state} is kept)"
             )
-        terms["loss"].backward()
+        if self.log["flops_per_step"] is not None and step % max(1, self.train["steps"] // COSINE_POINTS) == 0:
+            self.record_cosines(step, terms)  # not in the step whose operations are counted
+        self.method.backward(terms)
         torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         update_ema(self.ema, self.method, self.train["ema"], step)
         return {name: float(value.detach()) for name, value in terms.items()}
+
+    def record_cosines(self, step: int, terms: Mapping[str, Tensor]) -> None:
+        """Record how much the terms agree about the backbone's weights."""
+        backbone = getattr(self.method, "backbone", None)
+        if backbone is not None and (pairs := gradient_cosines(terms, backbone.parameters())):
+            self.log["gradient_cosines"].append({"step": step, "pairs": pairs})
 
     def counted_step(self, step: int) -> dict[str, float]:
         """`step`, counting its floating-point operations once."""
@@ -246,6 +255,7 @@ def train(args: argparse.Namespace) -> None:
         "peak_memory_bytes": peak_memory(device),
         "device": str(device),
         "curve": log["curve"],
+        "gradient_cosines": log["gradient_cosines"],
         **described(method, args.data),
         "settings": settings,
         "seed": args.seed,

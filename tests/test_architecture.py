@@ -47,6 +47,7 @@ ALLOWED = {
     "runtime": {"discovery", "errors", "files", "experiments", "method"},
     "prepare_data": {"errors", "files", "data", "experiments"},
     "cases": {"errors", "files", "data", "experiments"},
+    "gradients": set(),
     "labelled": {"errors", "files", "method"},
     "train": {
         "errors",
@@ -55,6 +56,7 @@ ALLOWED = {
         "data",
         "discovery",
         "experiments",
+        "gradients",
         "labelled",
         "method",
         "provenance",
