@@ -27,7 +27,7 @@ PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", 
 METHODS = find_methods(ROOT, ["masking"])["masking"]
 TUNED = [name for name, method in METHODS.items() if method.tune]
 #: What runs of the other experiments: every rule is reached, in less time than all methods take.
-OTHERS = {"segmentation": "unet", "labels": "cfg_ddpm", "embedding": "regression"}
+OTHERS = {"segmentation": "unet", "labels": "cfg_ddpm", "embedding": "regression", "joint": "segmenter"}
 pytestmark = pytest.mark.timeout(1200)  # a whole run, on cores that may have other work
 NOTHING_TO_DO = "Nothing to be done"
 
