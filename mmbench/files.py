@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,14 +77,14 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Array
         names: the arrays wanted, of which those that are not there are left out; None for all.
 
     Raises:
-        UserError: the file is missing, is not an npz, is truncated or holds Python objects.
+        UserError: the file is missing, is not an npz, is truncated or damaged, or holds Python objects.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if names is None or name in names}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, AttributeError) as error:
         raise UserError(f"{path}: not a readable npz of plain arrays ({error}); write it with numpy.savez") from None
 
 

@@ -39,7 +39,19 @@ ALLOWED = {
     "embedders": {"errors", "features", "files"},
     "embed": {"errors", "data", "embedders", "files", "runtime"},
     "judges": {"errors", "files", "diffusion", "experiments", "method", "nets", "tensors"},
-    "scores": {"errors", "embedders", "files", "experiments", "features", "judges", "method", "metrics", "weights"},
+    "cache": {"errors", "discovery", "files", "provenance"},
+    "scores": {
+        "errors",
+        "cache",
+        "embedders",
+        "files",
+        "experiments",
+        "features",
+        "judges",
+        "method",
+        "metrics",
+        "weights",
+    },
     "tensors": {"errors", "files"},
     "checkpoint": {"errors", "files", "tensors"},
     "runtime": {"errors", "files", "experiments", "method"},
@@ -81,7 +93,18 @@ ALLOWED = {
 }
 
 #: Parts that must not load torch, not even through something else.
-LIGHT = ["config", "discovery", "errors", "files", "provenance", "report", "schema", "statistics", "yaml_files"]
+LIGHT = [
+    "cache",
+    "config",
+    "discovery",
+    "errors",
+    "files",
+    "provenance",
+    "report",
+    "schema",
+    "statistics",
+    "yaml_files",
+]
 
 
 def part(module: str) -> str:

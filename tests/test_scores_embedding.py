@@ -127,7 +127,7 @@ def test_painting_is_measured_by_embedding_the_image_anew(tools: Tools, test_spl
 
 def test_pairs_drawn_together_agree_above_the_shuffled_ones(tools: Tools) -> None:
     drawn = images(12, 5)
-    seen = tools.embedder(drawn)
+    seen = tools.embedded(drawn)
     case = Case("generate", "generate", 12)
     scored = embedding.score([(case, {"image": drawn, "embedding": seen})], tools)
     found = values(scored, "generate")
@@ -159,12 +159,20 @@ def test_tools_embed_with_the_extractor_of_the_card(run: Path, tools: Tools, tes
     extractor = load_extractor(tools.weights, CPU)
     scaling = load_arrays(run / "data" / "scaling.npz")
     expected = (extractor(test_split["image"]) - scaling["mean"]) / scaling["sd"]
-    np.testing.assert_allclose(tools.embedder(test_split["image"]), expected, atol=1e-4)
+    np.testing.assert_allclose(tools.embedded(test_split["image"]), expected, atol=1e-4)
+
+
+def test_images_are_looked_at_once_where_their_embedding_is_the_extractors(run: Path, tools: Tools, tmp_path) -> None:
+    cached = Tools(tools.weights, Path("none"), CPU, card=tools.card, data=run / "data", cache=tmp_path)
+    drawn = images(3, 8)
+    np.testing.assert_array_equal(cached.features(drawn), tools.features(drawn))
+    np.testing.assert_array_equal(cached.embedded(drawn), tools.embedded(drawn))
+    assert len(list(tmp_path.rglob("*.npz"))) == 1
 
 
 def test_a_whole_evaluation(run: Path, lpips_weights: Path, tools: Tools, tmp_path: Path) -> None:
     drawn = images(12, 9)
-    answers = {"generate/image": drawn, "generate/embedding": tools.embedder(drawn)}
+    answers = {"generate/image": drawn, "generate/embedding": tools.embedded(drawn)}
     for case in read_cases(run / "cases"):
         answers |= {f"{case.name}/{name}": array for name, array in case.truth.items()}
     save_arrays(tmp_path / "predictions.npz", answers)

@@ -81,7 +81,7 @@ def distribution_scores(
 
 def score_drawn(case: Question, images: np.ndarray, tools: Tools, scored: Scored) -> None:
     """Add the scores of a method's images, uint8 (n, 3, h, w), against the reference split's."""
-    score_features(case, tools.extractor(images), tools.extractor.resize_name(*images.shape[2:]), tools, scored)
+    score_features(case, tools.features(images), tools.extractor.resize_name(*images.shape[2:]), tools, scored)
 
 
 def score_features(case: Question, fake: np.ndarray, resize: str, tools: Tools, scored: Scored) -> None:
