@@ -138,7 +138,7 @@ def as_text(record: dict[str, Any]) -> str:
     ]
     rows = [[step, *(shown(e["steps"].get(step)) for e in found.values())] for step in steps]
     rows.append(["**all**", *(f"**{shown(e['total'])}**" for e in found.values())])
-    machine = f"{record['provenance']['processor']}, {record['threads']} threads; wall / CPU seconds"
+    machine = f"{record['provenance']['processor']}, threads: {record['threads']}; wall / CPU seconds"
     text = f"{record['items']:,} items of each case and as many real ones; {machine}.\n\n"
     text += table(["step", *found], rows)
     if record["networks"]:
@@ -158,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python benchmarks/evaluation.py", description=__doc__)
     parser.add_argument("--items", type=int, default=10_000, help="of each case, and real ones")
     parser.add_argument("--experiments", nargs="*", default=EXPERIMENTS, choices=EXPERIMENTS, help="default: all")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads to compute with")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
     parser.add_argument("--weights", type=Path, help="folder that mmbench.weights wrote: time the networks, too")
     parser.add_argument("--images", type=int, default=500, help="that the networks are timed with")
     parser.add_argument("--compare", action="store_true", help="with torch-fidelity, which the tests need too")

@@ -1,4 +1,4 @@
-"""The benchmark of scoring runs, at a size that says nothing of time, and its committed figures are of what it times."""
+"""The benchmark of scoring runs, at a size that says nothing of time; its committed figures are of what it times."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def test_every_step_of_every_experiment_is_timed(
         assert entry["metric"] != "kd" or ours == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
 
 
-def test_the_committed_figures_are_of_ten_thousand_images_and_within_a_minute(evaluation: ModuleType) -> None:
+def test_the_committed_figures_are_of_ten_thousand_images_and_one_core_needs_less_than_a_minute(
+    evaluation: ModuleType,
+) -> None:
     record = read_json(MEASURED)
     assert MEASURED.with_suffix(".md").read_text(encoding="utf-8") == evaluation.as_text(record)
-    assert (record["items"], record["threads"], set(record["experiments"])) == (10_000, 2, set(evaluation.EXPERIMENTS))
-    assert all(experiment["total"]["wall"] < 60 for experiment in record["experiments"].values())
+    assert (record["items"], record["threads"], set(record["experiments"])) == (10_000, 1, set(evaluation.EXPERIMENTS))
+    assert all(experiment["total"]["cpu"] < 60 for experiment in record["experiments"].values())
