@@ -156,14 +156,10 @@ def read_scaling(folder: str | Path) -> Scaling:
 
 @dataclass(frozen=True)
 class Standardised:
-    """An extractor and the scaling of a data folder: images to what the folder's `embedding` would say of them."""
+    """An extractor and the scaling of a data folder: the two say of images what the folder's `embedding` would say."""
 
     embedder: Embedder
     scaling: Scaling
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Standardised embeddings, float32 (n, d), of images, uint8 (n, 3, h, w)."""
-        return self.scaling(self.embedder(images))
 
 
 def load_standardised(card: Any, folder: str | Path, weights: str | Path, device: torch.device) -> Standardised:

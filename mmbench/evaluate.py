@@ -175,7 +175,7 @@ def evaluate(args: argparse.Namespace) -> Scored:
     answered = read_answers(path, read_cases(args.cases), experiment, modalities, *claims)
     cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
     judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
-    scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data))
+    scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data, args.cache))
     inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
     if args.judge:
         inputs["judge"] = args.judge / "weights.safetensors"
@@ -211,6 +211,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, required=True, help="training seed of these predictions")
     parser.add_argument("--tasks", nargs="*", help="tasks that must be answered; default: those answered")
     parser.add_argument("--answers", nargs="*", help="modalities that are answered; default: all that a case wants")
+    parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")

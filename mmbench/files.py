@@ -69,6 +69,10 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(stream, **dict(arrays))  # type: ignore[arg-type]
 
 
+#: What numpy raises for a file that is no whole npz of plain arrays.
+BROKEN = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, AttributeError, TypeError)
+
+
 def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Arrays:
     """Read the arrays of an npz called `names`, without reading the others, and without unpickling anything.
 
@@ -77,14 +81,14 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Array
         names: the arrays wanted, of which those that are not there are left out; None for all.
 
     Raises:
-        UserError: the file is missing, is not an npz, is truncated or holds Python objects.
+        UserError: the file is missing, is not an npz, is truncated or damaged, or holds Python objects.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if names is None or name in names}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
+    except BROKEN as error:
         raise UserError(f"{path}: not a readable npz of plain arrays ({error}); write it with numpy.savez") from None
 
 

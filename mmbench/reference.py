@@ -17,7 +17,7 @@ import torch
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
 from mmbench.experiments import Case, load_experiment, used_modalities
-from mmbench.features import load_extractor, vectors
+from mmbench.features import vectors
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
 from mmbench.provenance import provenance
@@ -34,24 +34,21 @@ def other_items(data: Path, reference: str, count: int) -> tuple[str, Arrays]:
     return split, {name: array[order] for name, array in arrays.items()}
 
 
-def of_real(
+def tools_for(
     settings: Mapping[str, Any],
-    real: Arrays,
-    other: Arrays,
     *,
     weights: Path,
     data: Path,
     out: Path,
     judge: Path | None,
     device: torch.device,
-) -> Scored:
-    """What the experiment's own scores say of the real data and of other real items, by its judge if it has one."""
-    card, name = read_json(data / "card.json"), settings["experiment"]
-    modalities = used_modalities(load_experiment(name), card, settings)
-    loaded = load_judge(judge, name, modalities, device) if judge else None
-    tools = Tools(weights, out / "reference.npz", device, loaded, card, data)
-    ceiling, floor = score_real(name, real, tools), score_floor(name, real, other, tools)
-    return Scored(ceiling.metrics + floor.metrics)
+    cache: Path | None,
+) -> Tools:
+    """What scores real data: the networks, and the experiment's judge if it has one; there is no reference yet."""
+    card, experiment = read_json(data / "card.json"), settings["experiment"]
+    modalities = used_modalities(load_experiment(experiment), card, settings)
+    loaded = load_judge(judge, experiment, modalities, device) if judge else None
+    return Tools(weights, out / "reference.npz", device, loaded, card, data, cache)
 
 
 def write_reference(
@@ -62,6 +59,7 @@ def write_reference(
     out: Path,
     device: torch.device,
     judge: Path | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Write `out`/reference.npz (features and vectors of the real split) and reference.json; returns the latter.
 
@@ -72,6 +70,7 @@ def write_reference(
         out: folder to write to.
         device: where to compute.
         judge: folder of the experiment's trained judge, if it has one.
+        cache: folder for outputs of networks, read when the same is asked again; None to keep nothing.
 
     Raises:
         UserError: the weights or the data are missing, or there are too few images.
@@ -81,21 +80,23 @@ def write_reference(
     arrays = read_prepared(data, split)
     images = arrays["image"]
     other_split, other = other_items(data, split, count)
-    extractor = load_extractor(weights, device)
+    name = settings["experiment"]
+    tools = tools_for(settings, weights=weights, data=data, out=out, judge=judge, device=device, cache=cache)
+    extractor = tools.extractor
     resize = extractor.resize_name(*images.shape[2:])
-    real, fake = extractor(images), extractor(other["image"])
+    real, fake = tools.features(images), tools.features(other["image"])
     floor = Scored()
     case = Case("floor", "generate", len(fake))
     for measure, value, detail in distribution_scores(extractor, real, fake, resize):
         floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
-    own = of_real(settings, arrays, other, weights=weights, data=data, out=out, judge=judge, device=device)
+    own = [*score_real(name, arrays, tools).metrics, *score_floor(name, arrays, other, tools).metrics]
     save_arrays(out / "reference.npz", {"features": real, **vectors(arrays)})
     inputs = {"data": data / "card.json", "weights": weights / "weights.json"}
     if judge:
         inputs["judge"] = judge / "weights.safetensors"
     record = {
         "schema": 1,
-        "experiment": settings["experiment"],
+        "experiment": name,
         "split": split,
         "n": len(real),
         "images_sha256": sha256_arrays({"image": images}),
@@ -103,7 +104,7 @@ def write_reference(
         "weights_sha256": extractor.weights_sha256,
         "resize": resize,
         "floor": {"split": other_split, "n": len(fake), "wanted": count, "seed": SEED},
-        "metrics": floor.metrics + own.metrics,
+        "metrics": floor.metrics + own,
         "provenance": provenance(settings, inputs),
     }
     write_json(out / "reference.json", record)
@@ -117,15 +118,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
     parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
+    parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for reference.npz and reference.json")
     args = parser.parse_args(argv)
     device = choose_device(args.device, args.threads)
     settings = read_json(args.settings)
-    record = write_reference(
-        settings, weights=args.weights, data=args.data, out=args.out, device=device, judge=args.judge
-    )
+    places = {"weights": args.weights, "data": args.data, "out": args.out, "judge": args.judge, "cache": args.cache}
+    record = write_reference(settings, **places, device=device)
     for row in record["metrics"]:
         print(f"real data, {row['case']}: {row['name']} {row['value']:.4f} ({row['n']} images)")
 

@@ -41,7 +41,19 @@ ALLOWED = {
     "embedders": {"errors", "features", "files"},
     "embed": {"errors", "data", "embedders", "files", "runtime"},
     "judges": {"errors", "files", "diffusion", "experiments", "method", "nets", "tensors"},
-    "scores": {"errors", "embedders", "files", "experiments", "features", "judges", "method", "metrics", "weights"},
+    "cache": {"errors", "discovery", "files", "provenance"},
+    "scores": {
+        "errors",
+        "cache",
+        "embedders",
+        "files",
+        "experiments",
+        "features",
+        "judges",
+        "method",
+        "metrics",
+        "weights",
+    },
     "tensors": {"errors", "files"},
     "checkpoint": {"errors", "files", "tensors"},
     "runtime": {"discovery", "errors", "files", "experiments", "method"},
@@ -104,6 +116,7 @@ ALLOWED = {
 
 #: Parts that must not load torch, not even through something else.
 LIGHT = [
+    "cache",
     "config",
     "declared",
     "discovery",

@@ -121,7 +121,8 @@ def test_a_whole_evaluation(run: Path, lpips_weights: Path, answers: Arrays, tmp
         assert not own or row["value"] == pytest.approx(np.mean(own), rel=1e-6)
     assert "reconstruct-25 lpips_alex" in capsys.readouterr().out
     before = (tmp_path / "items.csv").read_bytes(), found["metrics"]
-    score(run, lpips_weights, tmp_path)
+    score(run, lpips_weights, tmp_path, "--cache", str(tmp_path / "cache"))
+    assert len(list((tmp_path / "cache").rglob("*.npz"))) == 3
     assert before == ((tmp_path / "items.csv").read_bytes(), read_json(tmp_path / "metrics.json")["metrics"])
 
 

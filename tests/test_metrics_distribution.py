@@ -16,7 +16,7 @@ from torchmetrics.image.fid import _compute_fid
 
 from mmbench.metrics.frechet import covariance_root, frechet_distance
 from mmbench.metrics.kernel import kernel_distance
-from mmbench.metrics.neighbours import density_coverage, precision_recall
+from mmbench.metrics.neighbours import neighbour_scores
 
 
 def features(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_kernel_distance_is_unbiased_around_zero_for_equal_distributions() -> No
 @pytest.mark.parametrize("n, m, k", [(300, 300, 5), (150, 220, 3), (90, 70, 1)])
 def test_neighbours_are_those_of_torch_fidelity_and_prdc(n: int, m: int, k: int) -> None:
     real, fake = features(n, 12, 0), features(m, 12, 1, shift=0.5)
-    precision, recall = precision_recall(real, fake, k=k)
+    found = neighbour_scores(real, fake, k=k)
     fidelity = prc_features_to_metric(
         torch.from_numpy(fake),
         torch.from_numpy(real),
@@ -100,26 +100,23 @@ def test_neighbours_are_those_of_torch_fidelity_and_prdc(n: int, m: int, k: int)
     )
     with contextlib.redirect_stdout(io.StringIO()):
         naeem = compute_prdc(real, fake, nearest_k=k)
-    assert 0.05 < recall < 0.95 and 0.05 < precision < 0.95
-    assert precision == pytest.approx(fidelity["precision"], abs=1e-6)
-    assert recall == pytest.approx(fidelity["recall"], abs=1e-6)
-    density, coverage = density_coverage(real, fake, k=k)
-    found = {"precision": precision, "recall": recall, "density": density, "coverage": coverage}
-    assert found == pytest.approx(naeem, abs=1e-6)
+    assert 0.05 < found.recall < 0.95 and 0.05 < found.precision < 0.95
+    assert found.precision == pytest.approx(fidelity["precision"], abs=1e-6)
+    assert found.recall == pytest.approx(fidelity["recall"], abs=1e-6)
+    assert found._asdict() == pytest.approx(naeem, abs=1e-6)
 
 
 def test_mode_collapse_keeps_precision_and_loses_recall() -> None:
     real = features(400, 8, 0)
     collapsed = real[:1] + 1e-3 * features(400, 8, 1)
-    precision, recall = precision_recall(real, collapsed)
-    density, coverage = density_coverage(real, collapsed)
+    precision, recall, density, coverage = neighbour_scores(real, collapsed)
     assert precision == 1.0 and recall < 0.02
     assert density > 0.5 and coverage < 0.1
 
 
 def test_scattered_images_lose_precision_and_keep_recall() -> None:
     real, scattered = features(400, 4, 0), 4 * features(400, 4, 1)
-    precision, recall = precision_recall(real, scattered)
+    precision, recall, *_ = neighbour_scores(real, scattered)
     assert precision < 0.4 and recall > 0.9
 
 
@@ -128,18 +125,17 @@ def test_identical_sets() -> None:
         x = features(n, d, 0)
         assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
         assert kernel_distance(x, x, subset_size=n // 2)[0] < 0.02
-        assert precision_recall(x, x) == (1.0, 1.0)
-        assert density_coverage(x, x)[1] == 1.0
+        found = neighbour_scores(x, x)
+        assert found.precision == found.recall == found.coverage == 1.0
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_chunked_equals_unchunked(chunk: int) -> None:
     real, fake = features(100, 12, 0), features(130, 12, 1, shift=0.4)
-    assert precision_recall(real, fake, chunk=chunk) == precision_recall(real, fake, chunk=10_000)
-    assert density_coverage(real, fake, chunk=chunk) == density_coverage(real, fake, chunk=10_000)
+    assert neighbour_scores(real, fake, chunk=chunk) == neighbour_scores(real, fake, chunk=10_000)
 
 
-@pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, precision_recall, density_coverage])
+@pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, neighbour_scores])
 @pytest.mark.parametrize(
     "break_it, message",
     [

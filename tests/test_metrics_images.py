@@ -15,7 +15,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from mmbench.metrics.perceptual import SMALLEST_SIDE, lpips_to_each
-from mmbench.metrics.pixel import PSNR_CEILING, l1_hole, psnr_hole, ssim
+from mmbench.metrics.pixel import PSNR_CEILING, SSIM_CHUNK, l1_hole, psnr_hole, ssim
 from mmbench.weights import load_lpips
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "lpips-samples"
@@ -96,6 +96,13 @@ def test_ssim_is_that_of_skimage_and_torchmetrics() -> None:
     assert ssim(truth, truth).tolist() == pytest.approx([1, 1, 1], abs=1e-12)
     with pytest.raises(ValueError, match="11 pixels"):
         ssim(truth[..., :10], truth[..., :10])
+
+
+def test_ssim_of_many_images_is_that_of_each() -> None:
+    truth, noisy = pictures(50, 32, 0, 0.1)
+    each = [ssim(x[None], t[None]) for t, x in zip(truth, noisy, strict=True)]
+    assert len(truth) * truth[0].numel() > 2 * SSIM_CHUNK
+    torch.testing.assert_close(ssim(noisy, truth), torch.cat(each), rtol=1e-12, atol=0)
 
 
 def test_psnr_in_the_whole_image_is_that_of_skimage_and_torchmetrics() -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from torchmetrics.functional import pairwise_cosine_similarity
 from torchmetrics.retrieval import RetrievalHitRate
 
-from mmbench.metrics.retrieval import Places, cosine
+from mmbench.metrics.retrieval import both_ways, cosine
 
 
 def pairs(n: int = 60, d: int = 7, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +40,7 @@ def test_cosine_by_hand() -> None:
 def test_recall_is_torchmetrics_hit_rate_and_sklearns_top_k_accuracy(k: int, noise: float) -> None:
     queries, gallery = pairs(noise=noise)
     similarity, n = cosine_similarity(queries, gallery), len(queries)
-    found = Places(queries, gallery).recall(k)
+    found = both_ways(queries, gallery)[0].recall(k)
     metric = RetrievalHitRate(top_k=k)
     metric.update(
         torch.from_numpy(similarity.ravel()),
@@ -56,9 +56,13 @@ def test_ranks_are_scipys_and_do_not_depend_on_chunks() -> None:
     queries, gallery = pairs(noise=2.0)
     similarity = cosine_similarity(queries, gallery)
     expected = np.array([rankdata(-row, method="average")[i] for i, row in enumerate(similarity)])
-    places = Places(queries, gallery)
+    places, other = both_ways(queries, gallery)
     np.testing.assert_array_equal(places.rank, expected)
-    np.testing.assert_array_equal(places.rank, Places(queries, gallery, chunk=7).rank)
+    reverse = np.array([rankdata(-row, method="average")[i] for i, row in enumerate(similarity.T)])
+    np.testing.assert_array_equal(other.rank, reverse)
+    for chunk in (1, 7, 60):
+        for whole, parts in zip((places, other), both_ways(queries, gallery, chunk=chunk), strict=True):
+            np.testing.assert_array_equal(whole.rank, parts.rank)
     assert places.median_rank == np.median(expected) > 1 and not places.tied.any()
 
 
@@ -66,8 +70,8 @@ def test_the_two_ways_differ() -> None:
     """Every query is nearest to the first of the gallery; seen from the gallery, two find their own."""
     gallery = np.array([[1.0, 0], [0.9, 0.9], [0.8, 1.4]])
     queries = np.array([[1.0, -0.05], [1.0, 0.1], [1.0, 0.2]])
-    assert list(Places(queries, gallery).rank) == [1, 2, 3]
-    assert list(Places(gallery, queries).rank) == [1, 2, 1]
+    assert [list(places.rank) for places in both_ways(queries, gallery)] == [[1, 2, 3], [1, 2, 1]]
+    assert [list(places.rank) for places in both_ways(gallery, queries)] == [[1, 2, 1], [1, 2, 3]]
 
 
 def test_ties_count_by_their_chance_in_every_order() -> None:
@@ -75,7 +79,7 @@ def test_ties_count_by_their_chance_in_every_order() -> None:
     gallery = np.array([[1.0, 0], [2, 0], [0.5, 0], [0, 1], [1, 1]])
     query = np.array([[1.0, 0.6]] * 5)
     similarity = cosine_similarity(query, gallery).round(9)
-    places = Places(query, gallery)
+    places, other = both_ways(query, gallery)
     for i in range(5):
         tied = [j for j in range(5) if similarity[i, j] == similarity[i, i]]
         nearer = int((similarity[i] > similarity[i, i]).sum())
@@ -89,21 +93,23 @@ def test_ties_count_by_their_chance_in_every_order() -> None:
             expected.append(np.mean([nearer + 1 + order.index(i) <= k for order in permutations(tied)]))
         assert places.recall(k) == pytest.approx(np.mean(expected))
     assert list(places.tied) == [2, 2, 2, 0, 0]
+    assert list(other.tied) == [4] * 5 and not other.nearer.any()  # all queries are alike
 
 
 @pytest.mark.parametrize("constant", [0.0, 1.0])
 def test_embeddings_that_are_all_alike_find_as_often_as_guessing(constant: float) -> None:
     _, gallery = pairs(n=40)
     alike = np.full_like(gallery, constant)
-    places = Places(gallery, alike)
+    places, other = both_ways(gallery, alike)
     assert places.recall(1) == pytest.approx(1 / 40) and places.recall(5) == pytest.approx(5 / 40)
     assert places.median_rank == 20.5 and (places.tied == 39).all()
+    assert other.median_rank == pytest.approx(20.5, abs=0.5) and other.recall(1) == pytest.approx(1 / 40)
 
 
 def test_embeddings_of_themselves_come_first() -> None:
     _, gallery = pairs(n=300, d=5)
-    places = Places(gallery * 3, gallery, chunk=64)
-    assert places.recall(1) == 1 and places.median_rank == 1
+    for places in both_ways(gallery * 3, gallery, chunk=64):
+        assert places.recall(1) == 1 and places.median_rank == 1
 
 
 @pytest.mark.parametrize(
@@ -121,9 +127,9 @@ def test_what_is_no_pair_is_an_error(a: np.ndarray, b: np.ndarray, message: str)
     with pytest.raises(ValueError, match=message):
         cosine(a, b)
     with pytest.raises(ValueError, match=message):
-        Places(a, b)
+        both_ways(a, b)
 
 
 def test_the_first_none_are_no_recall() -> None:
     with pytest.raises(ValueError, match="k is 0"):
-        Places(*pairs()).recall(0)
+        both_ways(*pairs())[0].recall(0)

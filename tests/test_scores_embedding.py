@@ -16,7 +16,7 @@ from mmbench.experiments import Case, read_cases
 from mmbench.features import EXTRACTOR, Reference, load_extractor
 from mmbench.files import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.metrics.frechet import frechet_distance
-from mmbench.metrics.retrieval import Places, cosine
+from mmbench.metrics.retrieval import both_ways, cosine
 from mmbench.report.names import describe
 from mmbench.scores import Scored, Tools, embedding, masking, score_floor
 from mmbench.scores._distribution import shuffled
@@ -99,8 +99,9 @@ def test_embedding_is_scored_against_the_true_ones(tools: Tools, test_split: Arr
     noisy = truth + 3 * np.random.default_rng(0).normal(size=truth.shape)
     found = values(embedding.score([(case, {"embedding": noisy})], tools), "embed")
     assert found["cosine"] == pytest.approx(cosine(noisy, truth).mean())
-    assert found["retrieval@1/predicted-true"] == Places(noisy, truth).recall(1)
-    assert found["median_rank/true-predicted"] == Places(truth, noisy).median_rank
+    forth, back = both_ways(noisy, truth)
+    assert found["retrieval@1/predicted-true"] == forth.recall(1)
+    assert found["median_rank/true-predicted"] == back.median_rank
 
     constant = values(embedding.score([(case, {"embedding": np.ones_like(truth)})], tools), "embed")
     assert constant["retrieval@1/true-predicted"] == pytest.approx(1 / 8)
@@ -127,7 +128,7 @@ def test_painting_is_measured_by_embedding_the_image_anew(tools: Tools, test_spl
 
 def test_pairs_drawn_together_agree_above_the_shuffled_ones(tools: Tools) -> None:
     drawn = images(12, 5)
-    seen = tools.embedder(drawn)
+    seen = tools.embedded(drawn)
     case = Case("generate", "generate", 12)
     scored = embedding.score([(case, {"image": drawn, "embedding": seen})], tools)
     found = values(scored, "generate")
@@ -159,12 +160,20 @@ def test_tools_embed_with_the_extractor_of_the_card(run: Path, tools: Tools, tes
     extractor = load_extractor(tools.weights, CPU)
     scaling = load_arrays(run / "data" / "scaling.npz")
     expected = (extractor(test_split["image"]) - scaling["mean"]) / scaling["sd"]
-    np.testing.assert_allclose(tools.embedder(test_split["image"]), expected, atol=1e-4)
+    np.testing.assert_allclose(tools.embedded(test_split["image"]), expected, atol=1e-4)
+
+
+def test_images_are_looked_at_once_where_their_embedding_is_the_extractors(run: Path, tools: Tools, tmp_path) -> None:
+    cached = Tools(tools.weights, Path("none"), CPU, card=tools.card, data=run / "data", cache=tmp_path)
+    drawn = images(3, 8)
+    np.testing.assert_array_equal(cached.features(drawn), tools.features(drawn))
+    np.testing.assert_array_equal(cached.embedded(drawn), tools.embedded(drawn))
+    assert len(list(tmp_path.rglob("*.npz"))) == 1
 
 
 def test_a_whole_evaluation(run: Path, lpips_weights: Path, tools: Tools, tmp_path: Path) -> None:
     drawn = images(12, 9)
-    answers = {"generate/image": drawn, "generate/embedding": tools.embedder(drawn)}
+    answers = {"generate/image": drawn, "generate/embedding": tools.embedded(drawn)}
     for case in read_cases(run / "cases"):
         answers |= {f"{case.name}/{name}": array for name, array in case.truth.items()}
     save_arrays(tmp_path / "predictions.npz", answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -49,3 +50,16 @@ def lpips_to_each(net: nn.Module, truth: Tensor, candidates: Sequence[Tensor], b
         for values, candidate in zip(found, candidates, strict=True):
             values.append(maps_distance(net, maps, layer_maps(net, candidate[batch])))
     return [torch.cat(values) for values in found]
+
+
+def lpips_of_stored(
+    net: nn.Module, truth: np.ndarray, candidates: Sequence[np.ndarray], device: torch.device
+) -> list[np.ndarray]:
+    """`lpips_to_each` of stored images, uint8 (n, 3, h, w), with a network on `device`; float32 (n,) for each."""
+
+    def prepared(images: np.ndarray) -> Tensor:
+        colours = torch.from_numpy(images).to(device).float() / 127.5 - 1
+        return colours.contiguous(memory_format=torch.channels_last)
+
+    found = lpips_to_each(net, prepared(truth), [prepared(images) for images in candidates])
+    return [distances.cpu().numpy() for distances in found]

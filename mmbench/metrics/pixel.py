@@ -12,6 +12,9 @@ PSNR_CEILING = 100.0
 #: Side and standard deviation, in pixels, of the window of SSIM.
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 
+#: Values of each image that SSIM works on at once: few enough for a processor's cache, else it is ten times slower.
+SSIM_CHUNK = 2**16
+
 
 def _hole_mean(values: Tensor, hole: Tensor) -> Tensor:
     """Mean (n,) of values (n, c, h, w) over the pixels where hole (n, 1, h, w) is 1, all channels alike."""
@@ -57,6 +60,11 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     """
     if min(truth.shape[2:]) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs images of at least {SSIM_WINDOW} pixels a side, not {tuple(truth.shape[2:])}")
+    chunk = max(1, SSIM_CHUNK // truth.shape[1:].numel())
+    return torch.cat([_ssim(x, y) for x, y in zip(image.split(chunk), truth.split(chunk), strict=True)])
+
+
+def _ssim(image: Tensor, truth: Tensor) -> Tensor:
     x, y = image.double().flatten(0, 1)[:, None], truth.double().flatten(0, 1)[:, None]
     steps = torch.arange(SSIM_WINDOW, dtype=x.dtype, device=x.device) - SSIM_WINDOW // 2
     window = torch.softmax(-steps.square() / (2 * SSIM_SIGMA**2), dim=0)

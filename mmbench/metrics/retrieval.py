@@ -6,7 +6,7 @@ tie is broken by chance, in expectation: embeddings that are all alike find thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,31 +46,17 @@ def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (a * b).sum(axis=1).clip(-1, 1)
 
 
+@dataclass(frozen=True)
 class Places:
     """Where each query's partner comes in the gallery sorted by cosine.
-
-    Args:
-        queries: vectors (n, d).
-        gallery: vectors (n, d), whose i-th is the partner of the i-th query.
-        chunk: rows of a block of similarities.
 
     Attributes:
         nearer: how many of the gallery are nearer than the partner (n,).
         tied: how many others are as near as the partner (n,).
-
-    Raises:
-        ValueError: the sets are no pairs or hold something not finite.
     """
 
-    def __init__(self, queries: np.ndarray, gallery: np.ndarray, chunk: int = 2048) -> None:
-        a, b = paired(queries, gallery)
-        counted = [self._count(*block) for block in _blocks(a, b, chunk)]
-        self.nearer, self.tied = (np.concatenate(part) for part in zip(*counted, strict=True))
-
-    @staticmethod
-    def _count(similarity: np.ndarray, partner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        own = similarity[np.arange(len(partner)), partner][:, None]
-        return (similarity > own).sum(axis=1), (similarity == own).sum(axis=1) - 1
+    nearer: np.ndarray
+    tied: np.ndarray
 
     @property
     def rank(self) -> np.ndarray:
@@ -93,8 +79,26 @@ class Places:
         return float(np.median(self.rank))
 
 
-def _blocks(a: np.ndarray, b: np.ndarray, chunk: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rounded similarities (chunk, n) of consecutive rows of a to all of b, and the partners' columns (chunk,)."""
+def both_ways(first: np.ndarray, second: np.ndarray, chunk: int = 2048) -> tuple[Places, Places]:
+    """Places with the first set as queries and the second as gallery, and the other way round.
+
+    Args:
+        first: vectors (n, d).
+        second: vectors (n, d), whose i-th is the partner of the first's i-th.
+        chunk: rows of a block of similarities.
+
+    Raises:
+        ValueError: the sets are no pairs or hold something not finite.
+    """
+    a, b = paired(first, second)
+    own = np.round((a * b).sum(axis=1), DECIMALS)
+    nearer, tied = (np.zeros((2, len(a)), dtype=np.int64) for _ in range(2))
     for start in range(0, len(a), chunk):
-        rows = a[start : start + chunk]
-        yield np.round(rows @ b.T, DECIMALS), np.arange(start, start + len(rows))
+        rows = np.arange(start, min(start + chunk, len(a)))
+        similarity = np.round(a[rows] @ b.T, DECIMALS)
+        similarity[rows - start, rows] = own[rows]  # a product of matrices may round another way
+        nearer[0, rows] = (similarity > own[rows, None]).sum(axis=1)
+        tied[0, rows] = (similarity == own[rows, None]).sum(axis=1)
+        nearer[1] += (similarity > own).sum(axis=0)
+        tied[1] += (similarity == own).sum(axis=0)
+    return Places(nearer[0], tied[0] - 1), Places(nearer[1], tied[1] - 1)

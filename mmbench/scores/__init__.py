@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmbench.embedders import Standardised, load_standardised
+from mmbench.cache import Network, OutputCache
+from mmbench.embedders import Embedder, Standardised, load_standardised
 from mmbench.errors import UserError
 from mmbench.features import Extractor, Reference, load_extractor, read_reference
 from mmbench.files import Arrays, sha256_file
 from mmbench.judges import Judge
+from mmbench.method import Task
 from mmbench.weights import Net, load_lpips, weights_path
 
 
@@ -112,6 +116,7 @@ class Tools:
         judge: the experiment's judge, if it has one.
         card: what the data set says about itself.
         data: folder of the data; needed where images are embedded.
+        cache: folder for what the networks say, to be read when the same is asked again; None to keep nothing.
     """
 
     def __init__(
@@ -122,10 +127,12 @@ class Tools:
         judge: Judge | None = None,
         card: Mapping[str, Any] | None = None,
         data: Path | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.weights, self._reference, self.device = weights, reference, device
         self._judge, self.card, self._data = judge, card or {}, data
         self._lpips: dict[Net, tuple[nn.Module, str]] = {}
+        self.outputs = OutputCache(cache)
 
     def lpips(self, net: Net) -> tuple[nn.Module, str]:
         """LPIPS with the trunk `net`, and the hash of its weights."""
@@ -161,6 +168,31 @@ class Tools:
         """Features of the real images."""
         given = self._reference
         return given if isinstance(given, Reference) else read_reference(given, self.extractor)
+
+    def network(self, name: str, weights_sha256: str, *code: str, task: str = "") -> Network:
+        """A network on this device, as the cache of outputs knows it."""
+        return Network(name, weights_sha256, self.device.type, code, task)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Features, float32 (n, 512), of images, uint8 (n, 3, h, w)."""
+        return self._vectors(self.extractor, images)
+
+    def embedded(self, images: np.ndarray) -> np.ndarray:
+        """Standardised embeddings, float32 (n, d), of images, uint8 (n, 3, h, w), by what embedded the data."""
+        return self.embedder.scaling(self._vectors(self.embedder.embedder, images))
+
+    def judged(self, task: Task, images: np.ndarray) -> Arrays:
+        """What the judge answers to a task, by wanted modality, given images, uint8 (n, 3, h, w)."""
+        judge = self.judge
+        code = inspect.getfile(Judge), inspect.getfile(type(judge.method))
+        asked = " ".join([task.name, *task.want])
+        network = self.network(judge.name, judge.weights_sha256, *code, task=asked)
+        given = {"image": images}
+        return self.outputs(network, given, lambda: judge.answer(task, given))
+
+    def _vectors(self, embedder: Embedder, images: np.ndarray) -> np.ndarray:
+        network = self.network(embedder.name, embedder.weights_sha256, inspect.getfile(type(embedder)))
+        return self.outputs(network, {"image": images}, lambda: {"vectors": embedder(images)})["vectors"]
 
 
 def load_scores(experiment: str) -> Scores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import get_args
 
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.files import sha256_arrays
-from mmbench.metrics.perceptual import SMALLEST_SIDE, lpips_to_each
+from mmbench.files import Arrays, sha256_arrays
+from mmbench.metrics.perceptual import SMALLEST_SIDE, lpips_of_stored
 from mmbench.metrics.pixel import PSNR_CEILING, SSIM_WINDOW, l1_hole, psnr_hole, ssim
 from mmbench.scores import Measure, Question, Scored, Tools
-from mmbench.weights import Net
+from mmbench.weights import Net, load_lpips
 
 COMPOSITE = {"image": "prediction with the known pixels pasted"}
 
@@ -58,8 +59,7 @@ def score_pixels(group: list[tuple[Question, np.ndarray]], tools: Tools, scored:
 
 def score_lpips(group: list[tuple[Question, np.ndarray]], tools: Tools, scored: Scored) -> None:
     """LPIPS with both trunks, for composites of the same truth."""
-    truth = to_float(group[0][0].truth["image"], tools) / 127.5 - 1
-    candidates = [to_float(composite, tools) / 127.5 - 1 for _, composite in group]
+    truth = group[0][0].truth["image"]
     nets: tuple[Net, ...] = get_args(Net)
     for net in nets:
         if min(truth.shape[2:]) < SMALLEST_SIDE[net]:
@@ -67,11 +67,25 @@ def score_lpips(group: list[tuple[Question, np.ndarray]], tools: Tools, scored: 
                 f"images of {truth.shape[2]}x{truth.shape[3]} are too small for LPIPS {net}, which needs "
                 f"{SMALLEST_SIDE[net]} pixels a side; raise data.size"
             )
-        module, digest = tools.lpips(net)
-        measure = Measure(f"lpips_{net}", False, f"lpips-{net}", digest)
-        distances = lpips_to_each(module, truth, candidates)
+        measure = Measure(f"lpips_{net}", False, f"lpips-{net}", tools.lpips(net)[1])
+        distances = lpips_distances(net, truth, [composite for _, composite in group], tools)
         for (case, _), values in zip(group, distances, strict=True):
-            scored.add_each(case, measure, values, {**COMPOSITE, "region": "whole image", "resize": "none"})
+            each = torch.from_numpy(values)
+            scored.add_each(case, measure, each, {**COMPOSITE, "region": "whole image", "resize": "none"})
+
+
+def lpips_distances(net: Net, truth: np.ndarray, composites: list[np.ndarray], tools: Tools) -> list[np.ndarray]:
+    """LPIPS (n,) of each set of composites to the truth, all uint8 (n, 3, h, w); from the cache if it has them."""
+    module, digest = tools.lpips(net)
+    sets = {str(i): composite for i, composite in enumerate(composites)}
+
+    def compute() -> Arrays:
+        found = lpips_of_stored(module, truth, composites, tools.device)
+        return dict(zip(sets, found, strict=True))
+
+    code = inspect.getfile(lpips_of_stored), inspect.getfile(load_lpips)
+    found = tools.outputs(tools.network(f"lpips-{net}", digest, *code), {"truth": truth, **sets}, compute)
+    return [found[name] for name in sets]
 
 
 def to_float(image: np.ndarray, tools: Tools) -> Tensor:

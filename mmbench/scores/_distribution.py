@@ -11,7 +11,7 @@ from mmbench.errors import UserError
 from mmbench.features import Extractor
 from mmbench.metrics.frechet import frechet_distance
 from mmbench.metrics.kernel import kernel_distance
-from mmbench.metrics.neighbours import density_coverage, precision_recall
+from mmbench.metrics.neighbours import neighbour_scores
 from mmbench.scores import Measure, Question, Scored, Tools
 
 NEIGHBOURS = 5
@@ -62,11 +62,12 @@ def distribution_scores(
     }
     value, spread = kernel_distance(real, fake, **subsets)
     yield measure("kd", False), value, {**base, **subsets, "sd_over_subsets": spread}
-    precision, recall = precision_recall(real, fake, k=NEIGHBOURS)
-    yield measure(f"precision@k{NEIGHBOURS}", True), precision, {**base, "k": NEIGHBOURS}
-    yield measure(f"recall@k{NEIGHBOURS}", True), recall, {**base, "k": NEIGHBOURS}
-    least = min(len(real), len(fake))  # coverage grows with the number of fake items, so it needs as many of both
-    density, coverage = density_coverage(as_many(real, least), as_many(fake, least), k=NEIGHBOURS)
+    whole = neighbour_scores(real, fake, k=NEIGHBOURS)
+    yield measure(f"precision@k{NEIGHBOURS}", True), whole.precision, {**base, "k": NEIGHBOURS}
+    yield measure(f"recall@k{NEIGHBOURS}", True), whole.recall, {**base, "k": NEIGHBOURS}
+    least, found = min(len(real), len(fake)), whole
+    if len(real) != len(fake):  # coverage grows with the number of fake items, so it needs as many of both
+        found = neighbour_scores(as_many(real, least), as_many(fake, least), k=NEIGHBOURS)
     equal = {
         "k": NEIGHBOURS,
         "n_real": least,
@@ -75,13 +76,13 @@ def distribution_scores(
         "of_fake": len(fake),
         "seed": SEED,
     }
-    yield measure(f"density@k{NEIGHBOURS}", True), density, {**base, **equal}
-    yield measure(f"coverage@k{NEIGHBOURS}", True), coverage, {**base, **equal}
+    yield measure(f"density@k{NEIGHBOURS}", True), found.density, {**base, **equal}
+    yield measure(f"coverage@k{NEIGHBOURS}", True), found.coverage, {**base, **equal}
 
 
 def score_drawn(case: Question, images: np.ndarray, tools: Tools, scored: Scored) -> None:
     """Add the scores of a method's images, uint8 (n, 3, h, w), against the reference split's."""
-    score_features(case, tools.extractor(images), tools.extractor.resize_name(*images.shape[2:]), tools, scored)
+    score_features(case, tools.features(images), tools.extractor.resize_name(*images.shape[2:]), tools, scored)
 
 
 def score_features(case: Question, fake: np.ndarray, resize: str, tools: Tools, scored: Scored) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmbench.metrics.retrieval import Places, cosine
+from mmbench.metrics.retrieval import both_ways, cosine
 from mmbench.scores import Measure, Question, Scored, Tools
 from mmbench.scores._distribution import SEED, shuffled
 
@@ -31,8 +31,9 @@ def score_retrieval(
     case: Question, sets: dict[str, np.ndarray], measure: Callable[[str, bool], Measure], scored: Scored
 ) -> None:
     """R@1, R@5 and the median rank, each of the two named sets once as queries and once as gallery."""
-    for query, gallery in (tuple(sets), tuple(sets)[::-1]):
-        places = Places(sets[query], sets[gallery])
+    first, second = sets
+    found = both_ways(sets[first], sets[second])
+    for query, gallery, places in zip((first, second), (second, first), found, strict=True):
         detail = {"gallery": len(sets[gallery]), "ties": "by chance", "tied_queries": int((places.tied > 0).sum())}
         for k in RETRIEVED:
             name = f"retrieval@{k}/{query}-{gallery}"

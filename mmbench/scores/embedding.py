@@ -65,7 +65,7 @@ def score_agreement(
     case: Question, embedding: np.ndarray, images: np.ndarray, origin: str, tools: Tools, scored: Scored
 ) -> None:
     """Cosine and retrieval of embeddings (n, d) and of images embedded anew, and what agrees by chance."""
-    seen = tools.embedder(images)
+    seen = tools.embedded(images)
     each = torch.from_numpy(cosine(embedding, seen))
     scored.add_each(case, by_extractor("cosine", True, tools), each, {"of": f"{origin} embedding and image"})
     score_shuffled_cosine(case, embedding, seen, by_extractor("shuffled_cosine", True, tools), scored)

@@ -99,7 +99,7 @@ def score_image(case: Question, answer: Arrays, tools: Tools, scored: Scored) ->
         score_seen_classes(case, seen["label"], label, tools, scored, origin["label"])
         score_shuffled_classes(case, seen["label"], label, tools, scored)
     if "embedding" in partners:
-        embedding, anew = partners["embedding"], tools.embedder(image)
+        embedding, anew = partners["embedding"], tools.embedded(image)
         each = torch.from_numpy(cosine(embedding, anew))
         scored.add_each(case, of_image("cosine", tools), each, origin["embedding"])
         score_shuffled_cosine(case, embedding, anew, of_image("shuffled_cosine", tools), scored)
@@ -108,7 +108,7 @@ def score_image(case: Question, answer: Arrays, tools: Tools, scored: Scored) ->
 def judged(image: np.ndarray, wanted: tuple[str, ...] | list[str], tools: Tools) -> Arrays:
     """What the judge sees in images, uint8 (n, 3, h, w), of the wanted: masks (n, h, w), probabilities (n, classes)."""
     able = tuple(name for name in wanted if name in tools.judge.method.spec.modalities)
-    return tools.judge.answer(Task("from_image", ("image",), able), {"image": image}) if able else {}
+    return tools.judged(Task("from_image", ("image",), able), image) if able else {}
 
 
 def likeliest(label: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored)
 def score_pairs(case: Question, images: np.ndarray, label: np.ndarray, tools: Tools, scored: Scored) -> np.ndarray:
     """Scores of images, uint8 (n, 3, h, w), and the labels (n,) that they should show; returns what the judge saw."""
     extractor = tools.extractor
-    features = extractor(images)
+    features = tools.features(images)
     resize = extractor.resize_name(*images.shape[2:])
     score_features(case, features, resize, tools, scored)
     value, detail = joint_distance(features, label, tools)
@@ -110,4 +110,4 @@ def score_judged(case: Question, seen: np.ndarray, label: np.ndarray, tools: Too
 
 def judged(images: np.ndarray, tools: Tools) -> np.ndarray:
     """The class probabilities (n, classes) that the judge sees in images, uint8 (n, 3, h, w)."""
-    return tools.judge.answer(TASKS["classify"], {"image": images})["label"]
+    return tools.judged(TASKS["classify"], images)["label"]

@@ -64,4 +64,4 @@ def score_agreement(case: Question, seen: np.ndarray, maps: np.ndarray, tools: T
 
 def judged(images: np.ndarray, tools: Tools) -> np.ndarray:
     """The maps, uint8 (n, h, w), that the judge sees in images, uint8 (n, 3, h, w)."""
-    return tools.judge.answer(TASKS["segment"], {"image": images})["mask"]
+    return tools.judged(TASKS["segment"], images)["mask"]

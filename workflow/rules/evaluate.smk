@@ -25,11 +25,12 @@ rule reference:
         ),
         data=lambda wc: data_folder(wc.experiment),
         weights=WEIGHTS,
+        cache=P / "cache",
         judge=lambda wc: judge_option(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
-        " {params.judge} --threads {threads} --out {params.out} 2>&1 | tee {log}"
+        " {params.judge} --cache {params.cache} --threads {threads} --out {params.out} 2>&1 | tee {log}"
 
 
 rule evaluate:
@@ -59,6 +60,7 @@ rule evaluate:
         ),
         data=lambda wc: data_folder(wc.experiment),
         weights=WEIGHTS,
+        cache=P / "cache",
         judge=lambda wc: judge_option(wc.experiment),
         cases=subpath(input.cases, parent=True),
         tasks=lambda wc: found(wc.experiment, wc.method).tasks,
@@ -72,4 +74,5 @@ rule evaluate:
         "python -m mmbench.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " --cases {params.cases} --reference {input.reference} --predictions {params.out}"
         " --training {params.training} --method {wildcards.method} --title {params.title:q}"
-        " {params.judge} --seed {wildcards.seed} --tasks {params.tasks} {params.answers} --threads {threads} --out {params.out} 2>&1 | tee {log}"
+        " {params.judge} --seed {wildcards.seed} --tasks {params.tasks} {params.answers} --cache {params.cache}"
+        " --threads {threads} --out {params.out} 2>&1 | tee {log}"
