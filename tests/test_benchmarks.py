@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 
 from mmbench.features import EXTRACTOR
 from mmbench.files import read_json
@@ -27,7 +26,7 @@ def test_every_step_of_every_experiment_is_timed(
     evaluation: ModuleType, lpips_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--weights", str(lpips_weights), "--images", "3", "--compare", "--out", str(tmp_path / "times.json")]
-    evaluation.main(["--items", "60", "--threads", str(torch.get_num_threads()), *options])
+    evaluation.main(["--items", "60", *options])
     record, measured = read_json(tmp_path / "times.json"), read_json(MEASURED)
     assert capsys.readouterr().out.startswith((tmp_path / "times.md").read_text().splitlines()[0])
     for name, experiment in record["experiments"].items():
@@ -38,7 +37,7 @@ def test_every_step_of_every_experiment_is_timed(
     for entry in record["torch_fidelity"]:
         ours, theirs = entry["values"].values()
         assert entry["metric"] in ("fd", "kd", "precision, recall") and min(theirs.values()) >= 0
-        assert entry["metric"] != "kd" or ours == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
+        assert entry["metric"] != "kd" or ours == pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-4)
 
 
 def test_the_committed_figures_are_of_ten_thousand_images_and_one_core_needs_less_than_a_minute(

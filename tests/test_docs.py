@@ -45,7 +45,14 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     *(
         ROOT / name
-        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md", "config/README.md")
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+            "results/README.md",
+            "config/README.md",
+            "benchmarks/README.md",
+        )
     ),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
@@ -53,7 +60,10 @@ CHECKOUT = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines
 ASKED = "docs/any-to-any.md"
 LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "text"}
 #: Folders and files at the top of the repository: a name in a document that begins like this must exist.
-PLACES = r"(?:mmbench|docs|tests|config|baselines|workflow|profiles)/|Snakefile|Makefile|[a-z]+\.(?:yml|lock|toml|cff)"
+PLACES = (
+    r"(?:mmbench|docs|tests|config|baselines|benchmarks|workflow|profiles)/|"
+    r"Snakefile|Makefile|[a-z]+\.(?:yml|lock|toml|cff)"
+)
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,8 @@ def test_the_command_writes_another_prepared_folder(
     assert modalities(card)["embedding"] == Modality("embedding", (512,))
     json.dumps(card)
 
-    seen = load_standardised(card, out, lpips_weights, CPU)(read_prepared(out, "test")["image"])
+    standardised = load_standardised(card, out, lpips_weights, CPU)
+    seen = standardised.scaling(standardised.embedder(read_prepared(out, "test")["image"]))
     np.testing.assert_allclose(seen, read_prepared(out, "test")["embedding"], atol=1e-4)
     with pytest.raises(UserError, match="embedded already"):
         embed.main([*arguments[:4], "--data", str(out), "--out", str(tmp_path / "twice")])

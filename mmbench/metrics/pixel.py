@@ -12,7 +12,7 @@ PSNR_CEILING = 100.0
 #: Side and standard deviation, in pixels, of the window of SSIM.
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 
-#: Values of each image that SSIM works on at once: few enough for a processor's cache, else it is ten times slower.
+#: Colours that SSIM compares at once: few enough for a processor's cache, else it is ten times slower.
 SSIM_CHUNK = 2**16
 
 
