@@ -132,7 +132,7 @@ class TestUpgrad:
         a, b = torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 1.0])
         upgrad_backward({"a": shared @ a, "b": shared @ b + own.sum()}, [shared], [own])
         # a projected onto b's side is [0.5, 0.5], b onto a's is [0, 1]
-        assert shared.grad.tolist() == pytest.approx([0.5, 1.5], abs=1e-4) and own.grad.tolist() == [1]
+        assert shared.grad.tolist() == pytest.approx([0.5, 1.5], abs=1e-2) and own.grad.tolist() == [1]
 
 
 def test_without_torchjd_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_every_weight_that_is_used_learns(modalities: dict, conditioning: str, o
         terms["loss"].backward()
         optimizer.step()
     assert torch.isfinite(terms["loss"])
-    assert terms["loss"].item() == pytest.approx(sum(float(v) for k, v in terms.items() if k != "loss"), rel=1e-5)
+    assert terms["loss"].item() == pytest.approx(sum(v.item() for k, v in terms.items() if k != "loss"), rel=1e-5)
     silent = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     unused = ["class_embedding"] if conditioning in ("aggregate", "impose") else []
     assert [n for n in silent if not any(u in n for u in unused)] == []
