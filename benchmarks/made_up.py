@@ -19,7 +19,8 @@ from mmbench.features import EXTRACTOR, Extractor
 from mmbench.files import save_arrays, sha256_arrays, write_json
 from mmbench.judges import Judge
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
-from mmbench.scores import Answered, Tools, masking
+from mmbench.scores import Answered, Tools
+from mmbench.scores._composite import lpips_distances, same_truth
 from mmbench.weights import Net
 
 SIDE, WIDTH, CLASSES, SHA256 = 32, 512, 10, "0" * 64
@@ -157,10 +158,10 @@ def fill_cache(experiment: str, answered: Answered, cache: Path) -> None:
     """Ask the stand-ins all that the scores of these answers will ask."""
     tools = StandIns(Path(), Path(), torch.device("cpu"), cache=cache)
     reconstructed = [(case, answer["image"]) for case, answer in answered if case.task == "reconstruct"]
-    for group in masking.same_truth(reconstructed):
+    for group in same_truth(reconstructed):
         for net in get_args(Net):
             composites = [composite for _, composite in group]
-            masking.lpips_distances(net, group[0][0].truth["image"], composites, tools)
+            lpips_distances(net, group[0][0].truth["image"], composites, tools)
     for case, answer in answered:
         if "image" in answer and case.task != "reconstruct":
             tools.features(answer["image"])

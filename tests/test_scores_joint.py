@@ -80,7 +80,7 @@ def made_tools(weights: Path, folder: Path, spec: Spec) -> Tools:
     write_json(folder / "reference.json", card)
     judge = Judge("judge-joint", ByColour(spec), "ab" * 32, device)
     tools = Tools(weights, folder / "reference.npz", device, judge, CARD)
-    tools.__dict__["embedder"] = embed
+    tools.embedded = embed
     return tools
 
 
