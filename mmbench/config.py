@@ -94,6 +94,9 @@ class Config:
     def check_methods(self, methods: Mapping[str, Collection[str]]) -> None:
         """Every method that the configuration names must exist; `methods` has the names by experiment.
 
+        `<experiment>/<method>` of an experiment that the profile does not run is left alone, so that an experiment can
+        be taken out without its methods.
+
         Raises:
             UserError: a method does not exist, or an experiment is left with none.
         """
@@ -104,8 +107,11 @@ class Config:
                         raise unknown(f"config/experiments/{name}.yaml: {key}", method, sorted(methods[name]))
         known = sorted({method for names in methods.values() for method in names})
         of_one = [f"{name}/{method}" for name, names in methods.items() for method in names]
+        left_out = [
+            path.stem for path in (self.root / "config" / "experiments").glob("*.yaml") if path.stem not in methods
+        ]
         for method in self.profile.methods or ():
-            if method not in {*known, *of_one}:
+            if method not in {*known, *of_one} and method.partition("/")[0] not in left_out:
                 raise unknown(f"{self.file}: methods", method, of_one if "/" in method else known)
         for name, names in methods.items():
             if not self.chosen(name, names):

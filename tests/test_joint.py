@@ -287,3 +287,6 @@ def test_methods_of_one_experiment_leave_the_others_whole() -> None:
     assert mixed.chosen("masking", names["masking"]) == ["mt_diffusion"]
     with pytest.raises(UserError, match=r"methods: 'joint/segmentr' does not exist .*did you mean 'joint/segmenter'"):
         config(override={**both, "methods": ["joint/segmentr"]}).check_methods(names)
+    alone = config(override={"experiments": ["masking"], "methods": ["joint/segmenter"], "variants": []})
+    alone.check_methods({"masking": names["masking"]})
+    assert alone.chosen("masking", names["masking"]) == list(names["masking"])
