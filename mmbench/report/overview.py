@@ -22,7 +22,9 @@ Part = tuple[Section, ExperimentResults]
 WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
 #: A method further than this factor from the best baseline is drawn at the edge.
 EDGE = 20.0
-TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20)
+TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+#: Between the others, where the scores are so close that there is room.
+FINE_TICKS = (0.3, 0.7, 1.5, 3)
 
 
 def write_overview(parts: Sequence[Part], out: Path) -> tuple[dict[str, Any], list[Path]]:
@@ -107,7 +109,7 @@ def relative(board: Board, method: str, case: str) -> float | None:
 
 def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], mode: Mode) -> Figure:
     """A row per question: the multitask model as a large point, every other method as a small one."""
-    figure = Figure(figsize=(9.4, 1.3 + 0.34 * len(lines)), layout="constrained")
+    figure = Figure(figsize=(11.5, 1.3 + 0.3 * len(lines)), layout="constrained")
     axes, ink = figure.add_subplot(), paper(mode)
     accent = {"light": "#c2410c", "dark": "#ff8a4c"}[mode]
     for row, (_, _, line) in enumerate(lines):
@@ -124,11 +126,13 @@ def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], 
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.6), max(high, 1.6))
-    axes.xaxis.set_major_locator(FixedLocator(TICKS))
+    close = high / low < 10
+    axes.xaxis.set_major_locator(FixedLocator(sorted((*TICKS, *FINE_TICKS)) if close else TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(
-        range(len(lines)), [f"{named(s, line)}  ({describe(line.board.metric).label})" for s, _, line in lines]
+        range(len(lines)),
+        [f"{named(s, line)}  ({describe(line.board.metric).label.partition('[')[0]})" for s, _, line in lines],
     )
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
