@@ -1,6 +1,6 @@
 """Command line: a prepared data folder with an embedding of every image beside it, as another prepared data folder.
 
-Each dimension is standardised with the training split's mean and standard deviation, which are kept in scaling.npz.
+Each dimension is centred on the training split's mean, and all are divided by one deviation; both are in scaling.npz.
 """
 
 from __future__ import annotations

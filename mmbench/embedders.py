@@ -123,13 +123,17 @@ def load_embedder(name: str, weights: str | Path, device: torch.device) -> Embed
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean (d,) and standard deviation (d,) of each dimension over the training split."""
+    """Mean (d,) of each dimension over the training split, and the deviation `sd` (), one for all dimensions.
+
+    With one each, features that hardly ever fire (most of VGG16's, on small images) are blown up to hundreds of
+    deviations where they do, and drown what can be told of an image.
+    """
 
     mean: np.ndarray
     sd: np.ndarray
 
     def __call__(self, embedding: np.ndarray) -> np.ndarray:
-        """Embeddings (n, d) with each dimension standardised, float32."""
+        """Embeddings (n, d) centred and scaled, float32."""
         return ((embedding - self.mean) / self.sd).astype(np.float32)
 
     def arrays(self) -> Arrays:
@@ -138,11 +142,14 @@ class Scaling:
 
 
 def fit_scaling(embedding: np.ndarray) -> Scaling:
-    """The scaling that standardises embeddings (n, d); a dimension that is constant is only centred."""
+    """The scaling to mean 0 in each dimension of embeddings (n, d), and mean square 1 over all of them.
+
+    If all embeddings are equal, they are only centred.
+    """
     wide = embedding.astype(np.float64)
-    sd = wide.std(axis=0)
-    constant = sd <= 1e-6 * np.abs(wide).max(axis=0)  # what is left by rounding is no signal to blow up
-    return Scaling(wide.mean(axis=0), np.where(constant, 1.0, sd))
+    sd = np.sqrt(wide.var(axis=0).mean())
+    constant = sd <= 1e-6 * np.abs(wide).max()  # what is left by rounding is no signal to blow up
+    return Scaling(wide.mean(axis=0), np.asarray(1.0 if constant else sd))
 
 
 def read_scaling(folder: str | Path) -> Scaling:

@@ -149,15 +149,19 @@ def test_every_clip_of_open_clip_can_be_named() -> None:
             Options(extractor=wrong)
 
 
-def test_scaling_standardises_and_leaves_constants_alone() -> None:
-    x = np.random.default_rng(0).normal(3, 5, (200, 4)).astype(np.float32)
-    x[:, 2] = 0.3
+def test_scaling_centres_every_dimension_and_keeps_their_proportions() -> None:
+    x = (np.random.default_rng(0).normal(3, 1, (200, 4)) * [1, 5, 0, 1e-3]).astype(np.float32)
     scaling = fit_scaling(x)
     scaled = scaling(x)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(scaled.std(axis=0), [1, 1, 0, 1], atol=1e-5)
-    assert scaling.sd[2] == 1 and np.allclose(fit_scaling(np.zeros((3, 2))).sd, 1)
+    assert (scaled**2).mean() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(scaled.std(axis=0) / scaled.std(axis=0)[1], x.std(axis=0) / x.std(axis=0)[1], atol=1e-5)
+
+
+def test_equal_embeddings_are_only_centred() -> None:
+    scaling = fit_scaling(np.full((3, 2), 0.3, np.float32))
+    assert scaling.sd == 1 and not scaling(np.full((3, 2), 0.3, np.float32)).any()
 
 
 def test_the_command_writes_another_prepared_folder(
@@ -210,8 +214,8 @@ def test_a_folder_without_its_scaling_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not the mean and sd") as caught:
         read_scaling(tmp_path)
     one_line(caught)
-    save_arrays(tmp_path / "scaling.npz", Scaling(np.zeros(3), np.ones(3)).arrays())
-    assert read_scaling(tmp_path).sd.shape == (3,)
+    save_arrays(tmp_path / "scaling.npz", Scaling(np.zeros(3), np.ones(())).arrays())
+    assert read_scaling(tmp_path).sd == 1
 
 
 def test_an_embedding_that_is_not_finite_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
