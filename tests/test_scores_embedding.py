@@ -115,7 +115,8 @@ def test_painting_is_measured_by_embedding_the_image_anew(tools: Tools, test_spl
     other = values(embedding.score([(case, {"image": images(20, 9)})], tools), "paint")
     assert right["cosine"] == pytest.approx(1, abs=1e-5) and right["shuffled_cosine"] < 0.3
     assert right["retrieval@1/given-image"] == right["retrieval@1/image-given"] == right["median_rank/given-image"] == 1
-    assert abs(other["cosine"] - other["shuffled_cosine"]) < 0.15 and other["retrieval@1/given-image"] < 0.3
+    # noise, seen by few features of many: those of 20 images that agree by chance agree a lot
+    assert abs(other["cosine"] - other["shuffled_cosine"]) < 0.4 and other["retrieval@1/given-image"] < 0.3
     assert 4 < other["median_rank/image-given"] < 17
     kinds = {name.split("[")[0].split("/")[0] for name in right}
     assert kinds == {"fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5", "cosine",
