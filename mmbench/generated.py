@@ -24,7 +24,7 @@ class Generated:
 
     Attributes:
         arrays: what was wanted: `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w), `label` float probabilities
-            (n, classes), `embedding` float (n, d), standardised like the data's.
+            (n, classes), `embedding` float (n, d), scaled like the data's.
         given: what was given, as many items.
         modalities: of the model.
         card: classes, palette and labels of the model's data.
