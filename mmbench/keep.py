@@ -14,7 +14,8 @@ from pathlib import Path
 
 from mmbench.errors import UserError, run_command
 from mmbench.files import sha256_file, write_json
-from mmbench.manifest import NAME, Manifest, read_manifest
+from mmbench.manifest import NAME, read_manifest
+from mmbench.schema.manifest import Manifest
 
 LARGE = (".npz", ".safetensors", "/items.csv")
 

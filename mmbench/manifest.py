@@ -10,124 +10,19 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from mmbench.errors import UserError, run_command
 from mmbench.files import read_json, sha256_file, write_json
+from mmbench.schema.manifest import Content, Manifest
 
 NAME = "manifest.json"
 REPORT = ("index.html", "tables", "figures")
 DATA = ("data", "embedded")
 JUDGE = "judge"
 WORKING = ("log", "state")  # folders of what is no result
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Part(BaseModel):
-    """A part of a manifest in which every key is known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Content(Part):
-    """What a file holds, by hash, and its size."""
-
-    sha256: Sha256
-    bytes: int
-
-
-class Code(Part):
-    """The code that records name, and how many of them do; None where they do not say."""
-
-    mmbench: str | None
-    git_sha: str | None
-    git_dirty: bool | None
-    lock_sha256: Sha256 | None
-    records: int
-
-
-class Environment(Part):
-    """The packages and the machine that records name, and how many of them do."""
-
-    packages: dict[str, str | None]
-    python: str | None
-    platform: str | None
-    processor: str | None
-    records: int
-
-
-class Hardware(Part):
-    """What computed, and how many records name it; None where they do not say."""
-
-    device: str
-    threads: int | None
-    gpu: str | None
-    records: int
-
-
-class Split(Part):
-    """Items of a split of the data, and the hash of their arrays."""
-
-    count: int
-    sha256: Sha256
-
-
-class Took(Part):
-    """A method's seeds, and what all of them together took; None where nothing says so."""
-
-    trained: list[int]
-    scored: list[int]
-    train_seconds: float | None
-    training_flops: int | None
-    predict_seconds: float | None
-    evaluate_seconds: float | None
-
-
-class Configured(Part):
-    """The configuration that the workflow was given."""
-
-    source: Literal["workflow"] = "workflow"
-    profile: str
-    override: dict[str, Any]
-    values: dict[str, Any]
-
-
-class Settings(Part):
-    """Settings, and the trainings that had them."""
-
-    settings: dict[str, Any]
-    of: list[str]
-
-
-class Recorded(Part):
-    """What the records of the trainings say of the configuration, where nothing else tells."""
-
-    source: Literal["records"] = "records"
-    trainings: list[Settings]
-
-
-class Manifest(Part):
-    """results/<profile>/manifest.json; `results` is the folder that paths start from, seen from the manifest's."""
-
-    format: Literal[1] = 1
-    profile: str
-    results: Literal[".", ".."]
-    command: str | None
-    configuration: Annotated[Configured | Recorded, Field(discriminator="source")]
-    code: list[Code]
-    environments: list[Environment]
-    hardware: list[Hardware]
-    seeds: list[int]
-    data: dict[str, dict[str, Split]]
-    first_finished: str | None
-    last_finished: str | None
-    methods: dict[str, Took]
-    took: Took
-    files: dict[str, Content]
-    left_out: dict[str, Content]
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -15,8 +15,9 @@ from typing import Any
 
 from mmbench.config import Config
 from mmbench.errors import UserError, run_command
-from mmbench.manifest import NAME, Configured, Content, Manifest, contents, list_files, read_manifest, read_records
+from mmbench.manifest import NAME, contents, list_files, read_manifest, read_records
 from mmbench.provenance import provenance
+from mmbench.schema.manifest import Configured, Content, Manifest
 from mmbench.valid import TOP
 from mmbench.yaml_files import read_yaml
 

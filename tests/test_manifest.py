@@ -19,8 +19,11 @@ from mmbench.config import Config
 from mmbench.errors import UserError
 from mmbench.files import read_json, sha256_file, write_json
 from mmbench.keep import keep
-from mmbench.manifest import NAME, Manifest, make_manifest, read_manifest
+from mmbench.manifest import NAME, make_manifest, read_manifest
 from mmbench.provenance import provenance
+from mmbench.report.load import load_results
+from mmbench.report.origin import facts
+from mmbench.schema.manifest import Manifest
 from mmbench.verify import check_files, configuration_notes, notes
 from mmbench.yaml_files import read_yaml
 
@@ -259,6 +262,16 @@ class TestKeep:
             keep(run, tmp_path / "kept")
         assert (tmp_path / "kept" / "index.html").is_file()
         assert {p.name for p in tmp_path.iterdir()} == {"smoke", "kept"}
+
+
+def test_the_page_names_the_commits(run: Path) -> None:
+    path = run / DDPM / "metrics.json"
+    record = read_json(path)
+    made = record["provenance"] | {"git_sha": OTHER, "git_dirty": True}
+    write_json(path, record | {"provenance": made})
+    here = provenance({}, {})
+    own = f"commit {here['git_sha'][:12]}{' with changes' if here['git_dirty'] else ''}"
+    assert set(dict(facts(load_results(run)))["Code"].split(", ")) == {own, f"commit {OTHER[:12]} with changes"}
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.parent.name)
