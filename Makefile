@@ -35,13 +35,8 @@ lock:
 
 # Keep the small outputs of a finished run for others to read: make reference PROFILE=camvid-masking
 reference:
-	@test -f results/$(PROFILE)/index.html -a -n "$(PROFILE)" || { echo "error: results/$(PROFILE)/index.html: no such report; name a finished run: make reference PROFILE=quick"; exit 1; }
-	rm -rf results/reference/$(PROFILE)
-	mkdir -p results/reference/$(PROFILE)
-	cd results/$(PROFILE) && tar cf ../reference/$(PROFILE).tar --exclude=.snakemake_timestamp \
-		index.html tables figures data/*.json */cases.json */reference.json */*/seed*/*.json
-	tar xf results/reference/$(PROFILE).tar -C results/reference/$(PROFILE)
-	rm results/reference/$(PROFILE).tar
+	@test -n "$(PROFILE)" || { echo "error: name a finished run: make reference PROFILE=quick"; exit 1; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m mmbench keep results/$(PROFILE) results/reference/$(PROFILE)
 
 clean:
 	rm -rf $(VENV) .snakemake results/smoke results/quick results/weights

@@ -14,6 +14,7 @@ include: "workflow/rules/tune.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/manifest.smk"
 
 
 # Methods that live outside Python hand in predictions by a rule of their own.
@@ -26,6 +27,7 @@ rule all:
     default_target: True
     input:
         P / "index.html",
+        P / "manifest.json",
 
 
 # `snakemake --cores all <experiment>`: one experiment's scores, and the page with what is there.
@@ -37,6 +39,7 @@ for experiment in CFG.experiments:
         input:
             scores(experiment),
             f"{P}/only-{experiment}/index.html",
+            f"{P}/only-{experiment}/manifest.json",
 
 
 # `snakemake --cores all ablation`: every variant in config/experiments/*.yaml.
@@ -47,3 +50,4 @@ rule ablation:
             for experiment in CFG.experiments
         ],
         P / "ablation" / "index.html",
+        P / "ablation" / "manifest.json",

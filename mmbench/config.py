@@ -195,6 +195,18 @@ class Config:
                 raise UserError(f"{where}: {name}: got {share!r}; write a share of the items above 0 up to 1")
         return dict(shares)
 
+    def described(self, experiments: Collection[str] | None = None) -> dict[str, Any]:
+        """All that was configured for these experiments (None: all) and that their numbers may depend on."""
+        names = self.experiments if experiments is None else experiments
+        return {
+            "profile": self.top.profile,
+            "override": typed(self.top.override),
+            "values": {
+                "profile": self.profile.model_dump(mode="json"),
+                "experiments": {name: self.experiments[name].model_dump(mode="json") for name in names},
+            },
+        }
+
     def settings(
         self, stage: str, experiment: str | None = None, method: str | None = None, source: str | None = None
     ) -> dict[str, Any]:

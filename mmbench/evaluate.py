@@ -21,7 +21,7 @@ from mmbench.files import Arrays, load_arrays, read_json, write_json, write_text
 from mmbench.judges import load_judge
 from mmbench.method import Modality
 from mmbench.provenance import provenance
-from mmbench.runtime import choose_device
+from mmbench.runtime import choose_device, hardware
 from mmbench.scores import Scored, Tools, load_scores
 
 
@@ -188,6 +188,7 @@ def evaluate(args: argparse.Namespace) -> Scored:
         "metrics": scored.metrics,
         "cost": cost,
         "evaluate_seconds": time.monotonic() - begin,
+        "hardware": hardware(device),
         "provenance": provenance(settings, inputs),
     }
     write_items(args.out / "items.csv", scored)

@@ -17,7 +17,7 @@ from mmbench.experiments import Case, asked, read_cases, to_batch, to_stored
 from mmbench.files import Arrays, read_json, save_arrays, sha256_file, write_json
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
-from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
+from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
 from mmbench.tensors import load_weights
 
 NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "tuned": tuned,
         "peak_memory_bytes": peak_memory(device),
         "device": str(device),
+        "hardware": hardware(device),
         "predictions_sha256": sha256_file(args.out / "predictions.npz"),
         "provenance": provenance(settings, inputs),
     }

@@ -38,6 +38,12 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def lock_sha256() -> str | None:
+    """Hash of the checkout's requirements.lock, whatever is installed; None outside a checkout."""
+    path = Path(mmbench.__file__).parents[1] / "requirements.lock"
+    return sha256_file(path) if path.is_file() else None
+
+
 def version(package: str) -> str | None:
     """A package's installed version, or None."""
     try:
@@ -58,6 +64,7 @@ def provenance(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[
         "mmbench": mmbench.__version__,
         "git_sha": git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),
+        "lock_sha256": lock_sha256(),
         "settings_sha256": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
         "inputs_sha256": {name: sha256_file(path) for name, path in inputs.items()},
         "packages": {name: version(name) for name in PACKAGES},

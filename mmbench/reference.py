@@ -21,7 +21,7 @@ from mmbench.features import vectors
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
 from mmbench.provenance import provenance
-from mmbench.runtime import choose_device
+from mmbench.runtime import choose_device, hardware
 from mmbench.scores import Scored, Tools, score_floor, score_real
 from mmbench.scores._distribution import SEED, distribution_scores
 
@@ -105,6 +105,7 @@ def write_reference(
         "resize": resize,
         "floor": {"split": other_split, "n": len(fake), "wanted": count, "seed": SEED},
         "metrics": floor.metrics + own,
+        "hardware": hardware(device),
         "provenance": provenance(settings, inputs),
     }
     write_json(out / "reference.json", record)

@@ -37,6 +37,12 @@ def choose_device(name: str, threads: int) -> torch.device:
     return torch.device(name)
 
 
+def hardware(device: torch.device) -> dict[str, Any]:
+    """What computes: the device, the CPU threads, and the name of the GPU if one is used."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {"device": str(device), "threads": torch.get_num_threads(), "gpu": name}
+
+
 def build_method(settings: Mapping[str, Any], file: Path, data: Path) -> tuple[Method, Experiment]:
     """The method of `file` with `settings`, for the experiment they name and the data in `data`.
 

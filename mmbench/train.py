@@ -30,7 +30,7 @@ from mmbench.gradients import gradient_cosines
 from mmbench.labelled import training_set
 from mmbench.method import Batch, Method
 from mmbench.provenance import provenance
-from mmbench.runtime import add_run_arguments, build_method, choose_device, peak_memory
+from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
 from mmbench.tensors import save_weights
 
 ROOT = Path(__file__).parents[1]
@@ -254,6 +254,7 @@ def train(args: argparse.Namespace) -> None:
         "seconds": log["seconds"],
         "peak_memory_bytes": peak_memory(device),
         "device": str(device),
+        "hardware": hardware(device),
         "curve": log["curve"],
         "gradient_cosines": log["gradient_cosines"],
         **described(method, args.data),

@@ -15,7 +15,7 @@ import torch
 
 import mmbench
 from mmbench import provenance as module
-from mmbench.provenance import PACKAGES, git, processor, provenance, version
+from mmbench.provenance import PACKAGES, git, lock_sha256, processor, provenance, version
 
 
 @pytest.fixture
@@ -35,6 +35,15 @@ def test_it_names_code_settings_inputs_and_packages(given: Path) -> None:
     assert datetime.fromisoformat(found["finished"]).tzinfo is not None
     assert found["processor"] == processor() != ""
     json.dumps(found, allow_nan=False)
+
+
+def test_it_names_the_lock_that_the_checkout_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = Path(__file__).parents[1] / "requirements.lock"
+    assert provenance({}, {})["lock_sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    monkeypatch.setattr(mmbench, "__file__", str(tmp_path / "mmbench" / "__init__.py"))
+    assert lock_sha256() is None
+    (tmp_path / "requirements.lock").write_bytes(b"numpy==1")
+    assert lock_sha256() == hashlib.sha256(b"numpy==1").hexdigest()
 
 
 def test_settings_are_told_apart_by_value_and_not_by_order(given: Path) -> None:

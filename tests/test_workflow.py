@@ -20,6 +20,8 @@ import pytest
 from mmbench.discovery import find_methods
 from mmbench.errors import UserError
 from mmbench.files import read_json
+from mmbench.manifest import read_manifest
+from mmbench.verify import check_files, configuration_notes
 from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -236,7 +238,7 @@ def chain(*methods: str, trained: Sequence[str] = ()) -> set[str]:
     """The jobs that choose for, ask and score `methods`, train those `trained`, and make the report."""
     jobs = {f"{rule} {method}" for rule in ("predict", "evaluate") for method in methods}
     jobs |= {f"tune {method}" for method in methods if method in TUNED}
-    return jobs | {f"train {method}" for method in trained} | {"report", "all"}
+    return jobs | {f"train {method}" for method in trained} | {"report", "manifest", "all"}
 
 
 class TestRun:
@@ -272,6 +274,19 @@ class TestRun:
             assert record["title"] == method.title
             assert set(record["provenance"]["inputs_sha256"]) == {"predictions", "cases", "weights"}
 
+    def test_its_manifest_says_what_was_run_and_is_true(self, finished: Checkout) -> None:
+        manifest = read_manifest(finished.results / "manifest.json")
+        assert manifest.methods.keys() == {f"masking/{name}" for name in METHODS}
+        assert manifest.command == "snakemake --cores all --config profile=smoke"
+        assert manifest.configuration.values["profile"]["train"]["steps"] == 6
+        assert (manifest.took.training_flops or 0) > 1e6
+        assert all(one.device in ("cpu", "cuda") and one.threads for one in manifest.hardware)
+        for name in ("data/train.npz", "masking/ddpm/seed0/weights.safetensors", "tables/masking-long.csv"):
+            assert name in manifest.files
+        found = check_files(finished.results, manifest)
+        assert not found.failed and not found.new and found.kept == len(manifest.files)
+        assert list(configuration_notes(manifest, finished.root)) == []
+
     def test_nothing_is_left_to_do(self, finished: Checkout) -> None:
         assert finished.planned() == set()
 
@@ -286,7 +301,7 @@ class TestPlan:
         assert int(re.search(r"^total +(\d+)", done.stdout, flags=re.MULTILINE)[1]) > 3 * len(METHODS) - 3
 
     def test_one_experiment_is_a_target(self, finished: Checkout) -> None:
-        assert finished.planned("masking") == {"report", "masking"}
+        assert finished.planned("masking") == {"report", "manifest", "masking"}
 
     def test_the_ablation_adds_variants(self, finished: Checkout) -> None:
         new = set(read_yaml(ROOT / "config/experiments/masking.yaml", ROOT)["variants"])
@@ -298,7 +313,8 @@ class TestPlan:
             ("baselines/masking/ddpm.py", chain("ddpm", "repaint", "sdedit", trained=["ddpm"])),
             ("baselines/masking/mt_head.py", chain("mt_head")),
             ("mmbench/metrics/pixel.py", chain(*TUNED) | {f"evaluate {method}" for method in METHODS}),
-            ("mmbench/statistics.py", {"report", "all"}),
+            ("mmbench/statistics.py", {"report", "manifest", "all"}),
+            ("mmbench/manifest.py", {"manifest", "all"}),
             ("mmbench/config.py", set()),
         ],
     )
@@ -317,7 +333,8 @@ class TestPlan:
         assert finished.planned(config=["override={sample: {nfe: 3}}"]) == chain(*METHODS)
 
     def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
-        assert finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"]) == {"report", "all"}
+        planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
+        assert planned == {"report", "manifest", "all"}
 
 
 class TestMistakes:
@@ -402,7 +419,7 @@ class TestExtension:
     def test_only_the_report_is_left(self, extension: Extension) -> None:
         assert extension.mended.returncode == 0, extension.mended.stdout
         finished = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", extension.mended.stdout, flags=re.MULTILINE)
-        assert finished == ["report", "all"]
+        assert finished == ["report", "manifest", "all"]
 
     @pytest.mark.parametrize(
         ("method", "title"), [("my_idea", "My idea"), ("external_median", "Median of the seen pixels")]

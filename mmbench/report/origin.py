@@ -132,10 +132,19 @@ def facts(results: Results) -> list[tuple[str, str]]:
         found.append(("Training", ", ".join(f"{steps:,} steps of {batch}" for steps, batch in budgets)))
     seeds = sorted({run.seed for run in runs})
     found.append(("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"))
+    if commits := code_of(runs):
+        found.append(("Code", commits))
     devices = sorted({str(run.cost["device"]) for run in runs if run.cost.get("device")})
     if devices:
         found.append(("Device", ", ".join(devices)))
     return found
+
+
+def code_of(runs: Sequence[Run]) -> str:
+    """The commits that scored, each with a word if the checkout had changes; empty if no record says."""
+    made = [run.scores.get("provenance") or {} for run in runs]
+    commits = {(str(p["git_sha"])[:12], bool(p.get("git_dirty"))) for p in made if p.get("git_sha")}
+    return ", ".join(f"commit {sha}{' with changes' if dirty else ''}" for sha, dirty in sorted(commits))
 
 
 def data_card(card: Mapping[str, Any]) -> dict[str, Any]:

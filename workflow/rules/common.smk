@@ -170,6 +170,19 @@ def reported_methods(which):
     return sorted({m for e in experiments for m in scored(e, variants)})
 
 
+def reported_folders(which):
+    """The folders `<experiment>/<method>` behind a report: of its methods, and of those whose weights they use."""
+    experiments, variants = REPORTS[which]
+    return sorted(
+        {
+            f"{e}/{name}"
+            for e in experiments
+            for m in scored(e, variants)
+            for name in (m, source(e, m))
+        }
+    )
+
+
 def command(which):
     """The command that makes a report: its target, and what was set that its numbers depend on."""
     target = which.removeprefix("only-").removesuffix("/")

@@ -1,0 +1,63 @@
+"""Command line: copy the small files of a finished run for others to read: page, tables, figures and records.
+
+What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes as `left_out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmbench.errors import UserError, run_command
+from mmbench.files import sha256_file, write_json
+from mmbench.manifest import NAME, read_manifest
+from mmbench.schema.manifest import Manifest
+
+LARGE = (".npz", ".safetensors", "/items.csv")
+
+
+def keep(run: Path, out: Path) -> Manifest:
+    """Copy the small files of a run's manifest to `out`, in place of an earlier copy; returns the copy's manifest.
+
+    Raises:
+        UserError: a file is not as the manifest says, or `out` holds something else than such a copy.
+    """
+    whole = read_manifest(run / NAME)
+    if whole.results != ".":
+        raise UserError(f"{run}: is a page of a part of {run.parent}; keep that")
+    if out.exists() and not (out / "index.html").is_file():
+        raise UserError(f"{out}: is there and holds no page; name a new folder, or one that was kept before")
+    small = {name: content for name, content in whole.files.items() if not name.endswith(LARGE)}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as made:
+        folder = Path(made) / out.name
+        for name, content in small.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not (run / name).is_file() or sha256_file(shutil.copyfile(run / name, target)) != content.sha256:
+                raise UserError(f"{run / name}: is not what {run / NAME} says; finish the run: snakemake --cores all")
+        left_out = {name: content for name, content in whole.files.items() if name not in small} | whole.left_out
+        manifest = whole.model_copy(update={"files": small, "left_out": left_out})
+        write_json(folder / NAME, manifest.model_dump(mode="json"))
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(folder, out)
+    return manifest
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench keep results/quick results/reference/quick`."""
+    parser = argparse.ArgumentParser(prog="python -m mmbench keep", description=__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, e.g. results/quick")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the copy; an earlier copy is replaced")
+    args = parser.parse_args(argv)
+    manifest = keep(args.run, args.out)
+    print(f"kept: {args.out}: {len(manifest.files)} files, {len(manifest.left_out)} left out")
+
+
+if __name__ == "__main__":
+    run_command(main)
