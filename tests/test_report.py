@@ -37,6 +37,7 @@ from mmbench.report.page import write_report
 from mmbench.report.sections import Context
 from mmbench.report.sections._masking_pictures import reconstructions
 from mmbench.report.tables import Cell, Table, latex, to_csv, to_markdown
+from mmbench.stated import stated_claims
 from mmbench.statistics import PairedDifference, over_seeds
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +145,8 @@ def masking(tree: Path) -> ExperimentResults:
 @pytest.fixture(scope="module")
 def report(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole report of those results."""
-    return write_report(load_results(tree), tmp_path_factory.mktemp("report"), "snakemake --cores <n>").parent
+    out, claims = tmp_path_factory.mktemp("report"), stated_claims(ROOT)
+    return write_report(load_results(tree), out, "snakemake --cores <n>", claims).parent
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +172,16 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in [out / "results/masking/reference.json", *out.glob("results/masking/*/*/training.json")]:
         path.unlink()
     code = "import runpy, sys; runpy.run_module('mmbench.report', run_name='__main__'); print('torch' in sys.modules)"
-    flags = ["--results", str(out / "results"), "--out", str(out / "report"), "--methods", "mt_diffusion"]
+    flags = [
+        "--results",
+        str(out / "results"),
+        "--out",
+        str(out / "report"),
+        "--methods",
+        "mt_diffusion",
+        "--claims",
+        "config/claims.yaml",
+    ]
     command, environment = [sys.executable, "-c", code, *flags], {**os.environ, "PYTHONHASHSEED": "5"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
     assert re.fullmatch(r"report: .*/report/index.html \(\d+\.\d MiB\)\nFalse\n", done.stdout), done.stdout
@@ -486,6 +497,19 @@ class TestPage:
                 assert [(c.text, c.lines, c.mark, c.tone) for c in shown[1:]] == [
                     (c["text"], c["lines"], c["mark"], c["tone"]) for c in own[1:]
                 ]
+
+    def test_claims_have_verdicts_in_words_and_colour(self, page: Page, one_seed: Page, report: Path) -> None:
+        rows = {row[0].text: row for row in page.tables["table-claims"][1:]}
+        stored = table(report, "claims")["by_title"]
+        assert rows.keys() == stored.keys() and len(rows) >= 5
+        for name, row in rows.items():
+            verdict = stored[name][3]
+            assert (row[4].text, row[4].tone) == (verdict["text"], verdict["tone"])
+            assert row[3].lines == stored[name][2]["lines"]
+        assert {row[4].tone for row in rows.values()} > {"worse"}
+        assert (report / "tables" / "claims-trials.csv").is_file()
+        assert "Of 14 claims," in page.text and "None of the 14 claims is tested" in one_seed.text
+        assert "table-claims" not in one_seed.tables and "Not tested here: reconstruction" in one_seed.text
 
     def test_the_overview_says_who_is_best_at_what(self, page: Page, report: Path) -> None:
         stored = json.loads((report / "tables" / "overview.json").read_text())
