@@ -15,6 +15,7 @@ from mmbench.errors import run_command
 COMMANDS = {
     "verify": "recompute the hashes of a run's files and say what changed",
     "compare": "compare the numbers of two runs within stated tolerances",
+    "claims": "hold the claims of config/claims.yaml against the results of a run",
     "keep": "copy the small files of a finished run for others to read",
     "generate": "give a trained model some modalities, get the others as files",
 }

@@ -40,6 +40,9 @@ from mmbench.evaluate import read_answers, read_cost
 from mmbench.experiments import load_experiment, read_cases
 from mmbench.files import load_arrays, read_json, write_json
 from mmbench.schema import Sample, Top, experiment_schema
+from mmbench.schema.claims import Claim, Part
+from mmbench.stated import FILE as CLAIMS
+from mmbench.stated import stated_claims
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -178,6 +181,10 @@ def test_concepts_list_what_the_model_can_do() -> None:
     text = (ROOT / "docs/concepts.md").read_text()
     assert all(f"`{sampler}`" in text for sampler in get_args(SamplerName))
     assert get_args(SamplerName) == get_args(Sample.model_fields["sampler"].annotation)
+
+
+def test_claims_explain_every_key() -> None:
+    assert set(table_names("docs/claims.md", "Adding a claim")) >= {*Claim.model_fields, *Part.model_fields}
 
 
 def test_every_data_set_is_described_with_its_licence() -> None:
@@ -328,6 +335,9 @@ def test_a_configuration_is_accepted(block: Block, checkout: Path) -> None:
         values = yaml.safe_load((checkout / "config/config.yaml").read_text())
         configured = Config(values | {"profile": path.stem}, checkout)
         configured.check_methods(find_methods(checkout, configured.experiments))
+    elif path == CLAIMS:
+        (checkout / "claims.yaml").write_text(block.text)
+        assert len(stated_claims(checkout, checkout / "claims.yaml")) == 1
     else:
         assert folder == "experiments"
         section = check(experiment_schema(path.stem), yaml.safe_load(block.text), block.path)

@@ -37,6 +37,7 @@ from mmbench.report.page import write_report
 from mmbench.report.sections import Context
 from mmbench.report.sections._masking_pictures import reconstructions
 from mmbench.report.tables import Cell, Table, latex, to_csv, to_markdown
+from mmbench.stated import stated_claims
 from mmbench.statistics import PairedDifference, over_seeds
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +145,8 @@ def masking(tree: Path) -> ExperimentResults:
 @pytest.fixture(scope="module")
 def report(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole report of those results."""
-    return write_report(load_results(tree), tmp_path_factory.mktemp("report"), "snakemake --cores <n>").parent
+    out, claims = tmp_path_factory.mktemp("report"), stated_claims(ROOT)
+    return write_report(load_results(tree), out, "snakemake --cores <n>", claims).parent
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +172,16 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in [out / "results/masking/reference.json", *out.glob("results/masking/*/*/training.json")]:
         path.unlink()
     code = "import runpy, sys; runpy.run_module('mmbench.report', run_name='__main__'); print('torch' in sys.modules)"
-    flags = ["--results", str(out / "results"), "--out", str(out / "report"), "--methods", "mt_diffusion"]
+    flags = [
+        "--results",
+        str(out / "results"),
+        "--out",
+        str(out / "report"),
+        "--methods",
+        "mt_diffusion",
+        "--claims",
+        "config/claims.yaml",
+    ]
     command, environment = [sys.executable, "-c", code, *flags], {**os.environ, "PYTHONHASHSEED": "5"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
     assert re.fullmatch(r"report: .*/report/index.html \(\d+\.\d MiB\)\nFalse\n", done.stdout), done.stdout
@@ -475,7 +486,7 @@ class TestPage:
 
     def test_it_shows_what_the_tables_hold(self, page: Page, report: Path) -> None:
         names = [path.stem for path in (report / "tables").glob("*.json")]
-        assert len(names) == 2 * 5 + 5
+        assert len(names) == 2 * 5 + 6
         for name in names:
             stored = json.loads((report / "tables" / f"{name}.json").read_text())
             header, *rows = page.tables[name]
@@ -486,6 +497,18 @@ class TestPage:
                 assert [(c.text, c.lines, c.mark, c.tone) for c in shown[1:]] == [
                     (c["text"], c["lines"], c["mark"], c["tone"]) for c in own[1:]
                 ]
+
+    def test_claims_have_verdicts_in_words_and_colour(self, page: Page, one_seed: Page, report: Path) -> None:
+        rows = {row[0].text: row for row in page.tables["claims"][1:]}
+        stored = table(report, "claims")["by_title"]
+        assert rows.keys() == stored.keys() and len(rows) == 3
+        for name, row in rows.items():
+            verdict = stored[name][3]
+            assert (row[4].text, row[4].tone) == (verdict["text"], verdict["tone"])
+        assert {(row[4].text, row[4].tone) for row in rows.values()} == {("not reproduced", "worse")}
+        assert (report / "tables" / "claims-trials.csv").is_file()
+        assert "Of 14 claims," in page.text and "None of the 14 claims is tested" in one_seed.text
+        assert "claims" not in one_seed.tables and "Not tested here: reconstruction" in one_seed.text
 
     def test_the_overview_says_who_is_best_at_what(self, page: Page, report: Path) -> None:
         stored = json.loads((report / "tables" / "overview.json").read_text())
@@ -542,7 +565,7 @@ class TestLittle:
 
     def test_the_same_results_give_the_same_bytes(self, little: Path, tmp_path: Path, recwarn: Any) -> None:
         """Here as in the other process, which hashes otherwise."""
-        write_report(load_results(little / "results", methods=["mt_diffusion"]), tmp_path)
+        write_report(load_results(little / "results", methods=["mt_diffusion"]), tmp_path, claims=stated_claims(ROOT))
         names = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
         assert names == sorted(p.relative_to(little / "report") for p in (little / "report").rglob("*") if p.is_file())
         assert [n for n in names if (little / "report" / n).read_bytes() != (tmp_path / n).read_bytes()] == []
@@ -586,6 +609,11 @@ def tex_cell(tex: str) -> tuple[str, list[str], str]:
     return plain(tex), lines, mark
 
 
+def spaced(text: str) -> str:
+    """Text with plain spaces for those that do not break."""
+    return " ".join(text.split())
+
+
 def md_cell(text: str) -> tuple[str, list[str], str]:
     """Text, smaller lines and mark of a cell in Markdown."""
     first, *rest = text.strip().split("<br>")
@@ -604,10 +632,12 @@ class TestFiles:
 
     def test_the_files_of_a_table_agree(self, report: Path) -> None:
         stems = sorted((report / "tables").glob("*.json"))
-        assert len(stems) == 15
+        assert len(stems) == 16
         for path in stems:
             stored = json.loads(path.read_text())
-            cells = [[(" ".join(c["text"].split()), c["lines"], c["mark"]) for c in row] for row in stored["rows"]]
+            cells = [
+                [(spaced(c["text"]), [*map(spaced, c["lines"])], c["mark"]) for c in row] for row in stored["rows"]
+            ]
             with path.with_suffix(".csv").open(newline="") as stream:
                 header, *rows = csv.reader(stream)
             assert header == stored["header"]
@@ -625,7 +655,7 @@ class TestFiles:
             assert plain(re.search(r"\\caption\{(.*)\}\n", tex)[1]) == stored["caption"]  # type: ignore[index]
             body = re.search(r"\\midrule\n(.*)\\bottomrule", tex, re.DOTALL)[1]  # type: ignore[index]
             found = [[tex_cell(part) for part in row.strip().split(" & ")] for row in body.split(" \\\\\n")[:-1]]
-            assert [[(" ".join(t.split()), s, m) for t, s, m in row] for row in found] == [
+            assert [[(spaced(t), [*map(spaced, s)], m) for t, s, m in row] for row in found] == [
                 [(t, list(s), m) for t, s, m in row] for row in cells
             ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmbench.errors import run_command
 from mmbench.report.load import load_results
 from mmbench.report.page import write_report
+from mmbench.verdicts.read import read_claims
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,10 +20,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--experiments", nargs="+", help="only these; default: all that have a cases.json")
     parser.add_argument("--methods", nargs="+", help="only these; default: all that were scored")
     parser.add_argument("--seeds", nargs="+", type=int, help="only these; default: all")
+    parser.add_argument("--claims", type=Path, help="file of claims to hold against the results: config/claims.yaml")
     parser.add_argument("--command", default="", help="the command that made the results, shown on the page")
     args = parser.parse_args(argv)
     results = load_results(args.results, experiments=args.experiments, methods=args.methods, seeds=args.seeds)
-    path = write_report(results, args.out, args.command)
+    claims = read_claims(args.claims, Path.cwd()) if args.claims else []
+    path = write_report(results, args.out, args.command, claims)
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 

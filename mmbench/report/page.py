@@ -11,23 +11,26 @@ from markupsafe import Markup, escape
 
 from mmbench.files import write_text
 from mmbench.report import origin, pictures, tables, text
+from mmbench.report.claims import write_claims
 from mmbench.report.figures import Drawing
 from mmbench.report.load import Results
 from mmbench.report.names import STUDIED, slug
 from mmbench.report.overview import write_overview
 from mmbench.report.sections import Context, Section, load_section
 from mmbench.report.theme import Mode
+from mmbench.verdicts.read import Stated
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(results: Results, out: Path, command: str = "") -> Path:
+def write_report(results: Results, out: Path, command: str = "", claims: Sequence[Stated] = ()) -> Path:
     """Write `out`/index.html, `out`/tables and `out`/figures; returns the page's path.
 
     Args:
         results: what to report.
         out: folder of the page.
         command: how the results were made, shown on the page.
+        claims: what is held against the results; without any the page has no such table.
     """
     contexts = [Context(results, experiment, out) for experiment in results.experiments]
     parts: list[dict[str, Any]] = []
@@ -40,15 +43,17 @@ def write_report(results: Results, out: Path, command: str = "") -> Path:
         }
         parts.append({"section": section, "experiment": context.experiment, "records": records})
     overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out)
+    claimed, more = write_claims(claims, results, out / "tables")
     page = render(
         "page.html.j2",
         overview=overview,
+        claims=claimed,
         results=results,
         parts=parts,
         facts=origin.facts(results),
         card=origin.data_card(results.card),
         command=command,
-        files=listed([*written, *(path for context in contexts for path in context.written)], out),
+        files=listed([*written, *more, *(path for context in contexts for path in context.written)], out),
         studied=STUDIED,
     )
     path = out / "index.html"

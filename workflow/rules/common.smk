@@ -11,11 +11,13 @@ sys.path.insert(0, str(ROOT))
 from mmbench.config import Config  # noqa: E402
 from mmbench.discovery import code_hash, find_judge, find_methods  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
+from mmbench.stated import FILE as CLAIMS, stated_claims  # noqa: E402
 
 try:
     CFG = Config(config, ROOT)
     METHODS = find_methods(ROOT, CFG.experiments)
     CFG.check_methods(METHODS)
+    stated_claims(ROOT)
 except UserError as error:
     sys.exit(f"error: {error}")
 

@@ -18,7 +18,8 @@ rule report:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/report", "mmbench/statistics.py"),
+        code=code("mmbench/report", "mmbench/verdicts/assess.py"),
+        claims=code(CLAIMS),
         experiments=lambda wc: REPORTS[wc.which][0],
         methods=lambda wc: reported_methods(wc.which),
         seeds=CFG.profile.seeds,
@@ -27,4 +28,5 @@ rule report:
         command=lambda wc: command(wc.which),
     shell:
         "python -m mmbench.report --results {params.results} --out {params.out} --experiments {params.experiments}"
-        " --methods {params.methods} --seeds {params.seeds} --command {params.command:q} 2>&1 | tee {log}"
+        " --methods {params.methods} --seeds {params.seeds} --command {params.command:q}"
+        ' --claims "$MMBENCH/config/claims.yaml" 2>&1 | tee {log}'
