@@ -164,8 +164,9 @@ class Config:
         return max(1, round(steps * budget))
 
     def snapshots(self, experiment: str, method: str) -> dict[float, int]:
-        """The step of each of the profile's `snapshots` in a method's training. They are in no stage's settings: what is
-        trained does not depend on when it is looked at.
+        """The step of each of the profile's `snapshots` in a method's training.
+
+        They are in no stage's settings: what is trained does not depend on when it is looked at.
 
         Raises:
             UserError: two are the same step, or one is no step before the last.

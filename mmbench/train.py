@@ -4,8 +4,8 @@ Step k draws everything from a generator seeded with (seed, k), so methods see t
 resumed run repeats nothing and skips nothing.
 
 `--keep 100` leaves the averaged weights after step 100 in the state folder; `--until 100` makes them what is written,
-without training if they were kept there, else by the same training up to that step: learning rates are those of the whole
-training, so the weights are the same.
+without training if they were kept there, else by the same training up to that step. Learning rates are those of the
+whole training, so the weights are the same.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -20,7 +21,7 @@ from mmbench.report.names import STUDIED, STUDIED_TITLE, describe
 from mmbench.report.reach import Reach, compute_to_reach, over_ratios, ratio
 from mmbench.report.sections import Context, Headline
 from mmbench.report.tables import Cell, Table
-from mmbench.report.theme import Mode, method_styles, paper
+from mmbench.report.theme import Mode, Style, method_styles, paper
 from mmbench.statistics import LEVEL
 
 COLUMNS = ["question", "case", "metric", "method", "title", "seed", "share", "flops", "images", "seconds", "value"]
@@ -28,16 +29,17 @@ COSTS = {"flops": "training_flops", "images": "images_seen", "seconds": "train_s
 NOT_REACHED = "not reached"
 
 COSINE_NOTE = (
-    "The learning rate falls on a cosine over the whole training, so a snapshot is worse than a training of its length "
-    "would be, and compute read off a curve is an upper estimate. The variants called per_task are such trainings; they "
-    "are single points."
+    "The learning rate falls on a cosine over the whole training, so a snapshot is usually worse than a training of "
+    "its length would be, and compute read off a curve is an upper estimate. Variants called per_task are such "
+    "trainings, single points here."
 )
 REACH_NOTE = (
-    "×: training compute (FLOP) to reach the target as a multiple of what the target's own method needs, seed by seed; "
-    f"geometric mean over seeds, its {100 * LEVEL:.0f} % t-interval (of the logarithms) in brackets. Below: FLOP, images "
-    "seen and seconds of training on this machine, means over seeds. Between snapshots, scores are linear in log FLOP along "
-    "the best so far. ≤: the first snapshot is as good already; ≥: that of the target's method is. A method that "
-    "answers with another's weights has their compute, and that of a model of several tasks is for all of them."
+    "×: training compute (FLOP) to reach the target as a multiple of what the target's own method needs, seed by "
+    f"seed; geometric mean over seeds, its {100 * LEVEL:.0f} % t-interval (of the logarithms) in brackets. Below: "
+    "FLOP, images seen and time of training on this machine, means over seeds. Between snapshots, scores are linear in "
+    "log FLOP along the best so far. ≤: the first snapshot is as good already; ≥: that of the target's method is; no "
+    "ratio: both. A method that answers with another's weights has their compute, and that of a model of several "
+    "tasks is for all of them."
 )
 
 
@@ -95,9 +97,9 @@ def curve_frame(results: ExperimentResults, lines: Sequence[Headline]) -> pd.Dat
             continue
         for line in lines:
             if (value := value_of(run, line)) is not None:
-                about = {"question": line.question, "case": line.case, "metric": line.board.metric}
-                about |= {"method": run.method, "title": run.title, "seed": run.seed, "share": run.share}
-                rows.append({**about, **cost, "value": value})
+                asked = {"question": line.question, "case": line.case, "metric": line.board.metric}
+                who = {"method": run.method, "title": run.title, "seed": run.seed, "share": run.share}
+                rows.append({**asked, **who, **cost, "value": value})
     frame = pd.DataFrame(rows, columns=COLUMNS).astype({name: float for name in ("share", *COSTS, "value")})
     return frame.sort_values(["question", "metric", "method", "seed", "share"], kind="stable", ignore_index=True)
 
@@ -118,7 +120,7 @@ def of_line(frame: pd.DataFrame, line: Headline) -> pd.DataFrame:
 def by_seed(frame: pd.DataFrame, line: Headline, method: str) -> dict[int, pd.DataFrame]:
     """The curves of a method in a question by seed, of those seeds that are finished."""
     rows = of_line(frame, line)
-    curves = {int(seed): own for seed, own in rows[rows["method"] == method].groupby("seed")}  # type: ignore[call-overload]
+    curves = {int(seed): own for seed, own in rows[rows["method"] == method].groupby("seed")}
     return {seed: own for seed, own in curves.items() if own["share"].iloc[-1] == 1}
 
 
@@ -165,10 +167,10 @@ def reach_cell(goal: Goal, curves: Mapping[int, pd.DataFrame]) -> Cell:
         return Cell(NOT_REACHED, lines=[*some, f"with {spent}"])
     bound = "≤ " if any(found.bound for found in there.values()) else ""
     lines = [bound + costs(there, curves)]
-    base = reached(goal, goal.own)
-    ratios = [ratio(found, base[seed] or found) for seed, found in there.items()]
-    known = over_ratios([r for r in ratios if r])
-    if known is None or len([r for r in ratios if r]) < len(ratios):
+    base = {seed: found for seed, found in reached(goal, goal.own).items() if found}
+    ratios = [r for seed, found in there.items() if (r := ratio(found, base[seed]))]
+    known = over_ratios(ratios) if len(ratios) == len(there) else None
+    if known is None:
         return Cell("no ratio", lines=lines)
     mean, summary = known
     if summary.low is not None and summary.high is not None:
@@ -222,43 +224,20 @@ def draw_curves(
     frame: pd.DataFrame, lines: Sequence[Headline], goals: Sequence[Goal], results: ExperimentResults, mode: Mode
 ) -> Figure:
     """A small panel per question, methods named below."""
+    order = method_order(results)
+    shown = [method for method in order if method in set(frame["method"])]
     columns = min(3, len(lines))
-    rows = -(-len(lines) // columns)
-    shown = [method for method in method_order(results) if method in set(frame["method"])]
-    styles, ink = method_styles(method_order(results), mode), paper(mode)
+    rows, styles = -(-len(lines) // columns), method_styles(order, mode)
     figure = Figure(figsize=(3.6 * columns + 0.4, 2.7 * rows + 0.6 + 0.2 * (len(shown) // 3)), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     targets = {(goal.line.board.metric, goal.line.case): np.mean(list(goal.values.values())) for goal in goals}
     for axes, line in zip(grid.flat, lines, strict=False):
-        panel = of_line(frame, line)
-        for method in reversed([method for method in shown if method in set(panel["method"])]):
-            own, style = panel[panel["method"] == method], styles[method]
-            zorder = 4 if method == STUDIED else 3
-            mean = own.groupby("share")[["flops", "value"]].mean()
-            axes.plot(
-                mean["flops"],
-                mean["value"],
-                color=style.colour,
-                linewidth=style.width,
-                linestyle=style.dash,
-                zorder=zorder,
-            )
-            axes.scatter(
-                own["flops"], own["value"], color=style.colour, marker=style.marker, s=24, linewidth=0.5,
-                edgecolor=ink["paper"], zorder=zorder,
-            )  # fmt: skip
+        draw_panel(axes, of_line(frame, line), shown, styles, mode)
         if (target := targets.get((line.board.metric, line.case))) is not None:
-            axes.axhline(float(target), color=ink["soft"], linewidth=1, linestyle=":")
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.quantity(value)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        if panel["value"].min() > 0 and panel["value"].max() / panel["value"].min() > charts.LOG_FROM:
-            charts.log_y(axes)
+            axes.axhline(float(target), color=paper(mode)["soft"], linewidth=1, linestyle=":")
         label = describe(line.board.metric).label.partition("[")[0]
-        axes.set_title(
-            f"{line.question}\n{label}, {'higher' if line.board.higher_is_better else 'lower'} is better", fontsize=9.5
-        )
+        better = "higher" if line.board.higher_is_better else "lower"
+        axes.set_title(f"{line.question}\n{label}, {better} is better", fontsize=9.5)
     for axes in list(grid.flat)[len(lines) :]:
         axes.remove()
     figure.supxlabel("training compute, FLOP", fontsize=10)
@@ -268,3 +247,22 @@ def draw_curves(
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(handles)))
     return figure
+
+
+def draw_panel(
+    axes: Axes, panel: pd.DataFrame, methods: Sequence[str], styles: Mapping[str, Style], mode: Mode
+) -> None:
+    """One question: means over seeds as lines, every seed as a point."""
+    for method in reversed([method for method in methods if method in set(panel["method"])]):
+        own, style = panel[panel["method"] == method], styles[method]
+        mean = own.groupby("share")[["flops", "value"]].mean()
+        look: dict[str, Any] = {"color": style.colour, "zorder": 4 if method == STUDIED else 3}
+        axes.plot(mean["flops"], mean["value"], linewidth=style.width, linestyle=style.dash, **look)
+        edge = paper(mode)["paper"]
+        axes.scatter(own["flops"], own["value"], marker=style.marker, s=24, linewidth=0.5, edgecolor=edge, **look)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.quantity(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if panel["value"].min() > 0 and panel["value"].max() / panel["value"].min() > charts.LOG_FROM:
+        charts.log_y(axes)
