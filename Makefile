@@ -39,7 +39,8 @@ reference:
 	rm -rf results/reference/$(PROFILE)
 	mkdir -p results/reference/$(PROFILE)
 	cd results/$(PROFILE) && tar cf ../reference/$(PROFILE).tar --exclude=.snakemake_timestamp \
-		index.html tables figures data/*.json */cases.json */reference.json */*/seed*/*.json
+		index.html tables figures data/*.json */cases.json */reference.json */*/seed*/*.json \
+		$$(find . -path '*/seed*/at*/metrics.json')
 	tar xf results/reference/$(PROFILE).tar -C results/reference/$(PROFILE)
 	rm results/reference/$(PROFILE).tar
 

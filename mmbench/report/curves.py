@@ -183,11 +183,16 @@ def times(value: float) -> str:
     return text.number(value, 2) if value >= 0.1 else f"{value:.2g}"
 
 
+def seen(images: float) -> str:
+    """A number of images."""
+    return f"{text.quantity(images)} images"
+
+
 def costs(there: Mapping[int, Reach], curves: Mapping[int, pd.DataFrame]) -> str:
     """FLOP, images and seconds, means over seeds; the latter two grow with FLOP between the points of a curve."""
     flops = float(np.mean([found.compute for found in there.values()]))
     words = [text.quantity(flops, "FLOP")]
-    for name, form in (("images", partial(text.quantity, unit="images")), ("seconds", text.duration)):
+    for name, form in (("images", seen), ("seconds", text.duration)):
         at = [
             np.interp(found.compute, [0.0, *curves[seed]["flops"]], [0.0, *curves[seed][name]])
             for seed, found in there.items()

@@ -211,12 +211,8 @@ def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
         if shares is not None and share not in shares:
             continue
         part = replace(load_run(path.parent), share=share)
-        same = (part.method, part.seed, part.training.get("settings")) == (
-            run.method,
-            run.seed,
-            run.training.get("settings"),
-        )
-        if not same:
+        settings = [record.get("settings") for record in (part.training, run.training) if record]
+        if (part.method, part.seed) != (run.method, run.seed) or settings[:1] != settings[-1:]:
             raise UserError(f"{path}: is of another training than {run.folder}; delete {path.parent} or make it again")
         found.append(part)
     return sorted(found, key=lambda part: part.share)

@@ -140,8 +140,9 @@ def source_dir(wildcards):
 
 def keep_option(experiment, method):
     """How a whole training is told which weights to keep on its way."""
-    steps = CFG.snapshots(experiment, method).values() if "@" not in method else ()
-    return " ".join(["--keep", *map(str, steps)]) if steps else ""
+    if "@" in method or not SNAPSHOTS or not found(experiment, method).trained:
+        return ""
+    return " ".join(["--keep", *map(str, CFG.snapshots(experiment, method).values())])
 
 
 def until_option(wildcards):
