@@ -155,7 +155,7 @@ def reached(goal: Goal, curves: Mapping[int, pd.DataFrame]) -> dict[int, Reach |
     }
 
 
-def reach_cell(goal: Goal, curves: Mapping[int, pd.DataFrame]) -> Cell:
+def reach_cell(goal: Goal, method: str, curves: Mapping[int, pd.DataFrame]) -> Cell:
     """How much compute a method needs, as a multiple of what the goal's own method needs."""
     own = reached(goal, curves)
     if not own:
@@ -167,6 +167,8 @@ def reach_cell(goal: Goal, curves: Mapping[int, pd.DataFrame]) -> Cell:
         return Cell(NOT_REACHED, lines=[*some, f"with {spent}"])
     bound = "≤ " if any(found.bound for found in there.values()) else ""
     lines = [bound + costs(there, curves)]
+    if method == goal.method:
+        return Cell("1×", 1.0, lines, tone="reference")
     base = {seed: found for seed, found in reached(goal, goal.own).items() if found}
     ratios = [r for seed, found in there.items() if (r := ratio(found, base[seed]))]
     known = over_ratios(ratios) if len(ratios) == len(there) else None
@@ -213,7 +215,7 @@ def reach_table(
     ]
     rows = []
     for method in method_order(results):
-        cells = [reach_cell(goal, by_seed(frame, goal.line, method)) for goal in goals]
+        cells = [reach_cell(goal, method, by_seed(frame, goal.line, method)) for goal in goals]
         if any(cell is not common.NONE for cell in cells):
             rows.append([common.method_cell(results, method), *cells])
     targets = []
@@ -245,7 +247,8 @@ def draw_curves(
         axes.set_title(f"{line.question}\n{label}, {better} is better", fontsize=9.5)
     for axes in list(grid.flat)[len(lines) :]:
         axes.remove()
-    figure.supxlabel("training compute, FLOP", fontsize=10)
+    for axes in grid.flat[len(lines) - min(columns, len(lines)) : len(lines)]:
+        axes.set_xlabel("training compute, FLOP")
     handles = [
         Line2D([], [], color=s.colour, marker=s.marker, linestyle=s.dash, linewidth=s.width, label=results.titles[m])
         for m, s in ((method, styles[method]) for method in shown)
@@ -266,7 +269,7 @@ def draw_panel(
         edge = paper(mode)["paper"]
         axes.scatter(own["flops"], own["value"], marker=style.marker, s=24, linewidth=0.5, edgecolor=edge, **look)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.quantity(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     if panel["value"].min() > 0 and panel["value"].max() / panel["value"].min() > charts.LOG_FROM:
