@@ -1,4 +1,7 @@
-"""The state of an unfinished training: safetensors, written atomically, ignored when it is not this training's."""
+"""The state of an unfinished training, and the averaged weights it had on its way, until they are asked for.
+
+All are safetensors, written atomically, and ignored when they are not this training's.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,9 @@ def load_checkpoint(
     folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
     """Restore what `save_checkpoint` kept under the same key; None, and nothing touched, if there is nothing usable."""
-    try:
-        with safe_open(folder / NAME, framework="pt") as stored:
-            if (stored.metadata() or {}).get("key") != key:
-                return None
-            log = json.loads(stored.metadata()["log"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError):
+    if (found := _read(folder / NAME, key)) is None:
         return None
+    log, tensors = found
     module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
     for name, average in ema.items():
         average.copy_(tensors[f"ema/{name}"])
@@ -56,6 +54,44 @@ def load_checkpoint(
             state.setdefault(int(index), {})[moment] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return log
+
+
+def _read(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """The log and the tensors of a file with this key; None if there is no such file or it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            if (stored.metadata() or {}).get("key") != key:
+                return None
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+            return json.loads(stored.metadata()["log"]), tensors
+    except (OSError, SafetensorError):
+        return None
+
+
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Where `save_snapshot` keeps what step `step` leaves behind."""
+    return folder / f"at{step}.safetensors"
+
+
+def save_snapshot(folder: Path, key: str, ema: Mapping[str, Tensor], log: dict) -> None:
+    """Keep the averaged weights after step `log["step"]` and the curve so far."""
+    save_weights(snapshot_path(folder, log["step"]), ema, {"key": key, "log": json.dumps(log)})
+
+
+def load_snapshot(folder: Path, key: str, step: int, ema: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """Fill `ema` with what `save_snapshot` kept of a step; None, and nothing touched, if there is nothing usable."""
+    if (found := _read(snapshot_path(folder, step), key)) is None:
+        return None
+    log, tensors = found
+    for name, average in ema.items():
+        average.copy_(tensors[name])
+    return log
+
+
+def remove_snapshots(folder: Path) -> None:
+    """Forget all that `save_snapshot` kept."""
+    for path in folder.glob("at*.safetensors"):
+        path.unlink()
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -98,7 +98,8 @@ class Config:
         be taken out without its methods.
 
         Raises:
-            UserError: a method does not exist, or an experiment is left with none.
+            UserError: a method does not exist, an experiment is left with none, or a training is too short for the
+                profile's snapshots.
         """
         for name, section in self.experiments.items():
             for key in ("methods", "variants"):
@@ -116,6 +117,8 @@ class Config:
         for name, names in methods.items():
             if not self.chosen(name, names):
                 raise UserError(f"{self.file}: methods: none is of experiment '{name}'; add one of {', '.join(names)}")
+            for method in names:
+                self.snapshots(name, method)
 
     def chosen(self, experiment: str, names: Collection[str]) -> list[str]:
         """Those of an experiment's methods that the profile wants: all, or those that its `methods` name.
@@ -159,6 +162,25 @@ class Config:
                 f"above 0 up to 1, or {PER_TASK} for one by the number of tasks"
             )
         return max(1, round(steps * budget))
+
+    def snapshots(self, experiment: str, method: str) -> dict[float, int]:
+        """The step of each of the profile's `snapshots` in a method's training.
+
+        They are in no stage's settings: what is trained does not depend on when it is looked at.
+
+        Raises:
+            UserError: two are the same step, or one is no step before the last.
+        """
+        steps = self.steps(experiment, method)
+        found = {share: round(share * steps) for share in self.profile.snapshots}
+        if len({0, steps, *found.values()}) < len(found) + 2:
+            raise UserError(
+                f"{origin(typed(self.top.override), ['snapshots'], self.file)}: snapshots: of the {steps} steps of "
+                f"{experiment}/{method}, {', '.join(map(str, found))} are the steps "
+                f"{', '.join(map(str, found.values()))}; name fewer, or train longer, so that all differ and come "
+                "before the last"
+            )
+        return found
 
     def modalities(self, experiment: str) -> list[str]:
         """The modalities that are used in an experiment that can do with fewer than it knows; empty for another.

@@ -46,6 +46,7 @@ class Found:
 
     `tune` names the settings that are chosen on the validation split. `answers` are the only modalities it answers, of
     what its tasks want; `needs` are those without which it can do nothing. Both are empty for a method of all.
+    `trained` is False for one that learns nothing step by step.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Found:
     tune: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    trained: bool = True
 
 
 def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
@@ -162,6 +164,7 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
                 literals.get("WEIGHTS_FROM"),
                 tune=tuned_settings(literals, tasks, shown),
                 answers=literals.get("ANSWERS", ()),
+                trained=literals.get("TRAINED", True),
             )
     found = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in found.items()}
     check_tasks(found, known)

@@ -162,7 +162,7 @@ def describe_methods(records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
         cases = [case for record in files.get("predictions.json", []) for case in record.get("cases", {}).values()]
         found[method] = {
             "trained": sorted(record["seed"] for record in training),
-            "scored": sorted(record["seed"] for record in scores),
+            "scored": sorted({record["seed"] for record in scores}),
             "train_seconds": total(record.get("seconds") for record in training),
             "training_flops": total(record.get("flops") for record in training),
             "predict_seconds": total(case.get("seconds") for case in cases),

@@ -2,6 +2,10 @@
 
 Step k draws everything from a generator seeded with (seed, k), so methods see the same batches in the same order, and a
 resumed run repeats nothing and skips nothing.
+
+`--keep 100` leaves the averaged weights after step 100 in the state folder; `--until 100` makes them what is written,
+without training if they were kept there, else by the same training up to that step. Learning rates are those of the
+whole training, so the weights are the same.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmbench.checkpoint import load_checkpoint, lock, remove_checkpoint, save_checkpoint
+from mmbench.checkpoint import (
+    load_checkpoint,
+    load_snapshot,
+    lock,
+    remove_checkpoint,
+    remove_snapshots,
+    save_checkpoint,
+    save_snapshot,
+    snapshot_path,
+)
 from mmbench.data import read_card, read_prepared
 from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import UserError, run_command
@@ -170,31 +183,35 @@ class Training:
         self.log["flops_per_step"] = counter.get_total_flops()
         return terms
 
-    def run(self) -> None:
-        """Train from the last checkpoint, or the beginning, to the last step."""
+    def run(self, until: int, keep: Collection[int] = ()) -> None:
+        """Train from the last checkpoint, or the beginning, to step `until`; the averages of steps `keep` are kept."""
         steps, every = self.train["steps"], max(1, self.train["steps"] // CURVE_POINTS)
         self.log = load_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer) or self.log
         if self.log["step"]:
             print(f"{self.label}: resuming after step {self.log['step']}", flush=True)
+        else:
+            remove_snapshots(self.state)
         self.method.train()
         before, since, first = self.log["seconds"], time.monotonic(), self.log["step"]
         shown = since
-        for step in range(first + 1, steps + 1):
+        for step in range(first + 1, until + 1):
             terms = self.counted_step(step)
             now = time.monotonic()
             rate = (step - first) * self.train["batch_size"] / (now - since)
             self.log |= {"step": step, "seconds": before + now - since}
             if step % every == 0 or step == steps:
                 self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **terms})
-            if now - shown >= PROGRESS_SECONDS or step == steps:
+            if now - shown >= PROGRESS_SECONDS or step == until:
                 shown = now
-                left = (steps - step) * self.train["batch_size"] / rate
+                left = (until - step) * self.train["batch_size"] / rate
                 print(
-                    f"{self.label}: step {step}/{steps}  loss {terms['loss']:.4f}  {rate:.0f} images/s  "
+                    f"{self.label}: step {step}/{until}  loss {terms['loss']:.4f}  {rate:.0f} images/s  "
                     f"{left // 60:.0f}:{left % 60:02.0f} left",
                     flush=True,
                 )
-            if step % self.train["checkpoint_every"] == 0 or step == steps:
+            if step in keep:  # before the checkpoint, from which a resumed training would not come back to it
+                save_snapshot(self.state, self.key, self.ema, self.log)
+            if step % self.train["checkpoint_every"] == 0 or step == until:
                 save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
 
 
@@ -219,6 +236,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m mmbench.train", description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint of an unfinished training")
+    parser.add_argument("--keep", type=int, nargs="*", default=[], help="steps whose averaged weights stay in --state")
+    parser.add_argument("--until", type=int, help="the step to end with; default: the last of the settings")
+    parser.add_argument("--kept", type=Path, help="--state of the whole training: weights of --until that it kept")
     args = parser.parse_args(argv)
     with lock(args.state):
         train(args)
@@ -242,8 +262,10 @@ def train(args: argparse.Namespace) -> None:
         training = Training(
             method, experiment, settings, arrays, seed=args.seed, device=device, state=args.state, key=key
         )
-        training.run()
-        weights, log = training.ema, training.log
+        kept = load_snapshot(args.kept, key, args.until, training.ema) if args.kept and args.until else None
+        if kept is None:
+            training.run(args.until or settings["train"]["steps"], args.keep)
+        weights, log = training.ema, kept or training.log
     batch_size = settings["train"]["batch_size"]
     save_weights(args.out / "weights.safetensors", weights)
     record = {
@@ -264,6 +286,8 @@ def train(args: argparse.Namespace) -> None:
     }
     write_json(args.out / "training.json", record)
     remove_checkpoint(args.state)  # whoever trains this again means it
+    if args.kept and args.until:
+        snapshot_path(args.kept, args.until).unlink(missing_ok=True)  # it is in the results now
 
 
 if __name__ == "__main__":

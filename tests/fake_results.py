@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,14 @@ def write_training(folder: Path, method: Fake, seed: int, provenance: dict[str, 
 
 
 def write_run(
-    folder: Path, method: Fake, seed: int, items: int, cases: dict[str, np.ndarray], *, predictions: bool
+    folder: Path,
+    method: Fake,
+    seed: int,
+    items: int,
+    cases: dict[str, np.ndarray],
+    *,
+    predictions: bool,
+    share: float = 1.0,
 ) -> None:
     provenance = {"git": {"sha": "0123abc", "dirty": False}, "packages": {"numpy": "2.4", "scipy": "1.17"}}
     rows = metric_rows(method, seed, items)
@@ -157,9 +164,10 @@ def write_run(
          "tuned": {"resample": 3.0} if method.name == "repaint" else {}},
     )  # fmt: skip
     cost = {
-        "parameters": method.parameters, "images_seen": 38_400 if method.parameters else 0,
-        "training_flops": 4.1e13 if method.parameters else 0, "nfe": dict.fromkeys(names, method.nfe),
-        "train_seconds": 80.0 + seed, "predict_seconds": 15.0, "peak_memory_bytes": 7 * 10**8, "device": "cpu",
+        "parameters": method.parameters, "images_seen": round(38_400 * share) if method.parameters else 0,
+        "training_flops": 4.1e13 * share if method.parameters else 0, "nfe": dict.fromkeys(names, method.nfe),
+        "train_seconds": (80.0 + seed) * share, "predict_seconds": 15.0, "peak_memory_bytes": 7 * 10**8,
+        "device": "cpu",
     }  # fmt: skip
     write_json(
         folder / "metrics.json",
@@ -188,8 +196,12 @@ def write_results(
     items: int = 40,
     size: int = 32,
     predictions: bool = True,
+    snapshots: Sequence[float] = (),
 ) -> Path:
-    """Write a whole profile's results below `folder` and return it."""
+    """Write a whole profile's results below `folder` and return it.
+
+    Snapshots, at these shares of a training, are of trained methods but for variants, and worse the earlier they are.
+    """
     rng = np.random.default_rng(0)
     write_data(folder / "data", size)
     masking = folder / "masking"
@@ -207,4 +219,8 @@ def write_results(
             run = masking / method.name / f"seed{seed}"
             run.mkdir(parents=True)
             write_run(run, method, seed, items, cases, predictions=predictions)
+            for share in snapshots if method.parameters and "@" not in method.name else ():
+                (run / f"at{share}").mkdir()
+                worse = replace(method, error=method.error * share**-0.5)
+                write_run(run / f"at{share}", worse, seed, items, cases, predictions=False, share=share)
     return folder

@@ -105,6 +105,15 @@ MISTAKES = [
     (QUICK, "methods", [], "at least 1 item"),
     (QUICK, "methods", ["unet_regresion"], "did you mean 'unet_regression'?"),
     (QUICK, "methods", ["mt_diffusion@aggregate"], "match pattern"),
+    (QUICK, "snapshots", 0.5, "valid list"),
+    (QUICK, "snapshots", [0.0, 0.5], "greater than 0"),
+    (QUICK, "snapshots", [0.5, 1], "less than 1"),
+    (QUICK, "snapshots", [0.5, 0.5], "from small to large, each only once"),
+    (QUICK, "snapshots", [0.5, 0.25], "from small to large, each only once"),
+    (QUICK, "snapshots", [0.001], "of the 120 steps of masking/"),
+    (QUICK, "snapshots", [0.5, 0.501], "0.5, 0.501 are the steps 60, 60; name fewer, or train longer"),
+    (QUICK, "snapshots", [0.999], "so that all differ and come before the last"),
+    (TOP, "override", {"snapshots": [0.999]}, "snapshots: of the 120 steps"),
     (QUICK, "variants", ["mt_diffusion@aggregat"], "did you mean 'mt_diffusion@aggregate'?"),
     (MASKING, "shares", [], "at least 1 item"),
     (MASKING, "shares", [0.5, 1.0], "less than 1"),
@@ -266,6 +275,15 @@ class TestStageSettings:
         assert (found["train"]["steps"], found["train"]["warmup"]) == (steps, min(50, steps))
         assert found["method_settings"] == {"schedule": "linear"}
         assert config.settings("train", "masking", "ddpm")["train"]["steps"] == 350
+
+    def test_snapshots_are_steps_of_a_training_and_change_no_stage(self, checkout: Path) -> None:
+        edit(checkout / MASKING, "methods", {"ddpm": {"budget": 0.5}})
+        before, after = read(checkout), read(checkout, override={"snapshots": ["0.25", "0.5"], "train": {"steps": 120}})
+        assert after.snapshots("masking", "palette") == {0.25: 30, 0.5: 60}
+        assert after.snapshots("masking", "ddpm") == {0.25: 15, 0.5: 30}
+        assert before.snapshots("masking", "ddpm") == {}
+        for stage in STAGE_SECTIONS:
+            assert before.settings(stage, "masking", "ddpm") == after.settings(stage, "masking", "ddpm")
 
     @pytest.mark.parametrize("budget", [0, 1.5, "half", True, None])
     def test_a_wrong_budget_is_named(self, checkout: Path, budget: Any) -> None:

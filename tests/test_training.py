@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 
 from mmbench import predict, train
 from mmbench.cases import write_cases
-from mmbench.checkpoint import NAME, lock
+from mmbench.checkpoint import NAME, lock, snapshot_path
 from mmbench.errors import UserError
 from mmbench.experiments import load_experiment, to_batch
 from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
@@ -58,11 +59,15 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def run_training(tmp_path: Path, data: Path, out: str, settings: dict = SETTINGS, method: Path = METHOD) -> Path:
+def run_training(
+    tmp_path: Path, data: Path, out: str, settings: dict = SETTINGS, method: Path = METHOD, more: Sequence[object] = ()
+) -> Path:
     folder = tmp_path / out
     (tmp_path / "s.json").write_text(json.dumps(settings))
     paths = ["--settings", tmp_path / "s.json", "--method", method, "--data", data]
-    train.main([*map(str, paths), "--seed", "3", "--state", str(folder / "state"), "--out", str(folder)])
+    train.main(
+        [*map(str, paths), "--seed", "3", "--state", str(folder / "state"), "--out", str(folder), *map(str, more)]
+    )
     return folder
 
 
@@ -84,7 +89,9 @@ def test_same_seed_same_weights_and_a_record_of_the_cost(tmp_path: Path, data: P
     assert [point["step"] for point in record["curve"]] == [1, 2, 3, 4, 5, 6]
 
 
-def interrupt(tmp_path: Path, data: Path, name: str, stop: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+def interrupt(
+    tmp_path: Path, data: Path, name: str, stop: int, monkeypatch: pytest.MonkeyPatch, more: Sequence[object] = ()
+) -> Path:
     """A training that was stopped after step `stop`; steps 2, 4 and 6 are kept."""
     real = train.Training.step
 
@@ -95,7 +102,7 @@ def interrupt(tmp_path: Path, data: Path, name: str, stop: int, monkeypatch: pyt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(train.Training, "step", killed)
-        run_training(tmp_path, data, name)
+        run_training(tmp_path, data, name, more=more)
     return tmp_path / name
 
 
@@ -109,6 +116,60 @@ def test_a_resumed_training_ends_with_the_same_weights(
     assert same_weights(whole, resumed)
     steps = [point["step"] for point in read_json(resumed / "training.json")["curve"]]
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+class TestSnapshots:
+    """The weights that a training had on its way: kept by it, or made again by its beginning."""
+
+    STEPS = (3, 5)
+
+    def early(self, tmp_path: Path, data: Path, whole: Path, step: int, settings: dict = SETTINGS) -> Path:
+        """What a training that ends after `step` writes, with what `whole` has kept."""
+        more = ["--until", step, "--kept", whole / "state"]
+        return run_training(tmp_path, data, f"{whole.name}/at{step}", settings, more=more)
+
+    def test_what_is_kept_is_what_a_shorter_run_of_the_same_training_has(
+        self, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = run_training(tmp_path, data, "plain")
+        again = {step: self.early(tmp_path, data, plain, step) for step in self.STEPS}
+        keeping = run_training(tmp_path, data, "keeping", more=["--keep", *self.STEPS])
+        assert same_weights(plain, keeping) and not same_weights(again[3], again[5])
+        with monkeypatch.context() as patch:
+            patch.setattr(train.Training, "run", None)  # nothing is left to train
+            kept = {step: self.early(tmp_path, data, keeping, step) for step in self.STEPS}
+        whole = read_json(keeping / "training.json")
+        for step in self.STEPS:
+            assert same_weights(again[step], kept[step])
+            records = [read_json(folder / "training.json") for folder in (again[step], kept[step])]
+            for record in records:
+                assert (record["steps"], record["images_seen"]) == (step, 4 * step)
+                assert record["flops"] * 6 == whole["flops"] * step and record["settings"] == whole["settings"]
+                assert [point["step"] for point in record["curve"]] == list(range(1, step + 1))
+            assert records[1]["seconds"] < whole["seconds"]
+        assert not list((keeping / "state").glob("at*")), "what is in the results is kept twice"
+
+    @pytest.mark.parametrize("stop", [3, 4, 5])
+    def test_a_resumed_training_has_kept_the_same(
+        self, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+    ) -> None:
+        """Steps 2, 4 and 6 are those to resume from, so step 3 is before one and step 5 is not."""
+        keep = ["--keep", *self.STEPS]
+        whole = run_training(tmp_path, data, "whole", more=keep)
+        interrupt(tmp_path, data, "resumed", stop, monkeypatch, keep)
+        resumed = run_training(tmp_path, data, "resumed", more=keep)
+        for step in self.STEPS:
+            kept = [load_file(snapshot_path(folder / "state", step)) for folder in (whole, resumed)]
+            assert kept[0].keys() == kept[1].keys() and all(torch.equal(kept[0][k], kept[1][k]) for k in kept[0])
+
+    def test_what_another_training_has_kept_is_not_used(self, tmp_path: Path, data: Path) -> None:
+        other = changed(learning_rate=5e-4)
+        run_training(tmp_path, data, "reused", more=["--keep", 3])
+        fresh = self.early(tmp_path, data, run_training(tmp_path, data, "fresh", other), 3, other)
+        assert same_weights(fresh, self.early(tmp_path, data, tmp_path / "reused", 3, other))
+        run_training(tmp_path, data, "again", more=["--keep", 3])
+        run_training(tmp_path, data, "again", other)
+        assert not snapshot_path(tmp_path / "again" / "state", 3).exists(), "kept by a training that is no more"
 
 
 def test_a_damaged_or_foreign_checkpoint_is_not_used(

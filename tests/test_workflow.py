@@ -332,6 +332,36 @@ class TestPlan:
     def test_other_sampling_trains_nothing(self, finished: Checkout) -> None:
         assert finished.planned(config=["override={sample: {nfe: 3}}"]) == chain(*METHODS)
 
+    def test_snapshots_repeat_no_training_and_are_of_what_is_trained(self, finished: Checkout) -> None:
+        config = ["override={snapshots: [0.34, 0.5]}"]
+        done = finished.smoke("--dry-run", "-p", config=config)
+        assert done.returncode == 0, done.stdout
+        made = set(re.findall(r"^    output: results/smoke/masking/(\S+?),", done.stdout, flags=re.MULTILINE))
+        trained = {name for name, method in METHODS.items() if METHODS[method.weights_from or name].trained}
+        files = {"predictions.npz": trained, "metrics.json": trained}
+        files["weights.safetensors"] = {name for name in trained if not METHODS[name].weights_from}
+        parts = ("at0.34", "at0.5")
+        assert made == {f"{m}/seed0/{at}/{f}" for f, methods in files.items() for m in methods for at in parts}
+        assert {"mt_diffusion", "mt_head", "repaint"} <= trained < set(METHODS)
+        train = [line for line in done.stdout.splitlines() if "python -m mmbench.train " in line]
+        state = "results/smoke/masking/ddpm/seed0"
+        assert sum(f"--until 3 --kept {state}/state" in x and f"--out {state}/at0.5" in x for x in train) == 1
+        assert all("--keep" not in line for line in train)
+        predict = [line for line in done.stdout.splitlines() if "mmbench.predict " in line and "sdedit/seed0" in line]
+        assert len(predict) == 2
+        assert all("--tuned results/smoke/masking/sdedit/seed0/tuned.json" in line for line in predict)
+        assert sum(f"--weights {state}/at0.34/weights.safetensors" in line for line in predict) == 1
+        report = next(line for line in done.stdout.splitlines() if "mmbench.report " in line)
+        assert " --snapshots 0.34 0.5 " in report
+
+    def test_a_training_is_told_what_to_keep(self, tmp_path: Path) -> None:
+        done = copied(tmp_path).smoke("--dry-run", "-p", "masking", config=["override={snapshots: [0.34, 0.5]}"])
+        whole = [
+            line for line in done.stdout.splitlines() if "python -m mmbench.train " in line and "--until" not in line
+        ]
+        told = {re.search(r"/masking/(\w+)/seed0/state", line)[1] for line in whole if " --keep 2 3 " in line}
+        assert told == {name for name, m in METHODS.items() if m.trained and not m.weights_from}
+
     def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
         planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
         assert planned == {"report", "manifest", "all"}

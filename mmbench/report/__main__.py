@@ -20,10 +20,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--experiments", nargs="+", help="only these; default: all that have a cases.json")
     parser.add_argument("--methods", nargs="+", help="only these; default: all that were scored")
     parser.add_argument("--seeds", nargs="+", type=int, help="only these; default: all")
+    parser.add_argument("--snapshots", nargs="*", type=float, help="only at these shares of a training; default: all")
     parser.add_argument("--claims", type=Path, help="file of claims to hold against the results: config/claims.yaml")
     parser.add_argument("--command", default="", help="the command that made the results, shown on the page")
     args = parser.parse_args(argv)
-    results = load_results(args.results, experiments=args.experiments, methods=args.methods, seeds=args.seeds)
+    results = load_results(
+        args.results,
+        experiments=args.experiments,
+        methods=args.methods,
+        seeds=args.seeds,
+        snapshots=args.snapshots,
+    )
     claims = read_claims(args.claims, Path.cwd()) if args.claims else []
     path = write_report(results, args.out, args.command, claims)
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")

@@ -45,7 +45,7 @@ def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str]
         edge = paper(mode)["paper"]
         sns.scatterplot(**common, marker=style.marker, s=30, linewidth=0.5, edgecolor=edge, legend=False)
     if frame["value"].min() > 0 and frame["value"].max() / frame["value"].min() > LOG_FROM:
-        _log_y(axes)
+        log_y(axes)
     shares = sorted(frame["percent"].unique())
     axes.xaxis.set_major_locator(FixedLocator(shares))
     axes.set(xlabel=called, ylabel="")
@@ -89,7 +89,8 @@ def _label_ends(
         )
 
 
-def _log_y(axes: Axes) -> None:
+def log_y(axes: Axes) -> None:
+    """A logarithmic axis of values, with plain numbers."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -176,7 +177,7 @@ def training_curves(frame: pd.DataFrame, titles: Mapping[str, str], order: Seque
             axes.plot(own["images"], smooth, color=styles[method].colour, linewidth=1.5)
         axes.set_title(titles[method], fontsize=9.5)
         if frame["loss"].min() > 0:
-            _log_y(axes)
+            log_y(axes)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
     for axes in list(grid.flat)[len(shown) :]:
         axes.remove()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Run:
         training: content of training.json, empty for a method that was trained elsewhere or not at all.
         prediction: content of predictions.json, empty if an external method gave none.
         tuning: content of tuned.json, empty if nothing was chosen on the validation split.
+        share: of the training that was done when its weights were taken; 1 for the whole.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Run:
     training: Mapping[str, Any]
     prediction: Mapping[str, Any]
     tuning: Mapping[str, Any]
+    share: float = 1.0
 
     @property
     def cost(self) -> Mapping[str, Any]:
@@ -71,6 +73,7 @@ class ExperimentResults:
             higher_is_better, extractor, weights_sha256.
         items: one row per method, seed, case, item and metric: method, seed, case, item, metric, value.
         unscored: folders of runs without metrics.json, which the report names but cannot show.
+        snapshots: the runs with the weights that they had before their training ended, by method, seed and share.
     """
 
     name: str
@@ -81,6 +84,7 @@ class ExperimentResults:
     metrics: pd.DataFrame
     items: pd.DataFrame
     unscored: Sequence[str]
+    snapshots: Sequence[Run] = ()
 
     @property
     def titles(self) -> dict[str, str]:
@@ -128,6 +132,7 @@ def load_results(
     experiments: Sequence[str] | None = None,
     methods: Collection[str] | None = None,
     seeds: Collection[int] | None = None,
+    snapshots: Collection[float] | None = None,
 ) -> Results:
     """Read the results of a profile.
 
@@ -136,6 +141,7 @@ def load_results(
         experiments: only these; None for every folder with a cases.json.
         methods: only these; None for all.
         seeds: only these; None for all.
+        snapshots: only those at these shares of a training; None for all.
 
     Raises:
         UserError: a file is missing or broken, or there is nothing scored to report.
@@ -146,10 +152,15 @@ def load_results(
     if not experiments:
         raise UserError(f"{folder}: holds no experiment (no */cases.json); run `snakemake --cores all` first")
     card = read_record(folder / "data" / "card.json")
-    return Results(folder, card, [load_experiment(folder / name, methods, seeds) for name in experiments])
+    return Results(folder, card, [load_experiment(folder / name, methods, seeds, snapshots) for name in experiments])
 
 
-def load_experiment(folder: Path, methods: Collection[str] | None, seeds: Collection[int] | None) -> ExperimentResults:
+def load_experiment(
+    folder: Path,
+    methods: Collection[str] | None,
+    seeds: Collection[int] | None,
+    snapshots: Collection[float] | None = None,
+) -> ExperimentResults:
     """Read results/<profile>/<experiment>; see `load_results`."""
     cases = read_cases(folder / "cases.json")
     runs: dict[tuple[str, int], Run] = {}
@@ -181,7 +192,30 @@ def load_experiment(folder: Path, methods: Collection[str] | None, seeds: Collec
         metrics=metrics_frame(ordered),
         items=items_frame(ordered),
         unscored=unscored,
+        snapshots=[part for run in ordered for part in load_snapshots(run, snapshots)],
     )
+
+
+def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
+    """Read what is below the folder of a run, `at<share>/`, by share; see `load_results`.
+
+    Raises:
+        UserError: it is of no share, or of another method, seed or training.
+    """
+    found = []
+    for path in run.folder.glob("at*/metrics.json"):
+        try:
+            share = float(path.parent.name.removeprefix("at"))
+        except ValueError:
+            raise UserError(f"{path.parent}: is of no share of a training; rename it like at0.25") from None
+        if shares is not None and share not in shares:
+            continue
+        part = replace(load_run(path.parent), share=share)
+        settings = [record.get("settings") for record in (part.training, run.training) if record]
+        if (part.method, part.seed) != (run.method, run.seed) or settings[:1] != settings[-1:]:
+            raise UserError(f"{path}: is of another training than {run.folder}; delete {path.parent} or make it again")
+        found.append(part)
+    return sorted(found, key=lambda part: part.share)
 
 
 def load_run(folder: Path) -> Run:

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from mmbench.files import write_text
 from mmbench.report import origin, pictures, tables, text
 from mmbench.report.claims import write_claims
+from mmbench.report.curves import quality_against_compute
 from mmbench.report.figures import Drawing
 from mmbench.report.load import Results
 from mmbench.report.names import STUDIED, slug
@@ -41,7 +42,8 @@ def write_report(results: Results, out: Path, command: str = "", claims: Sequenc
             "cases": context.table(origin.cases_table(context.experiment)),
             "origins": origin.origins(context.experiment),
         }
-        parts.append({"section": section, "experiment": context.experiment, "records": records})
+        curves = quality_against_compute(context, section.headlines)
+        parts.append({"section": section, "experiment": context.experiment, "records": records, "curves": curves})
     overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out)
     claimed, more = write_claims(claims, results, out / "tables")
     page = render(

@@ -45,6 +45,13 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def rising(values: list[float]) -> list[float]:
+    """`values` if each is larger than the one before."""
+    if values != sorted(set(values)):
+        raise ValueError("list them from small to large, each only once")
+    return values
+
+
 class Section(BaseModel):
     """A part of the configuration in which every key is known."""
 
@@ -114,6 +121,7 @@ class Profile(Section):
     evaluate: Evaluate
     methods: Annotated[list[ChosenName], Field(min_length=1), AfterValidator(distinct)] | None = None
     variants: Annotated[list[VariantName], AfterValidator(distinct)] = []
+    snapshots: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(rising)] = []
 
 
 class Experiment(Section):

@@ -27,7 +27,10 @@ CONDA_ENV = str(ROOT / CFG.top.conda_env)
 JUDGES = {name: path for name in CFG.experiments if (path := find_judge(ROOT, name))}
 PREPARED = ("train.npz", "validation.npz", "test.npz", "card.json")
 JUDGE_SEED = 1_000_003  # no method's: a judge must not make the mistakes of a baseline that is the same network
-SEED_DIR = str(P / "{experiment}" / "{method}" / "seed{seed}")
+# Shares of a training at which it is looked at, by their folder below the seed's; the empty name is the whole training.
+SNAPSHOTS = {f"at{share}/": share for share in CFG.profile.snapshots}
+SEED_DIR = str(P / "{experiment}" / "{method}" / "seed{seed}" / "{at}")
+OWN_DIR = str(P / "{experiment}" / "{own}" / "seed{seed}" / "{at}")
 
 # A prefix replaces Snakemake's own, which has the strict mode without which `... | tee` hides a failure.
 # The checkout's path is a variable of the shell, not a param: moving the checkout must not rerun anything.
@@ -105,6 +108,51 @@ def scores(experiment, variants=()):
         for m in methods
         for s in CFG.profile.seeds
     ]
+
+
+def snapshot_scores(experiment):
+    """The metrics.json of every snapshot of an experiment's methods that are trained here; variants have none."""
+    methods = [
+        m
+        for m in scored(experiment)
+        if "@" not in m
+        and not found(experiment, m).external
+        and found(experiment, source(experiment, m)).trained
+    ]
+    return [
+        f"{P}/{experiment}/{m}/seed{s}/{at}metrics.json"
+        for m in methods
+        for s in CFG.profile.seeds
+        for at in SNAPSHOTS
+    ]
+
+
+def seed_dir(wildcards):
+    """The folder of a whole training, the source of a snapshot."""
+    return f"{P}/{wildcards.experiment}/{wildcards.own}/seed{wildcards.seed}"
+
+
+def source_dir(wildcards):
+    """The folder of the weights that a method answers with: of the whole training, or of the same snapshot."""
+    weights_of = source(wildcards.experiment, wildcards.own)
+    return (
+        f"{P}/{wildcards.experiment}/{weights_of}/seed{wildcards.seed}/{wildcards.at}"
+    )
+
+
+def keep_option(experiment, method):
+    """How a whole training is told which weights to keep on its way."""
+    if "@" in method or not SNAPSHOTS or not found(experiment, method).trained:
+        return ""
+    return " ".join(["--keep", *map(str, CFG.snapshots(experiment, method).values())])
+
+
+def until_option(wildcards):
+    """How a training is told to end early, and where the whole one has kept its weights."""
+    if not wildcards.at:
+        return ""
+    step = CFG.snapshots(wildcards.experiment, wildcards.own)[SNAPSHOTS[wildcards.at]]
+    return f"--until {step} --kept {seed_dir(wildcards)}/state"
 
 
 def code(*entries):
@@ -199,10 +247,15 @@ def command(which):
 def reported_scores(which):
     """The metrics.json files of a report."""
     experiments, variants = REPORTS[which]
-    return [path for e in experiments for path in scores(e, variants)]
+    return [
+        path
+        for e in experiments
+        for path in [*scores(e, variants), *snapshot_scores(e)]
+    ]
 
 
 wildcard_constraints:
+    at="|".join(["", *map(re.escape, SNAPSHOTS)]),
     experiment=one_of(CFG.experiments),
     extractor=one_of(filter(None, map(extractor, CFG.experiments))),
     judged=one_of(JUDGES),

@@ -40,11 +40,11 @@ rule evaluate:
         lambda wc: judge_weights(wc.experiment),
         cases=P / "{experiment}" / "cases.npz",
         reference=P / "{experiment}" / "reference.npz",
-        predictions=f"{SEED_DIR}/predictions.npz",
+        predictions=f"{SEED_DIR}predictions.npz",
     output:
-        multiext(f"{SEED_DIR}/", "metrics.json", "items.csv"),
+        multiext(SEED_DIR, "metrics.json", "items.csv"),
     log:
-        f"{SEED_DIR}/log/evaluate.log",
+        f"{SEED_DIR}log/evaluate.log",
     conda:
         CONDA_ENV
     threads: CFG.top.threads
@@ -68,7 +68,7 @@ rule evaluate:
         title=lambda wc: CFG.title(
             wc.experiment, wc.method, found(wc.experiment, wc.method).title
         ),
-        training=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.method)}/seed{wc.seed}/training.json",
+        training=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.method)}/seed{wc.seed}/{wc.at}training.json",
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"

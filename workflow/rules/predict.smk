@@ -1,5 +1,5 @@
 # A trained method answers every case of its experiment. A method that declares WEIGHTS_FROM is not trained: it answers
-# with the other method's weights of the same seed.
+# with the other method's weights of the same seed. A snapshot answers with the settings that the whole training chose.
 
 
 rule predict:
@@ -7,17 +7,13 @@ rule predict:
         lambda wc: data_folder(wc.experiment) / "card.json",
         tuned=lambda wc: tuned(wc.experiment, wc.own, wc.seed),
         cases=P / "{experiment}" / "cases.npz",
-        weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
+        weights=lambda wc: f"{source_dir(wc)}weights.safetensors",
     output:
-        multiext(
-            f"{P}/{{experiment}}/{{own}}/seed{{seed}}/",
-            "predictions.npz",
-            "predictions.json",
-        ),
+        multiext(OWN_DIR, "predictions.npz", "predictions.json"),
     log:
-        P / "{experiment}" / "{own}" / "seed{seed}" / "log" / "predict.log",
+        f"{OWN_DIR}log/predict.log",
     benchmark:
-        P / "{experiment}" / "{own}" / "seed{seed}" / "log" / "predict.benchmark.tsv"
+        f"{OWN_DIR}log/predict.benchmark.tsv"
     conda:
         CONDA_ENV
     threads: CFG.top.threads

@@ -23,10 +23,11 @@ rule report:
         experiments=lambda wc: REPORTS[wc.which][0],
         methods=lambda wc: reported_methods(wc.which),
         seeds=CFG.profile.seeds,
+        snapshots=CFG.profile.snapshots,
         results=P,
         out=subpath(output.page, parent=True),
         command=lambda wc: command(wc.which),
     shell:
         "python -m mmbench.report --results {params.results} --out {params.out} --experiments {params.experiments}"
-        " --methods {params.methods} --seeds {params.seeds} --command {params.command:q}"
+        " --methods {params.methods} --seeds {params.seeds} --snapshots {params.snapshots} --command {params.command:q}"
         ' --claims "$MMBENCH/config/claims.yaml" 2>&1 | tee {log}'

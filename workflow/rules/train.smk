@@ -1,21 +1,20 @@
 # One training: a method and a seed. Its unfinished state is kept outside the declared outputs, which Snakemake
-# deletes when a job fails, so a job that is run again goes on where it stopped.
+# deletes when a job fails, so a job that is run again goes on where it stopped. A snapshot is a training that ends early:
+# its weights are those that the whole training has kept, if it was told to. What to keep is a param of `output`, which
+# Snakemake leaves out of what reruns a job: a finished training is not repeated for a snapshot, only its beginning is.
 
 
 rule train:
     input:
         lambda wc: data_folder(wc.experiment) / "card.json",
         lambda wc: data_folder(wc.experiment) / "train.npz",
+        lambda wc: [f"{seed_dir(wc)}/training.json"] if wc.at else [],
     output:
-        multiext(
-            f"{P}/{{experiment}}/{{own}}/seed{{seed}}/",
-            "weights.safetensors",
-            "training.json",
-        ),
+        multiext(OWN_DIR, "weights.safetensors", "training.json"),
     log:
-        P / "{experiment}" / "{own}" / "seed{seed}" / "log" / "train.log",
+        f"{OWN_DIR}log/train.log",
     benchmark:
-        P / "{experiment}" / "{own}" / "seed{seed}" / "log" / "train.benchmark.tsv"
+        f"{OWN_DIR}log/train.benchmark.tsv"
     conda:
         CONDA_ENV
     threads: CFG.top.threads
@@ -30,8 +29,10 @@ rule train:
             found(wc.experiment, wc.own).path,
         ),
         data=lambda wc: data_folder(wc.experiment),
+        until=until_option,
+        keep=lambda wc, output: "" if wc.at else keep_option(wc.experiment, wc.own),
         out=subpath(output[0], parent=True),
     shell:
         'python -m mmbench.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
-        " --data {params.data} --seed {wildcards.seed} --threads {threads}"
+        " --data {params.data} --seed {wildcards.seed} --threads {threads} {params.until} {params.keep}"
         " --state {params.out}/state --out {params.out} 2>&1 | tee {log}"
