@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmbench.errors import run_command
+from mmbench.files import read_json
 from mmbench.report.load import load_results
 from mmbench.report.page import write_report
 
@@ -19,10 +20,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--experiments", nargs="+", help="only these; default: all that have a cases.json")
     parser.add_argument("--methods", nargs="+", help="only these; default: all that were scored")
     parser.add_argument("--seeds", nargs="+", type=int, help="only these; default: all")
+    parser.add_argument("--ablations", type=Path, help="JSON of what is ablated: settings by experiment, axis and name")
     parser.add_argument("--command", default="", help="the command that made the results, shown on the page")
     args = parser.parse_args(argv)
     results = load_results(args.results, experiments=args.experiments, methods=args.methods, seeds=args.seeds)
-    path = write_report(results, args.out, args.command)
+    path = write_report(results, args.out, args.command, read_json(args.ablations) if args.ablations else {})
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 

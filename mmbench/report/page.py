@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from mmbench.files import write_text
 from mmbench.report import origin, pictures, tables, text
+from mmbench.report.effects import Axes, write_effects
 from mmbench.report.figures import Drawing
 from mmbench.report.load import Results
 from mmbench.report.names import STUDIED, slug
@@ -21,13 +22,14 @@ from mmbench.report.theme import Mode
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(results: Results, out: Path, command: str = "") -> Path:
+def write_report(results: Results, out: Path, command: str = "", ablations: Mapping[str, Axes] | None = None) -> Path:
     """Write `out`/index.html, `out`/tables and `out`/figures; returns the page's path.
 
     Args:
         results: what to report.
         out: folder of the page.
         command: how the results were made, shown on the page.
+        ablations: by experiment and axis, what was changed in which method: each has a table of effects.
     """
     contexts = [Context(results, experiment, out) for experiment in results.experiments]
     parts: list[dict[str, Any]] = []
@@ -38,7 +40,10 @@ def write_report(results: Results, out: Path, command: str = "") -> Path:
             "cases": context.table(origin.cases_table(context.experiment)),
             "origins": origin.origins(context.experiment),
         }
-        parts.append({"section": section, "experiment": context.experiment, "records": records})
+        effects = write_effects(context, section, (ablations or {}).get(context.experiment.name, {}))
+        parts.append(
+            {"section": section, "experiment": context.experiment, "records": records, "effects": effects}
+        )
     overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out)
     page = render(
         "page.html.j2",
