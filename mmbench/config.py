@@ -13,7 +13,7 @@ from mmbench.schema import Experiment, OwnSample, Profile, Top, experiment_schem
 from mmbench.valid import TOP, check, origin, unknown
 from mmbench.yaml_files import read_yaml, shown, typed
 
-MODALITIES = "modalities"  # an experiment's option: the only ones to use
+MODALITIES = "modalities"  # the only ones to use: an experiment's option, and a method's own
 BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
 LABELLED = "labelled"  # shares of the training items that keep a modality
 SAMPLE = "sample"  # a method's own sampler and number of evaluations

@@ -208,7 +208,9 @@ def with_needs(method: Found, root: Path, experiment: str) -> Found:
 def of_modalities(method: Found, learns: Collection[str], root: Path, experiment: str) -> Found:
     """What is left of a method that is trained on some modalities only: tasks that give no others, and want one."""
     tasks = read_tasks(root, experiment)
-    left = tuple(n for n in method.tasks if set(tasks[n]["given"]) <= set(learns) and set(tasks[n]["want"]) & set(learns))
+    left = tuple(
+        n for n in method.tasks if set(tasks[n]["given"]) <= set(learns) and set(tasks[n]["want"]) & set(learns)
+    )
     wanted = [modality for name in left for modality in tasks[name]["want"]]
     answers = tuple(name for name in method.answers or learns if name in learns and name in wanted)
     return replace(method, tasks=left, answers=answers, needs=tuple(learns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from mmbench.report.board import ALPHA, Board, by_item
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, reference_of
 from mmbench.report.origin import flatten
-from mmbench.report.sections import Context, Headline, Section
+from mmbench.report.sections import Context, Headline
 from mmbench.report.tables import NONE, Cell, Table
 from mmbench.report.theme import Mode, paper
 from mmbench.statistics import LEVEL, PairedDifference, SeedSummary, compare_paired, holm, over_seeds, zero_mean_p
@@ -26,7 +27,7 @@ Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
 #: Relative changes beyond this many per cent are drawn at the edge; below the other, the axis is linear.
 EDGE, LINEAR = 300.0, 10.0
-TICKS = (-100, -30, -10, 0, 10, 30, 100)
+TICKS = (-100, -10, 0, 10, 100)
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,15 @@ class Effect:
 Effects = Mapping[tuple[str, int], Effect]
 
 
-def write_effects(context: Context, section: Section, axes: Axes) -> dict[str, Any]:
-    """The table and the figure of an experiment's effects; empty if nothing that was changed was scored."""
-    results, lines = context.experiment, section.headlines
+def write_effects(context: Context, lines: Sequence[Headline], axes: Axes) -> dict[str, Any]:
+    """The table and the figure of an experiment's effects; empty if nothing that was changed was scored.
+
+    Args:
+        context: results, and where files go.
+        lines: the questions, a column each.
+        axes: what was changed.
+    """
+    results = context.experiment
     there = set(results.titles)
     shown = {
         axis: {name: own for name, own in entries.items() if {name, reference_of(name)} <= there}
@@ -90,7 +97,7 @@ def write_effects(context: Context, section: Section, axes: Axes) -> dict[str, A
     drawing = context.draw(
         f"{results.name}-effects",
         "Change of each question's metric in per cent of the value without the change; filled where it is told apart, "
-        "with the interval of the table. Green is better, red is worse. The scale is linear within "
+        "green if better and red if worse, with the interval of the table that decides. The scale is linear within "
         f"{LINEAR:.0f} % and logarithmic beyond; what is further than {EDGE:.0f} % is at the edge.",
         "Dot plots of relative changes, a row for each change and a column for each question; the numbers are in the "
         "table below.",
@@ -99,7 +106,9 @@ def write_effects(context: Context, section: Section, axes: Axes) -> dict[str, A
     return {"table": context.table(effects_table(results, lines, shown, effects)), "drawing": drawing}
 
 
-def measure(results: ExperimentResults, lines: Sequence[Headline], names: Sequence[str]) -> dict[tuple[str, int], Effect]:
+def measure(
+    results: ExperimentResults, lines: Sequence[Headline], names: Sequence[str]
+) -> dict[tuple[str, int], Effect]:
     """The effects by method or variant and number of the question, with p-values adjusted together."""
     found = {
         (name, i): effect
@@ -184,8 +193,8 @@ def notes(results: ExperimentResults, lines: Sequence[Headline], effects: Effect
             "per image, so nothing is said."
         )
     said.append(
-        f"Called better or worse if the interval leaves out 0 and p ≤ {ALPHA}, Holm-adjusted over the {tested} tests of "
-        f"this table ({'t-test over seeds' if seeds > 1 else 'sign-flip test over images'})."
+        f"Called better or worse if the interval leaves out 0 and p ≤ {ALPHA}, Holm-adjusted over the {tested} tests "
+        f"of this table ({'t-test over seeds' if seeds > 1 else 'sign-flip test over images'})."
     )
     return said
 
@@ -223,9 +232,7 @@ def effect_cell(effect: Effect | None, line: Headline) -> Cell:
     return Cell(shown, found.mean, lines, tone=effect.reading)
 
 
-def effects_frame(
-    results: ExperimentResults, lines: Sequence[Headline], axes: Axes, effects: Effects
-) -> pd.DataFrame:
+def effects_frame(results: ExperimentResults, lines: Sequence[Headline], axes: Axes, effects: Effects) -> pd.DataFrame:
     """One row per change and question, with everything known."""
     axis_of = {name: axis for axis, entries in axes.items() for name in entries}
     rows = []
@@ -294,7 +301,8 @@ def effects_figure(
         ax.xaxis.set_minor_locator(NullLocator())
         ax.tick_params(axis="x", labelsize=7)
         arrow = "↑" if line.board.higher_is_better else "↓"
-        ax.set_title(f"{line.question}\n{describe(line.board.metric).label.partition('[')[0]} {arrow}", fontsize=8)
+        name = f"{describe(line.board.metric).label.partition('[')[0]} {arrow}"
+        ax.set_title("\n".join([*textwrap.wrap(line.question, 18), name]), fontsize=8)
         ax.grid(visible=False, axis="y")
     columns[0].set_yticks(range(len(rows)), [f"{axis}:  {results.titles[name]}" for axis, name in rows])
     columns[0].set_ylim(len(rows) - 0.4, -0.6)

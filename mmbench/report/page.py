@@ -40,10 +40,8 @@ def write_report(results: Results, out: Path, command: str = "", ablations: Mapp
             "cases": context.table(origin.cases_table(context.experiment)),
             "origins": origin.origins(context.experiment),
         }
-        effects = write_effects(context, section, (ablations or {}).get(context.experiment.name, {}))
-        parts.append(
-            {"section": section, "experiment": context.experiment, "records": records, "effects": effects}
-        )
+        effects = write_effects(context, section.headlines, (ablations or {}).get(context.experiment.name, {}))
+        parts.append({"section": section, "experiment": context.experiment, "records": records, "effects": effects})
     overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out)
     page = render(
         "page.html.j2",

@@ -9,12 +9,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from mmbench.config import Config  # noqa: E402
-from mmbench.discovery import (
-    code_hash,
-    find_judge,
-    find_methods,
-    of_modalities,
-)  # noqa: E402
+from mmbench.discovery import code_hash, find_judge, find_methods  # noqa: E402
+from mmbench.discovery import of_modalities  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
 from mmbench.report.names import reference_of  # noqa: E402
 
@@ -57,7 +53,7 @@ def ablated(experiment):
 
 
 def found(experiment, method):
-    """The declaration of a method, or of the method a variant `<method>@<tag>` is of, as far as it has been left."""
+    """The declaration of a method, or of the method a variant is of, less what its own `modalities` leave out."""
     declared = METHODS[experiment][method.partition("@")[0]]
     learns = CFG.learns(experiment, method)
     return of_modalities(declared, learns, ROOT, experiment) if learns else declared
