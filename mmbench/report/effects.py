@@ -219,7 +219,7 @@ def effect_cell(effect: Effect | None, line: Headline) -> Cell:
     if effect is None:
         return NONE
     decimals, found = describe(line.board.metric).decimals, effect.difference
-    lines = [f"{text.signed(effect.relative, 1)} %"] if effect.relative is not None else []
+    lines = [f"{text.signed(round(effect.relative, 1), 1)} %"] if effect.relative is not None else []
     if found.count > 1:
         lines.append(f"{text.interval(found.low, found.high, decimals)} seeds")
     if effect.items and effect.items.low is not None:
