@@ -42,12 +42,9 @@ for experiment in CFG.experiments:
             f"{P}/only-{experiment}/manifest.json",
 
 
-# `snakemake --cores all ablation`: every variant in config/experiments/*.yaml.
+# `snakemake --cores all ablation`: what is on the axes under `ablations` in config/experiments/*.yaml.
 rule ablation:
     input:
-        [
-            scores(experiment, variants=all_variants(experiment))
-            for experiment in CFG.experiments
-        ],
+        [scores(experiment, ablated(experiment)) for experiment in CFG.experiments],
         P / "ablation" / "index.html",
         P / "ablation" / "manifest.json",

@@ -9,13 +9,16 @@ from typing import Any
 
 from mmbench.declared import data_modalities, experiment_modalities, experiment_tasks
 from mmbench.errors import UserError
-from mmbench.schema import Experiment, Profile, Top, experiment_schema
+from mmbench.schema import Experiment, OwnSample, Profile, Top, experiment_schema
 from mmbench.valid import TOP, check, origin, unknown
 from mmbench.yaml_files import read_yaml, shown, typed
 
-MODALITIES = "modalities"  # an experiment's option: the only ones to use
+MODALITIES = "modalities"  # the only ones to use: an experiment's option, and a method's own
 BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
 LABELLED = "labelled"  # shares of the training items that keep a modality
+SAMPLE = "sample"  # a method's own sampler and number of evaluations
+#: Keys of a method's section that are no arguments of its class.
+OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES)
 CAN_BE_MISSING = ("mask", "label", "embedding")
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
 
@@ -52,14 +55,18 @@ class Config:
         self.experiments = {name: self._experiment(name) for name in self.profile.experiments}
         self._check_data(override)
         self._check_training()
-        known = sorted({v for e in self.experiments.values() for v in e.variants})
-        for variant in self.profile.variants:
-            if variant not in known:
-                raise unknown(f"{self.file}: variants", variant, known)
+        self._check_named("variants", {v for e in self.experiments.values() for v in e.every_variant()})
+        self._check_named("ablations", {axis for e in self.experiments.values() for axis in e.ablations})
 
     def _experiment(self, name: str) -> Experiment:
         file = find_named(name, self.root / "config" / "experiments", f"{self.file}: experiments")
         return check(experiment_schema(name), read_yaml(file, self.root), shown(file, self.root))
+
+    def _check_named(self, key: str, known: Collection[str]) -> None:
+        """What the profile lists under `key` must be described by one of its experiments."""
+        for name in getattr(self.profile, key) or ():
+            if name not in known:
+                raise unknown(f"{self.file}: {key}", name, sorted(known))
 
     def _check_data(self, override: Mapping[str, Any]) -> None:
         """Sections must fit each other and the code, before hours of training show that they do not."""
@@ -87,9 +94,24 @@ class Config:
 
     def _check_training(self) -> None:
         for name, section in self.experiments.items():
-            for method in {*section.methods, *section.variants}:
+            self._check_ablations(name)
+            for method in {*section.methods, *section.every_variant()}:
                 self.steps(name, method)
                 self.labelled(name, method)
+                self.own_sample(name, method)
+                self.learns(name, method)
+
+    def _check_ablations(self, experiment: str) -> None:
+        """A variant must be described once, and what is no variant has its settings elsewhere."""
+        section, seen = self.experiments[experiment], set(self.experiments[experiment].variants)
+        for axis, entries in section.ablations.items():
+            where = f"config/experiments/{experiment}.yaml: ablations.{axis}"
+            for name, own in entries.items():
+                if name in seen:
+                    raise UserError(f"{where}: {name} is there already; give each variant one place")
+                if "@" not in name and own:
+                    raise UserError(f"{where}: {name} is a whole method; write {name}: {{}}, or {name}@<tag>")
+                seen.add(name)
 
     def check_methods(self, methods: Mapping[str, Collection[str]]) -> None:
         """Every method that the configuration names must exist; `methods` has the names by experiment.
@@ -102,8 +124,10 @@ class Config:
                 profile's snapshots.
         """
         for name, section in self.experiments.items():
-            for key in ("methods", "variants"):
-                for entry in getattr(section, key):
+            places = {"methods": section.methods, "variants": section.variants}
+            places |= {f"ablations.{axis}": entries for axis, entries in section.ablations.items()}
+            for key, entries in places.items():
+                for entry in entries:
                     if (method := entry.partition("@")[0]) not in methods[name]:
                         raise unknown(f"config/experiments/{name}.yaml: {key}", method, sorted(methods[name]))
         known = sorted({method for names in methods.values() for method in names})
@@ -132,20 +156,62 @@ class Config:
 
     def title(self, experiment: str, method: str, title: str) -> str:
         """A method's title; a variant's has its tag."""
-        variant = method in self.experiments[experiment].variants
+        variant = method in self.experiments[experiment].every_variant()
         return f"{title} [{method.partition('@')[2]}]" if variant else title
 
     def method_settings(self, experiment: str, method: str) -> dict[str, Any]:
         """A method's own settings; a variant's `<method>@<tag>` go on top of its method's.
 
-        `budget` and `labelled`, which are of the training, are none of them.
+        What is of the run and not of the class, such as `budget`, is none of them.
         """
-        return {k: value for k, value in self._section(experiment, method).items() if k not in (BUDGET, LABELLED)}
+        return {k: value for k, value in self._section(experiment, method).items() if k not in OF_THE_RUN}
 
     def _section(self, experiment: str, method: str) -> dict[str, Any]:
         section = self.experiments[experiment]
         base = section.methods.get(method.partition("@")[0], {})
-        return merge(base, section.variants.get(method, {}))
+        return merge(base, section.every_variant().get(method, {}))
+
+    def ablations(self, experiment: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """Names and settings of what is ablated in an experiment, by axis: all axes, or those the profile names."""
+        axes, wanted = self.experiments[experiment].ablations, self.profile.ablations
+        return {axis: entries for axis, entries in axes.items() if wanted is None or axis in wanted}
+
+    def own_sample(self, experiment: str, method: str) -> dict[str, Any]:
+        """The sampler and number of evaluations that a method or variant has instead of the profile's.
+
+        Raises:
+            UserError: anything else is set, or a value is wrong.
+        """
+        found = self._section(experiment, method).get(SAMPLE, {})
+        where = f"config/experiments/{experiment}.yaml: {method}: {SAMPLE}"
+        if not isinstance(found, Mapping):
+            raise UserError(f"{where}: got {found!r}; write sampler or nfe and its value below it")
+        return check(OwnSample, dict(found), where).model_dump(exclude_none=True)
+
+    def only_samples(self, experiment: str, method: str) -> bool:
+        """Whether a variant draws with other settings and is trained with the same: its method's weights will do."""
+        return set(self.experiments[experiment].every_variant().get(method, {})) == {SAMPLE}
+
+    def learns(self, experiment: str, method: str) -> list[str]:
+        """The only modalities that a method or variant is trained on, of those that are used; empty for all.
+
+        Raises:
+            UserError: the experiment asks for all modalities of everyone, or they are not the image and others.
+        """
+        found = self._section(experiment, method).get(MODALITIES)
+        if found is None:
+            return []
+        where = f"config/experiments/{experiment}.yaml: {method}: {MODALITIES}"
+        known = experiment_modalities(self.root, experiment)
+        if not known:
+            raise UserError(f"{where}: this experiment needs all of its modalities; take the key out")
+        names = [str(name) for name in found] if isinstance(found, list) else []
+        for name in names:
+            if name not in known:
+                raise unknown(where, name, known)
+        if "image" not in names or len(set(names)) < max(2, len(names)):
+            raise UserError(f"{where}: got {found!r}; list image and at least one other, each once")
+        return names
 
     def steps(self, experiment: str, method: str) -> int:
         """Updates of a method's training: the profile's, or the share of them that its `budget` says.
@@ -249,6 +315,10 @@ class Config:
             own = self.method_settings(experiment, method)
             shared = self.method_settings(experiment, source) if source else {}
             found |= {"method": method, "method_settings": merge(shared, own)}
+            if learns := self.learns(experiment, method):
+                found[MODALITIES] = learns
+            if SAMPLE in found:
+                found[SAMPLE] |= self.own_sample(experiment, method)
         if experiment and method and stage == "train":
             steps = self.steps(experiment, method)
             found["train"] |= {"steps": steps, "warmup": min(found["train"]["warmup"], steps)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -206,6 +206,17 @@ def with_needs(method: Found, root: Path, experiment: str) -> Found:
             )
     given = [modality for name in method.tasks for modality in tasks[name]["given"]]
     return replace(method, needs=tuple(dict.fromkeys([*method.answers, *given])))
+
+
+def of_modalities(method: Found, learns: Collection[str], root: Path, experiment: str) -> Found:
+    """What is left of a method that is trained on some modalities only: tasks that give no others, and want one."""
+    tasks = read_tasks(root, experiment)
+    left = tuple(
+        n for n in method.tasks if set(tasks[n]["given"]) <= set(learns) and set(tasks[n]["want"]) & set(learns)
+    )
+    wanted = [modality for name in left for modality in tasks[name]["want"]]
+    answers = tuple(name for name in method.answers or learns if name in learns and name in wanted)
+    return replace(method, tasks=left, answers=answers, needs=tuple(learns))
 
 
 def check_tasks(found: Mapping[str, Found], known: list[str]) -> None:

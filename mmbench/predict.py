@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class Evaluations:
 
     def _count(self, _network: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
         self.items += len(inputs[0])
+
+
+def untold(task: Task, settings: Mapping[str, Any]) -> set[str]:
+    """What a task gives that is none of the modalities which `settings` say are the only ones; none if they do not."""
+    return set(task.given) - set(settings.get("modalities", task.given))
 
 
 @torch.no_grad()
@@ -78,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arrays: Arrays = {}
     report = {}
     for case in read_cases(args.cases):
-        task = asked(experiment, case, literals.get("ANSWERS"))
-        if case.task not in tasks or not task.want:
+        task = asked(experiment, case, literals.get("ANSWERS", settings.get("modalities")))
+        if case.task not in tasks or not task.want or untold(task, settings):
             continue
         evaluations, begin = Evaluations(getattr(method, "backbone", None)), time.monotonic()
         arrays |= answer_case(

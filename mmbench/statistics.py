@@ -83,6 +83,16 @@ def over_seeds(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
     return SeedSummary(len(x), mean, sd, mean - half, mean + half)
 
 
+def zero_mean_p(values: Sequence[float]) -> float | None:
+    """Two-sided p-value of Student's t-test that the mean of one number per training seed is 0; None with one seed."""
+    x = np.asarray(values, dtype=float)
+    if len(x) < 2:
+        return None
+    if np.ptp(x) == 0:  # what is equal has no spread, not that of rounding
+        return 1.0 if x[0] == 0 else 0.0
+    return float(stats.ttest_1samp(x, 0.0).pvalue)
+
+
 def compare_paired(
     first: np.ndarray, second: np.ndarray, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
 ) -> PairedDifference:

@@ -324,5 +324,6 @@ class TestStageSettings:
         edit(checkout / QUICK, "methods", ["ddpm"])
         edit(checkout / MASKING, "methods", {})
         edit(checkout / MASKING, "variants", {})
+        edit(checkout / MASKING, "ablations", {})
         said = message(lambda: read(checkout).check_methods({"masking": ["mean_fill"], "other": ["ddpm"]}))
         assert "methods: none is of experiment 'masking'; add one of mean_fill" in said

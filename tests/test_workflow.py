@@ -304,8 +304,10 @@ class TestPlan:
         assert finished.planned("masking") == {"report", "manifest", "masking"}
 
     def test_the_ablation_adds_variants(self, finished: Checkout) -> None:
-        new = set(read_yaml(ROOT / "config/experiments/masking.yaml", ROOT)["variants"])
-        assert finished.planned("ablation") == chain(*new, trained=new) - {"all"} | {"ablation"}
+        axes = read_yaml(ROOT / "config/experiments/masking.yaml", ROOT)["ablations"]
+        new = {name: own for axis in axes.values() for name, own in axis.items() if "@" in name}
+        trained = [name for name, own in new.items() if set(own) != {"sample"}]
+        assert finished.planned("ablation") == chain(*new, trained=trained) - {"all"} | {"ablation"}
 
     @pytest.mark.parametrize(
         ("file", "jobs"),

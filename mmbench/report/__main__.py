@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmbench.errors import run_command
+from mmbench.files import read_json
 from mmbench.report.load import load_results
 from mmbench.report.page import write_report
 from mmbench.verdicts.read import read_claims
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, help="only these; default: all")
     parser.add_argument("--snapshots", nargs="*", type=float, help="only at these shares of a training; default: all")
     parser.add_argument("--claims", type=Path, help="file of claims to hold against the results: config/claims.yaml")
+    parser.add_argument("--ablations", type=Path, help="JSON of what is ablated: settings by experiment, axis and name")
     parser.add_argument("--command", default="", help="the command that made the results, shown on the page")
     args = parser.parse_args(argv)
     results = load_results(
@@ -32,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         snapshots=args.snapshots,
     )
     claims = read_claims(args.claims, Path.cwd()) if args.claims else []
-    path = write_report(results, args.out, args.command, claims)
+    ablations = read_json(args.ablations) if args.ablations else {}
+    path = write_report(results, args.out, args.command, claims=claims, ablations=ablations)
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 

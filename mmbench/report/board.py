@@ -113,7 +113,7 @@ def _rank(rows: pd.DataFrame, higher_is_better: bool) -> dict[str, Entry]:
 def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], items: pd.DataFrame) -> None:
     """Add the paired difference from the best baseline to each entry, and the p-values adjusted together."""
     per_item = {
-        (str(method), str(case)): _by_item(str(method), str(case), group)
+        (str(method), str(case)): by_item(str(method), str(case), group)
         for (method, case), group in items.groupby(["method", "case"])
     }
     differences: dict[tuple[str, str], PairedDifference] = {}
@@ -133,7 +133,7 @@ def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], ite
         entries[key] = replace(entries[key], difference=difference, p_holm=adjusted.get(key))
 
 
-def _by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:
+def by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:
     """Values of one method and case, a row per seed, a column per item."""
     table = items.pivot(index="seed", columns="item", values="value")
     if table.isna().any(axis=None):

@@ -92,6 +92,11 @@ def is_studied(method: str) -> bool:
     return method.partition("@")[0] == STUDIED
 
 
+def reference_of(method: str) -> str:
+    """What a change is measured from: a variant's own method, or for a whole method that under study."""
+    return method.partition("@")[0] if "@" in method else STUDIED
+
+
 def slug(name: str) -> str:
     """A name for files and anchors: lower case letters, digits and single hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

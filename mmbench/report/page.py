@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mmbench.files import write_text
 from mmbench.report import origin, pictures, tables, text
 from mmbench.report.claims import write_claims
 from mmbench.report.curves import quality_against_compute
+from mmbench.report.effects import Axes, write_effects
 from mmbench.report.figures import Drawing
 from mmbench.report.load import Results
 from mmbench.report.names import STUDIED, slug
@@ -24,7 +25,14 @@ from mmbench.verdicts.read import Stated
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(results: Results, out: Path, command: str = "", claims: Sequence[Stated] = ()) -> Path:
+def write_report(
+    results: Results,
+    out: Path,
+    command: str = "",
+    *,
+    claims: Sequence[Stated] = (),
+    ablations: Mapping[str, Axes] | None = None,
+) -> Path:
     """Write `out`/index.html, `out`/tables and `out`/figures; returns the page's path.
 
     Args:
@@ -32,6 +40,7 @@ def write_report(results: Results, out: Path, command: str = "", claims: Sequenc
         out: folder of the page.
         command: how the results were made, shown on the page.
         claims: what is held against the results; without any the page has no such table.
+        ablations: by experiment and axis, what was changed in which method: each has a table of effects.
     """
     contexts = [Context(results, experiment, out) for experiment in results.experiments]
     parts: list[dict[str, Any]] = []
@@ -43,7 +52,16 @@ def write_report(results: Results, out: Path, command: str = "", claims: Sequenc
             "origins": origin.origins(context.experiment),
         }
         curves = quality_against_compute(context, section.headlines)
-        parts.append({"section": section, "experiment": context.experiment, "records": records, "curves": curves})
+        effects = write_effects(context, section.headlines, (ablations or {}).get(context.experiment.name, {}))
+        parts.append(
+            {
+                "section": section,
+                "experiment": context.experiment,
+                "records": records,
+                "curves": curves,
+                "effects": effects,
+            }
+        )
     overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out)
     claimed, more = write_claims(claims, results, out / "tables")
     page = render(

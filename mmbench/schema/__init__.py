@@ -18,6 +18,8 @@ Flag = Annotated[bool, Field(strict=True)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 ChosenName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
+AblatedName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(@[a-z0-9_.]+)?$")]
+AxisName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 ]*$")]
 
 
 SMALLEST, LARGEST = 32, 1024  # side of an image in pixels; LPIPS needs at least 31
@@ -100,6 +102,13 @@ class Sample(Section):
     batch_size: Count
 
 
+class OwnSample(Section):
+    """What a method or variant may draw with instead; the size of batches, which fixes the noise, is everyone's."""
+
+    sampler: Literal["ancestral", "ddim", "dpm++"] | None = None
+    nfe: Annotated[int, Field(gt=0, le=1000, strict=True)] | None = None
+
+
 class Evaluate(Section):
     """How many items are scored, and the split that stands for the real distribution."""
 
@@ -122,6 +131,7 @@ class Profile(Section):
     methods: Annotated[list[ChosenName], Field(min_length=1), AfterValidator(distinct)] | None = None
     variants: Annotated[list[VariantName], AfterValidator(distinct)] = []
     snapshots: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(rising)] = []
+    ablations: Annotated[list[AxisName], AfterValidator(distinct)] | None = None
 
 
 class Experiment(Section):
@@ -129,6 +139,12 @@ class Experiment(Section):
 
     methods: dict[MethodName, dict[str, Any]] = {}
     variants: dict[VariantName, dict[str, Any]] = {}
+    ablations: dict[AxisName, dict[AblatedName, dict[str, Any]]] = {}
+
+    def every_variant(self) -> dict[str, dict[str, Any]]:
+        """The settings of every variant, whether it is on an axis of the ablation or not."""
+        ablated = {name: own for axis in self.ablations.values() for name, own in axis.items() if "@" in name}
+        return {**self.variants, **ablated}
 
     def options(self) -> dict[str, Any]:
         """The values of the keys that only this experiment has, as far as they are set."""

@@ -10,7 +10,9 @@ sys.path.insert(0, str(ROOT))
 
 from mmbench.config import Config  # noqa: E402
 from mmbench.discovery import code_hash, find_judge, find_methods  # noqa: E402
+from mmbench.discovery import of_modalities  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
+from mmbench.report.names import reference_of  # noqa: E402
 from mmbench.stated import FILE as CLAIMS, stated_claims  # noqa: E402
 
 try:
@@ -46,21 +48,31 @@ def one_of(names):
 
 def all_variants(experiment):
     """Every variant that the experiment's configuration describes."""
-    return sorted(CFG.experiments[experiment].variants)
+    return sorted(CFG.experiments[experiment].every_variant())
+
+
+def ablated(experiment):
+    """What the ablation adds to an experiment: all on its axes, and what each is compared with."""
+    names = {n for axis in CFG.ablations(experiment).values() for n in axis}
+    return names | {reference_of(n) for n in names}
 
 
 def found(experiment, method):
-    """The declaration of a method, or of the method a variant `<method>@<tag>` is of."""
-    return METHODS[experiment][method.partition("@")[0]]
+    """The declaration of a method, or of the method a variant is of, less what its own `modalities` leave out."""
+    declared = METHODS[experiment][method.partition("@")[0]]
+    learns = CFG.learns(experiment, method)
+    return of_modalities(declared, learns, ROOT, experiment) if learns else declared
 
 
 def source(experiment, method):
-    """The method whose weights it uses: itself, or the one it declares (a variant's: that one's of the same tag)."""
+    """The method whose weights it uses: itself, or the one it declares (a variant's: that one's of the same tag).
+
+    A variant that only draws otherwise uses its method's.
+    """
     declared = found(experiment, method).weights_from
     variant = f"{declared}@{method.partition('@')[2]}"
-    if variant in CFG.experiments[experiment].variants:
-        return variant
-    return declared or method
+    named = variant if variant in all_variants(experiment) else declared or method
+    return named.partition("@")[0] if CFG.only_samples(experiment, named) else named
 
 
 def tuned(experiment, method, seed):
@@ -84,11 +96,12 @@ def own_methods():
     return names | {v for e in CFG.experiments for v in all_variants(e)}
 
 
-def scored(experiment, variants=()):
-    """Methods in an experiment's tables: all, or those the profile names, and its variants."""
-    variants = {*variants, *CFG.profile.variants} & set(all_variants(experiment))
+def scored(experiment, more=()):
+    """Methods in an experiment's tables: all, or those the profile names, its variants, and `more` of both."""
+    variants = {*more, *CFG.profile.variants} & set(all_variants(experiment))
     possible = [name for name in METHODS[experiment] if not lacking(experiment, name)]
-    return CFG.chosen(experiment, possible) + sorted(
+    chosen = {*CFG.chosen(experiment, possible), *more}
+    return [name for name in possible if name in chosen] + sorted(
         v for v in variants if not lacking(experiment, v)
     )
 
@@ -100,9 +113,9 @@ def lacking(experiment, method):
     return [name for name in needs if name not in used]
 
 
-def scores(experiment, variants=()):
+def scores(experiment, more=()):
     """The metrics.json of every method and seed of an experiment."""
-    methods = scored(experiment, variants)
+    methods = scored(experiment, more)
     return [
         f"{P}/{experiment}/{m}/seed{s}/metrics.json"
         for m in methods
@@ -205,29 +218,42 @@ def judge_code(experiment):
     return [JUDGES[experiment]] if experiment in JUDGES else []
 
 
-# A report's folder below the profile's (the empty name is the folder itself): its experiments and its variants.
-REPORTS = {"": (list(CFG.experiments), [])}
-REPORTS |= {f"only-{name}/": ([name], []) for name in CFG.experiments}
-REPORTS["ablation/"] = (
-    list(CFG.experiments),
-    [v for e in CFG.experiments for v in all_variants(e)],
-)
+# A report's folder below the profile's (the empty name is the folder itself): its experiments, and what they have more
+# than the profile says.
+REPORTS = {"": {name: set() for name in CFG.experiments}}
+REPORTS |= {f"only-{name}/": {name: set()} for name in CFG.experiments}
+REPORTS["ablation/"] = {name: ablated(name) for name in CFG.experiments}
 
 
 def reported_methods(which):
     """Names of the methods and variants in a report."""
-    experiments, variants = REPORTS[which]
-    return sorted({m for e in experiments for m in scored(e, variants)})
+    return sorted({m for e, more in REPORTS[which].items() for m in scored(e, more)})
+
+
+def reported_ablations(which):
+    """What is ablated in a report, by experiment and axis, as JSON: settings by name, for its table of effects."""
+    shown = {
+        e: {*more, *CFG.profile.variants} & set(scored(e, more))
+        for e, more in REPORTS[which].items()
+    }
+    return json.dumps(
+        {
+            e: {
+                axis: {n: own for n, own in entries.items() if n in shown[e]}
+                for axis, entries in CFG.ablations(e).items()
+            }
+            for e in shown
+        }
+    )
 
 
 def reported_folders(which):
     """The folders `<experiment>/<method>` behind a report: of its methods, and of those whose weights they use."""
-    experiments, variants = REPORTS[which]
     return sorted(
         {
             f"{e}/{name}"
-            for e in experiments
-            for m in scored(e, variants)
+            for e, more in REPORTS[which].items()
+            for m in scored(e, more)
             for name in (m, source(e, m))
         }
     )
@@ -246,11 +272,10 @@ def command(which):
 
 def reported_scores(which):
     """The metrics.json files of a report."""
-    experiments, variants = REPORTS[which]
     return [
         path
-        for e in experiments
-        for path in [*scores(e, variants), *snapshot_scores(e)]
+        for e, more in REPORTS[which].items()
+        for path in [*scores(e, more), *snapshot_scores(e)]
     ]
 
 

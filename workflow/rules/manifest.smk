@@ -4,7 +4,7 @@
 rule manifest:
     input:
         lambda wc: reported_scores(wc.which),
-        lambda wc: [P / name / "reference.json" for name in REPORTS[wc.which][0]],
+        lambda wc: [P / name / "reference.json" for name in REPORTS[wc.which]],
         f"{P}/{{which}}index.html",
     output:
         f"{P}/{{which}}manifest.json",
@@ -19,7 +19,7 @@ rule manifest:
         results=P,
         out=subpath(output[0], parent=True),
         command=lambda wc: command(wc.which),
-        configuration=lambda wc: json.dumps(CFG.described(REPORTS[wc.which][0])),
+        configuration=lambda wc: json.dumps(CFG.described(list(REPORTS[wc.which]))),
     shell:
         "python -m mmbench.manifest --results {params.results} --report {params.out} --methods {params.methods}"
         " --seeds {params.seeds} --command {params.command:q} --configuration <(echo {params.configuration:q})"

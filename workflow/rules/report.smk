@@ -4,7 +4,7 @@
 rule report:
     input:
         lambda wc: reported_scores(wc.which),
-        lambda wc: [P / name / "reference.json" for name in REPORTS[wc.which][0]],
+        lambda wc: [P / name / "reference.json" for name in REPORTS[wc.which]],
     output:
         page=report(
             f"{P}/{{which}}index.html",
@@ -20,14 +20,16 @@ rule report:
     params:
         code=code("mmbench/report", "mmbench/verdicts/assess.py"),
         claims=code(CLAIMS),
-        experiments=lambda wc: REPORTS[wc.which][0],
+        experiments=lambda wc: list(REPORTS[wc.which]),
         methods=lambda wc: reported_methods(wc.which),
         seeds=CFG.profile.seeds,
         snapshots=CFG.profile.snapshots,
+        ablations=lambda wc: reported_ablations(wc.which),
         results=P,
         out=subpath(output.page, parent=True),
         command=lambda wc: command(wc.which),
     shell:
         "python -m mmbench.report --results {params.results} --out {params.out} --experiments {params.experiments}"
-        " --methods {params.methods} --seeds {params.seeds} --snapshots {params.snapshots} --command {params.command:q}"
-        ' --claims "$MMBENCH/config/claims.yaml" 2>&1 | tee {log}'
+        " --methods {params.methods} --seeds {params.seeds} --snapshots {params.snapshots}"
+        ' --claims "$MMBENCH/config/claims.yaml" --ablations <(echo {params.ablations:q})'
+        " --command {params.command:q} 2>&1 | tee {log}"

@@ -121,7 +121,7 @@ def cards(matrix: Matrix, found: list[Change]) -> list[Card]:
 
 
 def variants_table(context: Context, matrix: Matrix) -> Table | None:
-    """The method under study beside its variants (balancing of losses, guidance, partial labels); None without any.
+    """The method under study beside its variants; None without any.
 
     Baselines that have a variant too, other than of their compute, are beside theirs.
     """
@@ -137,7 +137,7 @@ def variants_table(context: Context, matrix: Matrix) -> Table | None:
     header = [
         f"{_question(spot)}: {short(spot)} {'↑' if spot.board.higher_is_better else '↓'}" for spot in spots
     ]  # fmt: skip
-    caption = "The multitask model and its variants: how losses are balanced, guidance, and fewer labels."
+    caption = "The multitask model and its variants."
     name = f"{matrix.results.name}-variants"
     return context.table(Table(name, caption, ["Method", *header], rows, [common.seeds_note(matrix.results)]))
 
