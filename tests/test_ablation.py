@@ -440,7 +440,7 @@ def test_seeds_that_only_one_of_two_has_do_not_count(tmp_path: Path) -> None:
 
 def test_the_page_shows_it_and_has_none_without_a_change(tmp_path: Path) -> None:
     write_results(tmp_path, methods=FAKES[:1] + FAKES[-1:], seeds=(0,), items=20, predictions=False)
-    page = write_report(load_results(tmp_path), tmp_path / "out", "", {"masking": AXES}).read_text()
+    page = write_report(load_results(tmp_path), tmp_path / "out", ablations={"masking": AXES}).read_text()
     assert 'id="masking-effects"' in page and 'id="table-masking-effects"' in page
     assert 'id="figure-masking-effects"' in page
     assert {path.suffix for path in (tmp_path / "out" / "tables").glob("masking-effects.*")} == {

@@ -146,7 +146,7 @@ def masking(tree: Path) -> ExperimentResults:
 def report(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole report of those results."""
     out, claims = tmp_path_factory.mktemp("report"), stated_claims(ROOT)
-    return write_report(load_results(tree), out, "snakemake --cores <n>", claims).parent
+    return write_report(load_results(tree), out, "snakemake --cores <n>", claims=claims).parent
 
 
 @pytest.fixture(scope="module")
