@@ -150,11 +150,14 @@ def total(values: Iterable[float | None]) -> Any:
 
 
 def describe_methods(records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What each method, and each judge, took; a method that uses another's weights trained nothing."""
+    """What each method, and each judge, took; a method that uses another's weights trained nothing.
+
+    What was spent on snapshots counts, but for their trainings, which are the beginnings of the whole ones.
+    """
     stages: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for name, record in records.items():
         *_, file = parts = name.split("/")
-        if len(parts) > 2:
+        if len(parts) > 2 and (file != "training.json" or not parts[-2].startswith("at")):
             stages.setdefault("/".join(parts[:2]), {}).setdefault(file, []).append(record)
     found = {}
     for method, files in stages.items():

@@ -280,7 +280,7 @@ def reported_scores(which):
 
 
 wildcard_constraints:
-    at="|".join(["", *map(re.escape, SNAPSHOTS)]),
+    at="|".join(["(?:)", *map(re.escape, SNAPSHOTS)]),  # an empty constraint would be none
     experiment=one_of(CFG.experiments),
     extractor=one_of(filter(None, map(extractor, CFG.experiments))),
     judged=one_of(JUDGES),
