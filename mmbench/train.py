@@ -263,7 +263,9 @@ def train(args: argparse.Namespace) -> None:
             method, experiment, settings, arrays, seed=args.seed, device=device, state=args.state, key=key
         )
         kept = load_snapshot(args.kept, key, args.until, training.ema) if args.kept and args.until else None
-        if kept is None:
+        if kept:
+            print(f"{training.label}: the weights of step {args.until} were kept by the whole training", flush=True)
+        else:
             training.run(args.until or settings["train"]["steps"], args.keep)
         weights, log = training.ema, kept or training.log
     batch_size = settings["train"]["batch_size"]

@@ -490,5 +490,6 @@ def test_the_committed_verdicts_are_those_of_the_committed_results(
         f"run `python -m mmbench.claims --results {folder.relative_to(ROOT)} --out {folder.relative_to(ROOT)}/tables`"
     )
     for path in sorted(tmp_path.iterdir()):
-        assert path.read_text() == (folder / "tables" / path.name).read_text(), again
+        stored = folder / "tables" / path.name
+        assert stored.is_file() and path.read_text() == stored.read_text(), again
     assert read_json(tmp_path / "claims.json")["rows"]

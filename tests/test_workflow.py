@@ -334,6 +334,13 @@ class TestPlan:
     def test_other_sampling_trains_nothing(self, finished: Checkout) -> None:
         assert finished.planned(config=["override={sample: {nfe: 3}}"]) == chain(*METHODS)
 
+    def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
+        assert finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"]) == {"report", "all"}
+
+
+class TestSnapshots:
+    """Trainings that are looked at on their way."""
+
     def test_snapshots_repeat_no_training_and_are_of_what_is_trained(self, finished: Checkout) -> None:
         config = ["override={snapshots: [0.34, 0.5]}"]
         done = finished.smoke("--dry-run", "-p", config=config)
@@ -364,10 +371,13 @@ class TestPlan:
         told = {re.search(r"/masking/(\w+)/seed0/state", line)[1] for line in whole if " --keep 2 3 " in line}
         assert told == {name for name, m in METHODS.items() if m.trained and not m.weights_from}
 
+<<<<<<< ours
     def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
         planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
         assert planned == {"report", "manifest", "all"}
 
+=======
+>>>>>>> theirs
 
 class TestMistakes:
     """Each is one line, and nothing runs."""

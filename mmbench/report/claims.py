@@ -64,7 +64,8 @@ def tally(found: Sequence[Outcome]) -> str:
     if not tested:
         return f"None of the {len(found)} claims is tested by these results."
     counts = text.listing([f"{tested.count(word)} {word}" for word in TONES])  # type: ignore[arg-type]
-    return f"Of {len(found)} claims, {len(tested)} are tested by these results: {counts}."
+    number = f"{len(tested)} {'is' if len(tested) == 1 else 'are'}"
+    return f"Of {len(found)} claims, {number} tested by these results: {counts}."
 
 
 def claims_table(found: Sequence[Outcome], results: Results) -> Table:
