@@ -220,10 +220,10 @@ class TestVerify:
         assert list(configuration_notes(made, ROOT)) == []
         values = made.configuration.values
         values["profile"]["seeds"] = [7]
-        del values["experiments"]["masking"]["variants"]["ddpm@v"]
+        del values["experiments"]["masking"]["variants"]["ddpm@per_task"]
         assert list(configuration_notes(made, ROOT)) == [
             "profile.seeds: [7] -> [0]",
-            "experiments.masking.variants.ddpm@v: absent -> {'prediction': 'v', 'max_weight': 1000000000.0}",
+            "experiments.masking.variants.ddpm@per_task: absent -> {'budget': 'per_task'}",
         ]
         from_records = list(configuration_notes(make_manifest(run, run), ROOT))
         assert "masking/ddpm.train.steps: 600 -> 6" in from_records

@@ -337,6 +337,10 @@ class TestPlan:
     def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
         assert finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"]) == {"report", "all"}
 
+    def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
+        planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
+        assert planned == {"report", "manifest", "all"}
+
 
 class TestSnapshots:
     """Trainings that are looked at on their way."""
@@ -371,13 +375,6 @@ class TestSnapshots:
         told = {re.search(r"/masking/(\w+)/seed0/state", line)[1] for line in whole if " --keep 2 3 " in line}
         assert told == {name for name, m in METHODS.items() if m.trained and not m.weights_from}
 
-<<<<<<< ours
-    def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
-        planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
-        assert planned == {"report", "manifest", "all"}
-
-=======
->>>>>>> theirs
 
 class TestMistakes:
     """Each is one line, and nothing runs."""
