@@ -335,9 +335,6 @@ class TestPlan:
         assert finished.planned(config=["override={sample: {nfe: 3}}"]) == chain(*METHODS)
 
     def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
-        assert finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"]) == {"report", "all"}
-
-    def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
         planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
         assert planned == {"report", "manifest", "all"}
 
