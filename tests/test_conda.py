@@ -3,7 +3,7 @@
 `conda` is here `conda_client.py`, on the solver and installer of py-rattler, **not conda itself**; the channel and the
 wheels are made of the environment that runs the tests (`conda_channel.py`). So this shows that the rules, the key
 `conda_env` and Snakemake agree about environments, and that jobs run in them and with nothing else. It shows nothing of
-conda or mamba, nor that `environment.yml` can be had from conda-forge and PyPI; `test_conda_versions.py` checks its pins.
+conda or mamba, nor that `environment.yml` can be had from conda-forge and PyPI; `test_conda_versions.py` has its pins.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def say():
 
 @dataclass
 class Watch:
-    """A proxy that answers nobody, and how often it was asked."""
+    """A proxy that answers nobody, and what it was asked."""
 
     port: int
     asked: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ def network_watched() -> Iterator[Watch]:
         def listen() -> None:
             while True:
                 with server.accept()[0] as asking:
-                    if not (line := asking.recv(1024).partition(b"\r\n")[0].decode()):
+                    if not (line := asking.recv(1024).partition(b"\r\n")[0].decode(errors="replace")):
                         return
                     watch.asked.append(line)
 
