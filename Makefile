@@ -32,6 +32,12 @@ $(READY): requirements.lock
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" -o requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.12 --constraints requirements.lock --no-annotate \
+		--no-header --quiet -o environment.pins
+	sed '/- pip:$$/q' environment.yml > environment.new
+	sed 's/^/      - /' environment.pins >> environment.new
+	mv environment.new environment.yml
+	rm environment.pins
 
 # Keep the small outputs of a finished run for others to read: make reference PROFILE=camvid-masking
 reference:

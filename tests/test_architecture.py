@@ -6,11 +6,9 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from mmbench.discovery import closure, imported_modules
 
@@ -224,27 +222,3 @@ def test_rules_run_commands_and_nothing_else() -> None:
         for rule in rules:
             for needed in ("    log:\n", "    conda:\n", "python -m mmbench.", "2>&1 | tee {log}"):
                 assert needed in rule, (path, rule.partition(":")[0], needed)
-
-
-def direct_dependencies() -> set[str]:
-    """Names of the packages that pyproject.toml asks for."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {re.split(r"[<>=!~ ;\[]", entry)[0] for entry in project["dependencies"]}
-
-
-def test_the_conda_environment_has_the_locked_versions() -> None:
-    content = yaml.safe_load((ROOT / "environment.yml").read_text())
-    python = next(d for d in content["dependencies"] if isinstance(d, str) and d.startswith("python="))
-    installed = next(d["pip"] for d in content["dependencies"] if isinstance(d, dict))
-    pins = dict(entry.split("==") for entry in installed)
-    minor = tuple(int(x) for x in python.removeprefix("python=").split("."))
-    locked = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
-        if found := re.match(r"([a-z0-9._-]+)==(\S+)(?: ; (.*?))? \\$", line):
-            name, version, marker = found.groups()
-            below = re.fullmatch(r"python_full_version (<|>=) '3\.(\d+)'", marker or "")
-            if below is None or (minor < (3, int(below[2]))) == (below[1] == "<"):
-                locked[name] = version
-    assert content["name"] == "mmbench"
-    assert set(pins) == direct_dependencies()
-    assert pins == {name: locked[name] for name in pins}
