@@ -21,6 +21,10 @@ from mmbench.report.tables import NONE, Cell, Table
 from mmbench.report.theme import Mode, paper
 
 Part = tuple[Section, ExperimentResults]
+REAL_NOTE = (
+    "Real data: what the metric says of real images, of other ones as a set (the floor of FD and the like) or of what "
+    "a judge sees in them."
+)
 #: A method further than this factor from the best baseline is drawn at the edge.
 EDGE = 20.0
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
@@ -78,8 +82,7 @@ def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]])
     caption = "Which method is best at what: one metric per question, over all training seeds."
     notes = [
         *dict.fromkeys(common.spread_note(results) for _, results, _ in lines),
-        "Real data: what the metric says of real images, of other ones as a set (the floor of FD and the like) or of "
-        "what a judge sees in them.",
+        *([REAL_NOTE] if any(row[7] is not NONE for row in rows) else []),
         f"Image by image: {STUDIED_TITLE} against the best baseline, by the paired intervals and tests below; "
         f"{text.DASH} where a metric has no value per image (FD and the like), or no baseline does the task.",
     ]
