@@ -2,7 +2,7 @@
 
 A difference of two methods is `seed_s + image_i + rest_si`, with a true mean of 0; `share` of the variance of its mean
 is the trainings'. An interval that leaves out 0 is a false reading of retraining: at 95 % there should be 5 in 100.
-Beside the report's intervals stands Satterthwaite's, which it does not use. Prints tables; `--out` writes them, and JSON.
+Beside the report's intervals stands Satterthwaite's, which it does not use. Prints tables; `--out` writes them too.
 """
 
 from __future__ import annotations
@@ -139,17 +139,10 @@ def as_text(record: dict[str, Any]) -> str:
         relative = width["images and trainings"] / width["Satterthwaite"]
         rows.append([*named, *(per_cent(wrong[name]) for name in INTERVALS), f"{relative:.2f}"])
     text += table(header, rows)
-    text += (
-        f"\n{record['families_runs']:,} simulated tables a line; per cent of them with at least one false reading after "
-        "Holm.\n\n"
-    )
+    text += f"\n{record['families_runs']:,} simulated tables a line; per cent with any false reading after Holm.\n\n"
     rows = [
-        [
-            f"{line['cells']} cells, {line['seeds']} seeds",
-            per_cent(line["share"]),
-            *map(per_cent, line["wrong"].values()),
-        ]
-        for line in record["families"]
+        [f"{f['cells']} cells, {f['seeds']} seeds", per_cent(f["share"]), *map(per_cent, f["wrong"].values())]
+        for f in record["families"]
     ]
     return text + table(["table", "share of trainings, %", "images", "images and trainings"], rows)
 
