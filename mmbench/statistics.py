@@ -145,7 +145,7 @@ def compare_paired(
     if a.shape != b.shape or not a.size or not np.isfinite(a - b).all():
         shapes = f"{np.shape(first)} and {np.shape(second)}"
         raise ValueError(f"need finite values of the same seeds and the same images, got shapes {shapes}")
-    by_image, by_seed = (a - b).mean(axis=0), (a - b).mean(axis=1)
+    by_image, by_seed = (a.mean(axis=axis) - b.mean(axis=axis) for axis in (0, 1))
     mean = float(by_image.mean())
     if len(by_image) == 1:
         return PairedDifference(1, mean, None, None, None)
