@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from costs import Seconds, network_costs, torch_fidelity
 from made_up import ASKED, StandIns, write_run
+from tables import table
 
 from mmbench import evaluate
 from mmbench.cache import OutputCache
@@ -114,12 +115,6 @@ def measure(experiment: str, items: int, threads: int) -> dict[str, Any]:
     steps = {step: clock.steps[step] for step in sorted(clock.steps)}
     total = {clock: sum(seconds[clock] for seconds in steps.values()) for clock in ("wall", "cpu")}
     return {"steps": steps, "total": total}
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def shown(seconds: Seconds | None) -> str:

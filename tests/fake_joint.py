@@ -59,7 +59,7 @@ def value(quality: float, seed: int, *key: str) -> float:
     """A number around a quality, the same for the same key."""
     rng = np.random.default_rng([seed, *"/".join(key).encode()])
     hard = np.random.default_rng([*"/".join(key[1:]).encode()])
-    return float(np.clip(quality - 0.12 * hard.random() + 0.012 * rng.normal(), 0, 1))
+    return float(np.clip(quality - 0.12 * hard.random() + 0.003 * rng.normal(), 0, 1))
 
 
 def row(case: str, name: str, number: float, n: int, higher: bool = True) -> dict[str, Any]:

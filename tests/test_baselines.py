@@ -232,7 +232,7 @@ def count(method: nn.Module) -> int:
 
 @pytest.mark.parametrize(
     "experiment, name",
-    [("masking", "ddpm"), ("masking", "palette"), ("masking", "repaint"),
+    [("masking", "ddpm"), ("masking", "ddpm_augmented"), ("masking", "palette"), ("masking", "repaint"),
      ("segmentation", "segdiff"), ("segmentation", "concat_ddpm"), ("labels", "cfg_ddpm"),
      ("labels", "classifier_guidance"), ("labels", "joint_diffusion"),
      ("embedding", "rcg"), ("embedding", "redi"), ("embedding", "unidiffuser"),

@@ -30,6 +30,7 @@ from mmbench.errors import UserError
 from mmbench.files import read_json, save_arrays, write_json
 from mmbench.report import common
 from mmbench.report.board import Board, Entry, make_board
+from mmbench.report.differences import said
 from mmbench.report.figures import spread
 from mmbench.report.load import ExperimentResults, load_results
 from mmbench.report.overview import relative
@@ -38,7 +39,7 @@ from mmbench.report.sections import Context
 from mmbench.report.sections._masking_pictures import reconstructions
 from mmbench.report.tables import Cell, Table, latex, to_csv, to_markdown
 from mmbench.stated import stated_claims
-from mmbench.statistics import PairedDifference, over_seeds
+from mmbench.statistics import PairedDifference, Retrained, over_seeds
 
 ROOT = Path(__file__).parents[1]
 NASTY = r"<script>alert(1)</script> & 50 % | _x_ $\foo$ #1 ~^{}"
@@ -49,10 +50,11 @@ DECIMALS = {"lpips_alex": 4, "lpips_vgg": 4, "psnr_hole": 2, "ssim": 4, "l1_hole
 TABLES = {metric: "masking-" + metric.replace("_", "-") for metric in DECIMALS}
 HIGHER = {"psnr_hole", "ssim"}
 #: As far apart as everything shown needs: a variant that is best of all at three shares, two baselines that cannot be
-#: told apart, and one whose title is hostile. Two were trained here, which is enough of curves.
+#: told apart, one whose seeds differ so much that its difference is only that of these trainings, and one whose title
+#: is hostile. Two were trained here, which is enough of curves.
 FAKES = (
     *(m for m in METHODS if m.name in ("mt_diffusion", "unet_regression")),
-    *(replace(m, parameters=0) for m in METHODS if m.name in ("palette", "ddpm")),
+    *(replace(m, parameters=0, wobble=0.3) for m in METHODS if m.name in ("palette", "ddpm")),
     Fake("mt_diffusion@zero", "MT-Diffusion, ω = 0", 0.9, ("reconstruct", "generate"), 50, parameters=0),
     Fake("twin", "Twin of the U-Net", 1.005, parameters=0),
     Fake("mean_fill", NASTY, 6.0, nfe=0, parameters=0),
@@ -211,7 +213,7 @@ def measured(tree: Path, metric: str, case: str) -> dict[str, list[float]]:
 
 
 def per_image(tree: Path, metric: str, case: str) -> dict[str, np.ndarray]:
-    """What items.csv says, averaged over seeds, by method."""
+    """What items.csv says (seeds, images), by method."""
     found: dict[str, list[list[float]]] = {}
     for path in sorted((tree / "masking").glob("*/seed*/items.csv")):
         with path.open(newline="") as stream:
@@ -219,7 +221,7 @@ def per_image(tree: Path, metric: str, case: str) -> dict[str, np.ndarray]:
         if own:
             values = [float(r["value"]) for r in sorted(own, key=lambda r: int(r["item"]))]
             found.setdefault(path.parts[-3], []).append(values)
-    return {method: np.mean(values, axis=0) for method, values in found.items()}
+    return {method: np.array(values) for method, values in found.items()}
 
 
 def ranking(tree: Path, metric: str, case: str) -> list[str]:
@@ -236,6 +238,23 @@ def flip_p(x: np.ndarray) -> float:
     """Two-sided sign-flip p-value."""
     signs = np.random.default_rng(1).choice([-1, 1], (4999, len(x)))
     return float((1 + np.sum(np.abs(np.mean(signs * x, axis=1)) >= abs(x.mean()))) / 5000)
+
+
+def adjusted(p: dict[Any, float]) -> dict[Any, float]:
+    """Holm's adjustment."""
+    order = sorted(p, key=lambda key: p[key])
+    steps = [p[key] * (len(p) - i) for i, key in enumerate(order)]
+    return {key: min(1.0, max(steps[: n + 1])) for n, key in enumerate(order)}
+
+
+def margins(x: np.ndarray, level: float) -> list[float]:
+    """Student's margins of the mean of differences (seeds, images) over seeds and over images."""
+    return [stats.t.isf((1 - level) / 2, m.size - 1) * stats.sem(m) for m in (x.mean(axis=1), x.mean(axis=0))]
+
+
+def lone_board(entry: Entry, higher: bool) -> Board:
+    """A board of one method beside the best baseline."""
+    return Board("any", higher, ["a"], ["m", "b"], {"a": "b"}, {("m", "a"): entry})
 
 
 @pytest.mark.parametrize("metric", DECIMALS)
@@ -287,26 +306,35 @@ class TestDifferences:
         for case in CASES:
             values, best = per_image(tree, metric, case), best_baseline(tree, metric, case)
             differences |= {(case, m): values[m] - values[best] for m in values if m != best}
-        p = {key: flip_p(x) for key, x in differences.items()}
-        order = sorted(p, key=lambda key: p[key])
-        holm = {key: min(1.0, max(p[k] * (len(p) - i) for i, k in enumerate(order[: n + 1])))
-                for n, key in enumerate(order)}  # fmt: skip
+        p = {key: flip_p(x.mean(axis=0)) for key, x in differences.items()}
+        holm = adjusted(p)
         readings: Counter[str] = Counter()
         for (case, method), x in differences.items():
-            row = summary.loc[metric, case, method]
-            ends = stats.bootstrap((x,), np.mean, n_resamples=4999, method="BCa", rng=1).confidence_interval
-            assert row["difference"] == pytest.approx(x.mean())
+            row, mean = summary.loc[metric, case, method], x.mean()
+            ends = stats.bootstrap(
+                (x.mean(axis=0),), np.mean, n_resamples=4999, method="BCa", rng=1
+            ).confidence_interval
+            assert row["difference"] == pytest.approx(mean)
             assert (row["bca_low"], row["bca_high"]) == pytest.approx(tuple(ends), abs=0.1 * (ends.high - ends.low))
             assert row["p"] == pytest.approx(p[case, method], abs=0.02)
             assert row["p_holm"] == pytest.approx(holm[case, method], abs=0.1)
-            clear = (ends.low > 0 or ends.high < 0) and holm[case, method] <= 0.05
-            word = ("better" if (x.mean() > 0) == (metric in HIGHER) else "worse") if clear else "unclear"
-            assert row["reading"] == word, (case, method)
-            readings[word] += 1
-        assert set(readings) == {"better", "worse", "unclear"}  # or the methods were made up too much alike
+            low, high = row["retrained_low"], row["retrained_high"]
+            seeds, images = margins(x, 0.95)[0], (mean - row["bca_low"], row["bca_high"] - mean)
+            assert (mean - low, high - mean) == pytest.approx([np.hypot(seeds, margin) for margin in images])
+            assert np.hypot(*margins(x, 1 - row["retrained_p"])) == pytest.approx(abs(mean), rel=1e-6)
+            word = "better" if (mean > 0) == (metric in HIGHER) else "worse"
+            here = (ends.low > 0 or ends.high < 0) and row["p_holm"] <= 0.05
+            clear = (low > 0 or high < 0) and row["retrained_p_holm"] <= 0.05
+            assert row["reading_of_these"] == (word if here else "unclear"), (case, method)
+            assert row["reading"] == (word if clear else "unclear"), (case, method)
+            readings[row["reading"], row["reading_of_these"]] += 1
+        both = adjusted({(c, m): summary.loc[metric, c, m]["retrained_p"] for c, m in differences})
+        assert {key: summary.loc[metric, *key]["retrained_p_holm"] for key in both} == pytest.approx(both)
+        # or the methods were made up too much alike
+        assert {("better", "better"), ("worse", "worse"), ("unclear", "unclear"), ("unclear", "worse")} <= set(readings)
 
     @pytest.mark.parametrize("metric", DECIMALS)
-    def test_the_table_shows_the_summary(self, report: Path, summary: pd.DataFrame, metric: str) -> None:
+    def test_the_table_shows_the_summary(self, tree: Path, report: Path, summary: pd.DataFrame, metric: str) -> None:
         stored = table(report, f"{TABLES[metric]}-differences")
         assert f"{'above' if metric in HIGHER else 'below'} 0 is better" in stored["caption"]
         words = {"better": "better", "worse": "worse", "unclear": "not told apart"}
@@ -319,9 +347,17 @@ class TestDifferences:
             assert (cell["value"], cell["tone"]) == (row["difference"], row["reading"])
             assert re.fullmatch(r"[+\u2212]\d+\.\d+(e\u2212\d+)?", cell["text"])
             assert float(cell["text"].replace("\u2212", "-")) == pytest.approx(cell["value"], abs=0.6 * 10**-digits)
-            ends = [float(end) for end in cell["lines"][0].replace("\u2212", "-").strip("[]").split(", ")]
-            assert ends == pytest.approx([row["bca_low"], row["bca_high"]], abs=0.6 * 10**-digits)
-            assert cell["lines"][1].startswith("p ") and cell["lines"][1].endswith(f", {words[row['reading']]}")
+            for line, (name, says) in enumerate({"bca": "images", "retrained": "images and trainings"}.items()):
+                ends = re.fullmatch(rf"\[(\S+), (\S+)\] {says}", cell["lines"][line].replace("\u2212", "-"))
+                assert ends is not None
+                expected = [row[f"{name}_low"], row[f"{name}_high"]]
+                assert [float(end) for end in ends.groups()] == pytest.approx(expected, abs=0.6 * 10**-digits)
+            values, best = per_image(tree, metric, case), row["best_baseline"]
+            seeds = [float(x) for x in cell["lines"][2].replace("\u2212", "-").split(" · ")]
+            assert seeds == pytest.approx((values[method] - values[best]).mean(axis=1), abs=0.6 * 10**-digits)
+            here = f"; {words[row['reading_of_these']]} (these trainings)" if row["reading"] == "unclear" else ""
+            here = "" if row["reading_of_these"] == "unclear" else here
+            assert re.fullmatch(rf"p [=<] [\d.]+, {words[row['reading']]}{re.escape(here)}", cell["lines"][3])
 
     def test_in_the_middle_of_the_page_it_is_said_in_words(self, page: Page) -> None:
         """The made-up multitask model is the worse up to 50 % and the better at 75 %; its variant is best before."""
@@ -346,7 +382,7 @@ class TestDifferences:
     def test_a_variant_is_studied_and_no_baseline(self, summary: pd.DataFrame) -> None:
         """Though its mean is the best of all."""
         row = summary.loc["lpips_alex", "reconstruct-10", "mt_diffusion@zero"]
-        assert (row["rank"], row["best_baseline"], row["reading"]) == (1, "unet_regression", "better")
+        assert (row["rank"], row["reading"]) == (1, "better") and row["best_baseline"] in ("unet_regression", "twin")
         assert set(summary["best_baseline"]) == {"unet_regression", "twin", "ddpm"} & set(summary["best_baseline"])
 
     @pytest.mark.parametrize(
@@ -364,10 +400,32 @@ class TestDifferences:
     def test_a_reading_needs_the_interval_and_the_adjusted_p(
         self, low: float | None, high: float | None, p_holm: float | None, higher: bool, reading: str
     ) -> None:
+        """Of one training it is about that alone; of several, the wider interval and its own p decide."""
         found = PairedDifference(30, 0.2 if (low or 0) > -0.2 else -0.2, low, high, 0.001)
-        entry = Entry({0: 0.5}, over_seeds([0.5]), 2, found, p_holm)
-        board = Board("any", higher, ["a"], ["m", "b"], {"a": "b"}, {("m", "a"): entry})
-        assert board.reading("m", "a") == reading and board.reading("b", "a") == ""
+        board = lone_board(Entry({0: 0.5}, over_seeds([0.5]), 2, found, p_holm), higher)
+        assert board.reading("m", "a") == board.of_these("m", "a") == reading and board.reading("b", "a") == ""
+        assert board.scope("m", "a") == (" (these trainings)" if reading in ("better", "worse") else "")
+        if low is None or high is None or p_holm is None:
+            return
+        trained = Retrained((0.2, 0.2), low, high, 0.001)
+        clear = replace(found, low=min(0.1, found.difference), high=max(-0.1, found.difference), retrained=trained)
+        board = lone_board(Entry({0: 0.5}, over_seeds([0.5]), 2, clear, 0.001, p_holm), higher)
+        assert board.reading("m", "a") == reading and board.scope("m", "a") == ""
+        here = "better" if (found.difference > 0) == higher else "worse"
+        assert board.of_these("m", "a") == here
+        words = {"unclear": f"not told apart; {here} (these trainings)"}
+        assert said(board, "m", "a") == words.get(reading, reading)
+
+    def test_only_the_seeds_that_both_have_are_compared(self, masking: ExperimentResults) -> None:
+        def without(*seeds: int) -> Board:
+            items = masking.items
+            gone = (items["method"] == "palette") & items["seed"].isin(seeds)
+            return make_board(replace(masking, items=items[~gone]), "lpips_alex", CASES)
+
+        found = [without(*seeds).entries["palette", CASES[0]].difference for seeds in ((), (1,), (1, 2))]
+        assert all(difference is not None for difference in found)
+        seeds = [d.retrained.by_seed if d and d.retrained else () for d in found]
+        assert seeds[1] == (seeds[0][0], seeds[0][2]) and seeds[2] == ()
 
     def test_what_was_compared_must_be_the_same_images(self, masking: ExperimentResults) -> None:
         items = masking.items
@@ -399,12 +457,13 @@ class TestOtherTables:
     def test_drawing_from_noise(self, tree: Path, report: Path) -> None:
         """FD beside its ratio to plain DDPM and the floor; nothing of this has an interval over images."""
         stored, fd = table(report, "masking-generation"), "fd[vgg16-relu5_3-gap]"
-        mean = {m: float(np.mean(v)) for m, v in measured(tree, fd, "generate").items()}
+        values = {m: np.array(v) for m, v in measured(tree, fd, "generate").items()}
         assert stored["header"][:3] == ["Method", "FD[vgg16-relu5_3-gap] ↓", "FD ÷ DDPM"]
         assert list(stored["by_title"]) == ["MT-Diffusion", "MT-Diffusion, ω = 0", "DDPM", "Real images (floor)"]
-        for method, value in mean.items():
-            cells = stored["by_title"][TITLES[method]]
-            assert [cells[0]["value"], cells[1]["value"]] == pytest.approx([value, value / mean["ddpm"]])
+        for method, value in values.items():
+            cells, ratios = stored["by_title"][TITLES[method]], value / values["ddpm"]
+            assert [cells[0]["value"], cells[1]["value"]] == pytest.approx([value.mean(), ratios.mean()])
+            assert cells[1]["lines"][1] == " · ".join(f"{ratio:.2f}×" for ratio in ratios)
         assert [cell["value"] for cell in stored["by_title"]["Real images (floor)"]] == [4.6, None, 0.001, 0.9, None]
         assert any("never bootstrapped" in note for note in stored["notes"])
 

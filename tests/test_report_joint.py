@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_joint import METHODS, SINGLES, write_joint
+from scipy import stats
 
 from mmbench.errors import UserError
 from mmbench.files import load_arrays, read_json, save_arrays
@@ -20,7 +21,7 @@ from mmbench.report.page import write_report
 from mmbench.report.sections._joint_cells import make_matrix
 from mmbench.report.sections._joint_gradients import pair_name
 from mmbench.report.sections._joint_matrix import ends, place
-from mmbench.report.sections._joint_transfer import relative_change
+from mmbench.report.sections._joint_transfer import relative_changes
 from mmbench.statistics import over_seeds
 
 STUDIED = [name for name in METHODS if name.startswith("mt_diffusion")]
@@ -113,6 +114,15 @@ def test_every_cell_is_compared_with_those_that_answer_it(tree: Path, report: Pa
     cell = transfer["Mask given image"]["against single-task, C"]
     assert cell["value"] == pytest.approx(100 * change.mean())
     assert cell["text"].startswith(f"\u2212{-100 * change.mean():.1f}") and cell["tone"] == "worse"
+    assert cell["lines"][1].replace("\u2212", "-").replace("\u00a0", " ") == " · ".join(
+        f"{100 * c:+.1f} %" for c in change
+    )
+    frame = pd.read_csv(report / "tables" / "joint-relative-changes.csv")
+    p = stats.ttest_1samp(change, 0).pvalue
+    own_row = frame[(frame["case"] == "from_image") & (frame["metric"] == "miou") & (frame["against"] == "single")]
+    assert own_row["p_holm"].item() >= p and cell["lines"][2].startswith("p ")
+    assert ((frame["t_low"] > 0) | (frame["t_high"] < 0)).sum() > (frame["p_holm"] <= 0.05).sum() > 0
+    assert comparison["Image given nothing"]["Real data"]["value"] == 4.5
     fd = "fd[vgg16-relu5_3-gap]"
     own, other = (np.array(scored(tree, m, "generate", fd)) for m in ("mt_diffusion", "ddpm@per_task"))
     cell = transfer["Image given nothing"]["against single-task, C/K"]
@@ -134,7 +144,7 @@ def test_the_finding_counts_what_the_table_shows(report: Path) -> None:
     assert f"trained as long (C), MT-Diffusion has the better mean in {better} of {len(values)} tasks" in text
     median = f"{np.median(values):+.1f} %".replace("-", "\u2212")
     assert f"median relative change {median}" in text
-    assert f"{tones.count('better')} better and {tones.count('worse')} worse with an interval over seeds" in text
+    assert f"{tones.count('better')} better and {tones.count('worse')} worse by the adjusted test over seeds" in text
 
 
 @pytest.mark.parametrize(
@@ -148,9 +158,8 @@ def test_the_finding_counts_what_the_table_shows(report: Path) -> None:
 )
 def test_relative_change(own: dict[int, float], other: dict[int, float], higher: bool, expected: float) -> None:
     entries = [Entry(values, over_seeds(list(values.values())), 1) for values in (own, other)]
-    found = relative_change(*entries, higher)
-    assert found is not None and found.mean == pytest.approx(expected)
-    assert relative_change(entries[0], Entry({0: 0.0}, over_seeds([0.0]), 1), higher) is None
+    assert np.mean(relative_changes(*entries, higher)) == pytest.approx(expected)
+    assert relative_changes(entries[0], Entry({0: 0.0}, over_seeds([0.0]), 1), higher) == []
 
 
 def test_gradients_over_training(tree: Path, report: Path) -> None:
@@ -182,7 +191,11 @@ def test_what_is_drawn_together_is_beside_chance_and_real_images(tree: Path, rep
 
 def test_variants_are_ranked_among_themselves(report: Path) -> None:
     variants = table(report, "variants")
-    assert set(variants) == {METHODS[name][0] for name in (*STUDIED, "segmenter", "segmenter@half_labelled")}
+    titles = {METHODS[name][0] for name in (*STUDIED, "segmenter", "segmenter@half_labelled")}
+    real = variants.pop("Real data")
+    assert set(variants) == titles and real["Image given nothing: FD ↓"]["value"] == 4.5
+    assert all(len(cell["lines"][1].split(" · ")) == 3 for row in variants.values() for cell in row.values()
+               if cell["value"] is not None)  # fmt: skip
     column = [row["Mask given image: mIoU ↑"] for row in variants.values()]
     order = sorted(column, key=lambda cell: -cell["value"])
     assert [cell["mark"] for cell in order] == ["best", "second", "", "", "", ""]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mmbench.statistics import bca_interval, compare_paired, holm, over_seeds, sign_flip_p
+from mmbench.statistics import bca_interval, compare_paired, holm, over_seeds, sign_flip_p, zero_mean_p
 
 
 def test_over_seeds_by_hand():
@@ -55,6 +57,85 @@ def test_paired_interval_covers_a_simulated_truth(seeds):
     assert 0.92 <= np.mean(covered) <= 0.98
 
 
+def chance(share, runs):
+    """Three standard errors of a share that was simulated."""
+    return 3 * np.sqrt(share * (1 - share) / runs)
+
+
+@pytest.mark.parametrize("kind", ["normal", "skewed"])
+def test_bca_interval_has_its_coverage(kind):
+    rng, runs = np.random.default_rng(11), 600
+    covered = 0
+    for run in range(runs):
+        x = rng.normal(size=100) if kind == "normal" else rng.lognormal(0, 0.5, 100) - np.exp(0.125)  # as of LPIPS
+        low, high = bca_interval(x, resamples=499, seed=run)
+        covered += low <= 0 <= high
+    # of skewed values BCa itself falls a little short
+    assert covered / runs == pytest.approx(0.95 - 0.01 * (kind == "skewed"), abs=chance(0.05, runs))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("kind", ["normal", "skewed"])
+def test_t_interval_has_its_coverage(count, kind):
+    """Of few skewed values it is too narrow by a little, never by much."""
+    rng, runs = np.random.default_rng(count), 2000
+    draws = rng.normal(size=(runs, count)) if kind == "normal" else rng.lognormal(0, 0.5, (runs, count)) - np.exp(0.125)
+    covered = np.mean([s.low <= 0 <= s.high for s in map(over_seeds, draws)])
+    assert abs(covered - 0.95) <= chance(0.05, runs) if kind == "normal" else covered >= 0.91
+
+
+def two_levels(rng, seeds, share, images=100):
+    """Differences (seeds, images) with a true mean of 0; `share` of the variance of their mean is the trainings'."""
+    of_image = np.sqrt((1 - share) * images)
+    rest = 0.5 * of_image * rng.normal(size=(seeds, images))
+    return np.sqrt(share * seeds) * rng.normal(size=(seeds, 1)) + of_image * (rng.exponential(size=images) - 1) + rest
+
+
+@pytest.mark.parametrize(("seeds", "share"), [(2, 0.5), (3, 0.25), (3, 0.5), (3, 0.9)])
+def test_over_images_alone_retraining_is_misread_and_over_both_it_is_not(seeds, share):
+    rng, runs = np.random.default_rng([seeds, round(100 * share)]), 300
+    wrong, by_p = np.zeros(2), 0.0
+    for run in range(runs):
+        found = compare_paired(two_levels(rng, seeds, share), np.zeros((seeds, 100)), resamples=299, seed=run)
+        wrong += [found.clear, found.retrained.clear]
+        by_p += found.retrained.p <= 0.05
+    expected = 2 * stats.norm.sf(1.96 * np.sqrt(1 - share))  # of an interval that is too narrow by that root
+    assert wrong[0] / runs == pytest.approx(expected, abs=0.02 + chance(expected, runs)) and expected > 0.08
+    assert max(wrong[1], by_p) / runs <= 0.05 + chance(0.05, runs)
+
+
+def test_over_both_is_over_images_where_trainings_agree_and_over_seeds_where_images_do():
+    rng = np.random.default_rng(2)
+    images, seeds = rng.normal(0.1, 1, 50), np.array([0.3, 0.1, 0.4])
+    alike = compare_paired(np.tile(images, (3, 1)), np.zeros((3, 50)), resamples=999)
+    assert (alike.retrained.low, alike.retrained.high) == pytest.approx((alike.low, alike.high))
+    assert alike.retrained.p == pytest.approx(stats.ttest_1samp(images, 0).pvalue)
+    steady = compare_paired(np.tile(seeds[:, None], (1, 50)), np.zeros((3, 50)), resamples=999)
+    summary = over_seeds(seeds)
+    assert (steady.retrained.low, steady.retrained.high) == pytest.approx((summary.low, summary.high))
+    assert steady.retrained.p == pytest.approx(stats.ttest_1samp(seeds, 0).pvalue) == pytest.approx(zero_mean_p(seeds))
+    assert steady.retrained.by_seed == pytest.approx(tuple(seeds))
+    assert compare_paired(images, np.zeros(50), resamples=99).retrained is None
+    nothing = compare_paired(np.ones((2, 9)), np.ones((2, 9)), resamples=99).retrained
+    assert (nothing.low, nothing.high, nothing.p, nothing.clear) == (0, 0, 1, False)
+
+
+def test_zero_mean_p():
+    assert zero_mean_p([0.4]) is None
+    assert (zero_mean_p([0.2, 0.2]), zero_mean_p([0.0, 0.0])) == (0.0, 1.0)
+
+
+def test_adjusted_sign_flip_tests_keep_the_family_wise_error():
+    """Of a table whose methods are all compared with one baseline, and all alike."""
+    rng, runs, cells = np.random.default_rng(4), 250, 8
+    wrong = 0
+    for run in range(runs):
+        values = rng.lognormal(0, 0.5, (cells + 1, 60))
+        p = [sign_flip_p(x - values[0], resamples=499, seed=run) for x in values[1:]]
+        wrong += min(holm(p)) <= 0.05
+    assert wrong / runs <= 0.05 + chance(0.05, runs)
+
+
 def test_sign_flip_test_keeps_its_level_and_has_power():
     rng = np.random.default_rng(3)
     null = [sign_flip_p(rng.standard_t(4, 60), resamples=399, seed=i) for i in range(600)]
@@ -75,9 +156,9 @@ def test_smallest_p_value_counts_the_observed_signs():
 
 def test_seeds_are_averaged_per_image_before_the_bootstrap():
     rng = np.random.default_rng(0)
-    first, second = rng.normal(size=(3, 50)), rng.normal(size=(2, 50))
+    first, second = rng.normal(size=(3, 50)), rng.normal(size=(3, 50))
     pooled = compare_paired(first, second, resamples=499)
-    assert pooled == compare_paired(first.mean(axis=0), second.mean(axis=0), resamples=499)
+    assert replace(pooled, retrained=None) == compare_paired(first.mean(axis=0), second.mean(axis=0), resamples=499)
     assert pooled.count == 50  # images, not images times seeds
     assert pooled.difference == pytest.approx(first.mean() - second.mean())
 
@@ -116,7 +197,12 @@ def test_degenerate_differences():
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(np.ones(3), np.ones(4)), (np.ones(0), np.ones(0)), (np.array([1, np.nan]), np.ones(2))],
+    [
+        (np.ones(3), np.ones(4)),
+        (np.ones(0), np.ones(0)),
+        (np.array([1, np.nan]), np.ones(2)),
+        (np.ones((2, 3)), np.ones((3, 3))),
+    ],
 )
 def test_compare_refuses(first, second):
     with pytest.raises(ValueError, match="same images"):

@@ -91,6 +91,9 @@ class Card:
         download: what to fetch, from where, how large; empty for generated data.
         layout: which files must lie below the root.
         version: of the generator or of the reading rules; part of the identity of the arrays.
+        notes: what else a reader must know.
+        dependence: why the items of a split are not independent, as intervals over images take them to be; empty if
+            they are.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Card:
     layout: str = ""
     version: int = 1
     notes: tuple[str, ...] = field(default=())
+    dependence: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -33,6 +33,7 @@ CARD = Card(
     ),
     layout="folders train, trainannot, val, valannot, test, testannot of PNG files with equal names",
     notes=("the whole frame is resized, also to a square", "mask: 255 is unlabelled"),
+    dependence="they are frames of two drives, and neighbours in time look alike",
 )  # fmt: skip
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 IGNORE, UNLABELLED = 255, 11

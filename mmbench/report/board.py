@@ -11,10 +11,12 @@ import pandas as pd
 from mmbench.errors import UserError
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import is_studied
-from mmbench.statistics import PairedDifference, SeedSummary, compare_paired, holm, over_seeds
+from mmbench.statistics import PairedDifference, Retrained, SeedSummary, compare_paired, holm, over_seeds
 
 #: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.
 ALPHA = 0.05
+#: How a reading is put in a table.
+WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,10 @@ class Entry:
         values: the metric by training seed.
         summary: over the seeds.
         rank: 1 for the best mean among all methods; equal means share a rank.
-        difference: paired, per image, from the best baseline; None for that baseline itself, for a metric without
-            per-image values, and where there is no other baseline.
-        p_holm: its p-value, adjusted over all methods and cases of this metric.
+        difference: paired, per seed and image, from the best baseline; None for that baseline itself, for a metric
+            without per-image values, and where there is no other baseline.
+        p_holm: its image-level p-value, adjusted over all methods and cases of this metric.
+        p_retrained: likewise that over trainings and images.
     """
 
     values: Mapping[int, float]
@@ -35,6 +38,7 @@ class Entry:
     rank: int
     difference: PairedDifference | None = None
     p_holm: float | None = None
+    p_retrained: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,34 @@ class Board:
         return [method for method in self.methods if (e := self.entries.get((method, case))) and e.rank == 1]
 
     def reading(self, method: str, case: str) -> str:
-        """`better`, `worse`, `unclear` (not told apart from the best baseline), or nothing without a comparison."""
+        """`better`, `worse`, `unclear` (not told apart from the best baseline), or nothing without a comparison.
+
+        It is about other trainings on other images where there are several trainings, else as `of_these`.
+        """
         entry = self.entries.get((method, case))
-        if entry is None or entry.difference is None or entry.p_holm is None:
+        if entry is None or entry.difference is None or entry.difference.retrained is None:
+            return self.of_these(method, case)
+        return self._word(entry.difference.retrained, entry.difference.difference, entry.p_retrained)
+
+    def of_these(self, method: str, case: str) -> str:
+        """The reading that is about these very trainings on other images."""
+        entry = self.entries.get((method, case))
+        if entry is None or entry.difference is None:
             return ""
-        if not entry.difference.clear or entry.p_holm > ALPHA:
+        return self._word(entry.difference, entry.difference.difference, entry.p_holm)
+
+    def _word(self, interval: PairedDifference | Retrained, difference: float, p: float | None) -> str:
+        if p is None:
+            return ""
+        if not interval.clear or p > ALPHA:
             return "unclear"
-        return "better" if (entry.difference.difference > 0) == self.higher_is_better else "worse"
+        return "better" if (difference > 0) == self.higher_is_better else "worse"
+
+    def scope(self, method: str, case: str) -> str:
+        """What must be said beside `reading`: ` (these trainings)` if it is about no others, else nothing."""
+        entry = self.entries.get((method, case))
+        alone = entry is not None and entry.difference is not None and entry.difference.retrained is None
+        return " (these trainings)" if alone and self.reading(method, case) in ("better", "worse") else ""
 
 
 def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) -> Board:
@@ -126,11 +151,25 @@ def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], ite
             raise UserError(
                 f"items.csv of '{method}' and '{other}' list different items of {case}; evaluate both again"
             )
-        differences[method, case] = compare_paired(first.to_numpy(float), second.to_numpy(float))
-    tested = [key for key, difference in differences.items() if difference.p is not None]
-    adjusted = dict(zip(tested, holm([differences[key].p or 0.0 for key in tested]), strict=True))
+        differences[method, case] = compare_paired(*_same_seeds(first, second))
+    images = _adjusted({key: found.p for key, found in differences.items()})
+    both = _adjusted({key: found.retrained.p if found.retrained else None for key, found in differences.items()})
     for key, difference in differences.items():
-        entries[key] = replace(entries[key], difference=difference, p_holm=adjusted.get(key))
+        entries[key] = replace(entries[key], difference=difference, p_holm=images.get(key), p_retrained=both.get(key))
+
+
+def _same_seeds(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The values (seeds, items) of the seeds that both have, which saw the same batches; else means over seeds."""
+    shared = first.index.intersection(second.index)
+    if shared.empty:
+        return first.mean().to_numpy(float), second.mean().to_numpy(float)
+    return first.loc[shared].to_numpy(float), second.loc[shared].to_numpy(float)
+
+
+def _adjusted(p_values: Mapping[tuple[str, str], float | None]) -> dict[tuple[str, str], float]:
+    """Those p-values that there are, adjusted together."""
+    found = {key: p for key, p in p_values.items() if p is not None}
+    return dict(zip(found, holm(list(found.values())), strict=True))
 
 
 def by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:

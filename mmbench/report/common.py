@@ -1,47 +1,41 @@
-"""Tables that every experiment has: values, differences from the best baseline, cost, and the tidy files."""
+"""Tables that every experiment has: values of each seed, cost, and the tidy files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import pandas as pd
 
 from mmbench.report import text
-from mmbench.report.board import ALPHA, Board, Entry, method_order
+from mmbench.report.board import Board, Entry, method_order
 from mmbench.report.load import ExperimentResults, Run
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, slug
 from mmbench.report.tables import NONE, Cell, Mark, Table
 from mmbench.report.text import DASH
-from mmbench.statistics import LEVEL, RESAMPLES
+from mmbench.statistics import LEVEL, over_seeds
 
 MARKS: dict[int, Mark] = {1: "best", 2: "second"}
 #: How far a method's number of parameters may be from the studied method's.
 SIZE_TOLERANCE = 0.05
+COST_NOTE = "Where the seeds differ: mean ± sample standard deviation, and each seed below."
 #: At most this many seeds are listed one by one; more are in the CSV.
 SEEDS_SHOWN = 5
 
-PAIRED_NOTE = (
-    f"Interval: {100 * LEVEL:.0f} % BCa bootstrap of the mean per-image difference (image-level; each method's values "
-    "are first averaged over its training seeds). p: two-sided sign-flip test of the same differences, "
-    f"{RESAMPLES:,} draws, Holm-adjusted over all cells of this table (so no p is below cells / {RESAMPLES + 1:,}). "
-    f"Called better or worse if the interval leaves out 0 and p ≤ {ALPHA}. Other trainings of the same method may "
-    "differ by more: see the spread over seeds."
-)
-
 
 def seeds_note(results: ExperimentResults) -> str:
+    """What the ± and the marks mean, or why there is no ±."""
+    return f"{spread_note(results)} Best in bold, second best underlined."
+
+
+def spread_note(results: ExperimentResults) -> str:
     """What the ± means, or why there is none."""
     if len(results.seeds) == 1:
-        return (
-            f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings. "
-            "Best in bold, second best underlined."
-        )
+        return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings."
     return (
         f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
-        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets, each seed below. Best in bold, second best "
-        "underlined."
+        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets, each seed below."
     )
 
 
@@ -54,17 +48,24 @@ def value_cell(entry: Entry | None, decimals: int) -> Cell:
     """Mean ± sd, t-interval and single seeds below; a dash if the method does not do the case."""
     if entry is None:
         return NONE
-    summary, shown = entry.summary, text.number(entry.summary.mean, decimals)
-    if summary.sd is not None:
-        shown += f" ± {text.number(summary.sd, decimals)}"
-    seeds = [text.number(value, decimals) for value in entry.values.values()]
-    if len(seeds) > SEEDS_SHOWN:
-        seeds = [f"{len(seeds)} seeds, {text.number(min(entry.values.values()), decimals)} to "
-                 f"{text.number(max(entry.values.values()), decimals)}"]  # fmt: skip
-    lines = []
-    if summary.low is not None and summary.high is not None:
-        lines = [f"[{text.number(summary.low, decimals)}, {text.number(summary.high, decimals)}]", " · ".join(seeds)]
-    return Cell(shown, summary.mean, lines, MARKS.get(entry.rank, ""))
+    cell = seeds_cell(list(entry.values.values()), partial(text.number, decimals=decimals))
+    return replace(cell, mark=MARKS.get(entry.rank, ""))
+
+
+def seeds_cell(values: Sequence[float], form: Callable[[float], str]) -> Cell:
+    """A number of each training seed as every table shows it: mean ± sd, t-interval and single seeds below."""
+    summary = over_seeds(values)
+    if summary.sd is None or summary.low is None or summary.high is None:
+        return Cell(form(summary.mean), summary.mean)
+    lines = [f"[{form(summary.low)}, {form(summary.high)}]", single_seeds(values, form)]
+    return Cell(f"{form(summary.mean)} ± {form(summary.sd)}", summary.mean, lines)
+
+
+def single_seeds(values: Sequence[float], form: Callable[[float], str]) -> str:
+    """The numbers of the seeds one by one; of many, how many and between which."""
+    if len(values) > SEEDS_SHOWN:
+        return f"{len(values)} seeds, {form(min(values))} to {form(max(values))}"
+    return " · ".join(map(form, values))
 
 
 def value_table(board: Board, labels: Sequence[str], results: ExperimentResults) -> Table:
@@ -82,39 +83,8 @@ def value_table(board: Board, labels: Sequence[str], results: ExperimentResults)
     return Table(f"{results.name}-{slug(board.metric)}", f"{caption}.", ["Method", *labels], rows, notes)
 
 
-def difference_cell(board: Board, method: str, case: str) -> Cell:
-    """Paired difference from the case's best baseline, its interval and adjusted p-value."""
-    entry, decimals = board.entries.get((method, case)), describe(board.metric).decimals
-    if entry is None:
-        return NONE
-    if board.best_baseline.get(case) == method:
-        return Cell("best baseline", 0.0, tone="reference")
-    if (found := entry.difference) is None:
-        return NONE
-    word = {"better": "better", "worse": "worse", "unclear": "not told apart"}.get(board.reading(method, case), "")
-    test = ", ".join(part for part in (text.p_value(entry.p_holm), word) if part)
-    return Cell(
-        text.signed(found.difference, decimals),
-        found.difference,
-        [text.interval(found.low, found.high, decimals), test],
-        tone=board.reading(method, case),
-    )
-
-
-def difference_table(board: Board, labels: Sequence[str], results: ExperimentResults) -> Table:
-    """Every method minus the best baseline, per case."""
-    rows = [
-        [method_cell(results, m), *(difference_cell(board, m, case) for case in board.cases)] for m in board.methods
-    ]
-    metric = describe(board.metric)
-    direction = "above 0 is better" if board.higher_is_better else "below 0 is better"
-    caption = f"{metric.label}: difference from the best baseline of each column, paired per image; {direction}."
-    name = f"{results.name}-{slug(board.metric)}-differences"
-    return Table(name, caption, ["Method", *labels], rows, [PAIRED_NOTE])
-
-
 def cost_table(results: ExperimentResults) -> Table:
-    """What each method is and what it took, averaged over its seeds."""
+    """What each method is and what it took."""
     header = [
         "Method", "Kind", "Tasks", "Parameters", "Images seen", "Training FLOP", "NFE", "Training", "Prediction",
         "Peak memory", "Device",
@@ -139,11 +109,9 @@ def cost_table(results: ExperimentResults) -> Table:
                 Cell(text.listing(sorted({str(run.cost.get("device") or DASH) for run in runs}))),
             ]
         )
-    caption = (
-        "What each method is and what it took, mean over seeds. NFE: network evaluations per item; prediction: time "
-        "for all cases."
-    )
-    notes = [f"{DASH}: not recorded, or does not apply (nothing trained here, no network).", *fairness_notes(results)]
+    caption = "What each method is and what it took. NFE: network evaluations per item; prediction: time for all cases."
+    notes = [COST_NOTE] if len(results.seeds) > 1 else []
+    notes += [f"{DASH}: not recorded, or does not apply (nothing trained here, no network).", *fairness_notes(results)]
     return Table(f"{results.name}-cost", caption, header, rows, notes, frozenset({1, 2, 10}))
 
 
@@ -215,12 +183,13 @@ def done(results: ExperimentResults, method: str, tasks: Mapping[str, str]) -> l
     return list(dict.fromkeys(task for case, task in tasks.items() if case in cases))
 
 
-def _cost_cell(runs: Sequence[Run], key: str, form: Any) -> Cell:
+def _cost_cell(runs: Sequence[Run], key: str, form: Callable[[float], str]) -> Cell:
+    """Mean ± sd and single seeds; only the value where all seeds have the same."""
     values = [float(value) for run in runs if (value := run.cost.get(key)) is not None]
-    if not values:
+    if not any(values):
         return NONE
-    mean = sum(values) / len(values)
-    return Cell(form(mean), mean) if mean else NONE
+    cell = seeds_cell(values, form)
+    return Cell(form(values[0]), values[0]) if len(set(values)) == 1 else replace(cell, lines=cell.lines[1:])
 
 
 def long_frame(results: ExperimentResults) -> pd.DataFrame:
@@ -236,6 +205,7 @@ def summary_frame(boards: Sequence[Board], results: ExperimentResults) -> pd.Dat
     for board in boards:
         for (method, case), entry in board.entries.items():
             paired, summary = entry.difference, entry.summary
+            both = paired.retrained if paired else None
             rows.append(
                 {
                     "experiment": results.name,
@@ -256,6 +226,11 @@ def summary_frame(boards: Sequence[Board], results: ExperimentResults) -> pd.Dat
                     "bca_high": paired.high if paired else None,
                     "p": paired.p if paired else None,
                     "p_holm": entry.p_holm,
+                    "reading_of_these": board.of_these(method, case),
+                    "retrained_low": both.low if both else None,
+                    "retrained_high": both.high if both else None,
+                    "retrained_p": both.p if both else None,
+                    "retrained_p_holm": entry.p_retrained,
                     "reading": board.reading(method, case),
                 }
             )

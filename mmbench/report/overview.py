@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,20 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from mmbench.report import figures, tables, text
+from mmbench.report import common, differences, figures, tables, text
 from mmbench.report.board import Board
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, is_studied
 from mmbench.report.sections import Headline, Section
+from mmbench.report.sections._shared import real_values
 from mmbench.report.tables import NONE, Cell, Table
 from mmbench.report.theme import Mode, paper
 
 Part = tuple[Section, ExperimentResults]
-WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
+REAL_NOTE = (
+    "Real data: what the metric says of real images, of other ones as a set (the floor of FD and the like) or of what "
+    "a judge sees in them."
+)
 #: A method further than this factor from the best baseline is drawn at the edge.
 EDGE = 20.0
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
@@ -52,14 +57,15 @@ def named(section: Section, line: Headline) -> str:
 
 
 def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]]) -> Table:
-    """A row per question: the best method, the multitask model and the best baseline on its metric."""
-    header = ["Question", "Metric", "Best", "Its value", STUDIED_TITLE, "Best baseline", "Its value", "Image by image"]
+    """A row per question: the best method, the multitask model, the best baseline and real data on its metric."""
+    header = ["Question", "Metric", "Best", "Its value", STUDIED_TITLE, "Best baseline", "Its value", "Real data",
+              "Image by image"]  # fmt: skip
     rows = []
     for section, results, line in lines:
         board, case, titles = line.board, line.case, results.titles
         decimals, best = describe(board.metric).decimals, board.best(case)
         other = board.best_baseline.get(case)
-        reading = board.reading(STUDIED, case)
+        reading, real = board.reading(STUDIED, case), real_values(results).get(board.metric)
         rows.append(
             [
                 Cell(named(section, line)),
@@ -69,23 +75,22 @@ def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]])
                 _value(board, STUDIED, case, decimals),
                 Cell(titles[other]) if other else NONE,
                 _value(board, other, case, decimals) if other else NONE,
-                Cell(WORD[reading], tone=reading) if reading else NONE,
+                NONE if real is None else Cell(text.number(real, decimals), real),
+                Cell(differences.said(board, STUDIED, case), tone=reading) if reading else NONE,
             ]
         )
-    caption = "Which method is best at what: one metric per question, means over seeds."
+    caption = "Which method is best at what: one metric per question, over all training seeds."
     notes = [
-        f"Image by image: {STUDIED_TITLE} against the best baseline, by the paired interval and test below; "
-        f"{text.DASH} where a metric has no value per image (FD and the like), or no baseline does the task."
+        *dict.fromkeys(common.spread_note(results) for _, results, _ in lines),
+        *([REAL_NOTE] if any(row[7] is not NONE for row in rows) else []),
+        f"Image by image: {STUDIED_TITLE} against the best baseline, by the paired intervals and tests below; "
+        f"{text.DASH} where a metric has no value per image (FD and the like), or no baseline does the task.",
     ]
-    return Table("overview", caption, header, rows, notes, frozenset({1, 2, 5, 7}))
+    return Table("overview", caption, header, rows, notes, frozenset({1, 2, 5, 8}))
 
 
 def _value(board: Board, method: str, case: str, decimals: int) -> Cell:
-    entry = board.entries.get((method, case))
-    if entry is None:
-        return NONE
-    mean, sd = entry.summary.mean, entry.summary.sd
-    return Cell(text.number(mean, decimals), mean, [f"± {text.number(sd, decimals)}"] if sd is not None else [])
+    return replace(common.value_cell(board.entries.get((method, case)), decimals), mark="")
 
 
 def tally(lines: Sequence[tuple[Section, ExperimentResults, Headline]]) -> str:

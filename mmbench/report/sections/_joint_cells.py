@@ -101,6 +101,10 @@ class Matrix:
         """The cells of the multitask model that another model answers, too."""
         return [spot for spot in self.answered(STUDIED) if self.rivals(spot)]
 
+    def real_data(self, spot: Spot) -> float | None:
+        """What a cell's metric says of real data: of other ones as a set (the floor), or what a judge sees in them."""
+        return {**self.real("floor"), **self.real("ceiling")}.get(spot.metric)
+
     def real(self, case: str) -> dict[str, float]:
         """What metrics say of real data, by their name: of the `ceiling` or the `floor`."""
         rows = self.results.reference.get("metrics", [])

@@ -84,9 +84,7 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
             decimals = describe(agreement.judged.metric).decimals
             cells.append(common.value_cell(agreement.judged.entries.get((method, case)), decimals))
             chance = agreement.chance.entries.get((method, case)) if agreement.chance else None
-            cells.append(
-                NONE if chance is None else Cell(text.number(chance.summary.mean, decimals), chance.summary.mean)
-            )
+            cells.append(common.value_cell(chance, decimals))
         rows.append([*cells[:2], *(Cell(c.text, c.value, c.lines) for c in cells[2:])])
     real = [Cell("Real images"), NONE]
     for agreement in found:
@@ -99,6 +97,7 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
                    f"{agreement.want.capitalize()}: shuffled"]  # fmt: skip
     caption = "Whether a drawn image shows the mask, label and embedding that were drawn with it, or given."
     notes = [
+        common.spread_note(matrix.results),
         "Judged: what frozen networks see in the drawn image, against what it should show. Shuffled: the same of every "
         "item beside another's image, which agrees by chance. Real images: the judge's value of real pairs, which a "
         "method can exceed by painting what the judge knows best, and of shuffled ones.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pandas as pd
@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from mmbench.report import text
+from mmbench.report import common, text
 from mmbench.report.figures import Drawing, spread
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED
 from mmbench.report.sections import Context
-from mmbench.report.tables import Cell, Table
+from mmbench.report.tables import NONE, Cell, Table
 from mmbench.report.theme import Mode, method_styles, paper
+from mmbench.statistics import LEVEL
 
 COLUMNS = ["seed", "step", "pair", "cosine"]
 #: A share of the points that the running mean is over.
@@ -64,18 +65,30 @@ def gradient_table(frame: pd.DataFrame, name: str) -> Table:
     steps = frame["step"].max()
     for pair, own in _ordered(frame):
         early, late = own[own["step"] <= 0.1 * steps], own[own["step"] > 0.9 * steps]
-        cells = [Cell(pair), _cosine(own["cosine"].mean())]
-        cells.append(Cell(f"{100 * (own['cosine'] < 0).mean():.0f} %", float((own["cosine"] < 0).mean())))
-        cells += [_cosine(part["cosine"].mean()) if len(part) else Cell(text.DASH) for part in (early, late)]
-        rows.append(cells)
+        below = own.assign(cosine=(own["cosine"] < 0).astype(float))
+        rows.append([Cell(pair), _cosine(own), _by_seed(below, _per_cent), _cosine(early), _cosine(late)])
     caption = "Cosine between the gradients of two loss terms in the shared network, the most opposed pair first."
     header = ["Loss terms", "Mean", "Below 0", "First tenth", "Last tenth"]
-    notes = ["Over all recorded steps and seeds. Below 0: the share of them at which the two pull against each other."]
+    notes = [
+        "Of each seed the mean over its recorded steps; ± is the sample standard deviation over seeds, below it are "
+        f"the {100 * LEVEL:.0f} % t-interval and each seed, if there are several. Below 0: the share of the steps at "
+        "which the two pull against each other."
+    ]
     return Table(f"{name}-gradients", caption, header, rows, notes)
 
 
-def _cosine(value: float) -> Cell:
-    return Cell(text.signed(float(value), 3), float(value))
+def _cosine(points: pd.DataFrame) -> Cell:
+    return _by_seed(points, partial(text.signed, decimals=3))
+
+
+def _by_seed(points: pd.DataFrame, form: Callable[[float], str]) -> Cell:
+    """The mean of each seed's points as a cell; a dash without any."""
+    means = [float(value) for value in points.groupby("seed")["cosine"].mean()]
+    return common.seeds_cell(means, form) if means else NONE
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.0f} %".replace("-", text.MINUS)
 
 
 def _ordered(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -60,10 +60,12 @@ def matrix_table(context: Context, matrix: Matrix) -> Table:
             decimals = describe(spot.metric).decimals
             found = common.value_cell(entry, decimals)
             arrow = "↑" if spot.board.higher_is_better else "↓"
-            cells.append(Cell(found.text, found.value, [f"{short(spot)} {arrow}", *found.lines]))
+            real = matrix.real_data(spot)
+            beside = [] if real is None else [f"real data {text.number(real, decimals)}"]
+            cells.append(Cell(found.text, found.value, [f"{short(spot)} {arrow}", *found.lines, *beside]))
         rows.append(cells)
     title = matrix.results.titles[STUDIED]
-    notes = [common.seeds_note(matrix.results).partition(" Best in bold")[0], metric_note(matrix)]
+    notes = [common.spread_note(matrix.results), metric_note(matrix)]
     header = ["Given", *(column.capitalize() for column in matrix.columns)]
     caption = f"What {title} generates (columns) from what it is given (rows), all with one network."
     return context.table(Table(f"{matrix.results.name}-matrix", caption, header, rows, notes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from mmbench.report import common, text
-from mmbench.report.board import Entry
+from mmbench.report.board import ALPHA, Entry
 from mmbench.report.figures import Drawing
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.sections import Context
 from mmbench.report.sections._joint_cells import Matrix, Spot, short
 from mmbench.report.tables import NONE, Cell, Mark, Table
 from mmbench.report.theme import Mode, method_styles, paper
-from mmbench.statistics import LEVEL, SeedSummary, over_seeds
+from mmbench.statistics import LEVEL, SeedSummary, holm, over_seeds, zero_mean_p
 
 #: Whom the multitask model is compared with, and how tables and figures call them.
 RIVALS = {"single": "Single-task, C", "per_task": "Single-task, C/K", "pair": "Two modalities"}
@@ -37,34 +37,41 @@ class Change:
         spot: the cell.
         rival: key of `RIVALS`.
         method: the rival's name.
-        summary: over the seeds that both have, each seed's difference over the rival's mean.
+        values: of each seed that both have, its difference over the rival's mean.
+        p_holm: p-value of the t-test over seeds that their mean is 0, adjusted over all changes; None with one seed.
     """
 
     spot: Spot
     rival: str
     method: str
-    summary: SeedSummary
+    values: Sequence[float]
+    p_holm: float | None = None
+
+    @property
+    def summary(self) -> SeedSummary:
+        """Over the seeds."""
+        return over_seeds(self.values)
 
     @property
     def tone(self) -> str:
-        """`better` or `worse` where the interval over seeds leaves out 0, else nothing."""
+        """`better` or `worse` where the interval over seeds leaves out 0 and the adjusted p agrees, else nothing."""
         low, high = self.summary.low, self.summary.high
-        if low is None or high is None or low <= 0 <= high:
+        if low is None or high is None or low <= 0 <= high or self.p_holm is None or self.p_holm > ALPHA:
             return ""
         return "better" if low > 0 else "worse"
 
 
-def relative_change(own: Entry, other: Entry, higher_is_better: bool) -> SeedSummary | None:
-    """Seeds' relative changes; of the means where no seed is shared; None if the rival's mean is 0."""
+def relative_changes(own: Entry, other: Entry, higher_is_better: bool) -> list[float]:
+    """Seeds' relative changes; that of the means where no seed is shared; none if the rival's mean is 0."""
     base = abs(other.summary.mean)
     if not base:
-        return None
+        return []
     sign = 1 if higher_is_better else -1
     shared = sorted(set(own.values) & set(other.values))
     if not shared:
-        return over_seeds([sign * (own.summary.mean - other.summary.mean) / base])
+        return [sign * (own.summary.mean - other.summary.mean) / base]
     base = abs(float(np.mean([other.values[seed] for seed in shared]))) or base
-    return over_seeds([sign * (own.values[seed] - other.values[seed]) / base for seed in shared])
+    return [sign * (own.values[seed] - other.values[seed]) / base for seed in shared]
 
 
 def changes(matrix: Matrix) -> list[Change]:
@@ -74,10 +81,12 @@ def changes(matrix: Matrix) -> list[Change]:
         own = spot.entry(STUDIED)
         for rival, method in matrix.rivals(spot).items():
             other = spot.entry(method)
-            summary = relative_change(own, other, spot.board.higher_is_better) if own and other else None
-            if summary:
-                found.append(Change(spot, rival, method, summary))
-    return found
+            values = relative_changes(own, other, spot.board.higher_is_better) if own and other else []
+            if values:
+                found.append(Change(spot, rival, method, values))
+    p = [zero_mean_p(change.values) for change in found]
+    adjusted = iter(holm([value for value in p if value is not None]))
+    return [replace(c, p_holm=None if v is None else next(adjusted)) for c, v in zip(found, p, strict=True)]
 
 
 def present(found: Sequence[Change]) -> list[str]:
@@ -102,10 +111,17 @@ def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) 
             names = [matrix.results.titles[rivals[key]]] if key in rivals else []
             mark: Mark = "best" if key == best and len(cells) > 1 else ""
             row.append(NONE if cell is NONE else Cell(cell.text, cell.value, [*names, *cell.lines], mark))
+        real = matrix.real_data(spot)
+        row.append(NONE if real is None else Cell(text.number(real, decimals), real))
         rows.append(row)
-    header = ["Task", "Metric", title, *(RIVALS[rival] for rival in shown)]
+    header = ["Task", "Metric", title, *(RIVALS[rival] for rival in shown), "Real data"]
     caption = f"{title} beside models of two modalities and of one task, where they answer the same cell."
-    notes = [COMPUTE, f"{text.DASH}: no such model. Best in bold. Of several two-modality models, the best is shown."]
+    notes = [
+        COMPUTE,
+        common.spread_note(matrix.results),
+        f"{text.DASH}: no such model, or nothing to say of real data. Best in bold. Of several two-modality models, "
+        "the best is shown.",
+    ]
     return context.table(Table(f"{matrix.results.name}-comparison", caption, header, rows, notes, frozenset({1})))
 
 
@@ -122,8 +138,8 @@ def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) ->
     if any(change.summary.low is not None for change in found):
         notes.append(
             f"Mean ± standard deviation of the seeds' differences over the other model's mean; in brackets the "
-            f"{100 * LEVEL:.0f} % t-interval over seeds, in colour where it leaves out 0 (not adjusted for the "
-            "number of cells)."
+            f"{100 * LEVEL:.0f} % t-interval over seeds, then each seed; p of the t-test over seeds, Holm-adjusted "
+            f"over all cells of this table. In colour where the interval leaves out 0 and p ≤ {ALPHA}."
         )
     else:
         notes.append("One training seed: no deviation and no interval, so no change here is called one.")
@@ -146,7 +162,8 @@ def change_cell(change: Change | None) -> Cell:
     if summary.sd is not None:
         shown += f" ± {100 * summary.sd:.1f}"
     if summary.low is not None and summary.high is not None:
-        lines = [f"[{per_cent(summary.low)}, {per_cent(summary.high)}]"]
+        lines = [f"[{per_cent(summary.low)}, {per_cent(summary.high)}]", common.single_seeds(change.values, per_cent)]
+        lines.append(text.p_value(change.p_holm))
     return Cell(shown, 100 * summary.mean, lines, tone=change.tone)
 
 
@@ -156,7 +173,7 @@ def transfer_frame(found: Sequence[Change]) -> pd.DataFrame:
         [
             {"case": c.spot.case, "generated": c.spot.want, "metric": c.spot.metric, "against": c.rival,
              "method": c.method, "seeds": c.summary.count, "relative_change": c.summary.mean, "sd": c.summary.sd,
-             "t_low": c.summary.low, "t_high": c.summary.high}
+             "t_low": c.summary.low, "t_high": c.summary.high, "p_holm": c.p_holm}
             for c in found
         ]
     )  # fmt: skip
@@ -239,5 +256,5 @@ def _sentence(title: str, names: Mapping[str, str], rival: str, own: Sequence[Ch
         parts.append(said(own[0]))
     if own and own[0].summary.low is not None:
         worse = sum(change.tone == "worse" for change in clear)
-        parts.append(f"{len(clear) - worse} better and {worse} worse with an interval over seeds that leaves out 0")
+        parts.append(f"{len(clear) - worse} better and {worse} worse by the adjusted test over seeds")
     return "; ".join(parts) + "."

@@ -14,6 +14,7 @@ from mmbench.report.names import STUDIED, describe, slug
 from mmbench.report.sections import Card, Context
 from mmbench.report.sections._shared import answering, direction, real_notes, real_values
 from mmbench.report.tables import NONE, Cell, Table
+from mmbench.statistics import LEVEL, over_seeds
 
 #: The same network trained on generation alone: what the second task is measured against.
 PLAIN = "ddpm"
@@ -41,8 +42,8 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
                 common.value_cell(board.entries.get((method, board.cases[0])), describe(board.metric).decimals)
             )
             if board is fd:
-                value = ratio(fd, method)
-                cells.append(NONE if value is None else Cell(f"{value:.2f}×", value))
+                found = ratios(fd, method)
+                cells.append(common.seeds_cell(found, lambda value: f"{value:.2f}×") if found else NONE)
         rows.append([common.method_cell(results, method), *cells])
     real = real_values(results)
     if real:
@@ -71,12 +72,12 @@ def _notes(results: ExperimentResults, drawing: Sequence[str]) -> list[str]:
     return notes
 
 
-def ratio(fd: Board, method: str) -> float | None:
-    """Mean FD of a method over that of plain DDPM."""
+def ratios(fd: Board, method: str) -> list[float]:
+    """FD of a method over that of plain DDPM of the same seed, for every seed that both have."""
     plain, own = fd.entries.get((PLAIN, fd.cases[0])), fd.entries.get((method, fd.cases[0]))
-    if plain is None or own is None or plain.summary.mean <= 0:
-        return None
-    return own.summary.mean / plain.summary.mean
+    if plain is None or own is None:
+        return []
+    return [value / other for seed, value in own.values.items() if (other := plain.values.get(seed, 0.0)) > 0]
 
 
 def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> tuple[list[str], list[Card]]:
@@ -94,16 +95,20 @@ def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> 
         text.number(fd.entries[best[0], case].summary.mean, 1),
         lines,
     )
-    studied, value = fd.entries.get((STUDIED, case)), ratio(fd, STUDIED)
-    if studied is None or value is None:
+    studied, found = fd.entries.get((STUDIED, case)), ratios(fd, STUDIED)
+    if studied is None or not found:
         return [], [card]
+    value = over_seeds(found)
     plain = fd.entries[PLAIN, case].summary.mean
     mine = text.number(studied.summary.mean, 1)
-    lines.insert(0, f"{titles[STUDIED]}: {mine}, {value:.2f}× {titles[PLAIN]}")
+    lines.insert(0, f"{titles[STUDIED]}: {mine}, {value.mean:.2f}× {titles[PLAIN]}")
+    interval = "one seed, so no interval"
+    if value.low is not None:
+        interval = f"{100 * LEVEL:.0f} % t-interval over seeds {value.low:.2f} to {value.high:.2f}"
     floor_text = "" if real is None else f"; the real-vs-real floor is {text.number(real, 1)}"
     sentence = (
         f"Drawing from noise, {titles[STUDIED]} has {label} {mine} and {titles[PLAIN]} {text.number(plain, 1)} "
-        f"(ratio {value:.2f}; no interval, as FD is not bootstrapped){floor_text}."
+        f"(ratio {value.mean:.2f}; {interval}; FD is not bootstrapped){floor_text}."
     )
     return [sentence], [card]
 

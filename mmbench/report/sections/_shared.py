@@ -100,6 +100,7 @@ def over_cases(board: Board, labels: Sequence[str], titles: Mapping[str, str]) -
     readings = _by(lambda case: board.reading(STUDIED, case), board.cases, labels)
     parts = [f"{VERB[key]} the best baseline at {text.listing(readings[key])}" for key in VERB if key in readings]
     compared = ", and ".join(parts) or "not compared image by image with a baseline"
+    compared += next((scope for case in board.cases if (scope := board.scope(STUDIED, case))), "")
     return f"On {label}, {titles[STUDIED]} is {compared}. Best mean of all: {best}."
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from mmbench.report import charts, common, text
 from mmbench.report.board import Board, make_board, means_frame
 from mmbench.report.check import check_keys
+from mmbench.report.differences import dependence_notes, difference_table
 from mmbench.report.figures import Drawing
 from mmbench.report.names import STUDIED, describe, in_order, slug
 from mmbench.report.pictures import Grid
@@ -169,7 +170,9 @@ def differences(context: Context, question: Question, boards: Sequence[Board]) -
     board = find(boards, question.paired)
     if board is None or not any(entry.difference for entry in board.entries.values()):
         return None
-    table = common.difference_table(board, labels(context, question), context.experiment)
+    given = any(case.get("given") for case in context.experiment.cases if case["task"] == question.task)
+    notes = dependence_notes(context.results.card) if given else []
+    table = difference_table(board, labels(context, question), context.experiment, notes)
     name = f"{context.experiment.name}-{question.task}-{slug(board.metric)}-differences"
     return context.table(Table(name, table.caption, table.header, table.rows, table.notes))
 
@@ -207,7 +210,7 @@ def task_findings(context: Context, question: Question, boards: Sequence[Board])
         other = titles[paired.best_baseline[case]]
         parts.append(
             f"image by image, on {describe(paired.metric).label.lower()}, {titles[STUDIED]} is {VERB[reading]} "
-            f"the best baseline, {other}"
+            f"the best baseline, {other}{paired.scope(STUDIED, case)}"
         )
     return ["; ".join(parts) + "."]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mmbench.errors import UserError
@@ -134,12 +135,20 @@ def variants_table(context: Context, matrix: Matrix) -> Table | None:
     spots = [s for s in matrix.answered(STUDIED) if len(s.given) <= 1]
     columns = [_ranked(spot, methods) for spot in spots]
     rows = [[common.method_cell(matrix.results, method), *(column[method] for column in columns)] for method in methods]
+    real = [_real_cell(matrix, spot) for spot in spots]
+    if any(cell is not NONE for cell in real):
+        rows.append([Cell("Real data"), *real])
     header = [
         f"{_question(spot)}: {short(spot)} {'↑' if spot.board.higher_is_better else '↓'}" for spot in spots
     ]  # fmt: skip
     caption = "The multitask model and its variants."
     name = f"{matrix.results.name}-variants"
     return context.table(Table(name, caption, ["Method", *header], rows, [common.seeds_note(matrix.results)]))
+
+
+def _real_cell(matrix: Matrix, spot: Spot) -> Cell:
+    value = matrix.real_data(spot)
+    return NONE if value is None else Cell(text.number(value, describe(spot.metric).decimals), value)
 
 
 def _ranked(spot: Spot, methods: list[str]) -> dict[str, Cell]:
@@ -149,6 +158,5 @@ def _ranked(spot: Spot, methods: list[str]) -> dict[str, Cell]:
     cells = {m: NONE for m in methods}
     for place, method in enumerate(order, start=1):
         cell = common.value_cell(entries[method], describe(spot.metric).decimals)
-        lines = [line for line in cell.lines if "·" not in line]
-        cells[method] = Cell(cell.text, cell.value, lines, common.MARKS.get(place, ""))
+        cells[method] = replace(cell, mark=common.MARKS.get(place, ""))
     return cells

@@ -8,6 +8,7 @@ from functools import partial
 from mmbench.report import charts, common, text
 from mmbench.report.board import Board, make_board, means_frame
 from mmbench.report.check import check_keys
+from mmbench.report.differences import ONE_SEED, dependence_notes, difference_table
 from mmbench.report.names import STUDIED, describe, in_order, slug
 from mmbench.report.sections import Card, Context, Headline, Section
 from mmbench.report.sections._masking_noise import generation_findings, generation_table, samples
@@ -82,7 +83,7 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
                 context.draw(
                     f"{name}-ratios",
                     f"{label} relative to the best baseline at each masked share (line at 1×), with the paired 95 % "
-                    "image-level interval.",
+                    "image-level interval, which is about these trainings only.",
                     f"Interval chart of {label} relative to the best baseline; its numbers are in a table.",
                     partial(charts.ratios, board, labels, results.titles),
                 )
@@ -90,7 +91,7 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
     return {
         "label": label,
         "table": context.table(common.value_table(board, labels, results)),
-        "differences": context.table(common.difference_table(board, labels, results)),
+        "differences": context.table(difference_table(board, labels, results, dependence_notes(context.results.card))),
         "figures": figures,
         "open": board.metric == PRIMARY,
     }
@@ -111,4 +112,5 @@ def _card(board: Board, case: str, label: str, titles: Mapping[str, str]) -> Car
             f"{text.interval(difference.low, difference.high, decimals)} from the best baseline"
             + (f", {titles[board.best_baseline[case]]}" if STUDIED in best else ""),
         ]
+        lines += [ONE_SEED] if board.scope(STUDIED, case) else []
     return Card(f"{describe(board.metric).label}, {label}", headline, value, lines, reading)
