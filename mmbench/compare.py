@@ -166,7 +166,7 @@ def table(pairs: Sequence[Pair]) -> list[str]:
                 str(sum(pair.apart == 0 for pair in own)),
                 str(sum(pair.outside for pair in own)),
                 f"{worst.apart:.3g}",
-                f"{worst.apart / largest:.2%}" if largest else "0.00%",
+                f"{100 * worst.apart / largest:.2g} %" if largest else "0 %",
                 f"{worst.allowed:.3g}",
                 f"{worst.key}: {number(worst.a)} and {number(worst.b)}",
             )
