@@ -249,6 +249,7 @@ class TestPage:
             lambda run: (run / "at0.5").rename(run / "athalf"),
             "athalf: is of no share of a training; rename it like at0.25",
         ),
+        (lambda run: set_flops(run / "at0.5"), "not of more and more compute, so not of one training"),
         (lambda run: set_settings(run / "at0.5"), "at0.5/metrics.json: is of another training than"),
     ],
 )
@@ -264,6 +265,12 @@ def test_what_is_no_snapshot_of_the_training_is_named(
     change(run)
     with pytest.raises(UserError, match=says):
         load_results(folder)
+
+
+def set_flops(folder: Path) -> None:
+    """Make the cost that of a longer training."""
+    scores = read_json(folder / "metrics.json")
+    write_json(folder / "metrics.json", scores | {"cost": scores["cost"] | {"training_flops": 8.2e13}})
 
 
 def set_settings(folder: Path) -> None:

@@ -181,7 +181,7 @@ def reach_cell(goal: Goal, method: str, curves: Mapping[int, pd.DataFrame]) -> C
 
 
 def times(value: float) -> str:
-    """A ratio with two significant digits below 1, two decimals from there on."""
+    """A ratio with two decimals, or two digits where these would be few."""
     return text.number(value, 2) if value >= 0.1 else f"{value:.2g}"
 
 

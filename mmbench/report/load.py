@@ -215,7 +215,14 @@ def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
         if (part.method, part.seed) != (run.method, run.seed) or settings[:1] != settings[-1:]:
             raise UserError(f"{path}: is of another training than {run.folder}; delete {path.parent} or make it again")
         found.append(part)
-    return sorted(found, key=lambda part: part.share)
+    found.sort(key=lambda part: part.share)
+    spent = [part.cost.get("training_flops") or 0 for part in [*found, run]]
+    if found and spent != sorted(set(spent)):
+        raise UserError(
+            f"{run.folder}: its snapshots at {', '.join(str(part.share) for part in found)} and its end are not of "
+            "more and more compute, so not of one training; delete its at*/ or make them again"
+        )
+    return found
 
 
 def load_run(folder: Path) -> Run:
