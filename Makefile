@@ -4,8 +4,9 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AUDIT := .audit
 
-.PHONY: results test lint lock reference clean
+.PHONY: results test lint lock audit sbom reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -32,6 +33,8 @@ $(READY): requirements.lock
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" -o requirements.lock
+	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" -o requirements-audit.lock
 	uv pip compile pyproject.toml --universal --python-version 3.12 --constraints requirements.lock --no-annotate \
 		--no-header --quiet -o environment.pins
 	sed '/- pip:$$/q' environment.yml > environment.new
@@ -39,10 +42,27 @@ lock:
 	mv environment.new environment.yml
 	rm environment.pins
 
+$(AUDIT)/.ready: requirements-audit.lock
+	rm -rf $(AUDIT)
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --require-hashes -r requirements-audit.lock
+	touch $@
+
+# Known vulnerabilities of every locked package; says so and succeeds where nobody can be asked.
+audit: $(AUDIT)/.ready
+	$(AUDIT)/bin/python tools/audit.py requirements.lock requirements-audit.lock
+
+# What the environment is made of, with hashes, as CycloneDX; the same lock gives the same file.
+sbom: $(AUDIT)/.ready
+	mkdir -p dist
+	$(AUDIT)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --of JSON -o dist/sbom.cdx.json
+	@echo "$(CURDIR)/dist/sbom.cdx.json"
+
 # Keep the small outputs of a finished run for others to read: make reference PROFILE=camvid-masking
 reference:
 	@test -n "$(PROFILE)" || { echo "error: name a finished run: make reference PROFILE=quick"; exit 1; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m mmbench keep results/$(PROFILE) results/reference/$(PROFILE)
 
 clean:
-	rm -rf $(VENV) .snakemake results/smoke results/quick results/weights
+	rm -rf $(VENV) $(AUDIT) .snakemake results/smoke results/quick results/weights

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmbench.data import read_card, read_prepared
-from mmbench.errors import run_command
+from mmbench.errors import Parser, run_command
 from mmbench.experiments import asked, left_out, load_experiment, used_modalities
-from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files import Arrays, save_arrays, sha256_arrays, write_json
+from mmbench.records import read_settings
 
 
 def write_cases(settings: dict, data: Path, out: Path) -> None:
@@ -37,12 +37,12 @@ def write_cases(settings: dict, data: Path, out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.cases --settings S.json --data DIR --out DIR`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.cases", description=__doc__)
+    parser = Parser(prog="python -m mmbench.cases", description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, data, evaluate, its own keys")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for cases.npz and cases.json")
     args = parser.parse_args(argv)
-    write_cases(read_json(args.settings), args.data, args.out)
+    write_cases(read_settings(args.settings, "cases"), args.data, args.out)
 
 
 if __name__ == "__main__":

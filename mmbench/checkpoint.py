@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from mmbench.errors import UserError
 from mmbench.tensors import save_weights
 
 NAME = "checkpoint.safetensors"
+#: What the log of a training always has.
+LOGGED = {"step", "seconds", "flops_per_step", "curve", "gradient_cosines"}
 
 
 def save_checkpoint(
@@ -37,35 +39,68 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
-    """Restore what `save_checkpoint` kept under the same key; None, and nothing touched, if there is nothing usable."""
-    if (found := _read(folder / NAME, key)) is None:
+    """Restore what `save_checkpoint` kept under the same key.
+
+    None, and nothing touched, if there is nothing usable; that a file is there and is not used is printed.
+    """
+    own = {f"module/{name}": value for name, value in module.state_dict().items()}
+    own |= {f"ema/{name}": value for name, value in ema.items()}
+    state: dict[int, dict[str, Tensor]] = {}
+    if (found := _read(folder / NAME, key, own, lambda moments: state.update(_moments(moments, optimizer)))) is None:
         return None
     log, tensors = found
     module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
     for name, average in ema.items():
         average.copy_(tensors[f"ema/{name}"])
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, moment = name.split("/")
-            if value.dim():  # the fused step reads moments in the memory order of their parameter
-                value = torch.empty_like(parameters[int(index)]).copy_(value)  # noqa: PLW2901
-            state.setdefault(int(index), {})[moment] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return log
 
 
-def _read(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """The log and the tensors of a file with this key; None if there is no such file or it is damaged."""
+def _moments(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """The optimizer's state in a checkpoint's `optimizer/<parameter>/<moment>`; ValueError if it does not fit."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, stored in tensors.items():
+        kind, index, moment = name.split("/")
+        if kind != "optimizer" or not 0 <= int(index) < len(parameters):
+            raise ValueError(f"'{name}' is of another network")
+        value, parameter = stored, parameters[int(index)]
+        if stored.dim():
+            if stored.shape != parameter.shape:
+                raise ValueError(f"'{name}' is of another network")
+            value = torch.empty_like(parameter).copy_(stored)  # the fused step reads them in their parameter's order
+        state.setdefault(int(index), {})[moment] = value
+    return state
+
+
+def _read(
+    path: Path, key: str, own: Mapping[str, Tensor], rest: Callable[[Mapping[str, Tensor]], object]
+) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """The log and the tensors of a file with this key that has all of `own`, in their shapes.
+
+    None if there is no such file; if it is damaged or another's, that is printed. `rest` is shown the other tensors,
+    and raises ValueError if they do not fit.
+    """
     try:
         with safe_open(path, framework="pt") as stored:
-            if (stored.metadata() or {}).get("key") != key:
+            about = stored.metadata() or {}
+            if about.get("key") != key:
+                print(f"{path}: of other settings, code or data; not used", flush=True)
                 return None
+            log = json.loads(about["log"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
-            return json.loads(stored.metadata()["log"]), tensors
-    except (OSError, SafetensorError):
+        if not isinstance(log, dict) or not log.keys() >= LOGGED or not isinstance(log["step"], int):
+            raise ValueError("no log of a training")
+        for name, value in own.items():
+            if tensors[name].shape != value.shape:
+                raise ValueError(f"'{name}' is of another network")
+        rest({name: value for name, value in tensors.items() if name not in own})
+    except FileNotFoundError:
         return None
+    except (OSError, SafetensorError, ValueError, KeyError, RecursionError) as error:
+        print(f"{path}: damaged ({' '.join(str(error).split())}); not used", flush=True)
+        return None
+    return log, tensors
 
 
 def snapshot_path(folder: Path, step: int) -> Path:
@@ -80,7 +115,7 @@ def save_snapshot(folder: Path, key: str, ema: Mapping[str, Tensor], log: dict) 
 
 def load_snapshot(folder: Path, key: str, step: int, ema: Mapping[str, Tensor]) -> dict[str, Any] | None:
     """Fill `ema` with what `save_snapshot` kept of a step; None, and nothing touched, if there is nothing usable."""
-    if (found := _read(snapshot_path(folder, step), key)) is None:
+    if (found := _read(snapshot_path(folder, step), key, ema, lambda _: None)) is None:
         return None
     log, tensors = found
     for name, average in ema.items():

@@ -20,6 +20,8 @@ SAMPLE = "sample"  # a method's own sampler and number of evaluations
 #: Keys of a method's section that are no arguments of its class.
 OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES)
 CAN_BE_MISSING = ("mask", "label", "embedding")
+#: Names of profiles and experiments: they are part of paths in the shell commands of the workflow.
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
 
 #: Sections that a stage's settings consist of; an edit elsewhere leaves the stage's results alone.
@@ -339,7 +341,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def find_named(name: str, folder: Path, where: str) -> Path:
     """`folder`/`name`.yaml; UserError lists the names there are."""
-    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    known = sorted(p.stem for p in folder.glob("*.yaml") if PLAIN.fullmatch(p.stem))
     if name not in known:
         raise unknown(where, name, known)
     return folder / f"{name}.yaml"
@@ -356,7 +358,7 @@ def find_profile(name: str, root: Path) -> Path:
         return find_named(name, folder, f"{TOP}: profile")
     path = Path(name).absolute()
     taken = path.stem in RESERVED or ((folder / f"{path.stem}.yaml").is_file() and path.parent != folder)
-    if taken or not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
+    if taken or not PLAIN.fullmatch(path.stem):
         raise UserError(
             f"{TOP}: profile: results of {name} would go to '{path.stem}', which is "
             f"{'taken' if taken else 'no plain name'}; rename the file (letters, digits, _ and -)"

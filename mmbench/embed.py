@@ -5,7 +5,6 @@ Each dimension is centred on the training split's mean, and all are divided by o
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 
 from mmbench.data import SPLITS, read_card, read_prepared
 from mmbench.embedders import Embedder, fit_scaling, load_embedder
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, counting_number, run_command
 from mmbench.files import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.runtime import choose_device
 
@@ -71,11 +70,11 @@ def write_embedded(extractor: str, *, weights: Path, data: Path, out: Path, devi
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.embed --extractor NAME --weights DIR --data DIR --out DIR`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.embed", description=__doc__)
+    parser = Parser(prog="python -m mmbench.embed", description=__doc__)
     parser.add_argument("--extractor", required=True, help="vgg16-relu5_3-gap or clip.<model>.<weights>")
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
+    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for the splits, scaling.npz and card.json")
     args = parser.parse_args(argv)

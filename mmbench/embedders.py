@@ -156,7 +156,9 @@ def read_scaling(folder: str | Path) -> Scaling:
     """What `python -m mmbench.embed` wrote to `folder`/scaling.npz; UserError if it is missing or broken."""
     path = Path(folder) / "scaling.npz"
     arrays = load_arrays(path)
-    if arrays.keys() != {"mean", "sd"}:
+    fits = arrays.keys() == {"mean", "sd"} and arrays["mean"].ndim == 1 and arrays["sd"].shape == ()
+    finite = all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays.values())
+    if not (fits and finite and arrays["sd"] > 0):
         raise UserError(f"{path}: not the mean and sd of embeddings; delete {folder} and embed the data again")
     return Scaling(**arrays)
 

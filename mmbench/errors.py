@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import errno
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
 
 
 class UserError(Exception):
-    """Something outside the code is wrong; the message names the file, the key and the fix in one line."""
+    """Something outside the code is wrong; the message names the file, the key and the fix in one line.
+
+    Names in it may be anybody's: line breaks and what else controls a terminal become blanks.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else " " for c in message))
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
@@ -23,16 +31,43 @@ def near(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close}'?)" if close else ""
 
 
+class Parser(argparse.ArgumentParser):
+    """A command line whose mistakes are one line, like all others; `--help` has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError."""
+        raise UserError(f"{message}; `{self.prog} --help` shows what there is")
+
+
+def counting_number(text: str) -> int:
+    """A whole number from 1, as the type of an argument."""
+    return _bounded(text, 1)
+
+
+def seed_number(text: str) -> int:
+    """A whole number from 0 that seeds a generator, as the type of an argument."""
+    return _bounded(text, 0)
+
+
+def _bounded(text: str, least: int) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18 or int(text) < least:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least}")
+    return int(text)
+
+
 def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
     """Run a command line's `main`; a mendable error is one line on stderr and exit status 1.
 
-    A full disk counts as mendable: files are written atomically, so what was there before is still whole.
+    A full disk, and a file that cannot be made or opened where it was asked for, count as mendable: files are written
+    atomically, so what was there before is still whole.
     """
     try:
         main(None)
     except UserError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except OSError as error:
+        if error.filename and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            sys.exit(f"error: {error.filename}: {error.strerror}; name another place, or mend this one")
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" while writing {error.filename}" if error.filename else ""

@@ -15,39 +15,52 @@ from typing import Any
 
 import numpy as np
 
-from mmbench.errors import UserError, closest, run_command
-from mmbench.experiments import Case, Experiment, asked, load_experiment, read_cases, used_modalities
-from mmbench.files import Arrays, load_arrays, read_json, write_json, write_text
+from mmbench.errors import Parser, UserError, closest, counting_number, run_command, seed_number
+from mmbench.experiments import Case, Experiment, asked, check_cases, load_experiment, read_cases, used_modalities
+from mmbench.files import Arrays, Header, load_arrays, read_headers, write_json, write_text
 from mmbench.judges import load_judge
 from mmbench.method import Modality
+from mmbench.metrics.classification import TOLERANCE
 from mmbench.provenance import provenance
+from mmbench.records import Cost, Predicted, checked, read_card, read_settings
 from mmbench.runtime import choose_device, hardware
 from mmbench.scores import Scored, Tools, load_scores
 
 
-def check_array(where: str, array: np.ndarray, modality: Modality, count: int) -> None:
-    """Check that `array` is `count` items of `modality` as predictions.npz stores them.
+def check_header(where: str, found: Header, modality: Modality, count: int) -> None:
+    """Check that an array is `count` items of `modality` as predictions.npz stores them, by its type and shape.
 
     Images are uint8 (n, 3, h, w); masks integer classes (n, h, w); labels float class probabilities (n, classes);
     embeddings float (n, d).
 
     Raises:
-        UserError: another type or shape, a value out of range, NaN or infinity.
+        UserError: it has another type or shape.
     """
     kind = modality.kind
     shape = (count, modality.classes) if kind == "label" else (count, *modality.shape)
     types = {"image": "uint8", "masked_image": "uint8", "mask": "integer"}
     fix = {"image": "save colours from 0 to 255, channels first", "mask": "save one class for each pixel"}
-    wanted, number = types.get(kind, "float"), array.dtype
+    wanted, number = types.get(kind, "float"), found.dtype
     fits = {"uint8": number == np.uint8, "integer": number.kind in "ui", "float": number.kind == "f"}[wanted]
-    if not fits or array.shape != shape:
+    if not fits or found.shape != shape:
         raise UserError(
-            f"{where} is {number} {array.shape}; expected {wanted} {shape}: "
+            f"{where} is {number} {found.shape}; expected {wanted} {shape}: "
             f"{fix.get(kind, 'save one row for each item of the case, in its order')}"
         )
-    if number.kind == "f" and not np.isfinite(array).all():
+
+
+def check_array(where: str, array: np.ndarray, modality: Modality, count: int) -> None:
+    """Check that `array` is `count` items of `modality`: what `check_header` looks at, and the values.
+
+    Raises:
+        UserError: another type or shape, a value out of range, NaN or infinity.
+    """
+    check_header(where, Header(array.dtype, array.shape), modality, count)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise UserError(f"{where} holds NaN or infinity; predict this case again")
-    if kind == "mask" and (array.min() < 0 or array.max() >= modality.classes):
+    if modality.kind == "label" and (array.min() < 0 or np.abs(array.sum(axis=1) - 1).max() > TOLERANCE):
+        raise UserError(f"{where} holds rows that do not add up to 1; save a probability for each class")
+    if modality.kind == "mask" and (array.min() < 0 or array.max() >= modality.classes):
         raise UserError(
             f"{where} holds classes outside 0 to {modality.classes - 1}; save the class numbers of card.json"
         )
@@ -107,19 +120,21 @@ def read_answers(
     Raises:
         UserError: a case is not answered, or an answer is not what the case asks for.
     """
-    arrays = load_arrays(path)
-    claimed = claimed_tasks(cases, set(arrays), experiment, tasks, path, answers)
-    answered = []
+    headers = read_headers(path)
+    claimed = claimed_tasks(cases, set(headers), experiment, tasks, path, answers)
+    wanted: list[tuple[Case, tuple[str, ...]]] = []
     for case in (c for c in cases if c.task in claimed):
-        answer = {}
-        for want in asked(experiment, case, answers).want:
+        wanted.append((case, asked(experiment, case, answers).want))
+        for want in wanted[-1][1]:
             name = f"{case.name}/{want}"
-            if name not in arrays:
+            if name not in headers:
                 raise UserError(f"{path}: array '{name}' is missing; answer every case of the task '{case.task}'")
-            check_array(f"{path}: array '{name}'", arrays[name], modalities[want], case.count)
-            answer[want] = arrays[name]
-        if answer:
-            answered.append((case, answer))
+            check_header(f"{path}: array '{name}'", headers[name], modalities[want], case.count)
+    arrays = load_arrays(path)  # each is now known to be as large as it should be
+    answered = [(case, {want: arrays[f"{case.name}/{want}"] for want in wants}) for case, wants in wanted if wants]
+    for case, answer in answered:
+        for want, array in answer.items():
+            check_array(f"{path}: array '{case.name}/{want}'", array, modalities[want], case.count)
     if not answered:
         raise UserError(f"{path}: holds no answer; save at least one task's cases as arrays `<case>/<modality>`")
     return answered
@@ -129,16 +144,13 @@ def read_cost(predictions: Path, training: Path | None) -> dict[str, Any]:
     """What training and prediction took, as far as their records are there; None where they are not.
 
     Raises:
-        UserError: predictions.json, which an external method may have written, has another form.
+        UserError: a record has another form; an external method may have written them.
     """
-    trained = read_json(training) if training and training.is_file() else {}
+    remedy = "mend or delete it (docs/results.md says what it holds)"
+    trained = checked(training, Cost, remedy) if training and training.is_file() else {}
     record = predictions / "predictions.json"
-    predicted = read_json(record) if record.is_file() else {}
-    cases = predicted.get("cases", {}) if isinstance(predicted, dict) else None
-    if not isinstance(cases, dict) or not all(isinstance(entry, dict) for entry in cases.values()):
-        raise UserError(
-            f'{record}: expected {{"cases": {{"<case>": {{"nfe": 1, "seconds": 2.0}}}}}}; mend or delete it'
-        )
+    predicted = checked(record, Predicted, remedy) if record.is_file() else {}
+    cases = predicted.get("cases", {})
     seconds = [entry["seconds"] for entry in cases.values() if entry.get("seconds") is not None]
     peaks = [x["peak_memory_bytes"] for x in (trained, predicted) if x.get("peak_memory_bytes") is not None]
     return {
@@ -166,13 +178,15 @@ def evaluate(args: argparse.Namespace) -> Scored:
     """Score the predictions that the command line's `args` name, and write the two files."""
     begin = time.monotonic()
     device = choose_device(args.device, args.threads)
-    settings = read_json(args.settings)
+    settings = read_settings(args.settings, "evaluate")
     experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
     path = args.predictions / "predictions.npz"
-    card = read_json(args.data / "card.json")
+    card = read_card(args.data)
     modalities = used_modalities(experiment, card, settings)
     claims = args.tasks or None, args.answers or None
-    answered = read_answers(path, read_cases(args.cases), experiment, modalities, *claims)
+    cases = read_cases(args.cases)
+    check_cases(cases, experiment, modalities, args.cases)
+    answered = read_answers(path, cases, experiment, modalities, *claims)
     cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
     judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
     scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data, args.cache))
@@ -198,7 +212,7 @@ def evaluate(args: argparse.Namespace) -> Scored:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.evaluate --settings S.json --weights DIR --data DIR --cases DIR --predictions DIR ...`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.evaluate", description=__doc__)
+    parser = Parser(prog="python -m mmbench.evaluate", description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
@@ -209,11 +223,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--training", type=Path, help="training.json; default: the one beside predictions.npz")
     parser.add_argument("--method", required=True, help="name in the results")
     parser.add_argument("--title", help="name for a reader; default: the method's")
-    parser.add_argument("--seed", type=int, required=True, help="training seed of these predictions")
+    parser.add_argument("--seed", type=seed_number, required=True, help="training seed of these predictions")
     parser.add_argument("--tasks", nargs="*", help="tasks that must be answered; default: those answered")
     parser.add_argument("--answers", nargs="*", help="modalities that are answered; default: all that a case wants")
     parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
+    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")
     args = parser.parse_args(argv)

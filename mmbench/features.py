@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmbench.errors import UserError
-from mmbench.files import Arrays, load_arrays, read_json, sha256_file
+from mmbench.files import Arrays, load_arrays, sha256_file
+from mmbench.records import Real, checked
 from mmbench.weights import load_lpips, weights_path
 
 #: Last activation of VGG16's fifth block, averaged over all positions: 512 numbers an image.
@@ -99,8 +100,12 @@ def read_reference(path: str | Path, extractor: Extractor) -> Reference:
         UserError: a file is missing or broken, or the features are of another extractor or other weights.
     """
     path = Path(path)
-    arrays, card = load_arrays(path), read_json(path.with_suffix(".json"))
+    arrays, card = load_arrays(path), checked(path.with_suffix(".json"), Real, "delete it and make it again")
     same = card.get("extractor") == extractor.name and card.get("weights_sha256") == extractor.weights_sha256
     if "features" not in arrays or not same:
         raise UserError(f"{path}: not features of {extractor.name} with these weights; delete it and make it again")
+    for name, array in arrays.items():
+        rows = array.shape[:1] == arrays["features"].shape[:1] and array.dtype.kind in "fi"
+        if not rows or array.ndim != (1 if name == "label" else 2) or not np.isfinite(array).all():
+            raise UserError(f"{path}: {name} has not a finite row for each image; delete it and make it again")
     return Reference(arrays.pop("features"), card, arrays)

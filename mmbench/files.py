@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -59,8 +63,22 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name a file that can be read") from None
+    except (ValueError, RecursionError) as error:  # also too many digits, and too deep
         raise UserError(f"{path}: not a JSON file ({error}); delete it and rerun the stage that writes it") from None
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds keys and values.
+
+    Raises:
+        UserError: as `read_json`, or it holds something else.
+    """
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: holds no keys but {record!r:.40}; delete it and rerun the stage that writes it")
+    return record
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -69,8 +87,19 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(stream, **dict(arrays))  # type: ignore[arg-type]
 
 
-#: What numpy raises for a file that is no whole npz of plain arrays.
-BROKEN = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, AttributeError, TypeError)
+#: What zipfile and numpy raise for a file that is no whole npz of plain arrays, or is too large for this machine.
+BROKEN = (
+    ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, AttributeError, TypeError, KeyError,
+    IndexError, OverflowError, MemoryError, SyntaxError, struct.error, tokenize.TokenError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array on file says it is, read without reading its values."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
 
 
 def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Arrays:
@@ -83,13 +112,73 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Array
     Raises:
         UserError: the file is missing, is not an npz, is truncated or damaged, or holds Python objects.
     """
+    with _members(path) as (archive, members):
+        found = {}
+        for name, member in members.items():
+            if names is None or name in names:
+                _header(archive, name, member)
+                with archive.open(member) as stream:
+                    found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+        return found
+
+
+def read_headers(path: str | Path) -> dict[str, Header]:
+    """Type and shape of every array of an npz, before anything is unpacked: what is on file may be too large to read.
+
+    Raises:
+        UserError: as `load_arrays`.
+    """
+    with _members(path) as (archive, members):
+        return {name: _header(archive, name, member) for name, member in members.items()}
+
+
+@contextmanager
+def _members(path: str | Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """An npz and its members by the names of the arrays; what is wrong with it is a UserError."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if names is None or name in names}
+        with zipfile.ZipFile(path) as archive:
+            yield archive, {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
     except BROKEN as error:
         raise UserError(f"{path}: not a readable npz of plain arrays ({error}); write it with numpy.savez") from None
+
+
+def _header(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> Header:
+    with archive.open(member) as stream:
+        return _checked_header(stream, name, member.file_size)
+
+
+def _checked_header(stream: IO[bytes], name: str, size: int) -> Header:
+    """The header of an npy of `size` bytes; ValueError if it is none, of objects, or promises another size."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(stream)
+    if version not in readers:
+        raise ValueError(f"'{name}' has a header of version {version}")
+    shape, _, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise ValueError(f"'{name}' holds Python objects")
+    if stream.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"'{name}' is not as large as its header says: {dtype} {shape}")
+    return Header(dtype, shape)
+
+
+def load_array(path: str | Path) -> np.ndarray:
+    """Read an npy, without unpickling anything.
+
+    Raises:
+        UserError: the file is missing, is not an npy, is cut off, or holds Python objects.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            _checked_header(stream, Path(path).name, os.fstat(stream.fileno()).st_size)
+            stream.seek(0)
+            array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+            return array
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the path") from None
+    except BROKEN as error:
+        raise UserError(f"{path}: not a readable npy of a plain array ({error}); write it with numpy.save") from None
 
 
 def sha256_file(path: str | Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.generation import SAMPLING, load
 
 EXAMPLES = """\
@@ -45,7 +45,7 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.generate FOLDER --given NAME=VALUE ... --want NAME ... --out DIR`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mmbench.generate",
         description=__doc__,
         epilog=EXAMPLES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 from PIL import Image
 
 from mmbench.errors import UserError
-from mmbench.files import Arrays, atomic_path, read_json, save_arrays, sha256_file, write_json
+from mmbench.files import Arrays, atomic_path, read_record, save_arrays, sha256_file, write_json
 from mmbench.method import Modality
 
 RECORD = "generated.json"
+#: Files that `save` writes, and so may remove.
+OWN = re.compile(r"[a-z_]+-\d{3,}(-colours)?\.png|label\.json|arrays\.npz")
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,10 @@ class Generated:
         return folder
 
     def _earlier(self, folder: Path) -> set[str]:
-        """Names of the files that an earlier call wrote to the folder."""
+        """Names of the files that an earlier call wrote to the folder; none that it would not, whatever is listed."""
         if not (folder / RECORD).is_file():
             return set()
-        record = read_json(folder / RECORD)
-        listed = record.get("files", {}) if isinstance(record, dict) else {}
-        return {name for name in listed if Path(name).name == name}
+        return {name for name in read_record(folder / RECORD).get("files") or () if OWN.fullmatch(name)}
 
     def _label_entries(self) -> list[dict[str, Any]]:
         names = [str(name) for name in self.card.get("labels") or range(self["label"].shape[1])]

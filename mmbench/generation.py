@@ -14,12 +14,13 @@ import torch
 from mmbench.discovery import MULTITASK, claimed_tasks, read_literals
 from mmbench.errors import UserError, near
 from mmbench.experiments import Case, load_experiment
-from mmbench.files import Arrays, read_json, sha256_arrays
+from mmbench.files import Arrays, sha256_arrays
 from mmbench.generated import Generated
 from mmbench.given import as_stored
 from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
 from mmbench.predict import NOISE_SEED, answer_case
 from mmbench.provenance import provenance
+from mmbench.records import Training, checked, read_tuned
 from mmbench.runtime import choose_device
 from mmbench.tensors import load_weights
 
@@ -201,16 +202,15 @@ def load(folder: str | os.PathLike[str], device: str = "auto") -> Model:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name one training, e.g. results/quick/joint/mt_diffusion/seed0")
-    record = read_json(folder / "training.json")
-    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict) or not record.get("modalities"):
-        raise UserError(f"{folder / 'training.json'}: does not say what the modalities are; train the method again")
+    record = checked(folder / "training.json", Training, "the model cannot be built from it; train the method again")
     settings = dict(record["settings"])
     if (tuned := folder / "tuned.json").is_file():
-        settings["method_settings"] = {**settings["method_settings"], **read_json(tuned)["chosen"]}
+        settings["method_settings"] = {**settings["method_settings"], **read_tuned(tuned)}
     modalities = {
         name: Modality(entry["kind"], tuple(entry["shape"]), entry["classes"])
         for name, entry in record["modalities"].items()
     }
+    load_experiment(settings["experiment"])
     file = method_file(settings["experiment"], settings["method"])
     method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
     load_weights(folder / "weights.safetensors", method)
@@ -220,9 +220,21 @@ def load(folder: str | os.PathLike[str], device: str = "auto") -> Model:
 
 
 def method_file(experiment: str, method: str) -> Path:
-    """The file of a method or variant."""
+    """The file of a method or variant, which is code and will be run: only one of this checkout.
+
+    Raises:
+        UserError: there is none of that name here.
+    """
     name = method.partition("@")[0]
-    return ROOT / MULTITASK if name == MULTITASK.stem else ROOT / "baselines" / experiment / f"{name}.py"
+    if name == MULTITASK.stem:
+        return ROOT / MULTITASK
+    known = {path.stem: path for path in (ROOT / "baselines" / experiment).glob("[!_]*.py")}
+    if name not in known:
+        raise UserError(
+            f"training.json: settings.method: '{name}' is no method of {experiment} here{near(name, known)}; there are "
+            f"{', '.join(sorted([MULTITASK.stem, *known]))}"
+        )
+    return known[name]
 
 
 def repeated(given: Arrays, count: int) -> Arrays:

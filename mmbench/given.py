@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmbench.data._pictures import open_picture
 from mmbench.errors import UserError, near
-from mmbench.files import load_arrays
+from mmbench.files import load_array, load_arrays
 from mmbench.method import IGNORED, Modality
 
 #: How one item looks as an array, by kind, in the words of an error.
@@ -77,13 +77,7 @@ def _read(name: str, path: Path) -> np.ndarray:
         if name not in arrays:
             raise UserError(f"{path}: has no array '{name}'; name another file")
         return arrays[name]
-    try:
-        array: np.ndarray = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"{path}: not a readable npy of a plain array ({error}); write it with numpy.save") from None
-    return array
+    return load_array(path)
 
 
 def _items(name: str, value: Any, modality: Modality, kinds: str) -> np.ndarray:

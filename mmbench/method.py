@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
+from mmbench.valid import check_arguments
 
 Batch = dict[str, Tensor]
 Kind = Literal["image", "masked_image", "mask", "label", "embedding"]
@@ -138,7 +139,7 @@ def load_method(path: str | Path, spec: Spec) -> Method:
     """Build the class `Method` of the file at `path` for `spec`.
 
     Raises:
-        UserError: the file is missing, has no class `Method`, or does not know one of the settings.
+        UserError: the file is missing, has no class `Method`, or does not know one of the settings or its value.
     """
     path = Path(path)
     if not path.is_file():
@@ -158,9 +159,14 @@ def load_method(path: str | Path, spec: Spec) -> Method:
     cls = getattr(module, "Method", None)
     if not (isinstance(cls, type) and issubclass(cls, Method)):
         raise UserError(f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)")
+    check_arguments(cls.__init__, {k: v for k, v in spec.settings.items() if k != "spec"}, str(path))
     try:
         return cls(spec, **spec.settings)
     except TypeError as error:
         if "argument" not in str(error):
             raise
         raise UserError(f"{path}: {error}; the settings given were {sorted(spec.settings)}") from None
+    except ValueError as error:
+        if not spec.settings:
+            raise
+        raise UserError(f"{path}: {error}; change the method's settings") from None

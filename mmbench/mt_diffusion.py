@@ -135,8 +135,8 @@ class Method(BaseMethod):
         )
 
     def _check_guidance(self, guidance: float) -> None:
-        if guidance < 0:
-            raise UserError(f"mt_diffusion: guidance: {guidance} is negative; give a number from 0")
+        if not 0 <= guidance < float("inf"):
+            raise UserError(f"mt_diffusion: guidance: {guidance} is negative or no number; give a number from 0")
         told = [name for name, shares in self.shares.items() if shares[2] == 1]
         if guidance and (not self.channels or (told and not self.nothing_known)):
             raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 import torch
 
 from mmbench.discovery import claimed_tasks, read_literals
-from mmbench.errors import run_command
-from mmbench.experiments import Case, asked, read_cases, to_batch, to_stored
-from mmbench.files import Arrays, read_json, save_arrays, sha256_file, write_json
+from mmbench.errors import Parser, run_command
+from mmbench.experiments import Case, asked, check_cases, read_cases, to_batch, to_stored
+from mmbench.files import Arrays, save_arrays, sha256_file, write_json
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
+from mmbench.records import read_settings, read_tuned
 from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
 from mmbench.tensors import load_weights
 
@@ -63,15 +63,15 @@ def answer_case(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.predict --settings S.json --method FILE --weights W --cases DIR --seed N --out DIR`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.predict", description=__doc__)
+    parser = Parser(prog="python -m mmbench.predict", description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--weights", type=Path, required=True, help="the weights.safetensors that training wrote")
     parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
     parser.add_argument("--tuned", type=Path, help="tuned.json that mmbench.tune wrote: settings on top of the others")
     args = parser.parse_args(argv)
-    settings = read_json(args.settings)
+    settings = read_settings(args.settings, "predict")
     device = choose_device(args.device, args.threads)
-    tuned = read_json(args.tuned)["chosen"] if args.tuned else {}
+    tuned = read_tuned(args.tuned) if args.tuned else {}
     settings["method_settings"] |= tuned
     method, experiment = build_method(settings, args.method, args.data)
     load_weights(args.weights, method)
@@ -82,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tasks = claimed_tasks(literals["TASKS"], experiment.TASKS)
     arrays: Arrays = {}
     report = {}
-    for case in read_cases(args.cases):
+    cases = read_cases(args.cases)
+    check_cases(cases, experiment, method.spec.modalities, args.cases)
+    for case in cases:
         task = asked(experiment, case, literals.get("ANSWERS", settings.get("modalities")))
         if case.task not in tasks or not task.want or untold(task, settings):
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from mmbench import data
 from mmbench.data import DataSettings
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
 
 
@@ -52,7 +51,7 @@ def _describe(arrays: Arrays, classes: int) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON file whose section `data` says which dataset")
     parser.add_argument("--out", required=True, help="folder to write the splits and card.json into")
     arguments = parser.parse_args(argv)

@@ -6,7 +6,6 @@ The ceiling, where an experiment has a judge, is what that says of real data.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ import numpy as np
 import torch
 
 from mmbench.data import read_prepared
-from mmbench.errors import run_command
+from mmbench.errors import Parser, counting_number, run_command
 from mmbench.experiments import Case, load_experiment, used_modalities
 from mmbench.features import vectors
-from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
 from mmbench.provenance import provenance
+from mmbench.records import read_card, read_settings
 from mmbench.runtime import choose_device, hardware
 from mmbench.scores import Scored, Tools, score_floor, score_real
 from mmbench.scores._distribution import SEED, distribution_scores
@@ -45,7 +45,7 @@ def tools_for(
     cache: Path | None,
 ) -> Tools:
     """What scores real data: the networks, and the experiment's judge if it has one; there is no reference yet."""
-    card, experiment = read_json(data / "card.json"), settings["experiment"]
+    card, experiment = read_card(data), settings["experiment"]
     modalities = used_modalities(load_experiment(experiment), card, settings)
     loaded = load_judge(judge, experiment, modalities, device) if judge else None
     return Tools(weights, out / "reference.npz", device, loaded, card, data, cache)
@@ -114,18 +114,18 @@ def write_reference(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.reference --settings S.json --weights DIR --data DIR --out DIR`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.reference", description=__doc__)
+    parser = Parser(prog="python -m mmbench.reference", description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
     parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
     parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
+    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for reference.npz and reference.json")
     args = parser.parse_args(argv)
     device = choose_device(args.device, args.threads)
-    settings = read_json(args.settings)
+    settings = read_settings(args.settings, "reference")
     places = {"weights": args.weights, "data": args.data, "out": args.out, "judge": args.judge, "cache": args.cache}
     record = write_reference(settings, **places, device=device)
     for row in record["metrics"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import resource
 import sys
 from collections.abc import Collection, Mapping
@@ -12,10 +13,10 @@ from typing import Any, get_args
 import torch
 
 from mmbench.discovery import claimed_tasks, read_literals
-from mmbench.errors import UserError
+from mmbench.errors import UserError, counting_number, seed_number
 from mmbench.experiments import Experiment, load_experiment, used_modalities
-from mmbench.files import read_json
 from mmbench.method import Kind, Method, Spec, load_method
+from mmbench.records import read_card
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +24,26 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="JSON with the sections this stage needs")
     parser.add_argument("--method", type=Path, required=True, help="the method's file")
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the weights, the batches and the noise")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
+    parser.add_argument("--seed", type=seed_number, required=True, help="seed of weights, batches and noise")
+    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="the method's folder of this seed")
 
 
 def choose_device(name: str, threads: int) -> torch.device:
-    """Set the number of threads and pick the device."""
+    """Set the number of threads and pick the device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:<number>`.
+
+    Raises:
+        UserError: there is no such device, or not here.
+    """
     torch.set_num_threads(threads)
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if there else "cpu"
+    found = re.fullmatch(r"cpu|cuda(?::(\d{1,4}))?", name)
+    if not found or (name != "cpu" and int(found[1] or 0) >= there):
+        gpus = f"cuda, cuda:0 to cuda:{there - 1}" if there else "no GPU that PyTorch can use"
+        raise UserError(f"--device: '{name}' is not here; there are auto, cpu and {gpus}")
     return torch.device(name)
 
 
@@ -50,7 +60,7 @@ def build_method(settings: Mapping[str, Any], file: Path, data: Path) -> tuple[M
         UserError: the method needs a modality that is not there.
     """
     experiment = load_experiment(settings["experiment"])
-    modalities = used_modalities(experiment, read_json(data / "card.json"), settings)
+    modalities = used_modalities(experiment, read_card(data), settings)
     check_needs(file, experiment, modalities)
     spec = Spec(modalities, settings["network"], settings["method_settings"])
     return load_method(file, spec), experiment

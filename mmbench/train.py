@@ -36,13 +36,14 @@ from mmbench.checkpoint import (
 )
 from mmbench.data import read_card, read_prepared
 from mmbench.discovery import code_hash, read_literals
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.experiments import Experiment, to_batch
-from mmbench.files import read_json, sha256_file, write_json
+from mmbench.files import sha256_file, write_json
 from mmbench.gradients import gradient_cosines
 from mmbench.labelled import training_set
 from mmbench.method import Batch, Method
 from mmbench.provenance import provenance
+from mmbench.records import read_settings
 from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
 from mmbench.tensors import save_weights
 
@@ -233,7 +234,7 @@ def described(method: Method, data: Path) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.train --settings S.json --method FILE --data DIR --seed N --state DIR --out DIR`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.train", description=__doc__)
+    parser = Parser(prog="python -m mmbench.train", description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint of an unfinished training")
     parser.add_argument("--keep", type=int, nargs="*", default=[], help="steps whose averaged weights stay in --state")
@@ -246,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """What `main` does once no other process is at the same training."""
-    settings = read_json(args.settings)
+    settings = read_settings(args.settings, "train")
     device = choose_device(args.device, args.threads)
     torch.manual_seed(args.seed)
     method, experiment = build_method(settings, args.method, args.data)

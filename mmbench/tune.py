@@ -18,14 +18,15 @@ import torch
 
 from mmbench.data import read_prepared
 from mmbench.discovery import read_literals
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.experiments import Case, Experiment, asked, load_experiment, used_modalities
 from mmbench.features import Reference, load_extractor, vectors
-from mmbench.files import Arrays, read_json, write_json
+from mmbench.files import Arrays, write_json
 from mmbench.judges import load_judge
 from mmbench.method import Sampling
 from mmbench.predict import answer_case
 from mmbench.provenance import provenance
+from mmbench.records import read_card, read_settings
 from mmbench.runtime import add_run_arguments, build_method, choose_device
 from mmbench.scores import Tools, load_scores
 from mmbench.tensors import load_weights
@@ -76,7 +77,7 @@ class Trial:
         literals = read_literals(args.method)
         (self.task, self.metric), self.answers = literals["TUNE_BY"], literals.get("ANSWERS")
         arrays = read_prepared(args.data, SPLIT)
-        card = read_json(args.data / "card.json")
+        card = read_card(args.data)
         modalities = used_modalities(self.experiment, card, settings)
         self.cases = validation_cases(self.experiment, {**settings, "modalities": list(modalities)}, arrays, self.task)
         judge = load_judge(args.judge, settings["experiment"], modalities, self.device) if args.judge else None
@@ -108,7 +109,7 @@ class Trial:
 
 def tune(args: argparse.Namespace) -> dict[str, Any]:
     """Try every combination, write tuned.json, and return what it holds."""
-    settings = read_json(args.settings)
+    settings = read_settings(args.settings, "tune")
     trial = Trial(args, settings)
     tried: list[dict[str, Any]] = []
     for chosen in candidates(read_literals(args.method)["TUNE"], settings["method_settings"]):
@@ -130,7 +131,7 @@ def tune(args: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.tune --settings S.json --method FILE --weights W --lpips DIR --data DIR ...`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.tune", description=__doc__)
+    parser = Parser(prog="python -m mmbench.tune", description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--weights", type=Path, required=True, help="the weights.safetensors that training wrote")
     parser.add_argument("--lpips", type=Path, required=True, help="folder that mmbench.weights wrote")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mmbench.errors import UserError, near
 from mmbench.schema import Section
 
 TOP = "config/config.yaml"
+ARGUMENT = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
 
 T = TypeVar("T", bound=Section)
 
 
 def unknown(where: str, word: str, known: Sequence[str]) -> UserError:
     """The error that nothing is called `word`, with the nearest name and all there are."""
-    return UserError(f"{where}: '{word}' does not exist{near(word, known)}; there are {', '.join(known) or 'none'}")
+    return UserError(f"{where}: '{word:.80}' does not exist{near(word, known)}; there are {', '.join(known) or 'none'}")
 
 
 def check(model: type[T], values: dict[str, Any], where: str, override: Mapping[str, Any] | None = None) -> T:
@@ -38,7 +39,12 @@ def check(model: type[T], values: dict[str, Any], where: str, override: Mapping[
         raise UserError(f"{where}: {key}: missing; add it (config/README.md explains every key)")
     if first["type"] in ("model_type", "dict_type"):
         message = "write keys and values below it"
-    raise UserError(f"{where}: {key}: got {first['input']!r}; {message[0].lower()}{message[1:]}")
+    raise UserError(f"{where}: {key}: got {first['input']!r:.80}; {lower(message)}")
+
+
+def lower(message: str) -> str:
+    """A sentence in the middle of a line."""
+    return message[:1].lower() + message[1:]
 
 
 def origin(override: Mapping[str, Any], path: Sequence[int | str], file: str) -> str:
@@ -60,3 +66,24 @@ def known_keys(model: type[Section], path: Sequence[int | str]) -> list[str]:
         assert isinstance(inner, type) and issubclass(inner, Section)
         model = inner
     return [".".join([*map(str, path), name]) for name in sorted(model.model_fields)]
+
+
+def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:
+    """Check settings against the types that a function's arguments of their names are annotated with.
+
+    What it has no argument for, or none with a type, is left to the call.
+
+    Raises:
+        UserError: a value has another type, or is none of those that a `Literal` lists.
+    """
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError:  # of a type that is imported only for a type checker
+        hints = {}
+    for name in hints.keys() & values.keys():
+        try:
+            TypeAdapter(hints[name], config=ARGUMENT).validate_python(values[name])
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, (name, *first["loc"])))
+            raise UserError(f"{where}: {key}: got {first['input']!r:.80}; {lower(first['msg'])}") from None

@@ -6,9 +6,7 @@ cache, else from one hash-locked source package. A file with another hash is an 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import io
 import pickle
 import subprocess
 import sys
@@ -27,8 +25,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mmbench.errors import UserError, run_command
-from mmbench.files import atomic_path, sha256_file, write_json
+from mmbench.errors import Parser, UserError, run_command
+from mmbench.files import atomic_path, sha256_arrays, sha256_file, write_json
+from mmbench.pickles import unpickle_arrays
 
 Net = Literal["alex", "vgg"]
 State = dict[str, Tensor]
@@ -46,6 +45,7 @@ class Trunk:
         member, sha256: file name in the source package, and its hash.
         scope: name of the trunk in that member.
         layers: torchvision's indices of the convolutions in `features`.
+        values_sha256: hash of the convolutions themselves (`files.sha256_arrays`), whichever file they are from.
     """
 
     checkpoint: str
@@ -53,6 +53,7 @@ class Trunk:
     sha256: str
     scope: str
     layers: tuple[int, ...]
+    values_sha256: str
 
 
 TRUNKS: dict[Net, Trunk] = {
@@ -62,6 +63,7 @@ TRUNKS: dict[Net, Trunk] = {
         sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
         scope="AlexNet_0",
         layers=(0, 3, 6, 8, 10),
+        values_sha256="c21b60a5d2d82184b5a50f8ceca855027c69617e859b05dd2857f6626264b2a9",
     ),
     "vgg": Trunk(
         checkpoint="vgg16-397923af.pth",
@@ -69,36 +71,24 @@ TRUNKS: dict[Net, Trunk] = {
         sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         scope="VGG16_0",
         layers=(0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+        values_sha256="0b721aaa75dfbafcd62261adb8987c2cc80e491aa2f0c69f38a513d2388573a2",
     ),
 }
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles numpy arrays and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Numpy's three names, in the places where numpy 1 and numpy 2 keep them."""
-        module = module.replace("numpy.core", "numpy._core")
-        if f"{module}.{name}" in ("numpy._core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is not an array")
-
-
-def unpickle_arrays(data: bytes) -> Any:
-    """Nested dictionaries of numpy arrays from a pickle; pickle.UnpicklingError if it names anything else."""
-    return _ArraysOnly(io.BytesIO(data)).load()
 
 
 def torchvision_trunk(trunk: Trunk, checkpoint: Path) -> State:
     """The convolutions of a torchvision checkpoint, named `<index>.weight` and `<index>.bias`.
 
     Raises:
-        UserError: the file's hash is not the one in its name.
+        UserError: the file's hash is not the one in its name, or it does not hold the convolutions.
     """
     expected = checkpoint.stem.rsplit("-", 1)[1]
     if not sha256_file(checkpoint).startswith(expected):
         raise UserError(f"{checkpoint}: its SHA-256 does not begin with {expected}; delete it and run again")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        raise UserError(f"{checkpoint}: holds more than tensors, or is damaged; delete it and run again") from None
     return {f"{i}.{kind}": state[f"features.{i}.{kind}"] for i in trunk.layers for kind in ("weight", "bias")}
 
 
@@ -227,6 +217,9 @@ def write_weights(out: Path, fetch: Callable[[Path], Path] = download_archive) -
             else:
                 archive = archive or fetch(Path(folder))
                 state, source, digest = archive_trunk(trunk, archive), f"{ARCHIVE}/{trunk.member}", trunk.sha256
+            # The 8 digits in a checkpoint's name can be forged.
+            if sha256_arrays({name: value.numpy() for name, value in state.items()}) != trunk.values_sha256:
+                raise UserError(f"{source}: not the convolutions of {net}; delete it and run again")
             with atomic_path(path := weights_path(net, out)) as temporary:
                 save_file(assemble(net, state), temporary)
             record[path.stem] = {
@@ -240,7 +233,7 @@ def write_weights(out: Path, fetch: Callable[[Path], Path] = download_archive) -
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.weights --out DIR`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.weights", description=__doc__)
+    parser = Parser(prog="python -m mmbench.weights", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the two networks and weights.json")
     args = parser.parse_args(argv)
     for name, entry in write_weights(args.out).items():

@@ -10,14 +10,32 @@ import yaml
 
 from mmbench.errors import UserError
 
+#: What reading a text raises that is no YAML, or whose values are none: a month 13, a number of 5,000 digits, lists
+#: nested too deep.
+NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
+
 
 class UniqueKeys(yaml.SafeLoader):
-    """Builds plain values only, and refuses a key that a mapping has twice."""
+    """Builds plain values only, and refuses a key that a mapping has twice, and aliases.
+
+    Aliases of aliases are how a few lines become more values than any memory holds.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """The next node; yaml.constructor.ConstructorError if it is an alias."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the alias *{event.anchor} is not followed: write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """The mapping; yaml.constructor.ConstructorError if a key comes again."""
+        """The mapping; yaml.constructor.ConstructorError if a key comes again, or is not one word."""
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no word", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
             seen.add(key.value)
@@ -38,7 +56,7 @@ def read_yaml(path: Path, root: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
         raise UserError(f"{name}: {line}: not plain YAML ({error.problem}); mend it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except NOT_YAML as error:
         raise UserError(f"{name}: not a YAML text file ({error}); mend it") from None
     if not isinstance(found, dict):
         raise UserError(f"{name}: holds {type(found).__name__}, not keys and values; start from a file in config/")
@@ -54,8 +72,8 @@ def typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
+        return yaml.load(value, UniqueKeys)
+    except NOT_YAML:
         return value
 
 

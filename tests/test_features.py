@@ -67,7 +67,11 @@ def test_enlarged_images_have_features(extractor: Extractor) -> None:
 def test_reference_features_are_read_only_for_the_same_extractor(extractor: Extractor, lpips_weights, tmp_path) -> None:
     path = tmp_path / "reference.npz"
     features = np.arange(6.0, dtype=np.float32).reshape(2, 3)
-    card = {"extractor": EXTRACTOR, "weights_sha256": sha256_file(lpips_weights / "lpips-vgg.safetensors")}
+    card = {
+        "split": "test",
+        "extractor": EXTRACTOR,
+        "weights_sha256": sha256_file(lpips_weights / "lpips-vgg.safetensors"),
+    }
     with pytest.raises(UserError, match=r"reference\.npz: no such file"):
         read_reference(path, extractor)
     save_arrays(path, {"features": features})

@@ -92,7 +92,7 @@ def test_kernels_are_transposed(tmp_path: Path, monkeypatch) -> None:
     }
     content = pickle.dumps({"Trunk_0": layers}, protocol=4)
     digest = weights.hashlib.sha256(content).hexdigest()
-    trunk = weights.Trunk("unused-00.pth", "small.ckpt", digest, "Trunk_0", (0, 7))
+    trunk = weights.Trunk("unused-00.pth", "small.ckpt", digest, "Trunk_0", (0, 7), "")
     state = archive_trunk(trunk, archive_of(tmp_path, "small.ckpt", content))
     assert list(state) == ["0.weight", "0.bias", "7.weight", "7.bias"]
     assert state["7.weight"].shape == (4, 2, 3, 5)

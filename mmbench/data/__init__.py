@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import numpy as np
 
 from mmbench.data._settings import SPLITS, Card, DataSettings, check_split, did_you_mean
 from mmbench.errors import UserError
-from mmbench.files import Arrays, load_arrays, read_json, sha256_arrays
+from mmbench.files import Arrays, load_arrays, sha256_arrays
+from mmbench.records import read_card
 
 __all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "read_card", "read_prepared"]
+
+#: The class of a mask's pixel that has none.
+IGNORED = 255
 
 
 def names() -> list[str]:
@@ -53,23 +61,44 @@ def card(settings: DataSettings) -> Card:
     return found
 
 
-def read_card(folder: str | Path) -> dict:
-    """The `card.json` that `prepare_data` wrote into `folder`."""
-    found = read_json(Path(folder) / "card.json")
-    assert isinstance(found, dict)
-    return found
-
-
 def read_prepared(folder: str | Path, split: str) -> Arrays:
-    """A split that `prepare_data` wrote, checked against the hash in its card.
+    """A split that `prepare_data` wrote, checked against the hash and the shapes in its card.
 
     Raises:
         UserError: the split or the card is missing, or the arrays are not those that the card describes.
     """
     check_split(split)
     path = Path(folder) / f"{split}.npz"
-    arrays = load_arrays(path)
-    expected = read_card(folder).get("splits", {}).get(split, {}).get("sha256")
+    arrays, described = load_arrays(path), read_card(folder)
+    expected = described.get("splits", {}).get(split, {}).get("sha256")
     if sha256_arrays(arrays) != expected:
         raise UserError(f"{path}: not the arrays that card.json describes; delete {folder} and prepare the data again")
+    if reason := _fault(arrays, described):
+        raise UserError(f"{path}: {reason}; delete {folder} and prepare the data again")
     return arrays
+
+
+def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
+    """What is wrong with a split's arrays, whatever their hash: types, sizes, and numbers that no class has."""
+    count, (height, width) = arrays["image"].shape[:1] if "image" in arrays else (), card["size"]
+    if not any(count):
+        return "has no images"
+    wanted = {
+        "image": ("u1", (*count, 3, height, width)),
+        "mask": ("u1", (*count, height, width)),
+        "label": ("i8", count),
+    }
+    for name, array in arrays.items():
+        kind, shape = wanted.get(name, (None, None))
+        if kind and (array.dtype != kind or array.shape != shape):
+            return f"{name} is {array.dtype} {array.shape}, not {np.dtype(kind)} {shape}"
+        if not kind and (array.ndim != 2 or array.shape[:1] != count or array.dtype.kind != "f"):
+            return f"{name} is {array.dtype} {array.shape}, not a row of floats for each of {count[0]} images"
+        if not kind and not np.isfinite(array).all():
+            return f"{name} holds NaN or infinity"
+    for name, names in (("mask", card.get("classes")), ("label", card.get("labels"))):
+        if names and name in arrays:
+            array = arrays[name][arrays[name] != IGNORED] if name == "mask" else arrays[name]
+            if (wrong := array[(array < 0) | (array >= len(names))]).size:
+                return f"{name} has {wrong[0]}, and there are 0 to {len(names) - 1}"
+    return None

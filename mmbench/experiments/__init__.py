@@ -8,7 +8,7 @@ One that can do with fewer modalities than it knows also lists those in `MODALIT
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args
@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from mmbench.errors import UserError, near
-from mmbench.files import Arrays, load_arrays, read_json
+from mmbench.files import Arrays, load_arrays, sha256_arrays
 from mmbench.method import Batch, Kind, Modality, Spec, Task
+from mmbench.records import Cases, checked
 
 
 @dataclass(frozen=True)
@@ -153,17 +154,56 @@ def to_stored(answer: Batch, spec: Spec) -> Arrays:
 
 
 def read_cases(folder: str | Path) -> list[Case]:
-    """The cases that `python -m mmbench.cases` wrote to `folder`."""
-    arrays = load_arrays(Path(folder) / "cases.npz")
-    described = read_json(Path(folder) / "cases.json")["cases"]
+    """The cases that `python -m mmbench.cases` wrote to `folder`.
+
+    Raises:
+        UserError: a file is missing or broken, or the arrays are not those that cases.json describes.
+    """
+    path, remedy = Path(folder) / "cases.json", "run mmbench.cases again"
+    arrays, described = load_arrays(Path(folder) / "cases.npz"), checked(path, Cases, remedy)["cases"]
     cases = []
     for entry in described:
+        own = {
+            key.removeprefix(f"{entry['name']}/"): a for key, a in arrays.items() if key.startswith(f"{entry['name']}/")
+        }
         parts: dict[str, Arrays] = {"given": {}, "truth": {}}
-        for key, array in arrays.items():
-            case, part, modality = key.split("/")
-            if case == entry["name"]:
+        for key, array in own.items():
+            part, _, modality = key.partition("/")
+            if part in parts:
                 parts[part][modality] = array
+        if sha256_arrays(own) != entry["sha256"] or any(array.shape[:1] != (entry["count"],) for array in own.values()):
+            raise UserError(f"{path}: case '{entry['name']}' is not in cases.npz as it is described; {remedy}")
         detail = {k: v for k, v in entry.items() if k not in ("name", "task", "count", "given", "want", "sha256")}
         want = tuple(entry["want"])
         cases.append(Case(entry["name"], entry["task"], entry["count"], parts["given"], parts["truth"], detail, want))
     return cases
+
+
+def check_cases(
+    cases: Sequence[Case], experiment: Experiment, modalities: Mapping[str, Modality], folder: Path
+) -> None:
+    """Check that the cases of `folder` are of an experiment, and of data with these modalities.
+
+    Raises:
+        UserError: one is not.
+    """
+    for case in cases:
+        where = f"{folder / 'cases.json'}: case '{case.name}'"
+        if case.task not in experiment.TASKS:
+            there = f"there are {', '.join(experiment.TASKS)}"
+            raise UserError(
+                f"{where}: its task '{case.task}' is not one of this experiment's; {there}; name its folder"
+            )
+        task = asked(experiment, case)
+        for name in task.want:
+            if name not in modalities:
+                raise UserError(f"{where}: the data have no '{name}'; name the folder of the data it was made of")
+        if missing := [name for name in task.given if name not in case.given]:
+            raise UserError(f"{where}: '{missing[0]}' is not given; run mmbench.cases again")
+        for name, array in [*case.given.items(), *case.truth.items()]:
+            modality = modalities.get(name.removeprefix("noised_"))
+            if modality and array.shape[1:] != modality.shape:
+                raise UserError(
+                    f"{where}: an item's {name} is {array.shape[1:]}, in the data {modality.shape}; name the folder of "
+                    "the data it was made of"
+                )

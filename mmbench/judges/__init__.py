@@ -15,8 +15,9 @@ import torch
 
 from mmbench.errors import UserError
 from mmbench.experiments import to_batch, to_stored
-from mmbench.files import Arrays, read_json, sha256_file
+from mmbench.files import Arrays, sha256_file
 from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
+from mmbench.records import Training, checked
 from mmbench.tensors import load_weights
 
 
@@ -60,9 +61,8 @@ def load_judge(folder: Path, experiment: str, modalities: Mapping[str, Modality]
     Raises:
         UserError: a file is missing or broken, or the judge is another experiment's or was trained on other data.
     """
-    record = read_json(folder / "training.json")
-    settings = record.get("settings", {}) if isinstance(record, dict) else {}
-    if settings.get("experiment") != experiment:
+    settings = checked(folder / "training.json", Training, "train the judge again, or name its folder")["settings"]
+    if settings["experiment"] != experiment:
         raise UserError(
             f"{folder / 'training.json'}: not a judge of '{experiment}'; train it again, or name its folder"
         )

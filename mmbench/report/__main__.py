@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmbench.errors import run_command
+from mmbench.errors import Parser, run_command
 from mmbench.files import read_json
 from mmbench.report.load import load_results
 from mmbench.report.page import write_report
@@ -15,7 +14,7 @@ from mmbench.verdicts.read import read_claims
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.report --results results/quick --out results/quick`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.report", description=__doc__)
+    parser = Parser(prog="python -m mmbench.report", description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="results/<profile>")
     parser.add_argument("--out", type=Path, required=True, help="folder for index.html, tables/ and figures/")
     parser.add_argument("--experiments", nargs="+", help="only these; default: all that have a cases.json")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mmbench.errors import UserError
-from mmbench.files import Arrays, read_json
+from mmbench.files import Arrays, read_record
 
 SCORE_KEYS = {"method": str, "title": str, "seed": int, "metrics": list}
 METRIC_KEYS = {"name": str, "case": str, "value": float, "n": int, "higher_is_better": bool}
@@ -19,14 +19,6 @@ CASE_KEYS = {"name": str, "task": str, "count": int}
 ITEM_COLUMNS = ["case", "item", "metric", "value"]
 COSTS = ("parameters", "images_seen", "training_flops", "train_seconds", "predict_seconds", "peak_memory_bytes")
 _WORDS = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false", list: "a list"}
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """A JSON file that holds keys and values."""
-    record = read_json(path)
-    if not isinstance(record, dict):
-        raise UserError(f"{path}: holds no keys but {record!r:.40}; delete it and rerun the stage that writes it")
-    return record
 
 
 def is_a(value: Any, kind: type) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from mmbench.errors import UserError
-from mmbench.files import Arrays, load_arrays
-from mmbench.report.check import ITEM_COLUMNS, read_cases, read_items, read_record, read_scores
+from mmbench.files import Arrays, load_arrays, read_record
+from mmbench.report.check import ITEM_COLUMNS, read_cases, read_items, read_scores
 from mmbench.report.names import is_studied
 
 

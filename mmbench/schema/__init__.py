@@ -7,6 +7,7 @@ derived from `Experiment`.
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,8 +36,8 @@ def pixels(value: Any) -> Any:
 
 def plain_path(value: str) -> str:
     """`value` if it is a path that means the same to Snakemake and to a shell."""
-    if not value or set(value) & set(" \t\n'\"`$&;|<>(){}[]*?\\!#"):
-        raise ValueError("write a path without spaces, quotes, brackets and the like")
+    if not re.fullmatch(r"[\w./][\w./@%+=:,-]*", value):
+        raise ValueError("write a path without spaces, quotes, brackets and the like, that begins with none of -~@%")
     return value
 
 
