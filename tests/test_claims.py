@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import shutil
@@ -337,7 +338,7 @@ class TestFile:
 
     def test_names_are_given_once(self, tmp_path: Path) -> None:
         entry = {"name": "a", "text": "t", "source": "s", "paper": None, "parts": [PART]}
-        (tmp_path / "claims.yaml").write_text(yaml.safe_dump({"claims": [entry, entry]}))
+        (tmp_path / "claims.yaml").write_text(yaml.safe_dump({"claims": [entry, copy.deepcopy(entry)]}))
         assert "claim 'a': there is a claim of this name" in message(read_claims, tmp_path / "claims.yaml", tmp_path)
 
     @pytest.mark.parametrize(
