@@ -5,7 +5,7 @@ of `compare_paired` says how much *other test images* would change the differenc
 contains the other, so with two or more seeds `compare_paired` also has an interval that holds for both at once.
 Distances between sets (FD, KD) and k-NN metrics are never bootstrapped: resampling repeats points, which biases them.
 
-How often each interval is wrong is simulated in `benchmarks/coverage.py`.
+How often each interval is wrong is simulated in `benchmarks/intervals.py`.
 """
 
 from __future__ import annotations

@@ -148,8 +148,8 @@ def as_text(record: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """`python benchmarks/coverage.py`."""
-    parser = argparse.ArgumentParser(prog="python benchmarks/coverage.py", description=__doc__)
+    """`python benchmarks/intervals.py`."""
+    parser = argparse.ArgumentParser(prog="python benchmarks/intervals.py", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="simulated comparisons of each kind; tables: half of it")
     parser.add_argument("--images", type=int, default=200, help="of each comparison")
     parser.add_argument("--out", type=Path, help="JSON file to write; the tables are written beside it")
