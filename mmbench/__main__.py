@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Sequence
 
 import mmbench
-from mmbench.errors import run_command
+from mmbench.errors import Parser, run_command
 
 COMMANDS = {
     "verify": "recompute the hashes of a run's files and say what changed",
@@ -24,7 +24,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command that the first argument names with the others."""
     listed = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mmbench",
         description="What is done with results and trained models. The workflow itself is `snakemake --cores all`.",
         epilog=f"commands:\n{listed}\n\n`python -m mmbench COMMAND --help` says more.",

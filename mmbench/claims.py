@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmbench.errors import run_command
+from mmbench.errors import Parser, run_command
 from mmbench.report.claims import outcomes, plain, write_claims
 from mmbench.report.load import load_results
 from mmbench.stated import stated_claims
@@ -16,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.claims --results results/quick`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.claims", description=__doc__)
+    parser = Parser(prog="python -m mmbench.claims", description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="results/<profile>")
     parser.add_argument("--claims", type=Path, help="another file of claims than config/claims.yaml")
     parser.add_argument("--out", type=Path, help="also write claims.{csv,json,md,tex} and claims-trials.csv here")

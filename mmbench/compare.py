@@ -6,7 +6,6 @@ or that only one of the two runs could measure, is outside (exit status 1); what
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.manifest import describe_data, describe_making, experiments_in, list_files, read_records
 from mmbench.report.check import read_cases, read_scores
 from mmbench.schema import Section
@@ -222,7 +221,7 @@ def unique(values: Iterator[Any]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench compare results/quick elsewhere/results/quick`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench compare", description=__doc__)
+    parser = Parser(prog="python -m mmbench compare", description=__doc__)
     parser.add_argument("a", type=Path, metavar="A", help="folder of results, e.g. results/reference/camvid-masking")
     parser.add_argument("b", type=Path, metavar="B", help="another, of the same profile")
     parser.add_argument("--exact", action="store_true", help="allow no difference: one machine, one number of threads")

@@ -5,14 +5,13 @@ What is large (weights, arrays, values of single items) stays behind; the copy's
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.files import sha256_file, write_json
 from mmbench.manifest import NAME, read_manifest
 from mmbench.schema.manifest import Manifest
@@ -51,7 +50,7 @@ def keep(run: Path, out: Path) -> Manifest:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench keep results/quick results/reference/quick`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench keep", description=__doc__)
+    parser = Parser(prog="python -m mmbench keep", description=__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, e.g. results/quick")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the copy; an earlier copy is replaced")
     args = parser.parse_args(argv)

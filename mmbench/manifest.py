@@ -5,7 +5,6 @@ All of it is read from the records beside the numbers, so that a run that finish
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,8 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.files import read_json, sha256_file, write_json
+from mmbench.records import Cost, Predicted, Prepared, checked
 from mmbench.schema.manifest import Content, Manifest
 
 NAME = "manifest.json"
@@ -93,7 +93,8 @@ def read_records(results: Path, files: Iterable[str]) -> dict[str, dict[str, Any
         if name.endswith(".json") and name.split("/")[0] not in (*DATA, *REPORT):
             record = read_json(results / name)
             if isinstance(record, dict) and isinstance(record.get("provenance"), dict):
-                found[name] = record
+                model = Predicted if name.endswith("/predictions.json") else Cost
+                found[name] = checked(results / name, model, "run the stage that writes it again")
     return found
 
 
@@ -137,7 +138,7 @@ def describe_data(results: Path) -> dict[str, dict[str, Any]]:
     return {
         path.parent.relative_to(results).as_posix(): {
             split: {"count": entry["count"], "sha256": entry["sha256"]}
-            for split, entry in read_json(path)["splits"].items()
+            for split, entry in checked(path, Prepared, "prepare the data again")["splits"].items()
         }
         for path in cards
     }
@@ -247,7 +248,7 @@ def make_manifest(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench.manifest --results results/quick`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench.manifest", description=__doc__)
+    parser = Parser(prog="python -m mmbench.manifest", description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="results/<profile>")
     parser.add_argument("--report", type=Path, help="folder of the page, for the manifest; default: that of --results")
     parser.add_argument("--methods", nargs="+", metavar="EXPERIMENT/METHOD", help="only these; default: all there are")

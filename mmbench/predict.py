@@ -16,7 +16,7 @@ from mmbench.experiments import Case, asked, check_cases, read_cases, to_batch, 
 from mmbench.files import Arrays, save_arrays, sha256_file, write_json
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
-from mmbench.records import read_settings, read_tuned
+from mmbench.records import read_card, read_settings, read_tuned
 from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
 from mmbench.tensors import load_weights
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arrays: Arrays = {}
     report = {}
     cases = read_cases(args.cases)
-    check_cases(cases, experiment, method.spec.modalities, args.cases)
+    check_cases(cases, experiment, experiment.modalities(read_card(args.data)), args.cases)
     for case in cases:
         task = asked(experiment, case, literals.get("ANSWERS", settings.get("modalities")))
         if case.task not in tasks or not task.want or untold(task, settings):

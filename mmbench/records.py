@@ -49,6 +49,19 @@ class Card(Described):
     splits: dict[str, dict[str, Any]] = {}
 
 
+class Split(Record):
+    """A split in card.json."""
+
+    count: Whole
+    sha256: str
+
+
+class Prepared(Record):
+    """card.json, as far as a run is described by it."""
+
+    splits: dict[str, Split]
+
+
 class CaseEntry(Record):
     """One question in cases.json."""
 
@@ -98,7 +111,9 @@ class Cost(Record):
     images_seen: Number | None = None
     flops: Number | None = None
     seconds: Number | None = None
+    evaluate_seconds: Number | None = None
     peak_memory_bytes: Number | None = None
+    seed: Whole | None = None
     device: str | None = None
 
 

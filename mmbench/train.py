@@ -36,7 +36,7 @@ from mmbench.checkpoint import (
 )
 from mmbench.data import read_card, read_prepared
 from mmbench.discovery import code_hash, read_literals
-from mmbench.errors import Parser, UserError, run_command
+from mmbench.errors import Parser, UserError, counting_number, run_command
 from mmbench.experiments import Experiment, to_batch
 from mmbench.files import sha256_file, write_json
 from mmbench.gradients import gradient_cosines
@@ -237,8 +237,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="python -m mmbench.train", description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint of an unfinished training")
-    parser.add_argument("--keep", type=int, nargs="*", default=[], help="steps whose averaged weights stay in --state")
-    parser.add_argument("--until", type=int, help="the step to end with; default: the last of the settings")
+    kept = "steps whose averaged weights stay in --state"
+    parser.add_argument("--keep", type=counting_number, nargs="*", default=[], help=kept)
+    parser.add_argument("--until", type=counting_number, help="the step to end with; default: the last of the settings")
     parser.add_argument("--kept", type=Path, help="--state of the whole training: weights of --until that it kept")
     args = parser.parse_args(argv)
     with lock(args.state):

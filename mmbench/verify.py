@@ -6,7 +6,6 @@ Files that changed or are missing, and numbers that were made from other files t
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.config import Config
-from mmbench.errors import UserError, run_command
+from mmbench.errors import Parser, UserError, run_command
 from mmbench.manifest import NAME, contents, list_files, read_manifest, read_records
 from mmbench.provenance import provenance
 from mmbench.schema.manifest import Configured, Content, Manifest
@@ -123,6 +122,8 @@ def configuration_notes(manifest: Manifest, root: Path) -> Iterator[str]:
         yield f"it has no such configuration now ({error})"
     except KeyError as error:
         yield f"it has no experiment {error} now"
+    except TypeError:
+        yield "what it says of the configuration cannot be read"
 
 
 def notes(manifest: Manifest, root: Path = ROOT) -> Iterator[str]:
@@ -149,7 +150,7 @@ def notes(manifest: Manifest, root: Path = ROOT) -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`python -m mmbench verify results/quick`."""
-    parser = argparse.ArgumentParser(prog="python -m mmbench verify", description=__doc__)
+    parser = Parser(prog="python -m mmbench verify", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"of a {NAME}, e.g. results/quick")
     args = parser.parse_args(argv)
     manifest = read_manifest(args.folder / NAME)

@@ -136,7 +136,7 @@ ALLOWED = {
         "scores",
     },
     "statistics": {"errors"},
-    "manifest": {"errors", "files", "schema"},
+    "manifest": {"records", "errors", "files", "schema"},
     "keep": {"errors", "files", "manifest", "schema"},
     "verify": {"errors", "config", "manifest", "provenance", "schema", "valid", "yaml_files"},
     "compare": {"errors", "manifest", "report", "schema", "valid", "yaml_files"},

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_results import METHODS, write_results
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_model import FOUR, LABELS, NETWORK, PALETTE, SIZE, write_model
@@ -26,6 +27,7 @@ import mmbench.scores
 from mmbench.cases import write_cases
 from mmbench.errors import run_command
 from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.manifest import make_manifest
 
 ROOT = Path(__file__).parents[1]
 UNET = ROOT / "baselines/masking/unet_regression.py"
@@ -104,6 +106,10 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(
         folder / "toy.json", {"data": {"name": "toy_streets", "size": 16, "train": 2, "validation": 1, "test": 1}}
     )
+    write_results(folder / "results", methods=METHODS[:1], seeds=(0,), items=6, predictions=False)
+    manifest = make_manifest(folder / "results", folder / "results").model_dump(mode="json")
+    write_json(folder / "results/manifest.json", manifest)
+    (folder / "results/index.html").write_text("a page")
     return folder
 
 
@@ -122,6 +128,7 @@ COMMANDS: dict[str, tuple[str, dict[str, str]]] = {
     "evaluate masks": ("evaluate", {**SCORE, "settings": "segmentation.json", "cases": "segmentation",
                                     "predictions": "masks", "judge": "judge"}),
     "evaluate classes": ("evaluate", {**SCORE, "settings": "labels.json", "cases": "labels", "predictions": "classes"}),
+    "keep": ("keep", {"": "results out"}),
     "generate": ("generate", {"": "model", "given": "image=picture.png", "nfe": "2", "device": "cpu", "out": "out"}),
 }  # fmt: skip
 #: Commands of which only the beginning is reached: what they need after that are large networks.
@@ -131,6 +138,11 @@ BEGINNINGS = {
     "tune": ("tune", {"settings": "masking.json", "method": str(ROOT / "baselines/masking/repaint.py"), "data": "data",
                       "seed": "0", "weights": "unet/weights.safetensors", "lpips": "lpips", "out": "out"}),
     "weights": ("weights", {"out": "out"}),
+    "manifest": ("manifest", {"results": "results"}),
+    "verify": ("verify", {"": "results"}),
+    "compare": ("compare", {"": "results results"}),
+    "claims": ("claims", {"results": "results", "out": "out"}),
+    "mmbench": ("__main__", {"": "verify results"}),
     "report": ("report.__main__", {"results": ".", "out": "out"}),
 }  # fmt: skip
 
@@ -476,6 +488,30 @@ GIVEN = [
         {"given": "embedding=e.npz"}),
 ]  # fmt: skip
 
+MANIFEST, NUMBERS = "results/manifest.json", "results/masking/mt_diffusion/seed0/metrics.json"
+CLAIM = "claims:\n- {name: a, text: a, source: a, paper: null, parts: [{what: a, experiment: masking, task: generate, "
+FINISHED = [
+    flag("mmbench", "", "verfy results", "'verfy'", "verify"),
+    flag("verify", "", "nowhere", "nowhere/manifest.json: no such file"),
+    Bad("verify", text(MANIFEST, "[]"), ("results/manifest.json", "make it again")),
+    Bad("verify", edit(MANIFEST, "results", "../.."), ("results/manifest.json: results",)),
+    Bad("verify", edit(MANIFEST, "files", {"../a": {}}), ("results/manifest.json: files.../a",)),
+    Bad("keep", edit(MANIFEST, "files", {"/a": {}}), ("results/manifest.json: files./a",)),
+    Bad("keep", text("results/data/card.json", "{}"), ("results/data/card.json: is not what", "finish the run")),
+    Bad("keep", text("out/thesis.txt", "mine"), ("out: is there and holds no page",)),
+    Bad("manifest", edit(NUMBERS, "evaluate_seconds", "2"), ("metrics.json: evaluate_seconds: got '2'",)),
+    Bad("manifest", edit("results/data/card.json", "splits", 3), ("results/data/card.json: splits: got 3",)),
+    flag("compare", "", "results nowhere", "nowhere: holds no scores"),
+    Bad("compare", edit(NUMBERS, "metrics.0.value", "0.5"), ("metrics.json: metric 'lpips_alex' has 'value': '0.5'",)),
+    Bad("compare", text("t.yaml", "default: {absolut: 1, reason: x}\nmetrics: {}"),
+        ("t.yaml", "did you mean 'default.absolute'?"), {"tolerances": "t.yaml"}),
+    Bad("claims", text("c.yaml", "claims: []"), ("c.yaml: claims: got []",), {"claims": "c.yaml"}),
+    Bad("claims", text("c.yaml", CLAIM + "ours: __import__('os').system('x'), holds: ours < 1}]}"),
+        ("c.yaml: claim 'a': part 1: ours: column 1", "does not exist"), {"claims": "c.yaml"}),
+    Bad("claims", text("c.yaml", CLAIM + "ours: 'value(\"nobody\", \"fd\")', holds: ours < 1}]}"),
+        ("'nobody' does not exist",), {"claims": "c.yaml"}),
+]  # fmt: skip
+
 EVERYTHING = {
     "command line": COMMAND_LINES,
     "settings": SETTINGS_FILES,
@@ -485,6 +521,7 @@ EVERYTHING = {
     "predictions": PREDICTIONS,
     "weights": WEIGHT_FILES,
     "given": GIVEN,
+    "finished": FINISHED,
 }
 
 

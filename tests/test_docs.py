@@ -51,6 +51,7 @@ DOCUMENTS = [
         for name in (
             "README.md",
             "CONTRIBUTING.md",
+            "SECURITY.md",
             "CHANGELOG.md",
             "results/README.md",
             "config/README.md",
@@ -64,7 +65,7 @@ ASKED = "docs/any-to-any.md"
 LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "text"}
 #: Folders and files at the top of the repository: a name in a document that begins like this must exist.
 PLACES = (
-    r"(?:mmbench|docs|tests|config|baselines|benchmarks|workflow|profiles)/|"
+    r"(?:mmbench|docs|tests|config|baselines|benchmarks|tools|workflow|profiles)/|"
     r"Snakefile|Makefile|[a-z]+\.(?:yml|lock|toml|cff)"
 )
 

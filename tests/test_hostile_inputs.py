@@ -284,7 +284,7 @@ CHECKED = {
         f"params.{name}"
         for name in ("tasks", "answers", "training", "experiments", "methods", "seeds", "seed", "results")
     ),
-    *("input.reference", "input.weights", "log", "threads"),
+    *("params.keep", "params.until", "params.snapshots", "input.reference", "input.weights", "log", "threads"),
     *("wildcards.method", "wildcards.seed", "wildcards.extractor"),
 }
 
@@ -439,7 +439,7 @@ def test_a_checkpoint_with_the_right_key_and_other_content_is_not_used(tmp_path:
         assert "damaged" in capsys.readouterr().out
     assert all(torch.equal(module.state_dict()[name], value) for name, value in before.items())
     assert load_checkpoint(tmp_path, "other", module, ema, optimizer) is None
-    assert "of other settings, code or data; starting over" in capsys.readouterr().out
+    assert "of other settings, code or data; not used" in capsys.readouterr().out
     assert load_checkpoint(tmp_path / "nowhere", "key", module, ema, optimizer) is None
     assert capsys.readouterr().out == ""
 

@@ -153,6 +153,7 @@ def test_loading_is_strict(lpips_weights: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # lpips calls torchvision in an old way
 def test_random_weights_are_told_apart(lpips_weights: Path) -> None:
     """The trap that the parity tests are there for: an untrained trunk gives numbers that look like LPIPS."""
+    torch.manual_seed(0)  # of many trunks one in five is that close by chance
     module = lpips.LPIPS(net="alex", pretrained=True, pnet_rand=True, verbose=False).eval()
     true = load_lpips("alex", lpips_weights)
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1

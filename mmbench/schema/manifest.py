@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from mmbench.schema import Section
 
+
+def below(name: str) -> str:
+    """`name` if it is a plain path below the folder that it is seen from."""
+    parts = name.split("/")
+    if not all(part.isprintable() and part not in ("", ".", "..") for part in parts):
+        raise ValueError("write a path below the folder, without . and ..")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(below)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -78,7 +88,7 @@ class Settings(Section):
     """Settings, and the trainings that had them."""
 
     settings: dict[str, Any]
-    of: list[str]
+    of: list[Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]+")]]
 
 
 class Recorded(Section):
@@ -105,5 +115,5 @@ class Manifest(Section):
     last_finished: str | None
     methods: dict[str, Took]
     took: Took
-    files: dict[str, Content]
-    left_out: dict[str, Content]
+    files: dict[FileName, Content]
+    left_out: dict[FileName, Content]
