@@ -112,7 +112,8 @@ def write_wheel(distribution: Distribution, folder: Path) -> None:
     """A wheel (PEP 427) of a package as it is installed here."""
     facts = (distribution.read_text("WHEEL") or "").splitlines()
     tag = next(line.removeprefix("Tag: ") for line in facts if line.startswith("Tag: "))
-    stem = f"{distribution.name.replace('-', '_')}-{distribution.version}"
+    folders = {path.parts[0] for path, _ in _installed(distribution)}
+    stem = next(name for name in folders if name.endswith(".dist-info")).removesuffix(".dist-info")
     record = f"{stem}.dist-info/RECORD"
     names = []
     with zipfile.ZipFile(folder / f"{stem}-{tag}.whl", "w") as wheel:

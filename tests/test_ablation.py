@@ -26,7 +26,7 @@ from mmbench.config import Config
 from mmbench.discovery import MULTITASK, find_methods, of_modalities
 from mmbench.errors import UserError
 from mmbench.experiments import load_experiment
-from mmbench.files import load_arrays, read_json, save_arrays, write_json
+from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.method import Method, Sampling, Spec, load_method
 from mmbench.report.board import make_board
 from mmbench.report.effects import Axes, compare, write_effects
@@ -256,7 +256,9 @@ def test_a_model_of_two_modalities_is_not_asked_of_others(tmp_path: Path) -> Non
         for name, array in arrays.items()
     })  # fmt: skip
     write_json(tmp_path / "cases.json", {"cases": [
-        {"name": case.name, "task": case.task, "count": case.count, "given": list(case.given), "want": list(case.want)}
+        {"name": case.name, "task": case.task, "count": case.count, "given": list(case.given), "want": list(case.want),
+         "sha256": sha256_arrays({f"given/{k}": v for k, v in case.given.items()}
+                                 | {f"truth/{k}": v for k, v in case.truth.items()})}
         for case in cases
     ]})  # fmt: skip
     predict.main(["--settings", str(tmp_path / "settings.json"), "--method", str(ROOT / MULTITASK), "--data",

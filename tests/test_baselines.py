@@ -328,7 +328,7 @@ def test_the_loss_looks_only_into_the_hole(name: str) -> None:
     ],
 )
 def test_a_bad_value_names_method_and_key(name: str, setting: str, value: object) -> None:
-    with pytest.raises(UserError, match=f"{name}: {setting}: .*{value}"):
+    with pytest.raises(UserError, match=f"{name}(.py)?: {setting}: .*{value}"):
         build(name, **{setting: value})
 
 

@@ -23,7 +23,8 @@ from mmbench.errors import UserError
 from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
 
 ROOT = Path(__file__).parents[1]
-RUNS = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/index.html"))
+REFERENCE = sorted((ROOT / "results" / "reference").glob("*/manifest.json"))
+RUNS = [path.parent for path in REFERENCE if len(read_json(path)["seeds"]) > 1]
 DDPM = "masking/ddpm/seed0/metrics.json"
 
 

@@ -28,6 +28,16 @@ import yaml
 from mmbench.files import read_json
 
 ROOT = Path(__file__).parents[1]
+#: What the rule `data` imports, and what that does.
+NEEDED = [
+    "numpy",
+    "pyyaml",
+    "pydantic",
+    "pydantic-core",
+    "annotated-types",
+    "typing-extensions",
+    "typing-inspection",
+]
 PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines"]
 
 ACTIVATE = """# Sourced as `source activate PREFIX`.
@@ -123,7 +133,8 @@ def conda(tmp_path_factory: pytest.TempPathFactory) -> Conda:
     packages = [conda_channel.python_package(), conda_channel.installed_package(pip), witness]
     conda_channel.write_channel(folder / "channel", packages)
     (folder / "wheels").mkdir()
-    conda_channel.write_wheel(distribution("numpy"), folder / "wheels")
+    for name in NEEDED:
+        conda_channel.write_wheel(distribution(name), folder / "wheels")
     (folder / "bin").mkdir()
     command = shlex.join([sys.executable, str(ROOT / "tests" / "conda_client.py"), str(folder)])
     (folder / "bin" / "conda").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
@@ -147,7 +158,7 @@ class Checkout:
             else:
                 shutil.copy(ROOT / part, self.root)
         minor = f"python={sys.version_info.major}.{sys.version_info.minor}"
-        dependencies = [minor, "pip", "witness", {"pip": [f"numpy=={version('numpy')}"]}]
+        dependencies = [minor, "pip", "witness", {"pip": [f"{name}=={version(name)}" for name in NEEDED]}]
         content = {"channels": [self.conda.channel, "nodefaults"], "dependencies": dependencies}
         (self.root / "offline.yml").write_text(yaml.safe_dump(content))
 
