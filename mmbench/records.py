@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmbench.errors import UserError
 from mmbench.files import read_record
 from mmbench.schema import Count, MethodName, Network, Sample, Train, VariantName, Whole, experiment_schema
-from mmbench.valid import check, lower
+from mmbench.valid import check, got
 
 Number = Annotated[float, Field(strict=True)]
 Colour = Annotated[list[Annotated[int, Field(ge=0, le=255, strict=True)]], Field(min_length=3, max_length=3)]
@@ -160,8 +160,8 @@ def checked(path: str | Path, model: type[Record], remedy: str) -> dict[str, Any
         model.model_validate(record)
     except ValidationError as error:
         first = error.errors()[0]
-        key, message = ".".join(map(str, first["loc"])), lower(first["msg"])
-        wrong = "missing" if first["type"] == "missing" else f"got {first['input']!r:.80}; {message}"
+        key = ".".join(map(str, first["loc"]))
+        wrong = "missing" if first["type"] == "missing" else got(first["input"], first["msg"])
         raise UserError(f"{path}: {key}: {wrong}; {remedy}") from None
     return record
 

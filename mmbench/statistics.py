@@ -10,9 +10,11 @@ How often each interval is wrong is simulated in `benchmarks/intervals.py`.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, stats
@@ -24,6 +26,8 @@ SEED = 20_240_517
 SMALLEST_P = 1e-12
 #: Values drawn at a time, to bound memory (float64: 8 bytes each).
 CHUNK = 8_000_000
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,25 @@ def over_seeds(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
     sd = float(x.std(ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, len(x) - 1)) * sd / np.sqrt(len(x))
     return SeedSummary(len(x), mean, sd, mean - half, mean + half)
+
+
+def over_logarithms(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
+    """Geometric mean of one ratio per training seed, and the t-interval of their logarithms turned back.
+
+    The standard deviation is that of the logarithms.
+
+    Raises:
+        ValueError: there are no values, or one is not finite and above 0.
+    """
+    if min(values, default=0) <= 0:
+        raise ValueError("a ratio that is not above 0 has no logarithm")
+    found = over_seeds([math.log(value) for value in values], level)
+    low, high = (None if end is None else _exp(end) for end in (found.low, found.high))
+    return SeedSummary(found.count, _exp(found.mean), found.sd, low, high)
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
 
 
 def zero_mean_p(values: Sequence[float]) -> float | None:
@@ -259,3 +282,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(stepped)
     return [float(value) for value in adjusted]
+
+
+def holm_known(p_values: Mapping[K, float | None]) -> dict[K, float]:
+    """`holm` of those p-values that there are, by their keys."""
+    found = {key: p for key, p in p_values.items() if p is not None}
+    return dict(zip(found, holm(list(found.values())), strict=True))

@@ -39,12 +39,12 @@ def check(model: type[T], values: dict[str, Any], where: str, override: Mapping[
         raise UserError(f"{where}: {key}: missing; add it (config/README.md explains every key)")
     if first["type"] in ("model_type", "dict_type"):
         message = "write keys and values below it"
-    raise UserError(f"{where}: {key}: got {first['input']!r:.80}; {lower(message)}")
+    raise UserError(f"{where}: {key}: {got(first['input'], message)}")
 
 
-def lower(message: str) -> str:
-    """A sentence in the middle of a line."""
-    return message[:1].lower() + message[1:]
+def got(value: Any, message: str) -> str:
+    """What is there, and what should be, for the middle of a line."""
+    return f"got {value!r:.80}; {message[:1].lower()}{message[1:]}"
 
 
 def origin(override: Mapping[str, Any], path: Sequence[int | str], file: str) -> str:
@@ -86,4 +86,4 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], whe
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, (name, *first["loc"])))
-            raise UserError(f"{where}: {key}: got {first['input']!r:.80}; {lower(first['msg'])}") from None
+            raise UserError(f"{where}: {key}: {got(first['input'], first['msg'])}") from None

@@ -15,15 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from mmbench.data._settings import SPLITS, Card, DataSettings, check_split, did_you_mean
+from mmbench.data._settings import IGNORED, SPLITS, Card, DataSettings, check_split, did_you_mean
 from mmbench.errors import UserError
 from mmbench.files import Arrays, load_arrays, sha256_arrays
 from mmbench.records import read_card
 
 __all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "read_card", "read_prepared"]
-
-#: The class of a mask's pixel that has none.
-IGNORED = 255
 
 
 def names() -> list[str]:

@@ -12,6 +12,8 @@ from typing import Any
 from mmbench.errors import UserError, closest
 
 SPLITS = ("train", "validation", "test")
+#: The class of a mask's pixel that has none.
+IGNORED = 255
 Colour = tuple[int, int, int]
 
 

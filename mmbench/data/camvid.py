@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mmbench.data._pictures import chw, hw, open_pair
-from mmbench.data._settings import Card, DataSettings, data_root, hashed_order, take
+from mmbench.data._settings import IGNORED, Card, DataSettings, data_root, hashed_order, take
 from mmbench.errors import UserError
 from mmbench.files import Arrays
 
@@ -36,7 +36,7 @@ CARD = Card(
     dependence="they are frames of two drives, and neighbours in time look alike",
 )  # fmt: skip
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
-IGNORE, UNLABELLED = 255, 11
+UNLABELLED = 11
 
 
 def load(split: str, settings: DataSettings) -> Arrays:
@@ -72,5 +72,5 @@ def _read(frame: Path, annotation: Path, shape: tuple[int, int]) -> tuple[np.nda
     if worst > UNLABELLED:
         raise UserError(f"{annotation}: class {worst}, but classes are 0 to 10 and 11 for unlabelled; relabel it")
     mask = hw(labels, shape)
-    mask[mask == UNLABELLED] = IGNORE
+    mask[mask == UNLABELLED] = IGNORED
     return chw(picture, shape), mask

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from mmbench.data._pictures import chw, hw, open_pair
-from mmbench.data._settings import Card, DataSettings, data_root, hashed_order, take
+from mmbench.data._settings import IGNORED, Card, DataSettings, data_root, hashed_order, take
 from mmbench.errors import UserError
 from mmbench.files import Arrays
 
-IGNORE = 255
 FOLDERS = {"train": "train", "validation": "train", "test": "val"}
 VALIDATION_CITIES = ("erfurt", "monchengladbach", "ulm")
 CITIES = ", ".join(VALIDATION_CITIES)
@@ -54,7 +53,7 @@ CARD = Card(
 
 def card(settings: DataSettings) -> Card:
     """The card with the 19 classes of the evaluation and their colours, which torchvision knows."""
-    known = sorted((c for c in _torchvision().classes if 0 <= c.train_id < IGNORE), key=lambda c: c.train_id)
+    known = sorted((c for c in _torchvision().classes if 0 <= c.train_id < IGNORED), key=lambda c: c.train_id)
     return replace(CARD, classes=tuple(c.name for c in known), palette=tuple(c.color for c in known))
 
 
@@ -116,5 +115,5 @@ def _read(
     for label, pixels in enumerate(labels.histogram()):
         if pixels and label not in train_ids:
             raise UserError(f"{annotation}: label {label}, but label ids are 0 to 33; get the file again")
-    table = np.array([train_ids.get(label, IGNORE) for label in range(256)], np.uint8)
+    table = np.array([train_ids.get(label, IGNORED) for label in range(256)], np.uint8)
     return chw(picture, shape), table[hw(labels, shape)]

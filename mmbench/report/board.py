@@ -11,7 +11,7 @@ import pandas as pd
 from mmbench.errors import UserError
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import is_studied
-from mmbench.statistics import PairedDifference, Retrained, SeedSummary, compare_paired, holm, over_seeds
+from mmbench.statistics import PairedDifference, Retrained, SeedSummary, compare_paired, holm_known, over_seeds
 
 #: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.
 ALPHA = 0.05
@@ -152,8 +152,8 @@ def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], ite
                 f"items.csv of '{method}' and '{other}' list different items of {case}; evaluate both again"
             )
         differences[method, case] = compare_paired(*_same_seeds(first, second))
-    images = _adjusted({key: found.p for key, found in differences.items()})
-    both = _adjusted({key: found.retrained.p if found.retrained else None for key, found in differences.items()})
+    images = holm_known({key: found.p for key, found in differences.items()})
+    both = holm_known({key: found.retrained.p if found.retrained else None for key, found in differences.items()})
     for key, difference in differences.items():
         entries[key] = replace(entries[key], difference=difference, p_holm=images.get(key), p_retrained=both.get(key))
 
@@ -164,12 +164,6 @@ def _same_seeds(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, 
     if shared.empty:
         return first.mean().to_numpy(float), second.mean().to_numpy(float)
     return first.loc[shared].to_numpy(float), second.loc[shared].to_numpy(float)
-
-
-def _adjusted(p_values: Mapping[tuple[str, str], float | None]) -> dict[tuple[str, str], float]:
-    """Those p-values that there are, adjusted together."""
-    found = {key: p for key, p in p_values.items() if p is not None}
-    return dict(zip(found, holm(list(found.values())), strict=True))
 
 
 def by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:

@@ -52,6 +52,11 @@ def value_cell(entry: Entry | None, decimals: int) -> Cell:
     return replace(cell, mark=MARKS.get(entry.rank, ""))
 
 
+def number_cell(value: float | None, decimals: int) -> Cell:
+    """A number that no seed has a say in, such as what a metric says of real data; a dash where there is none."""
+    return NONE if value is None else Cell(text.number(value, decimals), value)
+
+
 def seeds_cell(values: Sequence[float], form: Callable[[float], str]) -> Cell:
     """A number of each training seed as every table shows it: mean ± sd, t-interval and single seeds below."""
     summary = over_seeds(values)

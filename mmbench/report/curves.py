@@ -20,6 +20,7 @@ from mmbench.report.load import ExperimentResults, Run
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe
 from mmbench.report.reach import Reach, compute_to_reach, over_ratios, ratio
 from mmbench.report.sections import Context, Headline
+from mmbench.report.sections._shared import direction
 from mmbench.report.tables import Cell, Table
 from mmbench.report.theme import Mode, Style, method_styles, paper
 from mmbench.statistics import LEVEL
@@ -208,11 +209,7 @@ def reach_table(
     results: ExperimentResults, frame: pd.DataFrame, goals: Sequence[Goal], name: str, caption: str
 ) -> Table:
     """A row per trained method, a column per question; the last row says what is to be reached."""
-    header = [
-        f"{goal.line.question}: {describe(goal.line.board.metric).label} "
-        f"{'↑' if goal.line.board.higher_is_better else '↓'}"
-        for goal in goals
-    ]
+    header = [f"{goal.line.question}: {direction(goal.line.board)}" for goal in goals]
     rows = []
     for method in method_order(results):
         cells = [reach_cell(goal, method, by_seed(frame, goal.line, method)) for goal in goals]

@@ -13,18 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mmbench.report import common, text
-from mmbench.report.board import ALPHA, Board, by_item
+from mmbench.report.board import ALPHA, WORD, Board, by_item
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, reference_of
 from mmbench.report.origin import flatten
 from mmbench.report.sections import Context, Headline
+from mmbench.report.sections._shared import direction
 from mmbench.report.tables import NONE, Cell, Table
 from mmbench.report.theme import Mode, paper
-from mmbench.statistics import LEVEL, PairedDifference, SeedSummary, compare_paired, holm, over_seeds, zero_mean_p
+from mmbench.statistics import LEVEL, PairedDifference, SeedSummary, compare_paired, holm_known, over_seeds, zero_mean_p
 
 #: What was changed: settings by axis and by method or variant.
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
-WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
 #: Relative changes beyond this many per cent are drawn at the edge; below the other, the axis is linear.
 EDGE, LINEAR = 300.0, 10.0
 TICKS = (-100, -10, 0, 10, 100)
@@ -116,8 +116,7 @@ def measure(
         for i, line in enumerate(lines)
         if (effect := compare(results, line.board, line.case, name))
     }
-    tested = [key for key, effect in found.items() if effect.p is not None]
-    adjusted = dict(zip(tested, holm([found[key].p or 0.0 for key in tested]), strict=True))
+    adjusted = holm_known({key: effect.p for key, effect in found.items()})
     return {key: replace(effect, p_holm=adjusted.get(key)) for key, effect in found.items()}
 
 
@@ -201,7 +200,7 @@ def notes(results: ExperimentResults, lines: Sequence[Headline], effects: Effect
 
 def question(line: Headline) -> str:
     """A column's name."""
-    return f"{line.question}: {describe(line.board.metric).label} {'↑' if line.board.higher_is_better else '↓'}"
+    return f"{line.question}: {direction(line.board)}"
 
 
 def value_cell(line: Headline, name: str) -> Cell:

@@ -16,7 +16,7 @@ from mmbench.report.board import Board
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, is_studied
 from mmbench.report.sections import Headline, Section
-from mmbench.report.sections._shared import real_values
+from mmbench.report.sections._shared import direction, real_values
 from mmbench.report.tables import NONE, Cell, Table
 from mmbench.report.theme import Mode, paper
 
@@ -69,13 +69,13 @@ def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]])
         rows.append(
             [
                 Cell(named(section, line)),
-                Cell(f"{describe(board.metric).label} {'↑' if board.higher_is_better else '↓'}"),
+                Cell(direction(board)),
                 Cell(text.listing([titles[method] for method in best])),
                 _value(board, best[0], case, decimals),
                 _value(board, STUDIED, case, decimals),
                 Cell(titles[other]) if other else NONE,
                 _value(board, other, case, decimals) if other else NONE,
-                NONE if real is None else Cell(text.number(real, decimals), real),
+                common.number_cell(real, decimals),
                 Cell(differences.said(board, STUDIED, case), tone=reading) if reading else NONE,
             ]
         )

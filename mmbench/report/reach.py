@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from mmbench.statistics import SeedSummary, over_seeds
+from mmbench.statistics import SeedSummary, over_logarithms
 
 Bound = Literal["", "≤", "≥"]
 
@@ -73,7 +72,6 @@ def over_ratios(ratios: Sequence[Reach]) -> tuple[Reach, SeedSummary] | None:
     bounds = {r.bound for r in ratios} - {""}
     if not ratios or len(bounds) > 1:
         return None
-    logs = over_seeds([math.log(r.compute) for r in ratios])
-    low, high = (None if end is None or bounds else math.exp(end) for end in (logs.low, logs.high))
-    mean = math.exp(logs.mean)
-    return Reach(mean, bounds.pop() if bounds else ""), SeedSummary(logs.count, mean, None, low, high)
+    found = over_logarithms([r.compute for r in ratios])
+    mean = Reach(found.mean, bounds.pop() if bounds else "")
+    return mean, replace(found, low=None, high=None) if mean.bound else found

@@ -7,11 +7,10 @@ refuting shares the error among the cases; what must hold somewhere is the other
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
-from mmbench.statistics import LEVEL, SeedSummary, over_seeds
+from mmbench.statistics import LEVEL, SeedSummary, over_logarithms, over_seeds
 from mmbench.verdicts.expression import Bounds
 
 State = Literal["holds", "fails", "open"]
@@ -24,17 +23,7 @@ def summarise(values: Sequence[float], logarithmic: bool, level: float = LEVEL) 
     Raises:
         ValueError: there are no values, one is not finite, or a ratio is not above 0.
     """
-    if not logarithmic:
-        return over_seeds(values, level)
-    if min(values, default=0) <= 0:
-        raise ValueError("a ratio that is not above 0 has no logarithm")
-    found = over_seeds([math.log(value) for value in values], level)
-    low, high = (None if end is None else _exp(end) for end in (found.low, found.high))
-    return SeedSummary(found.count, _exp(found.mean), found.sd, low, high)
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
+    return (over_logarithms if logarithmic else over_seeds)(values, level)
 
 
 def state_of(values: Sequence[float], logarithmic: bool, bounds: Bounds, confirm: int, refute: int) -> State:

@@ -90,7 +90,7 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
     for agreement in found:
         decimals = describe(agreement.judged.metric).decimals
         for value in (agreement.ceiling, agreement.floor):
-            real.append(NONE if value is None else Cell(text.number(value, decimals), value))
+            real.append(common.number_cell(value, decimals))
     header = ["Method", "Given"]
     for agreement in found:
         header += [f"{agreement.want.capitalize()}: {describe(agreement.judged.metric.partition('[')[0]).label} ↑",

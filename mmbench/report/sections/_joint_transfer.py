@@ -19,7 +19,7 @@ from mmbench.report.sections import Context
 from mmbench.report.sections._joint_cells import Matrix, Spot, short
 from mmbench.report.tables import NONE, Cell, Mark, Table
 from mmbench.report.theme import Mode, method_styles, paper
-from mmbench.statistics import LEVEL, SeedSummary, holm, over_seeds, zero_mean_p
+from mmbench.statistics import LEVEL, SeedSummary, holm_known, over_seeds, zero_mean_p
 
 #: Whom the multitask model is compared with, and how tables and figures call them.
 RIVALS = {"single": "Single-task, C", "per_task": "Single-task, C/K", "pair": "Two modalities"}
@@ -84,9 +84,8 @@ def changes(matrix: Matrix) -> list[Change]:
             values = relative_changes(own, other, spot.board.higher_is_better) if own and other else []
             if values:
                 found.append(Change(spot, rival, method, values))
-    p = [zero_mean_p(change.values) for change in found]
-    adjusted = iter(holm([value for value in p if value is not None]))
-    return [replace(c, p_holm=None if v is None else next(adjusted)) for c, v in zip(found, p, strict=True)]
+    adjusted = holm_known({i: zero_mean_p(change.values) for i, change in enumerate(found)})
+    return [replace(change, p_holm=adjusted.get(i)) for i, change in enumerate(found)]
 
 
 def present(found: Sequence[Change]) -> list[str]:
@@ -112,7 +111,7 @@ def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) 
             mark: Mark = "best" if key == best and len(cells) > 1 else ""
             row.append(NONE if cell is NONE else Cell(cell.text, cell.value, [*names, *cell.lines], mark))
         real = matrix.real_data(spot)
-        row.append(NONE if real is None else Cell(text.number(real, decimals), real))
+        row.append(common.number_cell(real, decimals))
         rows.append(row)
     header = ["Task", "Metric", title, *(RIVALS[rival] for rival in shown), "Real data"]
     caption = f"{title} beside models of two modalities and of one task, where they answer the same cell."

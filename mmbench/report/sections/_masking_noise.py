@@ -58,7 +58,7 @@ def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, f
     cells = []
     for board in boards:
         value = real.get(board.metric)
-        cells.append(NONE if value is None else Cell(text.number(value, describe(board.metric).decimals), value))
+        cells.append(common.number_cell(value, describe(board.metric).decimals))
         if board is fd:
             cells.append(NONE)
     return cells

@@ -12,7 +12,7 @@ from mmbench.report.figures import Drawing
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.sections import Context
-from mmbench.report.tables import NONE, Cell, Table
+from mmbench.report.tables import Cell, Table
 
 #: How a reading of `Board.reading` is put into a sentence.
 VERB = {"better": "better than", "worse": "worse than", "unclear": "not told apart from"}
@@ -82,7 +82,7 @@ def case_table(
     known = real_values(results)
     if real and any(board.metric in known for board in boards):
         values = [(known.get(board.metric), describe(board.metric).decimals) for board in boards]
-        rows.append([Cell(real), *(NONE if v is None else Cell(text.number(v, d), v) for v, d in values)])
+        rows.append([Cell(real), *(common.number_cell(v, d) for v, d in values)])
     columns = ["Method", *(header or [direction(board) for board in boards])]
     return Table(name, caption, columns, rows, [common.seeds_note(results), *notes])
 

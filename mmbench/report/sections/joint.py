@@ -147,8 +147,7 @@ def variants_table(context: Context, matrix: Matrix) -> Table | None:
 
 
 def _real_cell(matrix: Matrix, spot: Spot) -> Cell:
-    value = matrix.real_data(spot)
-    return NONE if value is None else Cell(text.number(value, describe(spot.metric).decimals), value)
+    return common.number_cell(matrix.real_data(spot), describe(spot.metric).decimals)
 
 
 def _ranked(spot: Spot, methods: list[str]) -> dict[str, Cell]:
