@@ -138,7 +138,7 @@ class Progress:
         parts = [f"{self.done}/{self.total} jobs", f"{len(self.running)} running",
                  f"{self.total - self.done - self.failed - len(self.running)} waiting"]  # fmt: skip
         parts += [f"{self.failed} failed"] if self.failed else []
-        parts += [clock(now - self.began)] + ([f"about {clock(left)} left"] if left is not None else [])
+        parts += [clock(now - self.began)] + ([f"about {clock(left)} left"] if left else [])
         return ", ".join(parts)
 
     def summary(self, now: float) -> str:

@@ -16,12 +16,12 @@ from rich.live import Live
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from mmbench.cli.progress import Progress, clock, view
+from mmbench.cli.progress import Progress, view
 
 #: Beginnings of messages that the view, or nobody, needs.
 NOISE = ("Building DAG", "Using shell", "Provided ", "Rules claiming", "Conda environments: ignored", "Select jobs",
          "Execute ", "Job stats", "Workflow has started", "host: ", "Job counts", "Singularity containers",
-         "Selected jobs", "Resources ", "Complete log(s)")  # fmt: skip
+         "Selected jobs", "Resources ", "Complete log(s)", "Elapsed time")  # fmt: skip
 
 
 class LogHandler(LogHandlerBase):
@@ -29,7 +29,7 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         self.progress, self.live = Progress(), None
-        self.ended, self.nothing = False, False
+        self.ended = False
         self.screen = os.dup(2)
         stream = os.fdopen(self.screen, "w", buffering=1, encoding="utf-8")
         self.console = Console(file=stream, highlight=False, soft_wrap=not os.isatty(self.screen))
@@ -69,7 +69,6 @@ class LogHandler(LogHandlerBase):
         elif event not in (LogEvent.PROGRESS, LogEvent.SHELLCMD, LogEvent.JOB_STARTED, LogEvent.WORKFLOW_STARTED,
                            LogEvent.DEBUG_DAG, LogEvent.RULEGRAPH):  # fmt: skip
             text = record.getMessage()
-            self.nothing = self.nothing or text.startswith("Nothing to be done")
             if text and text != "None" and (record.levelno >= WARNING or not text.startswith(NOISE)):
                 self.console.print(text.rstrip(), markup=False)
 
@@ -118,5 +117,3 @@ def failure(said: dict[str, Any]) -> str:
         lines.append(f"         all of it: {path}")
     return "\n".join(lines)
 
-
-__all__ = ["LogHandler", "clock"]
