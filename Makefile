@@ -1,6 +1,7 @@
 # `make results` and `make test` each set up a fresh machine by themselves (Python >= 3.11 and make), then run.
 PYTHON ?= python3
 CORES ?= all
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -12,8 +13,9 @@ results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
 	@echo "The report is at $(CURDIR)/results/quick/index.html"
 
+# Each file's tests in one process, of which there are WORKERS with one thread each and some 2 GiB.
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

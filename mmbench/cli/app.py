@@ -26,6 +26,7 @@ PANELS = {
         ("run", "cli.run", "run the workflow, or one experiment of it, with one live view"),
         ("score", "cli.score", "score predictions that were made elsewhere"),
         ("sample", "generate", "give a trained model some modalities, get the others as files"),
+        ("export", "export", "write a trained model as a folder of its own, or to a hub"),
     ),
     "Read": (
         ("results", "cli.results", "show the scores of a run"),

@@ -123,6 +123,16 @@ def scores(experiment, more=()):
     ]
 
 
+def model_cards(experiment):
+    """The README.md of every method and seed of an experiment."""
+    return [str(Path(path).with_name("README.md")) for path in scores(experiment)]
+
+
+def cards(experiment):
+    """What an experiment's data and models are, in words."""
+    return [data_folder(experiment) / "README.md", *model_cards(experiment)]
+
+
 def snapshot_scores(experiment):
     """The metrics.json of every snapshot of an experiment's methods that are trained here; variants have none."""
     methods = [
@@ -286,5 +296,6 @@ wildcard_constraints:
     judged=one_of(JUDGES),
     method=one_of({*own_methods(), *(m.name for m in external_methods())}),
     own=one_of(own_methods()),
+    prepared=one_of({str(data_folder(e).relative_to(P)) for e in CFG.experiments}),
     seed=r"\d+",
     which="|".join(re.escape(which) for which in REPORTS),
