@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -68,6 +69,12 @@ def main_of(function: Function, name: str) -> Callable[[Sequence[str] | None], N
 
     main.__doc__ = f"`{name} ...`"
     return main
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, and wide where there is none."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=160)
 
 
 def existing(path: Path, what: str) -> Path:
