@@ -11,6 +11,7 @@ import html
 import io
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from matplotlib import mathtext
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from pymdownx.superfences import SuperFencesException
 
 #: The target of a link or picture in Markdown.
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)")
+#: The target of a link in HTML, if it is a file of the same site.
+HREF = re.compile(r'(?:href|src)="([\w./@-]+)"')
 #: Pages of a folder, the first that is there.
 FRONTS = ("index.html", "README.md")
 
@@ -43,7 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
     placed = Files([file for file in files if file.src_dir != config.docs_dir])
     names = [(docs / file.src_uri).relative_to(root).as_posix() for file in files if file.src_dir == config.docs_dir]
-    queue = ["README.md", *names]
+    queue = [*names, *listed(config.nav)]
     while queue:
         name = queue.pop()
         if placed.get_file_from_path(name) is None:
@@ -63,6 +67,25 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return LINK.sub(complete, markdown)
 
 
+def on_post_build(config: MkDocsConfig) -> None:
+    """Beside the pages of runs, the tables and figures that these link to, as they are."""
+    root, site = Path(config.config_file_path).parent, Path(config.site_dir)
+    for page in site.glob("results/**/index.html"):
+        for target in HREF.findall(page.read_text(encoding="utf-8")):
+            place = (page.parent / target).relative_to(site)
+            if (root / place).is_file() and not (site / place).exists():
+                (site / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / place, site / place)
+
+
+def listed(entry: Any) -> Iterator[str]:
+    """The documents of the navigation, or of an entry of it."""
+    if isinstance(entry, str):
+        yield entry
+    for part in entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ():
+        yield from listed(part)
+
+
 def front_of(folder: Path) -> Path | None:
     """The page of a folder; None for what is no folder or has none."""
     return next((folder / name for name in FRONTS if (folder / name).is_file()), None)
@@ -79,12 +102,19 @@ def linked(root: Path, document: str) -> Iterator[str]:
 
 
 def draw_formula(source: str, language: str, css_class: str, options: dict[str, Any], md: Any, **more: Any) -> str:
-    """A formula in the part of LaTeX that Matplotlib knows, as HTML with an SVG in the colour of the text around it."""
+    """A formula in the part of LaTeX that Matplotlib knows, as HTML with an SVG in the colour of the text around it.
+
+    Raises:
+        SuperFencesException: it cannot be read; any other error would leave the formula as it was written.
+    """
     drawn = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "path", "mathtext.fontset": "cm", "savefig.facecolor": "none"}):
-        mathtext.math_to_image(f"${' '.join(source.split())}$", drawn, format="svg", color="#010203")
+        try:
+            mathtext.math_to_image(f"${' '.join(source.split())}$", drawn, format="svg", color="#010203")
+        except ValueError as error:
+            raise SuperFencesException(f"formula {source!r}: {error}") from error
     svg = re.sub(r"<(metadata|style).*?</\1>|<!--.*?-->", "", drawn.getvalue(), flags=re.DOTALL)
     svg = svg[svg.index("<svg") :].replace("#010203", "currentColor")
     own = hashlib.sha256(source.encode()).hexdigest()[:8]  # glyphs of two formulas have the same ids
-    svg = re.sub(r'(?<= )(id="|xlink:href="#)', rf"\1{own}-", svg)
+    svg = re.sub(r'(?<= )(id="|xlink:href="#)', rf"\g<1>{own}-", svg)
     return f'<div class="{css_class}" role="img" aria-label="{html.escape(source.strip())}">{svg}</div>'
