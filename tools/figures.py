@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import matplotlib as mpl
 import numpy as np
 import torch
+from cycler import cycler
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -24,11 +25,11 @@ FOLDER = Path(__file__).parents[1] / "docs" / "figures"
 #: Legible on white and on black paper.
 INK = "#80868f"
 COLOURS = ("#c2410c", "#2f8fc9", "#1d9a74", "#b0629a", "#a5811a")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.edgecolor": INK, "axes.facecolor": "none", "savefig.facecolor": "none", "axes.spines.top": False,
     "axes.spines.right": False, "legend.frameon": False, "svg.hashsalt": "mmbench", "svg.fonttype": "path",
-    "figure.constrained_layout.use": True, "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "figure.constrained_layout.use": True, "axes.prop_cycle": cycler(color=COLOURS),
 }  # fmt: skip
 STEPS = (1, 250, 500, 750, 1000)
 

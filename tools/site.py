@@ -18,6 +18,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import mathtext
+from matplotlib.font_manager import FontProperties
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -110,7 +111,8 @@ def draw_formula(source: str, language: str, css_class: str, options: dict[str, 
     drawn = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "path", "mathtext.fontset": "cm", "savefig.facecolor": "none"}):
         try:
-            mathtext.math_to_image(f"${' '.join(source.split())}$", drawn, format="svg", color="#010203")
+            formula = f"${' '.join(source.split())}$"
+            mathtext.math_to_image(formula, drawn, FontProperties(size=14), format="svg", color="#010203")
         except ValueError as error:
             raise SuperFencesException(f"formula {source!r}: {error}") from error
     svg = re.sub(r"<(metadata|style).*?</\1>|<!--.*?-->", "", drawn.getvalue(), flags=re.DOTALL)
