@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
 import uuid
@@ -117,6 +118,9 @@ def joined(device: str) -> Iterator[Team]:
 
     Args:
         device: what the command line says: `cpu`, `cuda` or `auto`.
+
+    Raises:
+        UserError: there are too few GPUs, or one of them is named.
     """
     if not launched():
         yield Team()
@@ -124,6 +128,10 @@ def joined(device: str) -> Iterator[Team]:
     from accelerate import PartialState  # noqa: PLC0415 (not for one process)
 
     cpu = device == "cpu" or not torch.cuda.is_available()
+    here, there = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if not cpu and (device not in ("auto", "cuda") or here > there):
+        raise UserError(f"--device: '{device}': {here} processes need a GPU each of the {there} here; start fewer")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # without it, accelerate takes all cores; --threads counts
     state = PartialState(cpu=cpu)
     team = Team(state.num_processes, state.process_index, None if cpu else state.device)
     with contextlib.ExitStack() as stack:
@@ -147,6 +155,8 @@ def run_member(main: Callable[[Sequence[str] | None], None]) -> None:
             get_error_handler().record_exception(UserError(stopped.code.removeprefix("error: ")))
             stopped.code = 1
         raise
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 def launch(module: str, argv: Sequence[str], settings: Mapping[str, Any], processes: int, threads: int) -> None:
@@ -154,9 +164,9 @@ def launch(module: str, argv: Sequence[str], settings: Mapping[str, Any], proces
 
     Args:
         module: it calls `run_member`.
-        argv: its command line, but for `--settings`.
+        argv: its command line, but for `--settings` and `--threads`.
         settings: handed over in a file, since what was given may be a pipe that is read only once.
-        processes, threads: how many, and the CPU threads of each.
+        processes, threads: how many, and the CPU threads of all together.
 
     Raises:
         UserError: one has failed; all others are ended.
@@ -165,10 +175,6 @@ def launch(module: str, argv: Sequence[str], settings: Mapping[str, Any], proces
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
-    there = torch.cuda.device_count() if torch.cuda.is_available() else processes
-    if processes > there and "cpu" not in argv:
-        raise UserError(f"--processes: {processes} processes need a GPU each, there are {there}; start fewer")
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -183,7 +189,8 @@ def launch(module: str, argv: Sequence[str], settings: Mapping[str, Any], proces
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
             json.dump(settings, file)
             file.flush()
-            elastic_launch(config, sys.executable)("-m", module, *argv, "--settings", file.name)
+            own = ["--settings", file.name, "--threads", str(max(1, threads // processes))]
+            elastic_launch(config, sys.executable)("-m", module, *argv, *own)
     except ChildFailedError as error:
         raise UserError(reason(error)) from None
     except SignalException as stopped:

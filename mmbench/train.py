@@ -245,7 +245,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--keep", type=counting_number, nargs="*", default=[], help=kept)
     parser.add_argument("--until", type=counting_number, help="the step to end with; default: the last of the settings")
     parser.add_argument("--kept", type=Path, help="--state of the whole training: weights of --until that it kept")
-    parser.add_argument("--processes", type=counting_number, default=1, help="that share the shards of each batch")
+    parser.add_argument(
+        "--processes", type=counting_number, default=1, help="that share shards and threads; default: 1"
+    )
     args = parser.parse_args(argv)
     if args.processes > 1 and not launched():
         settings = read_settings(args.settings, "train")

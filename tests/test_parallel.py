@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import re
+import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -159,8 +157,115 @@ def test_two_processes_go_on_with_what_one_has_learnt(
     assert [read_json(out / "training.json")["processes"] for out in (whole, two)] == [1, 2]
 
 
-def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path) -> None:
+    """As the workflow starts it, with settings that can be read only once."""
     (folder / "diverged").touch()
-    with pytest.raises(UserError, match=r"^mt_diffusion seed 3: the loss is nan at step 5; lower train.learning_rate"):
-        run(folder, "two", 2)
-    assert capfd.readouterr().err == ""
+    command = [sys.executable, "-m", "mmbench.train", *arguments(folder, "two", 2)]
+    line = shlex.join(command).replace(
+        f"--settings {folder}/settings.json", f"--settings <(cat {folder}/settings.json)"
+    )
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
+    says = r"error: mt_diffusion seed 3: the loss is nan at step 5; lower train.learning_rate [^\n]*\n"
+    assert done.returncode == 1 and re.fullmatch(says, done.stderr), done.stderr
+    assert (folder / "two/state" / NAME).exists() and not (folder / "two/weights.safetensors").exists()
+
+
+def test_the_workflow_shares_a_training_and_repeats_none_for_another_number_of_processes(tmp_path: Path) -> None:
+    for part in ("Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, tmp_path / part)
+    out = "results/smoke/masking/unet_regression/seed0"
+    override = "override={experiments: [masking], train: {shards: 2, steps: 2}}"
+
+    def snakemake(processes: int, *more: str) -> subprocess.CompletedProcess[str]:
+        set_here = ["--config", "profile=smoke", f"processes={processes}", override]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *more, f"{out}/weights.safetensors", *set_here]
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        environment.pop("PYTHONPATH", None)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=600
+        )
+
+    done = snakemake(2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_json(tmp_path / out / "training.json")["processes"] == 2
+    again = snakemake(1, "--dry-run")
+    assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr, again.stdout + again.stderr
+
+
+def test_the_mean_over_shards_is_that_of_their_losses_whoever_computes_them() -> None:
+    """A parameter without a gradient in some shard, or in all, counts as one of zero."""
+    data = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+    def parameters() -> list[torch.nn.Parameter]:
+        return [
+            torch.nn.Parameter(torch.ones(3)),
+            torch.nn.Parameter(torch.ones(())),
+            torch.nn.Parameter(torch.ones(2)),
+        ]
+
+    def mean(parameters: list[torch.nn.Parameter], own: Sequence[int], others: torch.Tensor | None) -> torch.Tensor:
+        a, b, _ = parameters
+
+        def compute(shard: int) -> dict[str, torch.Tensor]:
+            loss = (a * data[shard]).sum() ** 2 + (b**2 if shard == 2 else 0)
+            loss.backward()
+            return {"loss": loss, "shard": torch.tensor(float(shard))}
+
+        sums = []
+
+        def add_up(values: torch.Tensor) -> torch.Tensor:
+            sums.append(values if others is None else values + others)
+            return sums[0]
+
+        found = mean_gradients(parameters, own, 4, compute, add_up)
+        assert list(found) == ["loss", "shard"]
+        return sums[0]
+
+    alone = parameters()
+    total = mean(alone, range(4), None)
+    second = mean(parameters(), range(2, 4), None)
+    first = parameters()
+    assert torch.allclose(mean(first, range(2), second), total)
+    for one, other in zip(alone, first, strict=True):
+        assert one.grad is not None and other.grad is not None and torch.allclose(one.grad, other.grad)
+    plain = parameters()
+    ((plain[0] * data).sum(dim=1).square().mean() + plain[1] ** 2 / 4).backward()
+    assert torch.allclose(alone[0].grad, plain[0].grad) and torch.allclose(alone[1].grad, plain[1].grad)
+    assert alone[2].grad.tolist() == [0, 0]
+
+
+class Pair(Team):
+    """The first of two processes, of which the other answers with what it is told to."""
+
+    def __init__(self, other: Sequence[float]) -> None:
+        super().__init__(2, 0)
+        self.other = torch.tensor(other, dtype=torch.float64)
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        whole = values.clone()
+        whole[1] = self.other
+        return whole
+
+
+def test_processes_that_are_not_after_the_same_do_not_go_on(tmp_path: Path) -> None:
+    weights = {"weight": torch.ones(3), "shares": torch.zeros(2)}
+    Pair([2, 3, 0]).check_same(weights, 2, tmp_path)
+    with pytest.raises(UserError, match="not all processes see the checkpoint that is there"):
+        Pair([0, 3, 0]).check_same(weights, 2, tmp_path)
+    with pytest.raises(UserError, match="'shares' is not the same in all processes after step 2"):
+        Pair([2, 3, 1]).check_same(weights, 2, tmp_path)
+
+
+def test_a_process_ends_when_what_started_it_is_gone() -> None:
+    team = Team(2, 1)
+    team.parent = -1
+    with pytest.raises(UserError, match="another process of this training has ended"):
+        team.sum(torch.zeros(1))
+
+
+def test_shares_are_even_or_refused() -> None:
+    assert [list(Team(2, rank).share(4)) for rank in (0, 1)] == [[0, 1], [2, 3]]
+    assert list(Team().share(3)) == [0, 1, 2]
+    with pytest.raises(UserError, match="3 parts of a batch cannot be shared out evenly among 2 processes"):
+        Team(2, 0).share(3)
