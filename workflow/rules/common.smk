@@ -178,6 +178,12 @@ def until_option(wildcards):
     return f"--until {step} --kept {seed_dir(wildcards)}/state"
 
 
+def processes_option(trained=True):
+    """How a training is told how many processes share it."""
+    several = trained and CFG.top.processes > 1
+    return f"--processes {CFG.top.processes}" if several else ""
+
+
 def code(*entries):
     """A param that changes when the code behind a rule does."""
     return code_hash(ROOT, *entries)
