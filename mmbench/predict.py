@@ -17,7 +17,7 @@ from mmbench.files import Arrays, save_arrays, sha256_file, write_json
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
 from mmbench.records import read_card, read_settings, read_tuned
-from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
+from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory, place
 from mmbench.tensors import load_weights
 
 NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings["method_settings"] |= tuned
     method, experiment = build_method(settings, args.method, args.data)
     load_weights(args.weights, method)
-    method.to(device).eval()
+    place(method, device).eval()
     sample = settings["sample"]
     sampling = Sampling(sample["sampler"], sample["nfe"])
     literals = read_literals(args.method)

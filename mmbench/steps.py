@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-
-from mmbench.method import Method
 
 
 def step_generator(seed: int, *step: int) -> torch.Generator:
@@ -38,9 +36,7 @@ def learning_rate(step: int, train: Mapping[str, Any]) -> float:
     return train["learning_rate"] * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def update_ema(ema: Mapping[str, Tensor], method: Method, decay: float, step: int) -> None:
-    """Exponential moving average of the weights, its memory growing from nothing up to `decay`."""
+def update_ema(average: Sequence[tuple[Tensor, Tensor]], decay: float, step: int) -> None:
+    """Move each average towards its weight: an exponential moving one, its memory growing from nothing to `decay`."""
     decay = min(decay, (1 + step) / (10 + step))
-    state = method.state_dict()
-    floats = [name for name in ema if ema[name].is_floating_point()]
-    torch._foreach_lerp_([ema[n] for n in floats], [state[n] for n in floats], 1 - decay)
+    torch._foreach_lerp_([mean for mean, _ in average], [weight for _, weight in average], 1 - decay)

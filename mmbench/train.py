@@ -47,7 +47,7 @@ from mmbench.method import Batch, Method
 from mmbench.parallel import Team, joined, launch, launched, run_member
 from mmbench.provenance import provenance
 from mmbench.records import read_settings
-from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
+from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory, place
 from mmbench.steps import batch_indices, learning_rate, step_generator, update_ema
 from mmbench.tensors import save_weights
 
@@ -90,7 +90,7 @@ class Training:
         key: str,
         team: Team | None = None,
     ) -> None:
-        self.method, self.experiment, self.train = method.to(device), experiment, settings["train"]
+        self.method, self.experiment, self.train = place(method, device), experiment, settings["train"]
         self.label = f"{settings['method']} seed {seed}"
         self.data = {name: torch.from_numpy(array).to(device) for name, array in arrays.items() if name != "factors"}
         self.items = len(self.data["image"])
@@ -99,6 +99,8 @@ class Training:
         self.parameters = [p for p in method.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=0.0, weight_decay=0.0, fused=True)
         self.ema = {name: value.detach().clone() for name, value in method.state_dict().items()}
+        state_dict = self.method.state_dict()
+        self.average = [(self.ema[n], value) for n, value in state_dict.items() if value.is_floating_point()]
         self.log = new_log()
 
     def batch(self, step: int, generator: torch.Generator, shard: int = 0) -> Batch:
@@ -118,8 +120,8 @@ class Training:
                 batch[name] = torch.where(mirrored.view(shape), other, batch[name])
         return self.experiment.training_batch(batch, generator)
 
-    def step(self, step: int) -> dict[str, float]:
-        """One update of the weights; returns the loss terms.
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One update of the weights; returns the loss terms, which may still be being computed.
 
         Raises:
             UserError: the loss is not finite.
@@ -146,8 +148,8 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        update_ema(self.ema, self.method, self.train["ema"], step)
-        return {name: float(value.detach()) for name, value in terms.items()}
+        update_ema(self.average, self.train["ema"], step)
+        return {name: value.detach() for name, value in terms.items()}
 
     def shard(self, step: int, shard: int, pulls: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Set the gradients of one shard of a batch, unless its loss is not finite; returns its terms.
@@ -171,7 +173,7 @@ class Training:
         if pairs := cosines({name: self.team.sum(vector) for name, vector in pulls.items()}):
             self.log["gradient_cosines"].append({"step": step, "pairs": pairs})
 
-    def counted_step(self, step: int) -> dict[str, float]:
+    def counted_step(self, step: int) -> dict[str, Tensor]:
         """`step`, counting its floating-point operations once."""
         if self.log["flops_per_step"] is not None:
             return self.step(step)
@@ -198,7 +200,8 @@ class Training:
             rate = (step - first) * self.train["batch_size"] / (now - since)
             self.log |= {"step": step, "seconds": before + now - since}
             if step % every == 0 or step == steps:
-                self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **terms})
+                point = {name: float(value) for name, value in terms.items()}
+                self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **point})
             if now - shown >= PROGRESS_SECONDS or step == until:
                 shown = now
                 left = (until - step) * self.train["batch_size"] / rate
