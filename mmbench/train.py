@@ -1,7 +1,8 @@
 """Command line: train one method with one seed, resuming where an earlier run of the same training stopped.
 
 Step k draws everything from a generator seeded with (seed, k), so methods see the same batches in the same order, and a
-resumed run repeats nothing and skips nothing.
+resumed run repeats nothing and skips nothing. SIGTERM, SIGHUP and SIGINT end it after the step it is at, whose state is
+kept.
 
 `--keep 100` leaves the averaged weights after step 100 in the state folder; `--until 100` makes them what is written,
 without training if they were kept there, else by the same training up to that step. Learning rates are those of the
@@ -13,9 +14,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmbench.checkpoint import (
     load_checkpoint,
     load_snapshot,
-    lock,
     remove_checkpoint,
     remove_snapshots,
     save_checkpoint,
@@ -38,44 +37,22 @@ from mmbench.data import read_card, read_prepared
 from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import Parser, UserError, counting_number, run_command
 from mmbench.experiments import Experiment, to_batch
-from mmbench.files import sha256_file, write_json
+from mmbench.files import read_record, sha256_file, write_json
 from mmbench.gradients import gradient_cosines
 from mmbench.labelled import training_set
+from mmbench.locks import alone
 from mmbench.method import Batch, Method
 from mmbench.provenance import provenance
 from mmbench.records import read_settings
 from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
+from mmbench.steps import batch_indices, learning_rate, step_generator
+from mmbench.stops import stop_requests
 from mmbench.tensors import save_weights
 
 ROOT = Path(__file__).parents[1]
 PROGRESS_SECONDS = 10.0
 CURVE_POINTS, COSINE_POINTS = 100, 20
 MIRRORED = "_mirrored"
-
-
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The source of all randomness of one training step."""
-    digest = hashlib.sha256(f"{seed}/{step}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def batch_indices(seed: int, step: int, batch_size: int, items: int) -> Tensor:
-    """Items of the batch of `step` (from 1): consecutive slices of one permutation per epoch."""
-    positions = torch.arange((step - 1) * batch_size, step * batch_size)
-    indices = torch.empty_like(positions)
-    for epoch in (positions // items).unique().tolist():
-        order = torch.randperm(items, generator=step_generator(seed, -1 - epoch))
-        here = positions // items == epoch
-        indices[here] = order[positions[here] % items]
-    return indices
-
-
-def learning_rate(step: int, train: Mapping[str, Any]) -> float:
-    """Linear warm-up, then a cosine down to zero at the last step."""
-    if step <= train["warmup"]:
-        return train["learning_rate"] * step / train["warmup"]
-    progress = (step - train["warmup"]) / max(1, train["steps"] - train["warmup"])
-    return train["learning_rate"] * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def update_ema(ema: Mapping[str, Tensor], method: Method, decay: float, step: int) -> None:
@@ -150,6 +127,7 @@ class Training:
             UserError: the loss is not finite.
         """
         generator = step_generator(self.seed, step)
+        torch.manual_seed(generator.initial_seed() ^ 1)  # of what takes no generator, e.g. dropout
         batch = self.batch(step, generator)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.train)
@@ -185,14 +163,23 @@ class Training:
         return terms
 
     def run(self, until: int, keep: Collection[int] = ()) -> None:
-        """Train from the last checkpoint, or the beginning, to step `until`; the averages of steps `keep` are kept."""
-        steps, every = self.train["steps"], max(1, self.train["steps"] // CURVE_POINTS)
+        """Train from the last checkpoint, or the beginning, to step `until`; the averages of steps `keep` are kept.
+
+        Raises:
+            UserError: the process was asked to stop; what it has done is kept.
+        """
         self.log = load_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer) or self.log
         if self.log["step"]:
             print(f"{self.label}: resuming after step {self.log['step']}", flush=True)
         else:
             remove_snapshots(self.state)
         self.method.train()
+        with stop_requests() as asked_to_stop:
+            self._run(until, keep, asked_to_stop)
+
+    def _run(self, until: int, keep: Collection[int], asked_to_stop: Callable[[], str | None]) -> None:
+        """The steps that are left, and what is kept of them."""
+        steps, every = self.train["steps"], max(1, self.train["steps"] // CURVE_POINTS)
         before, since, first = self.log["seconds"], time.monotonic(), self.log["step"]
         shown = since
         for step in range(first + 1, until + 1):
@@ -202,6 +189,16 @@ class Training:
             self.log |= {"step": step, "seconds": before + now - since}
             if step % every == 0 or step == steps:
                 self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **terms})
+            if step in keep:  # before the checkpoint, from which a resumed training would not come back to it
+                save_snapshot(self.state, self.key, self.ema, self.log)
+            stop = asked_to_stop() if step < until else None
+            if stop or step % self.train["checkpoint_every"] == 0 or step == until:
+                save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
+            if stop:  # nothing is printed before: who reads it may have been stopped too
+                raise UserError(
+                    f"{self.label}: stopped by {stop} after step {step} of {until}, whose state is kept; run the same "
+                    "command again to go on"
+                )
             if now - shown >= PROGRESS_SECONDS or step == until:
                 shown = now
                 left = (until - step) * self.train["batch_size"] / rate
@@ -210,10 +207,6 @@ class Training:
                     f"{left // 60:.0f}:{left % 60:02.0f} left",
                     flush=True,
                 )
-            if step in keep:  # before the checkpoint, from which a resumed training would not come back to it
-                save_snapshot(self.state, self.key, self.ema, self.log)
-            if step % self.train["checkpoint_every"] == 0 or step == until:
-                save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
 
 
 def training_key(settings: Mapping[str, Any], seed: int, method: Path, data: Path) -> str:
@@ -242,18 +235,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--until", type=counting_number, help="the step to end with; default: the last of the settings")
     parser.add_argument("--kept", type=Path, help="--state of the whole training: weights of --until that it kept")
     args = parser.parse_args(argv)
-    with lock(args.state):
-        train(args)
+    with alone(args.state, "training") as waited:
+        train(args, waited)
 
 
-def train(args: argparse.Namespace) -> None:
-    """What `main` does once no other process is at the same training."""
+def finished(out: Path, key: str) -> bool:
+    """Whether a training with this key has written all its results."""
+    whole = (out / "weights.safetensors").is_file() and (out / "training.json").is_file()
+    return whole and read_record(out / "training.json").get("key") == key
+
+
+def train(args: argparse.Namespace, waited: bool = False) -> None:
+    """What `main` does once no other process is at the same training; `waited` if one was."""
     settings = read_settings(args.settings, "train")
     device = choose_device(args.device, args.threads)
     torch.manual_seed(args.seed)
     method, experiment = build_method(settings, args.method, args.data)
     arrays = training_set(read_prepared(args.data, "train"), settings, method)
     key = training_key(settings, args.seed, args.method, args.data)
+    if waited and finished(args.out, key):
+        print(f"{args.out}: the other process has finished this training", flush=True)
+        return
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
         method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
     learns = any(parameter.requires_grad for parameter in method.parameters())  # a judge may have nothing to judge
@@ -286,6 +288,7 @@ def train(args: argparse.Namespace) -> None:
         **described(method, args.data),
         "settings": settings,
         "seed": args.seed,
+        "key": key,
         "provenance": provenance(settings, {"method": args.method, "data": args.data / "card.json"}),
     }
     write_json(args.out / "training.json", record)
