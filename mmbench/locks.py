@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from mmbench.errors import UserError
 
@@ -34,32 +33,40 @@ def alone(folder: Path, job: str) -> Iterator[bool]:
         waited = True
         time.sleep(POLL_SECONDS)
     try:
-        held.write(f"{os.getpid()} {socket.gethostname()}")
-        held.flush()
+        _write_holder(held, path)
         yield waited
     finally:
         path.unlink(missing_ok=True)
-        held.close()
+        os.close(held)
 
 
-def _acquired(path: Path) -> TextIO | None:
+def _acquired(path: Path) -> int | None:
     """The open file, locked; None while another process has the lock, or has just removed the file."""
-    file = path.open("a+", encoding="utf-8")
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        same = os.path.samestat(os.fstat(file.fileno()), path.stat())
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        same = os.path.samestat(os.fstat(handle), path.stat())
     except (BlockingIOError, FileNotFoundError):
         same = False
     except OSError as error:
-        file.close()
+        os.close(handle)
         raise UserError(
             f"{path}: cannot be locked ({error.strerror}); put the results on a file system that has locks"
         ) from None
     if not same:
-        file.close()
+        os.close(handle)
         return None
-    file.truncate(0)
-    return file
+    return handle
+
+
+def _write_holder(handle: int, path: Path) -> None:
+    """Say in the lock's file who has it."""
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()} {socket.gethostname()}".encode())
+    except OSError as error:  # the disk is full
+        error.filename = str(path)
+        raise
 
 
 def _holder(path: Path) -> str:
