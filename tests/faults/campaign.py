@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fault_kinds import KINDS
-from faulty_run import Run
+from faulty_run import ROOT, Run
 from rich.console import Console
 from rich.table import Table
 from same_results import litter, results
@@ -106,7 +106,8 @@ def what_it_took(said: str) -> str:
     notes = [
         f"{name} from step {step}" for name, step in re.findall(r"(\w+) seed \d+: resuming after step (\d+)", said)
     ]
-    notes += [f"waited for {number}" for number in re.findall(r"another process is at this .*kill (\d+)", said)]
+    left_over = re.findall(r"^results/(?:smoke/)?(\S+?)(?:/state)?: another process is at this ([a-z ]+),", said, re.M)
+    notes += [f"waited for the {job} of {place.replace('/seed0', '')}" for place, job in left_over]
     notes += ["a damaged state left aside"] * said.count(": damaged (")
     return "same command" + "".join(f", {note}" for note in dict.fromkeys(notes))
 
@@ -226,14 +227,14 @@ def run_campaign(args: argparse.Namespace, folder: Path, mounts: bool) -> int:
     whole, faulty = (Run(folder / name, folder / f"{name}-logs", config, targets) for name in ("whole", "faulty"))
     rng = random.Random(args.seed)
     try:
-        whole.copy(args.weights)
+        whole.copy(ROOT, args.weights)
         seconds = undisturbed(whole)
         expected = results(whole.results)
         out.print(f"undisturbed: {seconds:.0f} s, {len(expected)} files; {args.faults} faults with seed {args.seed}")
         faulty.folder.mkdir(parents=True, exist_ok=True)
         if mounts:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", faulty.folder], check=True)
-        faulty.copy(args.weights)
+        faulty.copy(whole.folder, args.weights)  # not of a checkout that may have been edited since
         rows = plan(args.faults, kinds, seconds, rng)
         begin = time.monotonic()
         disturb(faulty, rows, expected, seconds, rng, out)

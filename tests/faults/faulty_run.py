@@ -19,7 +19,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml", "requirements.lock"]
 POLL_SECONDS = 0.03
-PATIENCE_SECONDS = 900
+PATIENCE_SECONDS = 2 * 3600
 
 
 @dataclass
@@ -40,21 +40,21 @@ class Run:
     starts: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def copy(self, weights: Path | None) -> None:
-        """Make the copy, with the LPIPS networks of `weights` if they are not to be made by the run itself.
+    def copy(self, checkout: Path, weights: Path | None) -> None:
+        """Copy a checkout, with the LPIPS networks of `weights` if they are not to be made by the run itself.
 
         There, the first failed job ends a run: what follows a fault is the recovery.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
-            source, target = ROOT / part, self.folder / part
+            source, target = checkout / part, self.folder / part
             if source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
             else:
                 shutil.copy(source, target)
         profile = self.folder / "profiles" / "default" / "config.yaml"
         text = profile.read_text()
-        assert "keep-going: true" in text
+        assert "keep-going: " in text
         profile.write_text(text.replace("keep-going: true", "keep-going: false"))
         if weights:
             shutil.copytree(weights, self.folder / "results" / "weights")
