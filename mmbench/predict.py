@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from mmbench.discovery import claimed_tasks, read_literals
 from mmbench.errors import Parser, run_command
 from mmbench.experiments import Case, asked, check_cases, read_cases, to_batch, to_stored
 from mmbench.files import Arrays, save_arrays, sha256_file, write_json
+from mmbench.locks import alone
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
 from mmbench.records import read_card, read_settings, read_tuned
@@ -69,6 +71,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
     parser.add_argument("--tuned", type=Path, help="tuned.json that mmbench.tune wrote: settings on top of the others")
     args = parser.parse_args(argv)
+    with alone(args.out, "prediction"):
+        predict(args)
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Answer the cases that the command line's `args` name, and write the two files."""
     settings = read_settings(args.settings, "predict")
     device = choose_device(args.device, args.threads)
     tuned = read_tuned(args.tuned) if args.tuned else {}
