@@ -72,7 +72,8 @@ def _write_holder(handle: int, path: Path) -> None:
 def _holder(path: Path) -> str:
     """Who has the lock, as far as its file says."""
     try:
-        number, _, host = path.read_text(encoding="utf-8").partition(" ")
+        number, _, host = path.read_text(encoding="utf-8", errors="replace").partition(" ")
     except OSError:
         number, host = "", ""
-    return f"on {host}: kill {number} stops it" if number.isdecimal() else "which has just begun"
+    known = number.isdecimal() and host.isprintable()
+    return f"on {host}: kill {number} stops it" if known else "which has just begun"

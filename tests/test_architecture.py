@@ -265,6 +265,17 @@ def test_planning_and_reporting_work_without_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_every_stage_is_alone_at_its_job() -> None:
+    """One left over from a killed run is waited for, whichever stage it is of."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    stages = set(re.findall(r"python -m mmbench\.(\w+)", rules))
+    assert len(stages) >= 10
+    for stage in stages:
+        path = ROOT / "mmbench" / stage
+        file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        assert "    with alone(" in file.read_text(), stage
+
+
 def test_rules_run_commands_and_nothing_else() -> None:
     """Every rule that makes something is `python -m mmbench.<verb>`, has a log and an environment, and stays short."""
     files = [p for p in sorted((ROOT / "workflow" / "rules").glob("*.smk")) if p.name != "common.smk"]

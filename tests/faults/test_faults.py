@@ -79,3 +79,37 @@ def test_what_is_cut_off_and_what_is_left_behind_is_found(made: Path) -> None:
     write_text(made / ".items-12345678.csv", "half")
     write_text(made / "state" / "checkpoint.safetensors", "kept")
     assert set(litter(made)) == {".items-12345678.csv", "state/checkpoint.safetensors"}
+
+
+FULL = """
+import sys
+from pathlib import Path
+
+import torch
+
+from mmbench.errors import run_command
+from mmbench.tensors import save_weights
+
+path = Path(sys.argv[1]) / "weights.safetensors"
+save_weights(path, {"a": torch.ones(2)})
+try:
+    run_command(lambda _: save_weights(path, {"a": torch.zeros(1_000_000)}))
+finally:
+    print(sorted(file.name for file in path.parent.iterdir()), path.stat().st_size < 1000)
+"""
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None:
+    unshare = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
+    mounted = ["bash", "-c", 'mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@"', "-", str(tmp_path)]
+    trial = subprocess.run([*unshare, *mounted, "true"], capture_output=True, check=False)
+    if trial.returncode:
+        pytest.skip("this user may not mount a disk to fill")
+    command = [*unshare, *mounted, sys.executable, "-c", FULL, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: the disk is full while writing {tmp_path}/weights.safetensors: free some space and run the same "
+        "command again; nothing finished is lost\n"
+    )
+    assert done.stdout == "['weights.safetensors'] True\n"
