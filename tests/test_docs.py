@@ -314,7 +314,7 @@ VERBS = sorted({verb(words) for words in of_program("python")} - {("pytest",)})
 @pytest.mark.parametrize("verb_", VERBS, ids=" ".join)
 def test_a_command_knows_its_flags(verb_: tuple[str, ...]) -> None:
     known = call(["python", "-m", *verb_, "--help"])
-    assert known.startswith("usage:")
+    assert known.split()[0].lower() == "usage:"
     for words in of_program("python"):
         flags = {word for word in words if word.startswith("--")} if verb(words) == verb_ else set()
         assert all(re.search(rf"{flag}\b", known) for flag in flags), (flags, known)
