@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_the_view_shows_every_running_job(log: Path) -> None:
     for number in range(14):
         wildcards = {"experiment": "joint", "own": f"method{number}", "seed": "1"}
         progress.start(number, "train", wildcards, [str(log)] if not number else [], 0.0)
-    console = Console(width=120, record=True, file=Path("/dev/null").open("w"))
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(view(progress, 75.0))
     text = console.export_text()
     assert "0/20 jobs, 14 running, 6 waiting, 1:15" in text and "and 2 more" in text

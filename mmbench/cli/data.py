@@ -81,7 +81,9 @@ def prepare_one(
 
 
 def show_card(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a data set, or a folder that was prepared.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a data set, or a folder that was prepared.", autocompletion=names)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
 ) -> None:
     """Show a data set's card: where it comes from, its licence, what it holds, what to download and where to put it.
