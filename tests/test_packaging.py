@@ -49,7 +49,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The source distribution, the wheel that pip makes of it, and an environment that sees the packages of this one."""
+    """The source distribution, the wheel made of it, and an environment that sees the packages of this one."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -84,7 +84,9 @@ def test_the_wheel_holds_what_the_commands_need_and_nothing_else(installed: Inst
     assert carried == set(PARTS)
     here = {str(path.relative_to(ROOT)) for path in (ROOT / "mmbench").rglob("*") if path.is_file()}
     assert {n for n in here if "__pycache__" not in n} <= set(names)
-    assert not [name for name in names if re.search(r"__pycache__|\.venv|/results/|/tests/|\.npz$|\.safetensors$", name)]
+    assert not [
+        name for name in names if re.search(r"__pycache__|\.venv|/results/|/tests/|\.npz$|\.safetensors$", name)
+    ]
     needs = Parser().parsestr(described).get_all("Requires-Dist", [])
     for text in needs:
         requirement = Requirement(text)

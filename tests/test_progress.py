@@ -94,13 +94,17 @@ def test_the_view_shows_every_running_job(log: Path) -> None:
 
 
 def test_jobs_are_called_by_what_they_are_of() -> None:
-    assert described({"experiment": "masking", "own": "ddpm", "seed": "2", "at": "at0.5/"}) == "masking/ddpm seed2 at0.5"
+    assert (
+        described({"experiment": "masking", "own": "ddpm", "seed": "2", "at": "at0.5/"}) == "masking/ddpm seed2 at0.5"
+    )
     assert described({"judged": "labels"}) == "labels"
     assert described({"extractor": "vgg16-relu5_3-gap"}) == "vgg16-relu5_3-gap"
     assert described({"which": "only-masking/"}) == "only-masking"
     assert described({}) == ""
 
 
-@pytest.mark.parametrize("seconds, text", [(0, "0:00"), (5.4, "0:05"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
+@pytest.mark.parametrize(
+    "seconds, text", [(0, "0:00"), (5.4, "0:05"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")]
+)
 def test_a_time_for_a_reader(seconds: float, text: str) -> None:
     assert clock(seconds) == text

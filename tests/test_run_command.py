@@ -81,7 +81,9 @@ def test_without_a_terminal_there_are_plain_lines(checkout: Path) -> None:
     assert "\x1b" not in done.stdout
     lines = done.stdout.splitlines()
     assert "started  train first" in lines and "first seed 0: step 3/9  loss 0.1  7 images/s  0:02 left" in lines
-    assert any(re.match(r"finished train first; 1/3 jobs, 0 running, 2 waiting, 0:\d\d, about 0:\d\d left", x) for x in lines)
+    assert any(
+        re.match(r"finished train first; 1/3 jobs, 0 running, 2 waiting, 0:\d\d, about 0:\d\d left", x) for x in lines
+    )
     assert re.fullmatch(r"3 of 3 jobs in 0:\d\d; the page is made/index.html", lines[-1])
     assert (checkout / "made" / "index.html").read_text() == "smoke\n"
     again = ran(checkout, "masking", "--profile", "smoke", "--cores", "1")

@@ -74,8 +74,8 @@ def top(
       mmbench results results/smoke
       mmbench new-baseline masking my_idea
 
-    `mmbench COMMAND --help` has examples of each. What the workflow runs itself are the stages `python -m mmbench.train`
-    and so on; docs/command.md explains all of it.
+    `mmbench COMMAND --help` has examples of each. What the workflow runs itself are the stages `python -m
+    mmbench.train` and so on; docs/command.md explains all of it.
     """
 
 

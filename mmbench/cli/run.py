@@ -34,7 +34,9 @@ class Front(TyperCommand):
         for word in words:
             name, has_value, _ = word.partition("=")
             if name in flags:
-                own += [word] if flags[name] or has_value else [word, *([value] if (value := next(words, None)) else [])]
+                own += (
+                    [word] if flags[name] or has_value else [word, *([value] if (value := next(words, None)) else [])]
+                )
             elif word.startswith("-") or has_target:
                 others.append(word)
             else:
@@ -47,17 +49,20 @@ class Front(TyperCommand):
 def command(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, or ablation.")] = "all",
-    profile: Annotated[str | None, typer.Option(help="A name in config/profiles, or a file.", show_default="that of config/config.yaml")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="A name in config/profiles, or a file.", show_default="that of config/config.yaml"),
+    ] = None,
     cores: Annotated[str, typer.Option(help="CPU cores to use.")] = "all",
     config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Snakemake's own messages instead of the view.")] = False,
 ) -> None:
     """Run the workflow, or one experiment of it.
 
-    It is `snakemake` in the checkout, with one view of all jobs: done, running and left, the step of every training, and
-    when the run may end. Where the output is no terminal, it is plain lines. Flags that are not listed below are given to
-    Snakemake; those with a value of their own go after `--`. The exit status is Snakemake's, and what is interrupted goes
-    on when it is run again.
+    It is `snakemake` in the checkout, with one view of all jobs: done, running and left, the step of every training,
+    and when the run may end. Where the output is no terminal, it is plain lines. Flags that are not listed below are
+    given to Snakemake; those with a value of their own go after `--`. The exit status is Snakemake's, and what is
+    interrupted goes on when it is run again.
 
     Examples:
 
