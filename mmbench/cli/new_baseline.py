@@ -57,7 +57,7 @@ STARTS = {
         want="image",
         head="PixelHead, UNet",
         make_head='PixelHead(self.backbone, spec.modalities["image"].shape[0])',
-        forward_says="The image (n, 3, h, w) in [-1, 1] of a masked one (n, 4, h, w), 1 in the last channel where seen.",
+        forward_says="The image (n, 3, h, w) of a masked one (n, 4, h, w), whose last channel is 1 where seen.",
         loss=(
             'hidden = 1 - batch["masked_image"][:, -1:]',
             'error = F.smooth_l1_loss(answer, truth, reduction="none")',
