@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mmbench.errors import UserError
@@ -57,6 +58,12 @@ class Run:
         """Those arrays called `names` that predictions.npz has; none of them if the file was not kept."""
         path = self.folder / "predictions.npz"
         return load_arrays(path, names) if path.is_file() else {}
+
+    def trajectory(self, case: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """How a case's first image came about, (frames, 3, h, w) and the step of each (frames,); None if not kept."""
+        path, names = self.folder / "trajectory.npz", (f"{case}/image", f"{case}/step")
+        found = load_arrays(path, names) if path.is_file() else {}
+        return (found[names[0]], found[names[1]]) if len(found) == 2 else None
 
 
 @dataclass(frozen=True)
