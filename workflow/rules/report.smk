@@ -10,9 +10,23 @@ rule report:
             f"{P}/{{which}}index.html",
             caption="../report/page.rst",
             category="Report",
+            labels={"what": "the page", "of": "{which}"},
         ),
-        tables=directory(f"{P}/{{which}}tables"),
-        figures=directory(f"{P}/{{which}}figures"),
+        tables=report(
+            directory(f"{P}/{{which}}tables"),
+            # what the page shows; -long and -summary have a row for every number
+            patterns=[r"{table,[\w@-]+(?<!-long)(?<!-summary)}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "of": "{which}"},
+        ),
+        figures=report(
+            directory(f"{P}/{{which}}figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}", "of": "{which}"},
+        ),
     log:
         f"{P}/log/{{which}}report.log",
     conda:
