@@ -19,7 +19,13 @@ from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.text import percent, quantity
 from mmbench.report.theme import Mode, Style, method_styles, paper, steps
+from mmbench.statistics import LEVEL
 
+#: What the marks of `metric_by_share` are, for its caption.
+MARKS = (
+    f"Lines are means over seeds, bars their {100 * LEVEL:.0f} % t-intervals as far as the axis goes (where there are "
+    "several seeds), points single seeds."
+)
 #: A metric that spans more than this factor is drawn on a logarithmic axis.
 LOG_FROM = 4.0
 
@@ -67,10 +73,10 @@ def _intervals(axes: Axes, board: Board, places: Mapping[str, float], styles: Ma
     """A bar over the t-interval of each mean, as far as it is within what the axis shows of the seeds."""
     low, high = axes.get_ylim()
     for (method, case), entry in board.entries.items():
-        ends = entry.summary.low, entry.summary.high
-        if ends[0] is not None and ends[1] is not None:
-            bottom, top = (min(high, max(low, end)) for end in ends)
-            axes.vlines(places[case], bottom, top, color=styles[method].colour, linewidth=1.1, alpha=0.55, zorder=2)
+        if entry.summary.low is None or entry.summary.high is None:
+            continue
+        bottom, top = (min(high, max(low, end)) for end in (entry.summary.low, entry.summary.high))
+        axes.vlines(places[case], bottom, top, color=styles[method].colour, linewidth=1.1, alpha=0.55, zorder=2)
     axes.set_ylim(low, high)
 
 

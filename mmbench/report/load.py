@@ -115,8 +115,9 @@ class ExperimentResults:
         return [run for run in self.runs if run.method == method]
 
     def case_arrays(self, names: Collection[str]) -> Arrays:
-        """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; absent ones are left out."""
-        return load_arrays(self.folder / "cases.npz", names)
+        """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; none of them if the file was not kept."""
+        path = self.folder / "cases.npz"
+        return load_arrays(path, names) if path.is_file() else {}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ rule report:
             f"{P}/{{which}}index.html",
             caption="../report/page.rst",
             category="Report",
-            labels={"what": "the page", "of": "{which}"},
+            labels={"page": "everything in one file"},
         ),
         tables=report(
             directory(f"{P}/{{which}}tables"),
@@ -18,14 +18,18 @@ rule report:
             patterns=[r"{table,[\w@-]+(?<!-long)(?<!-summary)}.csv"],
             caption="../report/table.rst",
             category="Tables",
-            labels={"table": "{table}", "of": "{which}"},
+            labels={"table": "{table}"},
         ),
         figures=report(
             directory(f"{P}/{{which}}figures"),
-            patterns=["{figure}.svg"],
+            # charts as SVG; pictures are only there as PNG
+            patterns=[
+                "{figure}.svg",
+                r"{figure,.+-(pictures|reconstructions|samples-.+|scenes|any-to-any-\d+|trajectory)}.png",
+            ],
             caption="../report/figure.rst",
             category="Figures",
-            labels={"figure": "{figure}", "of": "{which}"},
+            labels={"figure": "{figure}"},
         ),
     log:
         f"{P}/log/{{which}}report.log",

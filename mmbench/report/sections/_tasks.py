@@ -187,7 +187,7 @@ def by_level(context: Context, question: Question, boards: Sequence[Board]) -> D
     frame = means_frame(board, context.experiment, key)
     return context.draw(
         f"{context.experiment.name}-{question.task}-by-level",
-        f"{question.title}: {label} against the {called}. Lines are means over seeds, points single seeds.",
+        f"{question.title}: {label} against the {called}. {charts.MARKS}",
         f"Line chart of {label} by {called}; its numbers are in the table above.",
         partial(charts.metric_by_share, frame, board, context.experiment.titles, f"{called}, %"),
     )
