@@ -292,6 +292,13 @@ class TestReading:
         assert lost == []
         found.context.close()
 
+    def test_axe_would_find_something_serious(self, page: Page) -> None:
+        page.evaluate(
+            "document.querySelector('#overview').innerHTML = '<button></button><b style=\"color:#ddd\">pale words</b>'"
+        )
+        found = Axe().run(page, context="#overview").response["violations"]
+        assert {"button-name", "color-contrast"} <= {v["id"] for v in found if v["impact"] in ("serious", "critical")}
+
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
     def test_axe_finds_nothing_serious(

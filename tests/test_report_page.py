@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from mmbench.report.hover import Point, points, tell, tell_curve
 from mmbench.report.load import load_results
 from mmbench.report.page import breakable
 from mmbench.report.sections import Context
+from mmbench.report.sections._masking_noise import samples
+from mmbench.report.sections._masking_pictures import reconstructions
 from mmbench.report.tables import NONE, Cell, Table
 from mmbench.report.trajectory import trajectory
 
@@ -81,6 +84,14 @@ class TestTrajectory:
     ) -> None:
         with pytest.raises(UserError, match=f"trajectory.npz: {says}"):
             trajectory(spoilt(results, tmp_path, image, step))
+
+
+def test_a_copy_without_the_large_files_has_no_pictures(results: Path, tmp_path: Path) -> None:
+    """As kept reference runs are."""
+    folder = shutil.copytree(results, tmp_path / "kept", ignore=shutil.ignore_patterns("*.npz"))
+    loaded = load_results(folder)
+    context = Context(loaded, loaded.experiments[0], tmp_path)
+    assert reconstructions(context, "lpips_alex") is None and trajectory(context) is None and samples(context) == []
 
 
 class TestHover:
