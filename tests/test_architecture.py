@@ -90,6 +90,7 @@ ALLOWED = {
         "records",
         "errors",
         "files",
+        "diffusion",
         "discovery",
         "experiments",
         "locks",
