@@ -18,6 +18,7 @@ COMMANDS = {
     "claims": "hold the claims of config/claims.yaml against the results of a run",
     "keep": "copy the small files of a finished run for others to read",
     "generate": "give a trained model some modalities, get the others as files",
+    "export": "a trained model as a folder of its own, or on a hub",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,11 @@ from mmbench.discovery import claimed_tasks, read_literals
 from mmbench.errors import Parser, run_command
 from mmbench.experiments import Case, asked, check_cases, read_cases, to_batch, to_stored
 from mmbench.files import Arrays, save_arrays, sha256_file, write_json
+from mmbench.locks import alone
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
 from mmbench.records import read_card, read_settings, read_tuned
-from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
+from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory, place
 from mmbench.tensors import load_weights
 
 NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
@@ -69,13 +71,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
     parser.add_argument("--tuned", type=Path, help="tuned.json that mmbench.tune wrote: settings on top of the others")
     args = parser.parse_args(argv)
+    with alone(args.out, "prediction"):
+        predict(args)
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Answer the cases that the command line's `args` name, and write the two files."""
     settings = read_settings(args.settings, "predict")
     device = choose_device(args.device, args.threads)
     tuned = read_tuned(args.tuned) if args.tuned else {}
     settings["method_settings"] |= tuned
     method, experiment = build_method(settings, args.method, args.data)
     load_weights(args.weights, method)
-    method.to(device).eval()
+    place(method, device).eval()
     sample = settings["sample"]
     sampling = Sampling(sample["sampler"], sample["nfe"])
     literals = read_literals(args.method)

@@ -46,7 +46,7 @@ SETTINGS = {
     "noise_levels": [0.5],
 }
 COUNTS = {"train": 10, "validation": 4, "test": 8}
-REMOVED = object()
+REMOVED = "(removed)"
 Spoil = Callable[[Path], object]
 
 
@@ -290,6 +290,8 @@ COMMAND_LINES = [
     flag("train", "seed", "one", "--seed", "'one' is not a whole number from 0"),
     flag("train", "seed", "-1", "--seed"),
     flag("train", "seed", "9" * 30, "--seed", "is not a whole number"),
+    flag("train", "processes", "0", "--processes", "'0' is not a whole number from 1"),
+    flag("train", "processes", "2", "train.shards: 1 parts of a batch", "among 2 processes"),
     flag("train", "threads", "0", "--threads", "'0' is not a whole number from 1"),
     flag("predict", "device", "tpu", "--device: 'tpu' is not here", "cpu"),
     flag("evaluate", "device", "cuda:99", "--device: 'cuda:99' is not here"),
@@ -335,6 +337,7 @@ SETTINGS_FILES = [
     Bad("train", edit("masking.json", "network.width", 12), ("masking.json: network.width: got 12", "multiple of 8")),
     Bad("train", edit("masking.json", "train.steps", "many"), ("masking.json: train.steps: got 'many'",)),
     Bad("train", edit("masking.json", "train.learning_rate", "NaN"), ("train.learning_rate: got 'NaN'", "finite")),
+    Bad("train", edit("masking.json", "train.shards", 3), ("masking.json: train.shards: got 3", "batch_size, 4")),
     Bad("train", edit("masking.json", "train.labelled", {"mask": 2}), ("train.labelled.mask: got 2",)),
     Bad("train", edit("masking.json", "method_settings", {"los": "l1"}), ("unet_regression.py", "'los'")),
     Bad("train", edit("masking.json", "method_settings", {"loss": "l3"}), (".py: loss: got 'l3'", "'l2'")),

@@ -16,7 +16,7 @@ from mmbench.schema import Data, Evaluate, Network, Profile, Sample, Top, Train,
 
 ROOT = Path(__file__).parents[1]
 QUICK, MASKING, TOP = "config/profiles/quick.yaml", "config/experiments/masking.yaml", "config/config.yaml"
-REMOVED = object()
+REMOVED = "(removed)"
 METHODS = {"masking": [*sorted(p.stem for p in (ROOT / "baselines/masking").glob("[!_]*.py")), "mt_diffusion"]}
 
 
@@ -67,6 +67,8 @@ MISTAKES = [
     (TOP, "results", "r{x}", "without spaces, quotes, brackets"),
     (TOP, "threads", 0, "greater than 0"),
     (TOP, "threads", True, "valid integer"),
+    (TOP, "processes", 0, "greater than 0"),
+    (TOP, "processes", 2, "2 of them cannot share 1 shards of a batch evenly"),
     (TOP, "gpu", -1, "greater than or equal to 0"),
     (TOP, "override", [1], "write keys and values below it"),
     (TOP, "override", {"train": {"stepz": 1}}, "did you mean 'train.steps'?"),
@@ -88,6 +90,8 @@ MISTAKES = [
     (QUICK, "train.learning_rate", -1e-3, "greater than 0"),
     (QUICK, "train.ema", 1.0, "less than 1"),
     (QUICK, "train.precision", "fp16", "'fp32' or 'bf16'"),
+    (QUICK, "train.shards", 0, "greater than 0"),
+    (QUICK, "train.shards", 3, "by which batch_size, 32, can be divided"),
     (QUICK, "train.flip", "sometimes", "valid boolean"),
     (QUICK, "network.width", 20, "multiple of 8"),
     (QUICK, "network.channel_mult", [], "at least 1 item"),
