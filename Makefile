@@ -2,12 +2,14 @@
 PYTHON ?= python3
 CORES ?= all
 WORKERS ?= 2
+FAULTS ?= 20
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test lint docs docs-serve lock audit sbom reference clean
+.PHONY: results test lint faults docs docs-serve lock audit sbom reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -23,6 +25,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+# The whole profile smoke, interrupted at random moments and compared with an undisturbed run: docs/faults.md
+faults: $(READY)
+	PYTHONPATH="$(CURDIR)" $(BIN)/python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED)
 
 # The documents as a site in site/, to be read from there or from a server; a warning is an error.
 docs: $(READY)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
@@ -23,7 +24,7 @@ def clickable(function: Function | typer.Typer, name: str) -> Clickable:
     app = function
     if not isinstance(app, typer.Typer):
         app = new_app()
-        app.command(name, help=prose(function))(function)  # type: ignore[arg-type]
+        app.command(name, help=prose(function))(function)
     made: Clickable = get_command(app)  # type: ignore[assignment]
     made.name = name
     return made
@@ -54,6 +55,8 @@ def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         said = error.format_message().rstrip(".")
+        if isinstance(error.__cause__, ValidationError):
+            said += f" (got {error.__cause__.errors()[0]['input']!r:.80})"
         if not said:  # no words at all: the help has been printed
             raise SystemExit(2) from None
         raise UserError(f"{said}; `{context.command_path if context else name} --help` shows what there is") from None

@@ -229,8 +229,9 @@ def command(
 ) -> None:
     """Compare the numbers of two runs, value by value, within stated tolerances.
 
-    Values are matched by experiment, method, seed, case and metric. One that is farther away than its metric's tolerance,
-    or that only one of the two runs could measure, is outside (exit status 1); what only one run has is listed.
+    Values are matched by experiment, method, seed, case and metric. One that is farther away than its metric's
+    tolerance, or that only one of the two runs could measure, is outside (exit status 1); what only one run has is
+    listed.
 
     Examples:
 

@@ -57,6 +57,7 @@ class Config:
         self.experiments = {name: self._experiment(name) for name in self.profile.experiments}
         self._check_data(override)
         self._check_training()
+        self._check_processes(override)
         self._check_named("variants", {v for e in self.experiments.values() for v in e.every_variant()})
         self._check_named("ablations", {axis for e in self.experiments.values() for axis in e.ablations})
 
@@ -102,6 +103,16 @@ class Config:
                 self.labelled(name, method)
                 self.own_sample(name, method)
                 self.learns(name, method)
+
+    def _check_processes(self, override: Mapping[str, Any]) -> None:
+        """The processes of a training share the shards of its batches."""
+        shards, processes = self.profile.train.shards, self.top.processes
+        if shards % processes:
+            where = origin(override, ["train", "shards"], self.file)
+            raise UserError(
+                f"{TOP}: processes: {processes} of them cannot share {shards} shards of a batch evenly; set "
+                f"train.shards to a multiple (now {where}), or processes to a divisor"
+            )
 
     def _check_ablations(self, experiment: str) -> None:
         """A variant must be described once, and what is no variant has its settings elsewhere."""

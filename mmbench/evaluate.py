@@ -19,6 +19,7 @@ from mmbench.errors import Parser, UserError, closest, counting_number, run_comm
 from mmbench.experiments import Case, Experiment, asked, check_cases, load_experiment, read_cases, used_modalities
 from mmbench.files import Arrays, Header, load_arrays, read_headers, write_json, write_text
 from mmbench.judges import load_judge
+from mmbench.locks import alone
 from mmbench.method import Modality
 from mmbench.metrics.classification import TOLERANCE
 from mmbench.provenance import provenance
@@ -231,7 +232,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")
     args = parser.parse_args(argv)
-    for row in evaluate(args).metrics:
+    with alone(args.out, "scoring"):
+        scored = evaluate(args)
+    for row in scored.metrics:
         print(f"{args.method} seed {args.seed}: {row['case']} {row['name']} {row['value']:.4f}")
 
 

@@ -41,7 +41,9 @@ def command(
     count: Annotated[int, typer.Option(help="Answers for each given item.")] = 1,
     guidance: Annotated[float | None, typer.Option(help="Strength of guidance; else as trained.")] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    sampler: Annotated[Literal["ddim", "dpm++", "ancestral"], typer.Option(help="How noise becomes an answer.")] = "dpm++",
+    sampler: Annotated[
+        Literal["ddim", "dpm++", "ancestral"], typer.Option(help="How noise becomes an answer.")
+    ] = "dpm++",
     nfe: Annotated[int, typer.Option(help="Network evaluations for each answer.")] = 20,
     resize: Annotated[bool, typer.Option("--resize", help="Resize pictures of another size to the model's.")] = False,
     device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
@@ -49,8 +51,8 @@ def command(
     """Give a trained model some modalities, get the others as files.
 
     FOLDER/training.json says which modalities there are. Images and masks are pictures (a mask holds class numbers as
-    greyscale or palette, or the data set's colours; a masked image is transparent where it is to be filled), a label is a
-    name or a number, and everything may be an .npy or the .npz that this command wrote.
+    greyscale or palette, or the data set's colours; a masked image is transparent where it is to be filled), a label is
+    a name or a number, and everything may be an .npy or the .npz that this command wrote.
 
     An image's mask, label and embedding, all from one model:
 

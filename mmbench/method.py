@@ -107,7 +107,7 @@ class Method(nn.Module, ABC):
         """Scalar loss terms of one training batch; the term `loss` is minimised, the others are logged.
 
         Of two or more other terms that can be differentiated, and a `backbone`, the cosines of their gradients are
-        recorded over the training.
+        recorded over the training. Several processes may each see a part of the batch: no buffer may change here.
 
         Args:
             batch: every modality of the experiment, on the method's device.

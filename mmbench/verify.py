@@ -152,8 +152,9 @@ def command(
 ) -> None:
     """Recompute the hashes of a run's files, and say what is not as its manifest says.
 
-    Files that changed or are missing, and numbers that were made from other files than those that are there, are failures
-    (exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are notes.
+    Files that changed or are missing, and numbers that were made from other files than those that are there, are
+    failures (exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are
+    notes.
 
     Examples:
 

@@ -15,7 +15,7 @@ from mmbench import train
 from mmbench.diffusion.balance import Uncertainty, by_task, upgrad_backward, upgrad_weighting
 from mmbench.errors import UserError
 from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
-from mmbench.gradients import gradient_cosines
+from mmbench.gradients import cosines, term_gradients
 from mmbench.method import Batch, Modality, Spec
 from mmbench.mt_diffusion import Method
 from mmbench.tensors import load_weights
@@ -147,7 +147,7 @@ class TestCosines:
         unused = nn.Parameter(torch.ones(3))
         terms = {"loss": x.sum(), "a": x[0], "same": 3 * x[0], "against": -x[0], "across": x[1], "flat": 0 * x[0]}
         terms |= {"logged": x[0].detach()}
-        assert gradient_cosines(terms, [x, unused]) == {
+        assert cosines(term_gradients(terms, [x, unused])) == {
             "a,same": 1, "a,against": -1, "a,across": 0, "same,against": -1, "same,across": 0, "against,across": 0
         }  # fmt: skip
         assert x.grad is None
@@ -155,7 +155,7 @@ class TestCosines:
 
     def test_one_term_has_none(self) -> None:
         x = nn.Parameter(torch.ones(2))
-        assert gradient_cosines({"loss": x.sum(), "a": x[0]}, [x]) == {}
+        assert cosines(term_gradients({"loss": x.sum(), "a": x[0]}, [x])) == {}
 
 
 SETTINGS = {

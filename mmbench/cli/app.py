@@ -22,7 +22,6 @@ PANELS = {
         ("new-baseline", "cli.new_baseline", "write a baseline that works, to be edited"),
     ),
     "Run": (
-        ("plan", "cli.plan", "measure this machine and predict hours, memory and disk of a profile"),
         ("run", "cli.run", "run the workflow, or one experiment of it, with one live view"),
         ("score", "cli.score", "score predictions that were made elsewhere"),
         ("sample", "generate", "give a trained model some modalities, get the others as files"),
@@ -76,8 +75,8 @@ def top(
       mmbench results results/smoke
       mmbench new-baseline masking my_idea
 
-    `mmbench COMMAND --help` has examples of each. What the workflow runs itself are the stages `python -m mmbench.train`
-    and so on; docs/command.md explains all of it.
+    `mmbench COMMAND --help` has examples of each. What the workflow runs itself are the stages `python -m
+    mmbench.train` and so on; docs/command.md explains all of it.
     """
 
 

@@ -65,7 +65,9 @@ def machine() -> Iterator[Check]:
     if free < JOB_MEMORY:
         yield Check("memory", "problem", found, f"close other programs: one job takes about {JOB_MEMORY / GB:.1f} GB")
     elif free < wanted:
-        yield Check("memory", "warning", found, f"run fewer jobs at once: mmbench run --cores {int(free // JOB_MEMORY)}")
+        yield Check(
+            "memory", "warning", found, f"run fewer jobs at once: mmbench run --cores {int(free // JOB_MEMORY)}"
+        )
     else:
         yield Check("memory", "ok", found)
 
@@ -212,7 +214,9 @@ def disk_needed(config: Config) -> float:
     side = profile.data.size if isinstance(profile.data.size, list) else [profile.data.size] * 2
     pixels = 3 * side[0] * side[1]
     parameters = 115 * network.width**2 * sum(m**2 for m in network.channel_mult) * (1 + network.layers) / 2
-    methods = sum(len(config.chosen(e, list(found))) for e, found in find_methods(config.root, config.experiments).items())
+    methods = sum(
+        len(config.chosen(e, list(found))) for e, found in find_methods(config.root, config.experiments).items()
+    )
     trainings = (methods + len(profile.variants)) * len(profile.seeds)
     items = 4 * profile.evaluate.reconstructions + profile.evaluate.samples
     data = sum(n or 50_000 for n in (profile.data.train, profile.data.validation, profile.data.test)) * (pixels + 2048)

@@ -52,7 +52,9 @@ def list_all() -> None:
 def prepare_one(
     name: Name,
     out: Annotated[Path, typer.Option(help="Folder for the splits and card.json.")],
-    size: Annotated[list[int] | None, typer.Option(help="Side in pixels; twice for height and width.", show_default="32")] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(help="Side in pixels; twice for height and width.", show_default="32")
+    ] = None,
     train: Annotated[int | None, typer.Option(help="Training items.", show_default="all")] = None,
     validation: Annotated[int | None, typer.Option(help="Validation items.", show_default="all")] = None,
     test: Annotated[int | None, typer.Option(help="Test items.", show_default="all")] = None,
@@ -81,7 +83,9 @@ def prepare_one(
 
 
 def show_card(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a data set, or a folder that was prepared.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a data set, or a folder that was prepared.", autocompletion=names)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
 ) -> None:
     """Show a data set's card: where it comes from, its licence, what it holds, what to download and where to put it.
@@ -108,7 +112,9 @@ def show_card(
 def as_text(value: Any) -> str:
     """A value of a card for a reader."""
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {one.get('count', '') if isinstance(one, dict) else one}" for key, one in value.items())
+        return "\n".join(
+            f"{key}: {one.get('count', '') if isinstance(one, dict) else one}" for key, one in value.items()
+        )
     if isinstance(value, list | tuple):
         return "; ".join(map(str, value))
     return str(value)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mmbench.cli import checks
 from mmbench.cli.checks import Check
-from mmbench.command import console, new_app, prose
+from mmbench.command import console
 from mmbench.config import Config
 from mmbench.errors import UserError
 from mmbench.home import ROOT, find_checkout
@@ -54,8 +54,9 @@ def command(
 ) -> None:
     """Check whether this machine can run a profile, and say what to fix.
 
-    Looks at cores, memory, Python, packages, PyTorch and GPU, Snakemake, the checkout and its configuration, data sets, the
-    networks of LPIPS and the disk. "absent" is what the profile does not need. The exit status is 1 if there is a problem.
+    Looks at cores, memory, Python, packages, PyTorch and GPU, Snakemake, the checkout and its configuration, data sets,
+    the networks of LPIPS and the disk. "absent" is what the profile does not need. The exit status is 1 if there is a
+    problem.
 
     Examples:
 
@@ -92,7 +93,3 @@ def show(found: Sequence[Check]) -> None:
     count = Counter(check.status for check in found)
     verdict = "ready" if not count["problem"] else f"{count['problem']} to mend before a run"
     screen.print(f"\n{verdict}; {count['ok']} ok, {count['warning']} warnings, {count['absent']} absent", markup=False)
-
-
-app = new_app()
-app.command("doctor", help=prose(command))(command)

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from mmbench.command import new_app, prose
 from mmbench.errors import UserError
 from mmbench.home import CARRIED, PACKAGE, PARTS, ROOT
 
@@ -42,8 +41,8 @@ def make_checkout(folder: Path) -> None:
 def command(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="To be made.")]) -> None:
     """Make a folder to work in, where there is no clone of the repository.
 
-    It holds what a clone holds, but tests and documents: the workflow, configuration, profiles, baselines and the code that
-    they run, all to be read and edited. Results are written into it.
+    It holds what a clone holds, but tests and documents: the workflow, configuration, profiles, baselines and the code
+    that they run, all to be read and edited. Results are written into it.
 
     Example:
 
@@ -51,7 +50,3 @@ def command(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="To be
     """
     make_checkout(folder)
     print(f"made: {folder}\n\ncd {folder}\nmmbench doctor\nmmbench run --profile smoke\nmmbench results")
-
-
-app = new_app()
-app.command("init", help=prose(command))(command)

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmbench.command import new_app, prose
 from mmbench.config import Config
 from mmbench.discovery import NAME, find_in
 from mmbench.errors import UserError, near
@@ -58,7 +57,7 @@ STARTS = {
         want="image",
         head="PixelHead, UNet",
         make_head='PixelHead(self.backbone, spec.modalities["image"].shape[0])',
-        forward_says="The image (n, 3, h, w) in [-1, 1] of a masked one (n, 4, h, w), whose last channel is 1 where seen.",
+        forward_says="The image (n, 3, h, w) of a masked one (n, 4, h, w), whose last channel is 1 where seen.",
         loss=(
             'hidden = 1 - batch["masked_image"][:, -1:]',
             'error = F.smooth_l1_loss(answer, truth, reduction="none")',
@@ -132,7 +131,9 @@ def left_out(root: Path, experiment: str, name: str) -> str | None:
 
 
 def command(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help=", ".join(STARTS), autocompletion=lambda: [*STARTS])],
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help=", ".join(STARTS), autocompletion=lambda: [*STARTS])
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the file, in a-z, 0-9 and _.")],
 ) -> None:
     """Write a baseline that works, to be edited: one file, and nothing to register.
@@ -157,7 +158,3 @@ def command(
     print(f"try      mmbench run {experiment} --profile smoke   (does it run? its numbers mean nothing)")
     print(f"run      mmbench run {experiment}")
     print("see      mmbench results")
-
-
-app = new_app()
-app.command("new-baseline", help=prose(command))(command)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmbench.cli.runs import find_run
-from mmbench.command import console, new_app, prose
+from mmbench.command import console
 from mmbench.errors import UserError, near
 from mmbench.report.board import Board, make_board
 from mmbench.report.common import value_cell
@@ -73,9 +73,19 @@ def boards(results: ExperimentResults, wanted: Sequence[str], everything: bool) 
 
 
 def command(
-    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of a run; else the configured profile's, or the last.", show_default=False)] = None,
-    experiment: Annotated[list[str] | None, typer.Option("--experiment", "-e", metavar="NAME", help="Only this one; may be repeated.")] = None,
-    metric: Annotated[list[str] | None, typer.Option("--metric", "-m", metavar="NAME", help="Only metrics that begin so; may be repeated.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN", help="Folder of a run; else the configured profile's, or the last.", show_default=False
+        ),
+    ] = None,
+    experiment: Annotated[
+        list[str] | None, typer.Option("--experiment", "-e", metavar="NAME", help="Only this one; may be repeated.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", "-m", metavar="NAME", help="Only metrics that begin so; may be repeated."),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All metrics instead of the leading ones.")] = False,
 ) -> None:
     """Show the scores of a run, or of what of it is there.
@@ -107,7 +117,3 @@ def command(
             screen.print(board_table(board, part), "")
     if (page := folder / "index.html").is_file():
         screen.print(f"page: {page}", markup=False)
-
-
-app = new_app()
-app.command("results", help=prose(command))(command)

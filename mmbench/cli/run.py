@@ -22,30 +22,47 @@ OTHER_TARGETS = ("all", "ablation")
 
 
 class Front(TyperCommand):
-    """Words after `--` are Snakemake's."""
+    """Flags that it does not know, and all words after `--`, are left in the context's `args` for Snakemake."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep what is after `--` as it is."""
-        own, after = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
+        """Read this command's own words."""
+        flags = {name: getattr(p, "is_flag", False) for p in self.get_params(ctx) for name in getattr(p, "opts", ())}
+        before, after = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
+        own: list[str] = []
+        others: list[str] = []
+        words, has_target = iter(before), False
+        for word in words:
+            name, has_value, _ = word.partition("=")
+            if name in flags:
+                own += (
+                    [word] if flags[name] or has_value else [word, *([value] if (value := next(words, None)) else [])]
+                )
+            elif word.startswith("-") or has_target:
+                others.append(word)
+            else:
+                own, has_target = [*own, word], True
         super().parse_args(ctx, own)
-        ctx.args = [*ctx.args, *after]
+        ctx.args = [*others, *after]
         return ctx.args
 
 
 def command(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, or ablation.")] = "all",
-    profile: Annotated[str | None, typer.Option(help="A name in config/profiles, or a file.", show_default="that of config/config.yaml")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="A name in config/profiles, or a file.", show_default="that of config/config.yaml"),
+    ] = None,
     cores: Annotated[str, typer.Option(help="CPU cores to use.")] = "all",
     config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Snakemake's own messages instead of the view.")] = False,
 ) -> None:
     """Run the workflow, or one experiment of it.
 
-    It is `snakemake` in the checkout, with one view of all jobs: done, running and left, the step of every training, and
-    when the run may end. Where the output is no terminal, it is plain lines. Flags that are not listed below are given to
-    Snakemake; those with a value of their own go after `--`. The exit status is Snakemake's, and what is interrupted goes
-    on when it is run again.
+    It is `snakemake` in the checkout, with one view of all jobs: done, running and left, the step of every training,
+    and when the run may end. Where the output is no terminal, it is plain lines. Flags that are not listed below are
+    given to Snakemake; those with a value of their own go after `--`. The exit status is Snakemake's, and what is
+    interrupted goes on when it is run again.
 
     Examples:
 
@@ -93,6 +110,4 @@ def environment(root: Path, own: Mapping[str, str] = os.environ) -> dict[str, st
 
 
 app = new_app()
-app.command(
-    "run", cls=Front, help=prose(command), context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-)(command)
+app.command("run", cls=Front, help=prose(command))(command)

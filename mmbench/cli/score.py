@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmbench.cli.runs import data_folder, find_run, profile_values
-from mmbench.command import console, existing, new_app, prose
+from mmbench.command import console, existing
 from mmbench.discovery import NAME
 from mmbench.errors import UserError, near
 from mmbench.files import atomic_path, read_headers, read_record, sha256_file, write_json
@@ -28,20 +28,17 @@ from mmbench.report.names import describe, in_order
 PREDICTIONS = "predictions.npz"
 
 
-def settings_of(run: Path, experiment: str) -> dict[str, Any]:
-    """The settings that the run scores an experiment with, as the stage `evaluate` wants them.
+def settings_of(run: Path, experiment: str) -> tuple[dict[str, Any], bool]:
+    """The settings of the stage `evaluate`, and whether the run's reference was made with the same.
 
-    Raises:
-        UserError: they are not those that the run's reference was made with.
+    It need not have been: the questions are on file, and evaluating checks that they are of these modalities.
     """
     values = profile_values(run)
     settings = {"evaluate": values["profile"]["evaluate"], "experiment": experiment}
     if modalities := values["experiments"].get(experiment, {}).get("modalities"):
         settings["modalities"] = modalities
     stored = read_record(run / experiment / "reference.json")["provenance"].get("settings_sha256")
-    if stored and stored != hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest():
-        raise UserError(f"{run}: was made with other settings than its profile has now; run it again: mmbench run")
-    return settings
+    return settings, stored == hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def place_of(run: Path, experiment: str, predictions: Path, name: str, seed: int) -> Path:
@@ -65,20 +62,24 @@ def place_of(run: Path, experiment: str, predictions: Path, name: str, seed: int
 def command(
     predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="An .npz of arrays <case>/<modality>.")],
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Whose questions they answer.")],
-    run: Annotated[Path | None, typer.Option(metavar="RUN", help="Of whose results.", show_default="that of `mmbench results`")] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Of whose results.", show_default="that of `mmbench results`")
+    ] = None,
     name: Annotated[str, typer.Option(help="Of the method: a-z, 0-9 and _.")] = "elsewhere",
     title: Annotated[str | None, typer.Option(help="Of the method, for a reader.", show_default="the name")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Training seed of these predictions.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for the scores.", show_default="the method's in the run")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the scores.", show_default="the method's in the run")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads to compute with.")] = 1,
     device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
 ) -> None:
     """Score predictions that were made elsewhere, by any program, against an experiment of a run.
 
-    All that is needed of the run is found by itself: questions, reference, data, networks, judge and settings. The scores
-    are written as metrics.json and items.csv, beside a copy of the predictions, so that `mmbench results` and the page show
-    the method with the others; with --out they go there, and the run is left alone. docs/results.md says how predictions
-    are stored.
+    All that is needed of the run is found by itself: questions, reference, data, networks, judge and settings. The
+    scores are written as metrics.json and items.csv, beside a copy of the predictions, so that `mmbench results` and
+    the page show the method with the others; with --out they go there, and the run is left alone. docs/results.md says
+    how predictions are stored.
 
     Examples:
 
@@ -94,7 +95,7 @@ def command(
     if not NAME.fullmatch(name):
         raise UserError(f"--name: '{name}' is no name; write a-z, 0-9 and _, and a letter first, like my_idea")
     file = predictions / PREDICTIONS if predictions.is_dir() else predictions
-    settings, data = settings_of(folder, experiment), data_folder(folder, experiment)
+    (settings, same), data = settings_of(folder, experiment), data_folder(folder, experiment)
     read_headers(file)  # before anything is copied
     target = out or place_of(folder, experiment, file, name, seed)
     judge = folder / experiment / "judge"
@@ -111,6 +112,8 @@ def command(
         evaluate.main([f"--settings={Path(temporary) / 'settings.json'}", *words])
     screen = console()
     screen.print(scores_table(read_record(target / "metrics.json")))
+    if not same:
+        screen.print("note: the run's reference was made with other settings than its configuration has now")
     screen.print(f"written: {target / 'metrics.json'}", markup=False)
     if out is None:
         screen.print(f"beside the others: mmbench results {folder} -e {experiment}", markup=False)
@@ -131,7 +134,3 @@ def scores_table(record: Mapping[str, Any]) -> Table:
         cells = [number_cell(values.get((metric, case)), shown.decimals).text for case in cases]
         table.add_row(Text(f"{shown.label} {'↑' if higher[metric] else '↓'}"), *cells)
     return table
-
-
-app = new_app()
-app.command("score", help=prose(command))(command)

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DModel
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor, nn
+
+from mmbench.nets.layout import memory_format
 
 
 class Features(NamedTuple):
@@ -16,6 +19,35 @@ class Features(NamedTuple):
 
     map: Tensor
     pooled: Tensor
+
+
+class PreciseAttention(AttnProcessor2_0):
+    """Attention in single precision on a CPU: its backward pass in bfloat16 is far slower there."""
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
+        """As the class it is derived from."""
+        rest = (encoder_hidden_states, attention_mask, temb, *args)
+        if not hidden_states.is_cpu:
+            return super().__call__(attn, hidden_states, *rest, **kwargs)
+        with torch.autocast("cpu", enabled=False):
+            return super().__call__(attn, hidden_states.float(), *rest, **kwargs)
+
+
+def precise_on_cpu(net: nn.Module) -> nn.Module:
+    """One of diffusers' networks with `PreciseAttention`; same weights, and the same numbers without autocast."""
+    for module in net.modules():
+        if isinstance(module, Attention):
+            module.set_processor(PreciseAttention())  # type: ignore[arg-type]  # one of many
+    return net
 
 
 class UNet(nn.Module):
@@ -63,7 +95,7 @@ class UNet(nn.Module):
             class_embed_type="identity",
         )
         net.conv_out = nn.Identity()  # heads read the normalised features
-        self.net: nn.Module = net.to(memory_format=torch.channels_last)
+        self.net: nn.Module = precise_on_cpu(net)
         self._pooled = torch.empty(0)
         self.net.get_submodule("mid_block").register_forward_hook(self._keep_pooled)
 
@@ -83,7 +115,7 @@ class UNet(nn.Module):
             raise ValueError(f"images of {size} do not fit this network: sides must be multiples of {self.multiple}")
         if vector is None:
             vector = x.new_zeros(len(x), self.vector_width)
-        x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
+        x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=memory_format(x.device))
         features = self.net(x, t.to(x.device), class_labels=vector, return_dict=False)[0]
         return Features(features, self._pooled)
 

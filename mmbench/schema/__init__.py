@@ -11,7 +11,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationInfo,
+    model_serializer,
+)
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
@@ -55,6 +64,13 @@ def rising(values: list[float]) -> list[float]:
     return values
 
 
+def even_parts(value: int, info: ValidationInfo) -> int:
+    """`value` if a batch can be cut into so many equal parts."""
+    if info.data.get("batch_size", 0) % value:
+        raise ValueError(f"write a number by which batch_size, {info.data['batch_size']}, can be divided")
+    return value
+
+
 class Section(BaseModel):
     """A part of the configuration in which every key is known."""
 
@@ -93,6 +109,12 @@ class Train(Section):
     precision: Literal["fp32", "bf16"]
     flip: Flag
     checkpoint_every: Count
+    shards: Annotated[Count, AfterValidator(even_parts)] = 1
+
+    @model_serializer(mode="wrap")
+    def without_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All keys, but for `shards` where a batch is whole: what is computed is then what it was without the key."""
+        return {key: value for key, value in handler(self).items() if (key, value) != ("shards", 1)}
 
 
 class Sample(Section):
@@ -168,4 +190,5 @@ class Top(Section):
     conda_env: str
     threads: Count
     gpu: Whole
+    processes: Count = 1
     override: dict[str, Any] = {}

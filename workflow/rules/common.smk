@@ -36,8 +36,11 @@ OWN_DIR = str(P / "{experiment}" / "{own}" / "seed{seed}" / "{at}")
 
 # A prefix replaces Snakemake's own, which has the strict mode without which `... | tee` hides a failure.
 # The checkout's path is a variable of the shell, not a param: moving the checkout must not rerun anything.
+# A signal to the whole group (Ctrl-C, `scancel`) reaches the shell and tee too: they wait for what the command does and
+# says about it.
 shell.prefix(
     f"set -euo pipefail; export MMBENCH={shlex.quote(str(ROOT))}; export PYTHONPATH=$MMBENCH; "
+    "trap : HUP INT TERM; tee() {{ trap '' HUP INT TERM; command tee \"$@\"; }}; "
 )
 
 
@@ -176,6 +179,12 @@ def until_option(wildcards):
         return ""
     step = CFG.snapshots(wildcards.experiment, wildcards.own)[SNAPSHOTS[wildcards.at]]
     return f"--until {step} --kept {seed_dir(wildcards)}/state"
+
+
+def processes_option(trained=True):
+    """How a training is told how many processes share it."""
+    several = trained and CFG.top.processes > 1
+    return f"--processes {CFG.top.processes}" if several else ""
 
 
 def code(*entries):

@@ -13,9 +13,9 @@ rule judge:
     priority: 1
     conda:
         CONDA_ENV
-    threads: CFG.top.threads
+    threads: CFG.top.threads * CFG.top.processes
     resources:
-        gpu=CFG.top.gpu,
+        gpu=CFG.top.gpu * CFG.top.processes,
     params:
         settings=lambda wc: judge_settings(wc.judged),
         method=lambda wc: JUDGES[wc.judged],
@@ -26,8 +26,9 @@ rule judge:
         ),
         data=lambda wc: data_folder(wc.judged),
         seed=JUDGE_SEED,
+        processes=lambda wc, output: processes_option(),
         out=subpath(output[0], parent=True),
     shell:
         'python -m mmbench.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
-        " --data {params.data} --seed {params.seed} --threads {threads}"
+        " --data {params.data} --seed {params.seed} --threads {threads} {params.processes}"
         " --state {params.out}/state --out {params.out} 2>&1 | tee {log}"

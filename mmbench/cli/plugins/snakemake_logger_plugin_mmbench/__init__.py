@@ -28,18 +28,18 @@ class LogHandler(LogHandlerBase):
     """Follows the events of one run."""
 
     def __post_init__(self) -> None:
-        self.progress, self.live = Progress(), None
-        self.ended = False
+        self.progress, self.ended = Progress(), False
+        self.live: Live | None = None
         self.screen = os.dup(2)
         stream = os.fdopen(self.screen, "w", buffering=1, encoding="utf-8")
         self.console = Console(file=stream, highlight=False, soft_wrap=not os.isatty(self.screen))
         self.stdout: int | None = None
 
-    writes_to_stream = True  # type: ignore[assignment]
-    writes_to_file = False  # type: ignore[assignment]
-    has_filter = True  # type: ignore[assignment]
-    has_formatter = True  # type: ignore[assignment]
-    needs_rulegraph = False  # type: ignore[assignment]
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
 
     def emit(self, record: LogRecord) -> None:
         """Take one event."""
@@ -116,4 +116,3 @@ def failure(said: dict[str, Any]) -> str:
             continue
         lines.append(f"         all of it: {path}")
     return "\n".join(lines)
-

@@ -1,0 +1,42 @@
+"""What is fixed for each step of a training: its randomness, its items, its learning rate, how the average moves."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def step_generator(seed: int, *step: int) -> torch.Generator:
+    """The source of all randomness of one training step, or of one of the shards of its batch."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *step))).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def batch_indices(seed: int, step: int, batch_size: int, items: int) -> Tensor:
+    """Items of the batch of `step` (from 1): consecutive slices of one permutation per epoch."""
+    positions = torch.arange((step - 1) * batch_size, step * batch_size)
+    indices = torch.empty_like(positions)
+    for epoch in (positions // items).unique().tolist():
+        order = torch.randperm(items, generator=step_generator(seed, -1 - epoch))
+        here = positions // items == epoch
+        indices[here] = order[positions[here] % items]
+    return indices
+
+
+def learning_rate(step: int, train: Mapping[str, Any]) -> float:
+    """Linear warm-up, then a cosine down to zero at the last step."""
+    if step <= train["warmup"]:
+        return train["learning_rate"] * step / train["warmup"]
+    progress = (step - train["warmup"]) / max(1, train["steps"] - train["warmup"])
+    return train["learning_rate"] * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def update_ema(average: Sequence[tuple[Tensor, Tensor]], decay: float, step: int) -> None:
+    """Move each average towards its weight: an exponential moving one, its memory growing from nothing to `decay`."""
+    decay = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_([mean for mean, _ in average], [weight for _, weight in average], 1 - decay)

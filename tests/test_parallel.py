@@ -1,0 +1,271 @@
+"""One training in several processes: what is learnt is what one process learns, and none goes on without the others."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmbench import train
+from mmbench.checkpoint import NAME
+from mmbench.errors import UserError
+from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
+from mmbench.gradients import mean_gradients
+from mmbench.parallel import Team
+
+ROOT = Path(__file__).parents[1]
+SETTINGS: dict[str, Any] = {
+    "experiment": "masking",
+    "method": "mt_diffusion",
+    "method_settings": {"weights": {"image": 0.5, "masked_image": 0.1}, "states": [0.0, 0.5, 0.5]},
+    "network": {"width": 8, "channel_mult": [1, 2], "patch": 2},
+    "train": {
+        "steps": 6,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "warmup": 2,
+        "ema": 0.9,
+        "precision": "fp32",
+        "checkpoint_every": 2,
+        "flip": True,
+        "shards": 2,
+    },
+}
+#: A method with a shared network that can be told to go wrong: in the second process of two, at some step, once.
+METHOD = """
+import os
+import signal
+from pathlib import Path
+
+from mmbench.mt_diffusion import Method as MultitaskModel
+
+TITLE = "Goes wrong"
+TASKS = ("generate",)
+TROUBLE = Path(__file__).parent
+
+
+class Method(MultitaskModel):
+    calls = 0
+
+    def loss(self, batch, generator):
+        self.calls += 1
+        terms = super().loss(batch, generator)
+        if os.environ.get("RANK") == "1" and self.calls == 5:
+            for name in ("killed", "diverged"):
+                if (TROUBLE / name).exists():
+                    (TROUBLE / name).unlink()
+                    if name == "killed":
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return {name: term * float("nan") for name, term in terms.items()}
+        return terms
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Settings, data, and a method."""
+    arrays = {"image": np.random.default_rng(0).integers(0, 256, (10, 3, 16, 16), dtype=np.uint8)}
+    save_arrays(tmp_path / "data" / "train.npz", arrays)
+    splits = {"train": {"count": 10, "sha256": sha256_arrays(arrays)}}
+    write_json(tmp_path / "data" / "card.json", {"size": [16, 16], "splits": splits})
+    write_json(tmp_path / "settings.json", SETTINGS)
+    (tmp_path / "goes_wrong.py").write_text(METHOD)
+    return tmp_path
+
+
+def arguments(folder: Path, out: str, processes: int) -> list[str]:
+    given = {
+        "settings": "settings.json",
+        "method": "goes_wrong.py",
+        "data": "data",
+        "state": f"{out}/state",
+        "out": out,
+    }
+    paths = [word for name, path in given.items() for word in (f"--{name}", str(folder / path))]
+    return [*paths, "--seed", "3", "--device", "cpu", "--processes", str(processes)]
+
+
+def run(folder: Path, out: str, processes: int) -> Path:
+    """A training in that many processes."""
+    train.main(arguments(folder, out, processes))
+    return folder / out
+
+
+def interrupted(folder: Path, out: str, stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training by one process that is stopped after a step."""
+    real = train.Training.step
+
+    def killed(self: train.Training, step: int) -> dict[str, float]:
+        if step > stop:
+            raise KeyboardInterrupt
+        return real(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train.Training, "step", killed)
+        run(folder, out, 1)
+
+
+def learnt(folder: Path) -> dict[str, Any]:
+    """Everything that a training writes and that its number of processes must not change."""
+    record = read_json(folder / "training.json")
+    curve = [{k: v for k, v in point.items() if k != "images_per_second"} for point in record["curve"]]
+    kept = {key: record[key] for key in ("flops", "images_seen", "gradient_cosines", "parameters", "steps")}
+    weights = load_file(folder / "weights.safetensors")
+    return {**kept, "curve": curve, "weights": {name: value.tolist() for name, value in weights.items()}}
+
+
+def test_a_killed_process_ends_all_and_one_goes_on_with_what_two_have_learnt(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = run(folder, "one", 1)
+    (folder / "killed").touch()
+    begin = time.monotonic()
+    with pytest.raises(
+        UserError, match=r"^process 1 of this training was ended by SIGKILL; run the same command again"
+    ):
+        run(folder, "two", 2)
+    assert time.monotonic() - begin < 60
+    assert capfd.readouterr().err == ""
+    assert (folder / "two/state" / NAME).exists() and not (folder / "two/weights.safetensors").exists()
+    assert learnt(run(folder, "two", 1)) == learnt(whole)
+    assert re.search("resuming after step [24]", capfd.readouterr().out)
+    assert len(learnt(whole)["gradient_cosines"]) == 5
+
+
+def test_two_processes_go_on_with_what_one_has_learnt(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = run(folder, "one", 1)
+    interrupted(folder, "two", 3, monkeypatch)
+    capfd.readouterr()
+    two = run(folder, "two", 2)
+    said = capfd.readouterr()
+    assert said.out.count("resuming after step 2") == said.out.count("step 6/6") == 1 and said.err == ""
+    assert learnt(two) == learnt(whole)
+    assert [read_json(out / "training.json")["processes"] for out in (whole, two)] == [1, 2]
+
+
+def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path) -> None:
+    """As the workflow starts it, with settings that can be read only once."""
+    (folder / "diverged").touch()
+    command = [sys.executable, "-m", "mmbench.train", *arguments(folder, "two", 2)]
+    line = shlex.join(command).replace(
+        f"--settings {folder}/settings.json", f"--settings <(cat {folder}/settings.json)"
+    )
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
+    says = r"error: mt_diffusion seed 3: the loss is nan at step 5; lower train.learning_rate [^\n]*\n"
+    assert done.returncode == 1 and re.fullmatch(says, done.stderr), done.stderr
+    assert (folder / "two/state" / NAME).exists() and not (folder / "two/weights.safetensors").exists()
+
+
+def test_the_workflow_shares_a_training_and_repeats_none_for_another_number_of_processes(tmp_path: Path) -> None:
+    for part in ("Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, tmp_path / part)
+    out = "results/smoke/masking/unet_regression/seed0"
+    override = "override={experiments: [masking], train: {shards: 2, steps: 2}}"
+
+    def snakemake(processes: int, *more: str) -> subprocess.CompletedProcess[str]:
+        set_here = ["--config", "profile=smoke", f"processes={processes}", override]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *more, f"{out}/weights.safetensors", *set_here]
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        environment.pop("PYTHONPATH", None)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=600
+        )
+
+    done = snakemake(2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_json(tmp_path / out / "training.json")["processes"] == 2
+    again = snakemake(1, "--dry-run")
+    assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr, again.stdout + again.stderr
+
+
+def test_the_mean_over_shards_is_that_of_their_losses_whoever_computes_them() -> None:
+    """A parameter without a gradient in some shard, or in all, counts as one of zero."""
+    data = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+    def parameters() -> list[torch.nn.Parameter]:
+        return [
+            torch.nn.Parameter(torch.ones(3)),
+            torch.nn.Parameter(torch.ones(())),
+            torch.nn.Parameter(torch.ones(2)),
+        ]
+
+    def mean(parameters: list[torch.nn.Parameter], own: Sequence[int], others: torch.Tensor | None) -> torch.Tensor:
+        a, b, _ = parameters
+
+        def compute(shard: int) -> dict[str, torch.Tensor]:
+            loss = (a * data[shard]).sum() ** 2 + (b**2 if shard == 2 else 0)
+            loss.backward()
+            return {"loss": loss, "shard": torch.tensor(float(shard))}
+
+        sums = []
+
+        def add_up(values: torch.Tensor) -> torch.Tensor:
+            sums.append(values if others is None else values + others)
+            return sums[0]
+
+        found = mean_gradients(parameters, own, 4, compute, add_up)
+        assert list(found) == ["loss", "shard"]
+        return sums[0]
+
+    alone = parameters()
+    total = mean(alone, range(4), None)
+    second = mean(parameters(), range(2, 4), None)
+    first = parameters()
+    assert torch.allclose(mean(first, range(2), second), total)
+    for one, other in zip(alone, first, strict=True):
+        assert one.grad is not None and other.grad is not None and torch.allclose(one.grad, other.grad)
+    plain = parameters()
+    ((plain[0] * data).sum(dim=1).square().mean() + plain[1] ** 2 / 4).backward()
+    assert torch.allclose(alone[0].grad, plain[0].grad) and torch.allclose(alone[1].grad, plain[1].grad)
+    assert alone[2].grad.tolist() == [0, 0]
+
+
+class Pair(Team):
+    """The first of two processes, of which the other answers with what it is told to."""
+
+    def __init__(self, other: Sequence[float]) -> None:
+        super().__init__(2, 0)
+        self.other = torch.tensor(other, dtype=torch.float64)
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        whole = values.clone()
+        whole[1] = self.other
+        return whole
+
+
+def test_processes_that_are_not_after_the_same_do_not_go_on(tmp_path: Path) -> None:
+    weights = {"weight": torch.ones(3), "shares": torch.zeros(2)}
+    Pair([2, 3, 0]).check_same(weights, 2, tmp_path)
+    with pytest.raises(UserError, match="not all processes see the checkpoint that is there"):
+        Pair([0, 3, 0]).check_same(weights, 2, tmp_path)
+    with pytest.raises(UserError, match="'shares' is not the same in all processes after step 2"):
+        Pair([2, 3, 1]).check_same(weights, 2, tmp_path)
+
+
+def test_a_process_ends_when_what_started_it_is_gone() -> None:
+    team = Team(2, 1)
+    team.parent = -1
+    with pytest.raises(UserError, match="another process of this training has ended"):
+        team.sum(torch.zeros(1))
+
+
+def test_shares_are_even_or_refused() -> None:
+    assert [list(Team(2, rank).share(4)) for rank in (0, 1)] == [[0, 1], [2, 3]]
+    assert list(Team().share(3)) == [0, 1, 2]
+    with pytest.raises(UserError, match="3 parts of a batch cannot be shared out evenly among 2 processes"):
+        Team(2, 0).share(3)
