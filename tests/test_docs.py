@@ -9,6 +9,7 @@ import inspect
 import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -437,6 +438,7 @@ def examples(tmp_path: Path) -> Iterator[Path]:
 
 def test_examples_are_written_like_the_code(examples: Path) -> None:
     for command in (["check"], ["format", "--check"]):
-        arguments = [*command, "--config", str(ROOT / "pyproject.toml"), "--no-cache", str(examples)]
+        ours = "lint.isort.known-first-party=['mmbench']"  # a part of it beside them is not all of it
+        arguments = [*command, "--config", str(ROOT / "pyproject.toml"), "--config", ours, "--no-cache", str(examples)]
         done = subprocess.run([sys.executable, "-m", "ruff", *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -17,7 +17,7 @@ from documents import DOCUMENTS, ROOT
 from mkdocs.config import load_config
 from playwright.sync_api import sync_playwright
 
-from tools.site import listed
+from tools.mkdocs_hooks import listed
 
 #: The browser: the one that CHROMIUM names, or one of the system.
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -26,9 +26,16 @@ CHROMIUM = os.environ.get("CHROMIUM") or next((path for name in PROGRAMS if (pat
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src",
           "embed": "src", "object": "data", "link": "href"}  # fmt: skip
 #: Addresses in the theme's scripts that are asked only for what these pages do not have (diagrams, old browsers, a
-#: repository's stars) or are a name. The test with a browser sees what is really asked.
-UNUSED = ("https://unpkg.com/mermaid", "https://unpkg.com/resize-observer-polyfill", "https://api.github.com/",
-          "https://clipboardjs.com/", "http://www.w3.org/")  # fmt: skip
+#: repository's stars), or are of those who wrote them. The test with a browser sees what is really asked.
+UNUSED = (
+    "https://unpkg.com/mermaid",
+    "https://unpkg.com/resize-observer-polyfill",
+    "https://api.github.com/",
+    "https://clipboardjs.com/",
+    "http://lunrjs.com",
+    "https://bit.ly/2s3ChXG",
+    "http://tartarus.org/",
+)
 
 
 class Page(HTMLParser):
