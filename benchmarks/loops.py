@@ -34,6 +34,10 @@ class Loop(Protocol):
     def steps(self, count: int) -> None:
         """Make that many updates of the weights."""
 
+    def answers(self) -> dict[str, np.ndarray]:
+        """What it makes of a test, with the weights it would be used with; only where quality is compared."""
+        raise NotImplementedError
+
 
 def unet(size: int, channels: Sequence[int], layers: int = 1) -> UNet2DModel:
     """diffusers' network for images, with attention at its innermost level, of random weights from a fixed seed."""
@@ -58,7 +62,7 @@ def mse(network: nn.Module, images: Tensor, noise: Tensor, t: Tensor, scheduler:
     return F.mse_loss(network(noised, t, return_dict=False)[0].float(), noise.float())
 
 
-class Alone:
+class Alone(Loop):
     """The network's forward and backward pass on the same batch, and nothing else: the floor of every loop."""
 
     def __init__(self, images: np.ndarray, network: nn.Module, batch_size: int, precision: str) -> None:
@@ -95,7 +99,7 @@ class Plain(Method):
         raise NotImplementedError
 
 
-class Ours:
+class Ours(Loop):
     """`mmbench.train` with a method, from step 1."""
 
     def __init__(self, images: np.ndarray, method: Method, batch_size: int, precision: str, **train: Any) -> None:
@@ -121,7 +125,7 @@ class Ours:
             self.losses.append(self.training.step(self.step)["loss"])
 
 
-class Diffusers:
+class Diffusers(Loop):
     """The example's loop, with a moving average as its flag `--use_ema` adds it."""
 
     def __init__(self, images: np.ndarray, network: Any, batch_size: int, precision: str) -> None:
@@ -193,7 +197,7 @@ class Diffusers:
             self.logs.append({"loss": loss.detach().item(), "lr": self.rate.get_last_lr()[0]})
 
 
-class Lucidrains:
+class Lucidrains(Loop):
     """denoising-diffusion-pytorch's `Trainer` as it comes, of pictures in a folder; it saves and scores nothing.
 
     Args:

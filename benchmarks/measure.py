@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import statistics
@@ -11,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 from loops import Loop
@@ -18,14 +20,19 @@ from loops import Loop
 from mmbench.provenance import version
 from mmbench.runtime import peak_memory
 
+ASK = "answers"
 PACKAGES = ("torch", "diffusers", "accelerate", "denoising-diffusion-pytorch")
 
 
 def cpu_seconds() -> float:
     """Of this process and of those it has started, which may load its data."""
     own = psutil.Process()
-    times = [own.cpu_times(), *(child.cpu_times() for child in own.children(recursive=True))]
-    return sum(entry.user + entry.system for entry in times)
+    times = own.cpu_times()
+    found = times.user + times.system + times.children_user + times.children_system
+    for child in own.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += sum(child.cpu_times()[:2])
+    return found
 
 
 def peak_bytes() -> int:
@@ -36,12 +43,23 @@ def peak_bytes() -> int:
     return peak_memory(torch.device("cpu"))
 
 
+def told(pipe: Connection) -> Any:
+    """What another process says; 0 when it has ended."""
+    try:
+        return pipe.recv()
+    except EOFError:
+        return 0
+
+
 def member(pipe: Connection, make: Callable[..., Loop], arguments: Mapping[str, Any], threads: int) -> None:
-    """A process that makes a loop and does as many of its steps as it is told to, until it is told 0."""
+    """A process that makes a loop and does as many of its steps as it is told to, or answers, until it is told 0."""
     torch.set_num_threads(threads)
     loop = make(**arguments)
     pipe.send(sum(p.numel() for p in loop.network.parameters()))
-    while count := pipe.recv():
+    while count := told(pipe):
+        if count == ASK:
+            pipe.send(loop.answers())
+            continue
         wall, cpu = time.perf_counter(), cpu_seconds()
         loop.steps(count)
         seconds = {"wall": (time.perf_counter() - wall) / count, "cpu": (cpu_seconds() - cpu) / count}
@@ -49,7 +67,7 @@ def member(pipe: Connection, make: Callable[..., Loop], arguments: Mapping[str, 
 
 
 class Turns:
-    """Processes that train in turns, one at a time.
+    """Processes that train in turns, one at a time; a context, at the end of which they end.
 
     Args:
         loops: by name, the function that makes it and its arguments; both can be sent to another process.
@@ -75,10 +93,19 @@ class Turns:
         found: dict[str, float] = self.pipes[name].recv()
         return found
 
-    def end(self) -> None:
+    def answers(self, name: str) -> dict[str, np.ndarray]:
+        """What one makes of its test, with the weights it would be used with."""
+        self.pipes[name].send(ASK)
+        found: dict[str, np.ndarray] = self.pipes[name].recv()
+        return found
+
+    def __enter__(self) -> Turns:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Let all processes end."""
         for pipe in self.pipes.values():
-            pipe.send(0)
+            pipe.close()
         for process in self.processes:
             process.join()
 

@@ -57,19 +57,19 @@ def measure(size: int, precision: str, args: argparse.Namespace) -> dict[str, An
     """All three at one size and precision: after a warm-up, as many rounds as asked for, in each of which all train."""
     batch_size = args.batch_size or BATCHES[size]
     given = {"size": size, "batch_size": batch_size, "precision": precision, "channels": args.channels}
-    turns = Turns({name: (make, {"which": name, **given}) for name in (OURS, THEIRS, ALONE)}, args.threads)
+    loops = {name: (make, {"which": name, **given}) for name in (OURS, THEIRS, ALONE)}
     rounds = []
-    for number in range(args.rounds + 1):
-        seconds = {name: turns.steps(name, args.steps if number else 2) for name in turns.pipes}
-        rounds.append({**seconds, "matmul": matmul_rate(precision)})
-    turns.end()
+    with Turns(loops, args.threads) as turns:
+        for number in range(args.rounds + 1):
+            seconds = {name: turns.steps(name, args.steps if number else 2) for name in loops}
+            rounds.append({**seconds, "matmul": matmul_rate(precision)})
     rounds = rounds[1:]
     flops = operations(size, args.channels)
-    loops = {}
-    for name in turns.pipes:
+    found = {}
+    for name in loops:
         rates = {clock: spread([batch_size / r[name][clock] for r in rounds]) for clock in ("cpu", "wall")}
         share = spread([flops * batch_size / r[name]["cpu"] / r["matmul"] for r in rounds])
-        loops[name] = {"images_per_second": rates, "mfu": share, "peak_bytes": rounds[-1][name]["peak_bytes"]}
+        found[name] = {"images_per_second": rates, "mfu": share, "peak_bytes": rounds[-1][name]["peak_bytes"]}
     ratios = {clock: spread([r[THEIRS][clock] / r[OURS][clock] for r in rounds]) for clock in ("cpu", "wall")}
     floor = spread([r[OURS]["cpu"] / r[ALONE]["cpu"] for r in rounds])
     return {
@@ -77,7 +77,7 @@ def measure(size: int, precision: str, args: argparse.Namespace) -> dict[str, An
         "parameters": turns.parameters[THEIRS],
         "flops_per_image": flops,
         "matmul_flops_per_second": spread([r["matmul"] for r in rounds]),
-        "loops": loops,
+        "loops": found,
         "ratio": ratios,
         "ours_over_network": floor,
     }
