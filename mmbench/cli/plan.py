@@ -68,6 +68,11 @@ def command(
         show(plan, configured, target)
 
 
+def span(seconds: float) -> str:
+    """A time for a reader: of days, if it is of more than two."""
+    return clock(seconds) if seconds < 2 * 86400 else f"{seconds / 86400:,.0f} days"
+
+
 def show(plan: Any, config: Config, target: str) -> None:
     """A line for each rule, and what they come to."""
     screen = console()
@@ -75,14 +80,14 @@ def show(plan: Any, config: Config, target: str) -> None:
     for column in ("rule", "jobs", "each", "together"):
         table.add_column(column, justify="left" if column == "rule" else "right")
     for rule, (count, seconds) in sorted(plan.by_rule().items(), key=lambda item: -item[1][1]):
-        table.add_row(rule, str(count), clock(seconds / count), clock(seconds))
+        table.add_row(rule, str(count), span(seconds / count), span(seconds))
     screen.print(table)
     kind = "GPU" if plan.device == "cuda" else "core"
     whole, left = plan.wall(), plan.wall(left=True)
     what = config.name if target == "all" else f"{target} of {config.name}"
-    print(f"\n{what}: about {clock(whole)} with {plan.slots} jobs at once, {plan.total() / 3600:.2f} {kind}-hours")
+    print(f"\n{what}: about {span(whole)} with {plan.slots} jobs at once, {plan.total() / 3600:,.2f} {kind}-hours")
     if left < 0.99 * whole:
-        print(f"of which {clock(left)} is left to do")
+        print(f"of which {span(left)} is left to do")
     print(f"memory: about {plan.memory / GB:.1f} GB for a job, {plan.slots * plan.memory / GB:.1f} GB for all at once")
     print(f"disk: about {plan.disk / GB:.1f} GB in {Path(config.results)}")
     note = f"{plan.timed} of {plan.possible} methods were timed"

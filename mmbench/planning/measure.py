@@ -131,11 +131,14 @@ class Bench:
         state.rmdir()
         training.method.train()
         first = self.timed(lambda: training.counted_step(1))
+        parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
+        if first > 2 * PATIENCE:  # so large a network is neither cold nor warm
+            usual = self.timed(lambda: training.step(2))
+            return Step(usual, usual, max(first, usual), parameters)
         for step in range(2, 2 + WARM):
             training.step(step)
         usual = min(self.timed(lambda step=step: training.step(step)) for step in range(11, 14))  # type: ignore[misc]
         compared = self.timed(lambda: training.step(50_000))  # divides by what is compared every so often
-        parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
         return Step(usual, max(compared, usual), max(first, usual), parameters)
 
     def cases(self, experiment: str) -> list[Case]:
