@@ -181,14 +181,14 @@ def evaluate(args: argparse.Namespace) -> Scored:
     device = choose_device(args.device, args.threads)
     settings = read_settings(args.settings, "evaluate")
     experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
-    path = args.predictions / "predictions.npz"
+    path = args.predictions if args.predictions.is_file() else args.predictions / "predictions.npz"
     card = read_card(args.data)
     modalities = used_modalities(experiment, card, settings)
     claims = args.tasks or None, args.answers or None
     cases = read_cases(args.cases)
     check_cases(cases, experiment, modalities, args.cases)
     answered = read_answers(path, cases, experiment, modalities, *claims)
-    cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
+    cost = read_cost(path.parent, args.training or path.parent / "training.json")
     judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
     scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data, args.cache))
     inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
@@ -220,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
     parser.add_argument("--reference", type=Path, required=True, help="reference.npz that mmbench.reference wrote")
     parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
-    parser.add_argument("--predictions", type=Path, required=True, help="folder of predictions.npz")
+    parser.add_argument("--predictions", type=Path, required=True, help="predictions.npz, or its folder")
     parser.add_argument("--training", type=Path, help="training.json; default: the one beside predictions.npz")
     parser.add_argument("--method", required=True, help="name in the results")
     parser.add_argument("--title", help="name for a reader; default: the method's")

@@ -17,6 +17,7 @@ from mmbench.experiments import Case, load_experiment
 from mmbench.files import Arrays, sha256_arrays
 from mmbench.generated import Generated
 from mmbench.given import as_stored
+from mmbench.home import ROOT as HOME
 from mmbench.hub import Published, layout
 from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
 from mmbench.predict import NOISE_SEED, answer_case
@@ -235,7 +236,7 @@ def method_file(experiment: str, method: str, record: Path) -> Path:
     name = method.partition("@")[0]
     if name == MULTITASK.stem:
         return ROOT / MULTITASK
-    known = {path.stem: path for path in (ROOT / "baselines" / experiment).glob("[!_]*.py")}
+    known = {path.stem: path for path in (HOME / "baselines" / experiment).glob("[!_]*.py")}
     if name not in known:
         raise UserError(
             f"{record}: settings.method: '{name}' is no method of {experiment} here{near(name, known)}; there are "

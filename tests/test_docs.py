@@ -6,23 +6,19 @@ import contextlib
 import hashlib
 import importlib
 import inspect
-import io
 import json
 import pkgutil
 import re
-import runpy
-import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 import yaml
+from documents import BLOCKS, COMMANDS, DOCUMENTS, FILES, ROOT, Block, call, commands, copy_checkout, of_program, prose
 from PIL import Image
 from snakemake.cli import get_argument_parser
 from tiny_model import MODALITIES, values, write_model
@@ -44,84 +40,19 @@ from mmbench.schema.claims import Claim, Part
 from mmbench.stated import FILE as CLAIMS
 from mmbench.stated import stated_claims
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [
-    *(
-        ROOT / name
-        for name in (
-            "README.md",
-            "CONTRIBUTING.md",
-            "SECURITY.md",
-            "CHANGELOG.md",
-            "results/README.md",
-            "config/README.md",
-            "benchmarks/README.md",
-        )
-    ),
-    *sorted((ROOT / "docs").glob("*.md")),
-]
-CHECKOUT = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"]
 ASKED = "docs/any-to-any.md"
-LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "text"}
+LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "diff", "math", "text"}
 #: Folders and files at the top of the repository: a name in a document that begins like this must exist.
 PLACES = (
-    r"(?:mmbench|docs|tests|config|baselines|benchmarks|tools|workflow|profiles)/|"
+    r"(?:mmbench|docs|tests|config|baselines|benchmarks|notebooks|tools|workflow|profiles)/|"
     r"Snakefile|Makefile|[a-z]+\.(?:yml|lock|toml|cff)"
 )
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced example."""
-
-    document: str
-    line: int
-    language: str
-    text: str
-
-    @property
-    def path(self) -> str | None:
-        """The file that the example is: its first line is a comment that names it."""
-        found = re.match(r"# (\S+/\S+\.(?:py|smk|yaml))\n", self.text)
-        return found[1] if found else None
-
-
-def read_blocks(path: Path) -> list[Block]:
-    """Every fenced example of a document."""
-    text, name = path.read_text(encoding="utf-8"), str(path.relative_to(ROOT))
-    return [
-        Block(name, text.count("\n", 0, m.start()) + 1, m[1], m[2])
-        for m in re.finditer(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    ]
-
-
-def prose(path: Path) -> str:
-    """A document without its examples."""
-    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-
-
-BLOCKS = [block for path in DOCUMENTS for block in read_blocks(path)]
-FILES = {block.path: block for block in BLOCKS if block.path}
 BASELINES = [path for path in FILES if re.fullmatch(r"baselines/masking/[a-z]\w*\.py", path)]
 
 
 def blocks_of(language: str) -> list[Any]:
     """The examples in a language, as parameters of a test."""
     return [pytest.param(b, id=f"{b.document}:{b.line}") for b in BLOCKS if b.language == language]
-
-
-def commands(block: Block) -> list[list[str]]:
-    """The words of every command of a shell example."""
-    lines = block.text.replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
-
-
-COMMANDS = [words for block in BLOCKS if block.language == "bash" for words in commands(block)]
-
-
-def of_program(name: str) -> list[list[str]]:
-    """The commands of one program in any document."""
-    return [words for words in COMMANDS if words[0] == name]
 
 
 # Text
@@ -156,9 +87,10 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_what_is_named_exists(path: Path) -> None:
     """Files of the repository, and names of its modules, functions and classes."""
     named = re.findall(r"`([^`\n]+)`", prose(path))
+    known = {*FILES, *(f"baselines/{words[4]}/{words[5]}.py" for words in COMMANDS if "new-baseline" in words)}
     for name in named:
         if re.match(PLACES, name) and not re.search(r"[<*{ ]", name) and path.parent != ROOT / "config":
-            assert name in FILES or (ROOT / name).exists(), f"{path.name}: {name}"
+            assert name in known or (ROOT / name).exists(), f"{path.name}: {name}"
         if re.fullmatch(r"mmbench(\.\w+)+", name):
             pkgutil.resolve_name(name)
         if found := re.fullmatch(r"(perceptual|pixel|frechet|kernel|neighbours)\.\w+", name):
@@ -228,15 +160,7 @@ def test_licence_citation_and_changelog() -> None:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this checkout in which every file that a document shows has been saved."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in CHECKOUT:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    for path, block in FILES.items():
-        if not (ROOT / path).exists():  # else it is an excerpt
-            (folder / path).write_text(block.text)
+    copy_checkout(folder)
     return folder
 
 
@@ -287,24 +211,9 @@ def test_snakemake_finds_the_targets_and_the_examples(checkout: Path) -> None:
         assert f"results/smoke/{page}" in done.stdout
 
 
-def call(words: list[str]) -> str:
-    """Run `python -m <module> ...` in this process, which has torch already; returns what it printed."""
-    assert words[:2] == ["python", "-m"], words
-    out, before = io.StringIO(), sys.argv
-    sys.argv = words[2:]
-    try:
-        with contextlib.redirect_stdout(out):
-            runpy.run_module(words[2], run_name="__main__")
-    except SystemExit as end:
-        assert not end.code, end.code  # `--help` ends like this
-    finally:
-        sys.argv = before
-    return out.getvalue()
-
-
 def verb(words: list[str]) -> tuple[str, ...]:
     """The module of a command `python -m <module> ...`, and the subcommand if it is the package itself."""
-    return tuple(words[2:4] if words[2] == "mmbench" else words[2:3])
+    return tuple(words[2 : 5 if words[3:4] == ["data"] else 4] if words[2] == "mmbench" else words[2:3])
 
 
 VERBS = sorted({verb(words) for words in of_program("python")} - {("pytest",)})
@@ -314,9 +223,10 @@ VERBS = sorted({verb(words) for words in of_program("python")} - {("pytest",)})
 @pytest.mark.parametrize("verb_", VERBS, ids=" ".join)
 def test_a_command_knows_its_flags(verb_: tuple[str, ...]) -> None:
     known = call(["python", "-m", *verb_, "--help"])
-    assert known.startswith("usage:")
+    assert known.split()[0].lower() == "usage:"
     for words in of_program("python"):
-        flags = {word for word in words if word.startswith("--")} if verb(words) == verb_ else set()
+        own = words[: words.index("--")] if "--" in words else words  # what follows is Snakemake's
+        flags = {word for word in own if word.startswith("--")} if verb(words) == verb_ else set()
         assert all(re.search(rf"{flag}\b", known) for flag in flags), (flags, known)
 
 
@@ -353,14 +263,19 @@ def test_a_configuration_is_accepted(block: Block, checkout: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory, checkout: Path, lpips_weights: Path) -> Path:
     """A folder in which the stages' commands were run as docs/results.md shows them."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "baselines").symlink_to(checkout / "baselines")
+    for name in ("baselines", "Snakefile", "mmbench"):
+        (folder / name).symlink_to(checkout / name)
+    shutil.copytree(checkout / "config", folder / "config")
     (folder / "results").mkdir()
     (folder / "results" / "weights").symlink_to(lpips_weights)
     shown = [block for block in BLOCKS if block.document == "docs/results.md"]
     for block in shown:
         content = json.loads(block.text) if block.language == "json" else {}
         if "evaluate" in content:
-            write_json(folder / ("settings.json" if "train" in content else "evaluate.json"), content)
+            write_json(folder / "settings.json", content)
+            profile = folder / "config" / "profiles" / "quick.yaml"
+            values = yaml.safe_load(profile.read_text()) | {"evaluate": content["evaluate"]}
+            profile.write_text(yaml.safe_dump(values))
     with contextlib.chdir(folder):
         for words in (w for block in shown if block.language == "bash" for w in commands(block)):
             if words[2] in (
@@ -393,7 +308,7 @@ def test_predictions_from_elsewhere_are_scored_and_shown(run: Path, monkeypatch:
     spaces: list[dict[str, Any]] = [{}, {}]
     exec(compile(programs[0].text, "program", "exec"), spaces[0])
     for words in of_program("python"):
-        if words[2] in ("mmbench.evaluate", "mmbench.report"):
+        if words[2] == "mmbench.report" or words[2:4] == ["mmbench", "score"]:
             call(words)
     page = (run / "results/quick/with-grey/index.html").read_text()
     assert "Flat grey" in page
@@ -468,17 +383,17 @@ def test_a_model_is_asked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for program in (block for block in shown if block.language == "python"):
         exec(compile(program.text, "program", "exec"), space)
     assert len(space["pictures"]) == 8 and space["nearby"]["image"].shape[0] == 4
-    named = re.findall(r"`--given ([^`]+)`", prose(ROOT / ASKED))
-    assert named
+    named = re.findall(r"`(\w+=drawn/[^`]+)`", prose(ROOT / ASKED))
+    assert len(named) == 2
     for given in named:
-        flags = ["--given", given, "--want", "image", "--nfe", "1", "--out", "again"]
+        flags = [given, "--want", "image", "--nfe", "1", "--out", "again"]
         call(["python", "-m", "mmbench.generate", "results/quick/joint/mt_diffusion/seed0", *flags])
 
 
 @pytest.mark.parametrize("block", [p for p in blocks_of("python") if not p.values[0].path])
 def test_a_short_example_runs(block: Block) -> None:
-    if block.document == ASKED:
-        return  # run above
+    if block.document in (ASKED, "docs/reading.md"):
+        return  # run above, and in test_guides.py
     if block.document == "docs/results.md":
         assert len([b for b in BLOCKS if b.document == block.document and b.language == "python"]) == 2  # run above
         return

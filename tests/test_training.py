@@ -401,8 +401,14 @@ def test_predictions_answer_every_case_the_same_way_twice(tmp_path: Path, data: 
     }
     assert all(value.dtype == np.uint8 for value in first.values())
     assert {case["nfe"] for case in read_json(folder / "predictions.json")["cases"].values()} == {2.0}
+    frames = load_arrays(folder / "trajectory.npz")
     predict.main([*map(str, arguments)])
     assert sha256_arrays(load_arrays(folder / "predictions.npz")) == sha256_arrays(first)
+    assert frames.keys() == {"generate/image", "generate/step"}
+    assert frames["generate/step"].tolist() == [1000, 1000, 500]
+    assert frames["generate/image"].shape == (3, 3, 16, 16)
+    np.testing.assert_array_equal(frames["generate/image"][-1], first["generate/image"][0])
+    assert (frames["generate/image"][0] != frames["generate/image"][1]).mean() > 0.5  # noise is no estimate
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

@@ -186,6 +186,26 @@ class TestRun:
         for method in METHODS.values():
             assert method.title in page
 
+    def test_the_report_of_snakemake_has_everything_with_captions(self, finished: Checkout, tmp_path: Path) -> None:
+        """Without a network, in categories; what only an analysis needs is left out."""
+        done = finished.smoke("--report", str(tmp_path / "report.html"))
+        assert done.returncode == 0, done.stdout
+        text = (tmp_path / "report.html").read_text()
+        found = re.search(r'"Tables": \{"Other": (\[.*?\])', text)
+        assert found is not None
+        tables = {Path(path).stem for path in json.loads(found[1])}
+        assert {"overview", "claims", "masking-lpips-alex", "masking-cost"} <= tables
+        assert not {"masking-long", "masking-summary"} & tables
+        for category, name in (
+            ("Report", "index.html"),
+            ("Figures", "figures/overview.svg"),
+            ("Figures", "figures/masking-reconstructions.png"),
+        ):
+            assert re.search(rf'"{category}": \{{"Other": \[[^]]*"results/smoke/{name}"', text), name
+        assert "profile <strong>smoke</strong>" in text
+        for caption in ("The whole page of profile smoke", "A table of the page", "A figure of the page"):
+            assert caption in text
+
     def test_every_job_kept_its_log_and_its_provenance(self, finished: Checkout) -> None:
         for name, method in METHODS.items():
             folder = finished.results / "masking" / name / "seed0"

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmbench.cards import data_card, model_card
 from mmbench.errors import Parser, UserError, run_command
 from mmbench.files import write_text
+from mmbench.locks import alone
 
 NAME = "README.md"
 
@@ -30,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="python -m mmbench.cards", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of prepared data, or of one training")
     for folder in parser.parse_args(argv).folders:
-        write_text(folder / NAME, card_of(folder))
+        card = card_of(folder)
+        with alone(folder, "card"):
+            write_text(folder / NAME, card)
         print(folder / NAME)
 
 
