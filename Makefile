@@ -72,7 +72,8 @@ audit: $(AUDIT)/.ready
 # What the environment is made of, with hashes, as CycloneDX; the same lock gives the same file.
 sbom: $(AUDIT)/.ready
 	mkdir -p dist
-	$(AUDIT)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+	sed "s/^dynamic = .*/version = \"$$($(PYTHON) -c 'import mmbench; print(mmbench.__version__)')\"/" pyproject.toml > dist/pyproject.toml
+	$(AUDIT)/bin/cyclonedx-py requirements requirements.lock --pyproject dist/pyproject.toml --mc-type application \
 		--output-reproducible --of JSON -o dist/sbom.cdx.json
 	@echo "$(CURDIR)/dist/sbom.cdx.json"
 

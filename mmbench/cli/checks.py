@@ -54,11 +54,14 @@ class Check:
     fix: str = ""
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> Iterator[Check]:
     """Cores and memory."""
-    cores, memory = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else (
-        os.cpu_count() or 1
-    ), psutil.virtual_memory()  # fmt: skip
+    cores, memory = usable_cores(), psutil.virtual_memory()
     yield Check("cores", "ok" if cores >= 2 else "warning", str(cores), "" if cores >= 2 else "jobs run one by one")
     free, wanted = memory.available, cores * JOB_MEMORY
     found = f"{memory.total / GB:.1f} GB, {free / GB:.1f} GB free"
@@ -221,7 +224,7 @@ def disk_needed(config: Config) -> float:
     items = 4 * profile.evaluate.reconstructions + profile.evaluate.samples
     data = sum(n or 50_000 for n in (profile.data.train, profile.data.validation, profile.data.test)) * (pixels + 2048)
     kept = trainings * (1 + len(profile.snapshots)) * (4 * parameters + items * (pixels + 4096))
-    return data + kept + 16 * parameters * (os.cpu_count() or 1) + 50e6
+    return data + kept + 16 * parameters * usable_cores() + 50e6
 
 
 def disk(config: Config) -> Check:

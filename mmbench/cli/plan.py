@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from mmbench.cli.checks import usable_cores
 from mmbench.cli.progress import clock
 from mmbench.command import console
 from mmbench.config import Config
@@ -57,11 +57,12 @@ def command(
     costs = importlib.import_module("mmbench.planning.costs")
     jobs = places.read_jobs(root, configured.results, keys, target)
     importlib.import_module("torch").set_num_threads(configured.top.threads)
-    have = cores or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
     columns = SpinnerColumn(), TextColumn("timing {task.description}")
     with Progress(*columns, console=console(), transient=True, disable=as_json) as shown:
         task = shown.add_task("the networks that score")
-        plan = costs.make_plan(configured, jobs, have, seconds, lambda name: shown.update(task, description=name))
+        plan = costs.make_plan(
+            configured, jobs, cores or usable_cores(), seconds, lambda name: shown.update(task, description=name)
+        )
     if as_json:
         print(json.dumps(importlib.import_module("mmbench.planning.plan").as_record(plan), indent=2))
     else:

@@ -27,7 +27,13 @@ PICTURE = 0.003
 #: hashing of a manifest. From runs of `quick`.
 REPORT_EXPERIMENT, REPORT_METHOD, SCHEDULING, MANIFEST = 5.0, 0.5, 0.25, 1.0
 COMPARED = 20  # steps of a training at which gradients are compared
-STAGES = ("train", "evaluate", "report.__main__")
+#: What a kind of job imports before it begins.
+STARTS = {
+    "method": "mmbench.train",
+    "network": "mmbench.train, mmbench.nets.unet",
+    "scores": "mmbench.evaluate",
+    "report": "mmbench.report.__main__",
+}
 
 
 class Costs:
@@ -46,7 +52,7 @@ class Costs:
         self.methods = find_methods(config.root, config.experiments)
         self.steps: dict[tuple[str, str], Step | None] = {}
         self.items: dict[tuple[str, str], dict[str, Answer]] = {}
-        self.start = {stage: starting(f"mmbench.{stage}") for stage in STAGES}
+        self.start = {kind: starting(modules) for kind, modules in STARTS.items()}
         self.networks = self.bench.networks()
         self.read = self.bench.reading()
         self.cases = {name: self.bench.cases(name) for name in config.experiments}
@@ -151,7 +157,7 @@ class Costs:
         """Seconds of a job on a core, or GPU, of its own."""
         evaluate, data, vgg = self.config.profile.evaluate, self.config.profile.data, self.networks["vgg16"]
         sizes = {split: getattr(data, split) or self.typical(split) for split in ("train", "validation", "test")}
-        start, score = self.start["train"], self.start["evaluate"]
+        start, score = self.start[self.kind(job)], self.start["scores"]
         read = PICTURE if self.read is None else self.read
         drawn = min(evaluate.samples, sizes[evaluate.reference])
         whole = {
@@ -165,10 +171,17 @@ class Costs:
             "tune": lambda: score + self.tuning(job),
             "evaluate": lambda: score + self.scoring(job),
             "reference": lambda: score + vgg * (sizes[evaluate.reference] + drawn) + SCORE_DRAWN * drawn,
-            "report": lambda: self.start["report.__main__"] + self.report,
+            "report": lambda: self.start["report"] + self.report,
             "manifest": lambda: MANIFEST,
         }
         return SCHEDULING + whole[job.rule]() if job.rule in whole else SCHEDULING
+
+    def kind(self, job: Job) -> str:
+        """What a job imports: a method that is trained, or asks another's weights, has a network."""
+        if not job.method:
+            return "method"
+        other = job.rule != "judge" and self.found(job).weights_from
+        return "network" if other or self.step(job.experiment, job.method) else "method"
 
     def tuning(self, job: Job) -> float:
         """Seconds of every candidate asked and scored on the validation split."""
