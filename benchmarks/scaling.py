@@ -52,8 +52,8 @@ def measure(axis: str, args: argparse.Namespace) -> dict[str, Any]:
 def as_text(record: dict[str, Any]) -> str:
     """The table of a record."""
     text = (
-        f"The network of `quick` on four modalities of 32 x 32, batch {record['batch_size']}; {record['rounds']} rounds "
-        f"of {record['steps']} steps of each in turn, one thread; median (quartiles) over the rounds; load "
+        f"The network of `quick` on four modalities of 32 x 32, batch {record['batch_size']}; {record['rounds']} "
+        f"rounds of {record['steps']} steps of each in turn, one thread; median (quartiles) over the rounds; load "
         f"{record['machine']['load'][0]:.0f} on {record['machine']['cpus']} cores. "
         f"{record['provenance']['processor']}.\n\n"
     )

@@ -170,8 +170,8 @@ def as_text(record: dict[str, Any]) -> str:
         wall, cores = run["wall"], run["cores"]
         busy, used = run["any"] / wall, run["sum"] / wall / cores
         text += (
-            f"\n`{run['command']}`: {run['jobs']} jobs in {wall:.0f} s, the first after {run['planning']:.1f} s. Some job "
-            f"ran **{busy:.1%}** of the time; their seconds are {used:.1%} of those of {cores} cores.\n\n"
+            f"\n`{run['command']}`: {run['jobs']} jobs in {wall:.0f} s, the first after {run['planning']:.1f} s. "
+            f"Some job ran **{busy:.1%}** of the time; their seconds are {used:.1%} of those of {cores} cores.\n\n"
         )
         every = sorted(run["rules"].items(), key=lambda item: -item[1]["seconds"])
         rows = [[rule, str(r["jobs"]), f"{r['seconds']:.0f}", f"{r['seconds'] / run['sum']:.1%}"] for rule, r in every]
