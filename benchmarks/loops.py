@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mmbench.method import Batch, Method, Sampling, Spec, Task
 from mmbench.nets.unet import precise_on_cpu
-from mmbench.train import Training
+from mmbench.training import Training
 
 EXAMPLE = {"learning_rate": 1e-4, "warmup": 500, "ema": 0.9999}
 

@@ -19,6 +19,7 @@ from mmbench.generated import Generated
 from mmbench.given import as_stored
 from mmbench.home import ROOT as HOME
 from mmbench.hub import Published, layout
+from mmbench.layout import place
 from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
 from mmbench.predict import NOISE_SEED, answer_case
 from mmbench.provenance import provenance
@@ -79,7 +80,7 @@ class Model(Published):
         method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
         load_weights(weights, method)
         chosen = choose_device(device, torch.get_num_threads())
-        method.to(chosen).eval()
+        place(method, chosen).eval()
         return cls(folder, file, settings["experiment"], settings, modalities, record.get("card") or {}, chosen, method)
 
     def generate(
@@ -204,7 +205,7 @@ class Model(Published):
                 raise
             raise UserError(f"guidance: {self.settings['method']} has no such setting; leave it out") from None
         method.load_state_dict(self.method.state_dict())
-        return method.to(self.device).eval()
+        return place(method, self.device).eval()
 
     def origin(self) -> dict[str, Any]:
         """Whose answers these are: method, hashes of its files, and the program's version."""

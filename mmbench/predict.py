@@ -17,11 +17,12 @@ from mmbench.discovery import claimed_tasks, read_literals
 from mmbench.errors import Parser, run_command
 from mmbench.experiments import Case, asked, check_cases, read_cases, to_batch, to_stored, to_uint8
 from mmbench.files import Arrays, save_arrays, sha256_file, write_json
+from mmbench.layout import place
 from mmbench.locks import alone
 from mmbench.method import Method, Sampling, Task
 from mmbench.provenance import provenance
 from mmbench.records import read_card, read_settings, read_tuned
-from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory, place
+from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
 from mmbench.tensors import load_weights
 
 NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed

@@ -16,7 +16,6 @@ from mmbench.discovery import claimed_tasks, read_literals
 from mmbench.errors import UserError, counting_number, seed_number
 from mmbench.experiments import Experiment, load_experiment, used_modalities
 from mmbench.method import Kind, Method, Spec, load_method
-from mmbench.nets.layout import memory_format
 from mmbench.records import read_card
 
 
@@ -83,11 +82,6 @@ def check_needs(file: Path, experiment: Experiment, modalities: Collection[str])
                 f"{file}: needs the modality '{name}', which is not among {', '.join(modalities)}; leave the method "
                 "out by the profile's `methods`, or take a data set that has it"
             )
-
-
-def place(method: Method, device: torch.device) -> Method:
-    """A method on a device, its weights in the order that is fast there."""
-    return method.to(device).to(memory_format=memory_format(device))
 
 
 def peak_memory(device: torch.device) -> int:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmbench import predict, train
+from mmbench import predict, steps, train
 from mmbench.cases import write_cases
 from mmbench.checkpoint import NAME, snapshot_path
 from mmbench.errors import UserError
@@ -375,15 +375,15 @@ def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(
 
 
 def test_batches_visit_every_item_once_an_epoch() -> None:
-    seen = torch.cat([train.batch_indices(0, step, 4, 10) for step in range(1, 6)])
+    seen = torch.cat([steps.batch_indices(0, step, 4, 10) for step in range(1, 6)])
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
     assert seen[:10].tolist() != seen[10:].tolist()
-    assert not torch.equal(train.batch_indices(1, 1, 10, 10), train.batch_indices(0, 1, 10, 10))
+    assert not torch.equal(steps.batch_indices(1, 1, 10, 10), steps.batch_indices(0, 1, 10, 10))
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:
     settings = {"learning_rate": 1.0, "warmup": 10, "steps": 110}
-    rates = [train.learning_rate(step, settings) for step in range(1, 111)]
+    rates = [steps.learning_rate(step, settings) for step in range(1, 111)]
     assert rates[4] == pytest.approx(0.5) and rates[9] == max(rates) == 1.0 and rates[-1] == pytest.approx(0.0)
 
 
@@ -504,11 +504,11 @@ def test_a_mirrored_image_has_the_embedding_of_the_mirrored_image(embedded: Path
     )
     turned = 0
     for step in range(1, 5):
-        batch = training.batch(step, train.step_generator(0, step))
+        batch = training.batch(step, steps.step_generator(0, step))
         assert batch.keys() == {"image", "embedding"}
         bright_left = batch["image"][:, 0, 0, 0] > 0
         assert torch.equal(bright_left, batch["embedding"][:, 0] > 0)
-        drawn = torch.from_numpy(arrays["embedding"])[train.batch_indices(0, step, 10, 10)]
+        drawn = torch.from_numpy(arrays["embedding"])[steps.batch_indices(0, step, 10, 10)]
         turned += int((drawn != batch["embedding"]).any(dim=1).sum())
     assert turned > 5 if flip else turned == 0
 

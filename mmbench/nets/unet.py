@@ -11,7 +11,7 @@ from diffusers import UNet2DModel
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor, nn
 
-from mmbench.nets.layout import memory_format
+from mmbench.layout import memory_format
 
 
 class Features(NamedTuple):

@@ -26,7 +26,7 @@ from mmbench.experiments import Case, asked, load_experiment, to_batch, used_mod
 from mmbench.files import Arrays
 from mmbench.method import Method, Sampling, Spec, Task, load_method
 from mmbench.predict import Evaluations, answer_case, untold
-from mmbench.train import Training
+from mmbench.training import Training
 
 #: Test items that stand for the profile's: as many of each kind of case as can be told apart by their number.
 RECONSTRUCTIONS, SAMPLES = 16, 17
