@@ -17,6 +17,7 @@ import test_baselines
 from fake_results import METHODS, write_results
 from rich.console import Console
 
+import mmbench
 from mmbench.cli import checks, doctor, new_baseline, results, runs, score
 from mmbench.cli.app import ALIASES, COMMANDS, main
 from mmbench.cli.checks import Check
@@ -63,7 +64,7 @@ def test_the_front_is_quick_and_imports_nothing_large() -> None:
     )
     code += "print(sorted(large & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == ["0.1.0", "[]"]
+    assert done.stdout.split() == [mmbench.__version__, "[]"]
 
 
 @pytest.mark.parametrize("words, says_", [(["verfy"], "Did you mean 'verify'"), (["--nope"], "No such option: --nope"),
