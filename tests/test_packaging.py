@@ -24,7 +24,6 @@ from mmbench.home import CARRIED, PARTS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference" / "camvid-masking"
-NO_INDEX = ("No matching distribution found", "Could not find a version", "ConnectionError", "Network is unreachable")
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,8 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The source distribution, the wheel made of it, and an environment that sees the packages of this one."""
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and any(word in done.stdout + done.stderr for word in NO_INDEX):
-        pytest.skip("no package index gives the build's requirement, hatchling")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     (wheel,), (source,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     home = tmp_path_factory.mktemp("home") / "env"
