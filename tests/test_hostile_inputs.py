@@ -284,6 +284,7 @@ CHECKED = {
         f"params.{name}"
         for name in ("tasks", "answers", "training", "experiments", "methods", "seeds", "seed", "results")
     ),
+    *("params.folder", "params.folders", "params.processes"),
     *("params.keep", "params.until", "params.snapshots", "input.reference", "input.weights", "log", "threads"),
     *("wildcards.method", "wildcards.seed", "wildcards.extractor"),
 }

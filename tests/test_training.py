@@ -212,6 +212,8 @@ def test_a_training_that_is_asked_to_stop_loses_nothing(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     whole = run_training(tmp_path, data, "whole")
+    if signal.getsignal(number) == signal.SIG_IGN:  # as a shell starts what runs in the background
+        signal.signal(number, signal.default_int_handler)
     before, real = signal.getsignal(number), train.Training.step
 
     def stopped(self: train.Training, step: int) -> dict[str, float]:

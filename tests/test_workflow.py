@@ -160,7 +160,7 @@ def chain(*methods: str, trained: Sequence[str] = ()) -> set[str]:
     """The jobs that choose for, ask and score `methods`, train those `trained`, and make the report."""
     jobs = {f"{rule} {method}" for rule in ("predict", "evaluate") for method in methods}
     jobs |= {f"tune {method}" for method in methods if method in TUNED}
-    return jobs | {f"train {method}" for method in trained} | {"report", "manifest", "all"}
+    return jobs | {f"train {method}" for method in trained} | {"masking_cards", "report", "manifest", "all"}
 
 
 class TestRun:
@@ -249,7 +249,7 @@ class TestPlan:
         axes = read_yaml(ROOT / "config/experiments/masking.yaml", ROOT)["ablations"]
         new = {name: own for axis in axes.values() for name, own in axis.items() if "@" in name}
         trained = [name for name, own in new.items() if set(own) != {"sample"}]
-        assert finished.planned("ablation") == chain(*new, trained=trained) - {"all"} | {"ablation"}
+        assert finished.planned("ablation") == chain(*new, trained=trained) - {"all", "masking_cards"} | {"ablation"}
 
     @pytest.mark.parametrize(
         ("file", "jobs"),
@@ -276,9 +276,9 @@ class TestPlan:
     def test_other_sampling_trains_nothing(self, finished: Checkout) -> None:
         assert finished.planned(config=["override={sample: {nfe: 3}}"]) == chain(*METHODS)
 
-    def test_a_choice_of_methods_needs_only_the_report(self, finished: Checkout) -> None:
+    def test_a_choice_of_methods_needs_only_cards_and_report(self, finished: Checkout) -> None:
         planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
-        assert planned == {"report", "manifest", "all"}
+        assert planned == {"masking_cards", "report", "manifest", "all"}
 
 
 class TestSnapshots:
@@ -394,10 +394,10 @@ class TestExtension:
         finished = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", extension.broken.stdout, flags=re.MULTILINE)
         assert sorted(finished) == ["evaluate", "evaluate", "external_median", "predict", "train"]
 
-    def test_only_the_report_is_left(self, extension: Extension) -> None:
+    def test_only_cards_and_report_are_left(self, extension: Extension) -> None:
         assert extension.mended.returncode == 0, extension.mended.stdout
         finished = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", extension.mended.stdout, flags=re.MULTILINE)
-        assert finished == ["report", "manifest", "all"]
+        assert sorted(finished) == ["all", "manifest", "masking_cards", "report"]
 
     @pytest.mark.parametrize(
         ("method", "title"), [("my_idea", "My idea"), ("external_median", "Median of the seen pixels")]
