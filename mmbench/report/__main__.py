@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     claims = read_claims(args.claims, Path.cwd()) if args.claims else []
     ablations = read_json(args.ablations) if args.ablations else {}
-    with alone(args.out, "page"):
+    with alone(args.results, "page"):  # not in `out`, which is not there if this fails
         path = write_report(results, args.out, args.command, claims=claims, ablations=ablations)
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
