@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test lint faults docs docs-serve lock audit sbom reference clean
+.PHONY: results test lint bench faults docs docs-serve lock audit sbom reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -37,6 +37,17 @@ docs: $(READY)
 
 docs-serve: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+# Every benchmark at a size that takes a minute or two on an idle core. Each alone, and larger: benchmarks/README.md
+BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
+bench: $(READY)
+	$(BIN)/python -m mmbench.weights --out results/weights
+	$(BENCH)/training.py --sizes 32 --rounds 4
+	$(BENCH)/multitask.py --rounds 6
+	$(BENCH)/scaling.py --rounds 4
+	$(BENCH)/sampling.py --weights results/weights --nfe 5 10 20 50 --seeds 1 --drawn 100 --filled 40
+	$(BENCH)/evaluation.py --items 2000 --weights results/weights --whole 2000 --compare
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BENCH)/overhead.py
 
 # The environment is whole when this file is there; an interrupted or outdated one is made anew.
 $(READY): requirements.lock

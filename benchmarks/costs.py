@@ -1,7 +1,9 @@
-"""What the cache saves, and what another program takes for the metrics that it has too."""
+"""What scoring takes from its start to its end, what the cache saves, and what another program takes."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,9 +12,11 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from made_up import features, made_up
+from made_up import features, made_up, write_run
+from overhead import measured
 from torch import nn
 
+from mmbench.experiments import read_cases
 from mmbench.features import EXTRACTOR, load_extractor
 from mmbench.metrics.frechet import frechet_distance
 from mmbench.metrics.kernel import kernel_distance
@@ -30,6 +34,24 @@ def timed(call: Callable[[], Any]) -> tuple[Any, Seconds]:
     wall, cpu = time.perf_counter(), time.process_time()
     found = call()
     return found, {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def whole(experiment: str, count: int, weights: Path, threads: int) -> dict[str, Any]:
+    """Seconds and memory of `python -m mmbench.evaluate` in a process of its own: first without a cache, then with it.
+
+    Args:
+        experiment: masking, or another without a judge.
+        count: images in all its cases together.
+        weights: folder that `python -m mmbench.weights` wrote.
+        threads: CPU threads to compute with.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        cases = len(read_cases(Path(folder) / "cases")) if write_run(experiment, 2, Path(folder), weights) else 0
+    found: dict[str, Any] = {"experiment": experiment, "images": count // cases * cases, "cases": cases}
+    with tempfile.TemporaryDirectory() as folder:
+        flags = write_run(experiment, count // cases, Path(folder), weights)
+        command = [sys.executable, "-m", "mmbench.evaluate", *flags, "--threads", str(threads)]
+        return found | {name: measured(command) for name in ("without a cache", "with it")}
 
 
 def network_costs(weights: Path, count: int) -> list[dict[str, Any]]:

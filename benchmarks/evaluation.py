@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from costs import Seconds, network_costs, torch_fidelity
+from costs import Seconds, network_costs, torch_fidelity, whole
 from made_up import ASKED, StandIns, write_run
 from tables import table
 
@@ -136,6 +136,16 @@ def as_text(record: dict[str, Any]) -> str:
     machine = f"{record['provenance']['processor']}, threads: {record['threads']}; wall / CPU seconds"
     text = f"{record['items']:,} items of each case and as many real ones; {machine}.\n\n"
     text += table(["step", *found], rows)
+    if found := record.get("whole"):
+        text += (
+            f"\n{found['images']:,} images in the {found['cases']} cases of `{found['experiment']}`, from the command "
+        )
+        text += "to its two files.\n\n"
+        rows = [
+            [name, shown(found[name]), f"{found[name]['peak_bytes'] / 2**20:.0f}"]
+            for name in ("without a cache", "with it")
+        ]
+        text += table(["", "seconds", "peak MiB"], rows)
     if record["networks"]:
         rows = [
             [n["network"], f"{n['images']:,}", shown(n["seconds"]), f"{n['images'] / n['seconds']['cpu']:.0f}"]
@@ -156,6 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
     parser.add_argument("--weights", type=Path, help="folder that mmbench.weights wrote: time the networks, too")
     parser.add_argument("--images", type=int, default=500, help="that the networks are timed with")
+    parser.add_argument("--whole", type=int, default=10_000, help="images scored from nothing, with --weights")
     parser.add_argument("--compare", action="store_true", help="with torch-fidelity, which the tests need too")
     parser.add_argument("--out", type=Path, help="JSON file to write; the tables are written beside it")
     args = parser.parse_args(argv)
@@ -165,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "threads": args.threads,
             "cpus": os.cpu_count(),
             "experiments": {name: measure(name, args.items, args.threads) for name in args.experiments},
+            "whole": whole("masking", args.whole, args.weights, args.threads) if args.weights else None,
             "networks": network_costs(args.weights, args.images) if args.weights else [],
             "torch_fidelity": torch_fidelity(args.items) if args.compare else [],
         }

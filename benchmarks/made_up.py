@@ -16,12 +16,12 @@ from mmbench.experiments import load_experiment, read_cases
 from mmbench.experiments.labels import TASKS as LABEL_TASKS
 from mmbench.experiments.segmentation import TASKS as MASK_TASKS
 from mmbench.features import EXTRACTOR, Extractor
-from mmbench.files import save_arrays, sha256_arrays, write_json
+from mmbench.files import save_arrays, sha256_arrays, sha256_file, write_json
 from mmbench.judges import Judge
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
 from mmbench.scores import Answered, Tools
 from mmbench.scores._composite import lpips_distances, same_truth
-from mmbench.weights import Net
+from mmbench.weights import Net, weights_path
 
 SIDE, WIDTH, CLASSES, SHA256 = 32, 512, 10, "0" * 64
 CARD = {
@@ -120,13 +120,14 @@ class StandIns(Tools):
         return Standardised(self.extractor, Scaling(np.full(WIDTH, 0.3), np.full(WIDTH, 0.5)))
 
 
-def write_run(experiment: str, count: int, folder: Path) -> list[str]:
-    """Make up a run of one experiment in `folder`, with a full cache.
+def write_run(experiment: str, count: int, folder: Path, weights: Path | None = None) -> list[str]:
+    """Make up a run of one experiment in `folder`, with a full cache of what stand-ins say.
 
     Args:
         experiment: its name.
         count: items of each case, and real ones.
         folder: to write to.
+        weights: folder of the true networks, if they are to score; the cache is then empty.
 
     Returns:
         The words after `python -m mmbench.evaluate` that score it.
@@ -137,18 +138,27 @@ def write_run(experiment: str, count: int, folder: Path) -> list[str]:
     write_json(folder / "data" / "card.json", {**CARD, "splits": {"test": {"sha256": sha256_arrays(test)}}})
     settings = {"experiment": experiment, "evaluate": {"reconstructions": count, "samples": count}, **OPTIONS}
     write_json(folder / "settings.json", settings)
-    write_json(folder / "weights" / "weights.json", {})
+    if weights is None:
+        write_json(folder / "weights" / "weights.json", {})
     write_cases(settings, folder / "data", folder / "cases")
     vectors = {name: test[name] for name in ("label", "embedding")}
     save_arrays(folder / "reference.npz", {"features": features(count, seed=0), **vectors})
-    write_json(folder / "reference.json", {"extractor": EXTRACTOR, "weights_sha256": SHA256, "split": "test"})
+    digest = sha256_file(weights_path("vgg", weights)) if weights else SHA256
+    write_json(folder / "reference.json", {"extractor": EXTRACTOR, "weights_sha256": digest, "split": "test"})
     tasks, answered = load_experiment(experiment).TASKS, []
     for seed, case in enumerate(read_cases(folder / "cases"), 1):
         answered.append((case, {want: made_up(want, count, seed) for want in tasks[case.task].want}))
     arrays = {f"{case.name}/{name}": array for case, answer in answered for name, array in answer.items()}
     save_arrays(folder / "method" / "predictions.npz", arrays)
-    fill_cache(experiment, answered, folder / "cache")
-    places = {"settings": "settings.json", "weights": "weights", "data": "data", "cases": "cases", "cache": "cache"}
+    if weights is None:
+        fill_cache(experiment, answered, folder / "cache")
+    places = {
+        "settings": "settings.json",
+        "weights": weights.resolve() if weights else "weights",
+        "data": "data",
+        "cases": "cases",
+        "cache": "cache",
+    }
     places |= {"reference": "reference.npz", "predictions": "method", "out": "method"}
     flags = [word for flag, name in places.items() for word in (f"--{flag}", str(folder / name))]
     return [*flags, "--method", "made_up", "--seed", "0", "--device", "cpu"]

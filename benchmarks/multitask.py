@@ -38,7 +38,7 @@ FOUR = ("image", "mask", "label", "embedding")
 #: The experiment has a fifth, made of the first.
 FIVE = (*FOUR, "masked_image")
 CLASSES, WIDTH = 10, 512
-#: A profile's network and batch.
+#: Profiles whose networks are measured.
 SIZES = ("quick", "standard")
 
 
@@ -154,7 +154,7 @@ def compare(loops: Mapping[str, Mapping[str, Any]], base: str, rounds: int, step
 def measure(profile: str, args: argparse.Namespace) -> dict[str, Any]:
     """The multitask model of two to five modalities beside the single task of generation, at a profile's size."""
     settings = config(profile).settings("train", "joint", WHOLE)
-    train = {**settings["train"], **({"batch_size": args.batch_size} if args.batch_size else {})}
+    train = {**settings["train"], "batch_size": args.batch_size}
     common = {"network": settings["network"], "train": train}
     loops: dict[str, dict[str, Any]] = {"generation alone": {"name": SINGLE, "modalities": FOUR, **common}}
     for count in args.modalities:
@@ -205,9 +205,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python benchmarks/multitask.py", description=__doc__)
     parser.add_argument("--profiles", nargs="+", default=SIZES, help="whose networks are measured")
     parser.add_argument("--modalities", type=int, nargs="+", default=[2, 3, 4, 5], choices=range(2, 6))
-    parser.add_argument("--batch-size", type=int, help="default: the profile's")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=12, help="in each of which all train in turn")
-    parser.add_argument("--steps", type=int, default=2, help="of each in a round")
+    parser.add_argument("--steps", type=int, default=1, help="of each in a round")
     parser.add_argument("--out", type=Path, help="JSON file to write; the tables are written beside it")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)

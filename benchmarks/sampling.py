@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
+from measure import machine
 from tables import table
 
 from mmbench import prepare_data, train
@@ -45,11 +46,10 @@ FD, LPIPS = f"fd[{EXTRACTOR}]", "lpips_alex"
 CLOSE = 0.05
 
 
-def trained(work: Path, override: dict[str, Any]) -> tuple[Path, Path]:
-    """Folders of a model and of its data, made in `work` unless they are there."""
-    config = Config(
-        {**read_yaml(ROOT / "config" / "config.yaml", ROOT), "profile": "quick", "override": override}, ROOT
-    )
+def trained(work: Path, profile: str, steps: int) -> tuple[Path, Path]:
+    """Folders of a model and of its data, of a profile's sizes, made in `work` unless they are there."""
+    top = {"profile": profile, "override": {"train": {"steps": steps}}}
+    config = Config({**read_yaml(ROOT / "config" / "config.yaml", ROOT), **top}, ROOT)
     settings = {**config.settings("train", "joint", "mt_diffusion"), "modalities": MODALITIES}
     write_json(work / "data.json", config.settings("data"))
     write_json(work / "train.json", settings)
@@ -144,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--training", type=Path, help="folder of a finished training; needs --data")
     parser.add_argument("--data", type=Path, help="folder of the data it was trained on")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of the training and its data")
+    parser.add_argument("--profile", default="quick", help="whose network and data the training has")
     parser.add_argument("--steps", type=int, default=600, help="of the training")
     parser.add_argument("--samplers", nargs="+", default=get_args(SamplerName), choices=get_args(SamplerName))
     parser.add_argument("--nfe", type=int, nargs="+", default=[5, 10, 20, 50, 250], help="evaluations, the most last")
@@ -155,13 +156,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     if bool(args.training) != bool(args.data):
         raise UserError("--training and --data belong together; give both, or neither to train a model here")
-    override = {"train": {"steps": args.steps}}
-    folder, data = (args.training, args.data) if args.training else trained(args.work, override)
+    folder, data = (args.training, args.data) if args.training else trained(args.work, args.profile, args.steps)
     model = Model.read(folder, "cpu")
     options = {key: getattr(args, key) for key in ("samplers", "nfe", "seeds", "drawn", "filled")}
     name = f"{model.experiment}/{model.settings['method']}, {model.settings['train']['steps']} training steps"
     record = {**options, "model": name, "real": len(load_arrays(data / "test.npz")["image"])}
-    record |= {"points": measure(model, data, args), "provenance": provenance(options, {})}
+    record |= {"points": measure(model, data, args), "machine": machine(), "provenance": provenance(options, {})}
     print(as_text(record))
     if args.out:
         write_json(args.out, record)

@@ -42,7 +42,7 @@ def command(
     guidance: Annotated[float | None, typer.Option(help="Strength of guidance; else as trained.")] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     sampler: Annotated[
-        Literal["ddim", "dpm++", "ancestral"], typer.Option(help="How noise becomes an answer.")
+        Literal["ddim", "dpm++", "dpm++snr", "ancestral"], typer.Option(help="How noise becomes an answer.")
     ] = "dpm++",
     nfe: Annotated[int, typer.Option(help="Network evaluations for each answer.")] = 20,
     resize: Annotated[bool, typer.Option("--resize", help="Resize pictures of another size to the model's.")] = False,

@@ -28,7 +28,17 @@ def evaluation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_every_step_of_every_experiment_is_timed(
     evaluation: ModuleType, lpips_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--weights", str(lpips_weights), "--images", "3", "--compare", "--out", str(tmp_path / "times.json")]
+    options = [
+        "--weights",
+        str(lpips_weights),
+        "--images",
+        "3",
+        "--whole",
+        "40",
+        "--compare",
+        "--out",
+        str(tmp_path / "times.json"),
+    ]
     evaluation.main(["--items", "60", *options])
     record, measured = read_json(tmp_path / "times.json"), read_json(MEASURED)
     assert capsys.readouterr().out.startswith((tmp_path / "times.md").read_text().splitlines()[0])
@@ -37,6 +47,8 @@ def test_every_step_of_every_experiment_is_timed(
         spent = [seconds["wall"] for seconds in experiment["steps"].values()]
         assert min(spent) >= 0 and sum(spent) == pytest.approx(experiment["total"]["wall"])
     assert [entry["network"] for entry in record["networks"]] == [EXTRACTOR, "lpips-alex", "lpips-vgg"]
+    first, again = (record["whole"][name] for name in ("without a cache", "with it"))
+    assert record["whole"]["images"] == 40 and first["cpu"] > again["cpu"] > 0 and again["peak_bytes"] > 1e8
     for entry in record["torch_fidelity"]:
         ours, theirs = entry["values"].values()
         assert entry["metric"] in ("fd", "kd", "precision, recall") and min(theirs.values()) >= 0

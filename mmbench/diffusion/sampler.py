@@ -2,6 +2,8 @@
 
 Each asks a denoiser for an estimate of z_0 and of every encoding; the encodings' drift is taken off z_t, the plain
 update of the diffusion literature is made, and the drift of the next step is put back.
+
+`dpm++` is of second order in z_0, `dpm++snr` in the encodings too, and its steps are even in the log-SNR, not in t.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from torch import Tensor
 
 from mmbench.diffusion.process import Process
 
-SamplerName = Literal["ancestral", "ddim", "dpm++"]
+SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr"]
 #: z_t (n, c, h, w) and steps (n,) to the estimates of z_0 and of each encoding.
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
 #: The first item on its way from noise: z at the first step, then the estimate of z_0 at every step, each (step, z).
 Trace = list[tuple[int, Tensor]]
+#: Half the log-SNR below which an image is so deep in noise that `dpm++snr` makes one step of it.
+LOWEST = -4.0
+#: What a multistep sampler keeps of its last step: half its log-SNR, and the estimates of z_0 and of each encoding.
+Last = tuple[Tensor, Tensor, Sequence[Tensor]]
 _watched: ContextVar[Trace | None] = ContextVar("watched", default=None)
 
 
@@ -44,6 +50,21 @@ def time_steps(process: Process, nfe: int, start: int | None = None) -> list[int
     if not 1 <= nfe <= start <= process.steps:
         raise ValueError(f"nfe must be between 1 and the first step, at most {process.steps}: not {nfe} and {start}")
     return [round(start * (nfe - i) / nfe) for i in range(nfe + 1)]
+
+
+def snr_steps(process: Process, nfe: int, start: int | None = None) -> list[int]:
+    """Like `time_steps`, but from 1 upwards to `LOWEST` evenly spaced in the log-SNR (Lu et al. 2022), as far as steps
+    that differ can be.
+    """
+    start = time_steps(process, nfe, start)[0]
+    half = 0.5 * (process.alpha_bar / (1 - process.alpha_bar)).log()
+    wanted = torch.linspace(max(LOWEST, float(half[start])), float(half[1]), nfe, dtype=half.dtype)
+    steps = [start, *(1 + (half[1:] - wanted[1:, None]).abs().argmin(dim=1)).tolist()]
+    for i in range(1, nfe):
+        steps[i] = max(1, min(steps[i], steps[i - 1] - 1))
+    for i in reversed(range(nfe - 1)):
+        steps[i] = max(steps[i], steps[i + 1] + 1)
+    return [*steps, 0]
 
 
 def noise_like(z: Tensor, generator: torch.Generator) -> Tensor:
@@ -100,8 +121,8 @@ def sample(
     """
     if sampler not in get_args(SamplerName):
         raise ValueError(f"sampler '{sampler}' is not one of {get_args(SamplerName)}")
-    steps = time_steps(process, nfe, start)
-    previous: tuple[Tensor, Tensor] | None = None
+    steps = (snr_steps if sampler == "dpm++snr" else time_steps)(process, nfe, start)
+    previous: Last | None = None
     if (trace := _watched.get()) is not None:
         trace[:] = [(steps[0], z[0].clone())]
     for now, later in pairwise(steps):
@@ -109,8 +130,8 @@ def sample(
         z0, encodings = denoiser(z, t)
         if trace is not None:
             trace.append((now, z0[0].clone()))
-        if sampler == "dpm++" and later > 0:
-            z, previous = _dpm_step(process, z, z0, encodings, t, s, previous)
+        if sampler.startswith("dpm++") and later > 0:
+            z, previous = _dpm_step(process, z, z0, encodings, t, s, previous, whole=sampler == "dpm++snr")
         else:
             eta = 1.0 if sampler == "ancestral" else 0.0
             z = ddim_step(process, z, z0, encodings, t, s, eta=eta, generator=generator)
@@ -124,17 +145,25 @@ def _dpm_step(
     encodings: Sequence[Tensor],
     t: Tensor,
     s: Tensor,
-    previous: tuple[Tensor, Tensor] | None,
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """One multistep step (Lu et al. 2022, DPM-Solver++(2M)); `previous` is the last (log-SNR half, z_0 estimate)."""
+    previous: Last | None,
+    *,
+    whole: bool,
+) -> tuple[Tensor, Last]:
+    """One multistep step (Lu et al. 2022, DPM-Solver++(2M)).
+
+    Between two evaluations z_0 is extrapolated, and with `whole` the encodings too, whose drift is integrated like it:
+    `(z / noise)' = (signal / noise)' z_0 + sum_i (omega_i / noise)' E_i`.
+    """
     (signal_t, noise_t), (signal_s, noise_s) = (process.coefficients(i, z_t) for i in (t, s))
     half_t, half_s = (signal_t / noise_t).log(), (signal_s / noise_s).log()
     h = half_s - half_t
-    data = z0
+    data, drifting = z0, encodings
     # The first step leaves T, where the log-SNR is about -10: extrapolating across it overshoots.
     if previous is not None and t[0] < process.steps * 0.98:
         r = (half_t - previous[0]) / h
         data = z0 + (z0 - previous[1]) / (2 * r)
-    y_t = z_t - process.drift(encodings, t)
+        if whole:
+            drifting = [e + (e - last) / (2 * r) for e, last in zip(encodings, previous[2], strict=True)]
+    y_t = z_t - process.drift(drifting, t)
     y_s = noise_s / noise_t * y_t - signal_s * torch.expm1(-h) * data
-    return y_s + process.drift(encodings, s), (half_t, z0)
+    return y_s + process.drift(drifting, s), (half_t, z0, encodings)

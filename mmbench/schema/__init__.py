@@ -120,7 +120,7 @@ class Train(Section):
 class Sample(Section):
     """How sampling methods draw."""
 
-    sampler: Literal["ancestral", "ddim", "dpm++"]
+    sampler: Literal["ancestral", "ddim", "dpm++", "dpm++snr"]
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)]
     batch_size: Count
 
@@ -128,7 +128,7 @@ class Sample(Section):
 class OwnSample(Section):
     """What a method or variant may draw with instead; the size of batches, which fixes the noise, is everyone's."""
 
-    sampler: Literal["ancestral", "ddim", "dpm++"] | None = None
+    sampler: Literal["ancestral", "ddim", "dpm++", "dpm++snr"] | None = None
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)] | None = None
 
 

@@ -186,8 +186,8 @@ def as_text(record: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """`python benchmarks/workflow.py --run .`."""
-    parser = argparse.ArgumentParser(prog="python benchmarks/workflow.py", description=__doc__)
+    """`python benchmarks/overhead.py --run .`."""
+    parser = argparse.ArgumentParser(prog="python benchmarks/overhead.py", description=__doc__)
     parser.add_argument("--run", type=Path, help="folder in which Snakemake was started, and finished a run")
     parser.add_argument("--jobs", type=int, default=1000, help="to plan")
     parser.add_argument("--out", type=Path, help="JSON file to write; the tables are written beside it")
