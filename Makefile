@@ -1,19 +1,23 @@
 # `make results` and `make test` each set up a fresh machine by themselves (Python >= 3.11 and make), then run.
 PYTHON ?= python3
 CORES ?= all
+WORKERS ?= 2
+FAULTS ?= 20
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test lint lock audit sbom reference clean
+.PHONY: results test lint faults lock audit sbom reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
 	@echo "The report is at $(CURDIR)/results/quick/index.html"
 
+# Each file's tests in one process, of which there are WORKERS with one thread each and some 2 GiB.
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -21,6 +25,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+# The whole profile smoke, interrupted at random moments and compared with an undisturbed run: docs/faults.md
+faults: $(READY)
+	PYTHONPATH="$(CURDIR)" $(BIN)/python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED)
 
 # The environment is whole when this file is there; an interrupted or outdated one is made anew.
 $(READY): requirements.lock

@@ -5,6 +5,9 @@
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/embed.smk"
@@ -13,6 +16,7 @@ include: "workflow/rules/judge.smk"
 include: "workflow/rules/tune.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/cards.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/manifest.smk"
 
@@ -28,6 +32,7 @@ rule all:
     input:
         P / "index.html",
         P / "manifest.json",
+        [cards(experiment) for experiment in CFG.experiments],
 
 
 # `snakemake --cores all <experiment>`: one experiment's scores, and the page with what is there.
@@ -38,6 +43,7 @@ for experiment in CFG.experiments:
             experiment
         input:
             scores(experiment),
+            cards(experiment),
             f"{P}/only-{experiment}/index.html",
             f"{P}/only-{experiment}/manifest.json",
 

@@ -9,6 +9,7 @@ from mmbench.data import read_card, read_prepared
 from mmbench.errors import Parser, run_command
 from mmbench.experiments import asked, left_out, load_experiment, used_modalities
 from mmbench.files import Arrays, save_arrays, sha256_arrays, write_json
+from mmbench.locks import alone
 from mmbench.records import read_settings
 
 
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.prepare_data wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for cases.npz and cases.json")
     args = parser.parse_args(argv)
-    write_cases(read_settings(args.settings, "cases"), args.data, args.out)
+    with alone(args.out, "list of cases"):
+        write_cases(read_settings(args.settings, "cases"), args.data, args.out)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """The state of an unfinished training, and the averaged weights it had on its way, until they are asked for.
 
-All are safetensors, written atomically, and ignored when they are not this training's.
+All are safetensors, written atomically, and ignored when they are not this training's or not as they were written. The
+last two states are kept: if the newer one is damaged, the older one serves.
 """
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from mmbench.errors import UserError
+from mmbench.files import sha256_arrays
 from mmbench.tensors import save_weights
 
-NAME = "checkpoint.safetensors"
+NAME, OLDER, NEW = (f"checkpoint{suffix}.safetensors" for suffix in ("", "-older", "-new"))
 #: What the log of a training always has.
 LOGGED = {"step", "seconds", "flops_per_step", "curve", "gradient_cosines"}
 
@@ -28,25 +28,36 @@ LOGGED = {"step", "seconds", "flops_per_step", "curve", "gradient_cosines"}
 def save_checkpoint(
     folder: Path, key: str, module: nn.Module, ema: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, log: dict
 ) -> None:
-    """Keep everything that step `log["step"]` leaves behind: weights, their average, moments and the curve so far."""
+    """Keep everything that step `log["step"]` leaves behind: weights, their average, moments and the curve so far.
+
+    What was kept before is the older state from then on.
+    """
     tensors = {f"module/{k}": v for k, v in module.state_dict().items()}
     tensors |= {f"ema/{k}": v for k, v in ema.items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{k}": v for k, v in moments.items()}
-    save_weights(folder / NAME, tensors, {"key": key, "log": json.dumps(log)})
+    _write(folder / NEW, key, tensors, log)
+    if (folder / NAME).exists():
+        os.replace(folder / NAME, folder / OLDER)
+    os.replace(folder / NEW, folder / NAME)
 
 
 def load_checkpoint(
     folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
-    """Restore what `save_checkpoint` kept under the same key.
+    """Restore the newest state that `save_checkpoint` kept under the same key and that is whole.
 
     None, and nothing touched, if there is nothing usable; that a file is there and is not used is printed.
     """
     own = {f"module/{name}": value for name, value in module.state_dict().items()}
     own |= {f"ema/{name}": value for name, value in ema.items()}
     state: dict[int, dict[str, Tensor]] = {}
-    if (found := _read(folder / NAME, key, own, lambda moments: state.update(_moments(moments, optimizer)))) is None:
+    for name in (NAME, OLDER):
+        found = _read(folder / name, key, own, lambda moments: state.update(_moments(moments, optimizer)))
+        if found is not None:
+            break
+        state.clear()
+    else:
         return None
     log, tensors = found
     module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
@@ -73,6 +84,21 @@ def _moments(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) ->
     return state
 
 
+def _write(path: Path, key: str, tensors: Mapping[str, Tensor], log: dict) -> None:
+    """Write what `_read` reads, with a hash of all of it."""
+    whole, text = {name: value.detach().cpu() for name, value in tensors.items()}, json.dumps(log)
+    save_weights(path, whole, {"key": key, "log": text, "sha256": _digest(text, whole)})
+
+
+def _digest(log: str, tensors: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 of a log and of tensors; a file may have its length and not its content after a power cut."""
+    raw = {
+        f"{name}|{value.dtype}|{tuple(value.shape)}": value.contiguous().reshape(-1).view(torch.uint8).numpy()
+        for name, value in tensors.items()
+    }
+    return hashlib.sha256(f"{log}|{sha256_arrays(raw)}".encode()).hexdigest()
+
+
 def _read(
     path: Path, key: str, own: Mapping[str, Tensor], rest: Callable[[Mapping[str, Tensor]], object]
 ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -95,6 +121,8 @@ def _read(
             if tensors[name].shape != value.shape:
                 raise ValueError(f"'{name}' is of another network")
         rest({name: value for name, value in tensors.items() if name not in own})
+        if about.get("sha256") != _digest(about["log"], tensors):
+            raise ValueError("its content is not what was written")
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, ValueError, KeyError, RecursionError) as error:
@@ -110,7 +138,7 @@ def snapshot_path(folder: Path, step: int) -> Path:
 
 def save_snapshot(folder: Path, key: str, ema: Mapping[str, Tensor], log: dict) -> None:
     """Keep the averaged weights after step `log["step"]` and the curve so far."""
-    save_weights(snapshot_path(folder, log["step"]), ema, {"key": key, "log": json.dumps(log)})
+    _write(snapshot_path(folder, log["step"]), key, ema, log)
 
 
 def load_snapshot(folder: Path, key: str, step: int, ema: Mapping[str, Tensor]) -> dict[str, Any] | None:
@@ -131,26 +159,5 @@ def remove_snapshots(folder: Path) -> None:
 
 def remove_checkpoint(folder: Path) -> None:
     """Forget what `save_checkpoint` kept."""
-    (folder / NAME).unlink(missing_ok=True)
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Be the only process at this training, so that one left over from a killed run cannot overwrite a newer one's.
-
-    Raises:
-        UserError: another process holds the lock. It ends with the process that holds it, however that ends.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            held.seek(0)
-            raise UserError(
-                f"{folder}: another process is at this training; wait for it or stop it (kill {held.read()})"
-            ) from None
-        held.truncate(0)
-        held.write(str(os.getpid()))
-        held.flush()
-        yield
+    for name in (NAME, OLDER, NEW):
+        (folder / name).unlink(missing_ok=True)

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from mmbench.errors import Parser, run_command
+import typer
+
+from mmbench.command import main_of
+from mmbench.errors import UserError, run_command
+from mmbench.home import find_checkout
 from mmbench.report.claims import outcomes, plain, write_claims
 from mmbench.report.load import load_results
 from mmbench.stated import stated_claims
 
-ROOT = Path(__file__).parents[1]
+
+def command(
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)] = None,
+    results: Annotated[Path | None, typer.Option(help="The same as RUN.")] = None,
+    claims: Annotated[Path | None, typer.Option(help="Another file of claims than config/claims.yaml.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write claims.* and claims-trials.csv here.")] = None,
+) -> None:
+    """Hold the claims of config/claims.yaml against the results of a run, without a page.
+
+    Each claim is reproduced, not reproduced or inconclusive, or cannot be tested with what the run has.
+
+    Examples:
+
+      mmbench claims results/quick
+      mmbench claims results/reference/camvid-masking --out claims
+    """
+    folder = run or results
+    if folder is None or (run and results):
+        raise UserError("RUN: name one folder of results, e.g. results/quick")
+    stated, found = stated_claims(find_checkout(), claims), load_results(folder)
+    if out:
+        write_claims(stated, found, out)
+    print(plain(outcomes(stated, found), found))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.claims --results results/quick`."""
-    parser = Parser(prog="python -m mmbench.claims", description=__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="results/<profile>")
-    parser.add_argument("--claims", type=Path, help="another file of claims than config/claims.yaml")
-    parser.add_argument("--out", type=Path, help="also write claims.{csv,json,md,tex} and claims-trials.csv here")
-    args = parser.parse_args(argv)
-    claims = stated_claims(ROOT, args.claims)
-    results = load_results(args.results)
-    if args.out:
-        write_claims(claims, results, args.out)
-    print(plain(outcomes(claims, results), results))
-
+main = main_of(command, "mmbench claims")
 
 if __name__ == "__main__":
     run_command(main)

@@ -1,8 +1,4 @@
-"""Command line: compare the numbers of two runs, value by value, within stated tolerances.
-
-Values are matched by experiment, method, seed, case and metric. One that is farther away than its metric's tolerance,
-or that only one of the two runs could measure, is outside (exit status 1); what only one run has is listed.
-"""
+"""Command line: compare the numbers of two runs, value by value, within stated tolerances."""
 
 from __future__ import annotations
 
@@ -14,16 +10,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import typer
 from pydantic import Field
 
-from mmbench.errors import Parser, UserError, run_command
+from mmbench.command import main_of
+from mmbench.errors import UserError, run_command
+from mmbench.home import ROOT
 from mmbench.manifest import describe_data, describe_making, experiments_in, list_files, read_records
 from mmbench.report.check import read_cases, read_scores
 from mmbench.schema import Section
 from mmbench.valid import check
 from mmbench.yaml_files import read_yaml, shown
 
-ROOT = Path(__file__).parents[1]
 TOLERANCES = ROOT / "config" / "tolerances.yaml"
 
 Bound = Annotated[float, Field(ge=0)]
@@ -219,22 +217,35 @@ def unique(values: Iterator[Any]) -> list[str]:
     return sorted(set(texts))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench compare results/quick elsewhere/results/quick`."""
-    parser = Parser(prog="python -m mmbench compare", description=__doc__)
-    parser.add_argument("a", type=Path, metavar="A", help="folder of results, e.g. results/reference/camvid-masking")
-    parser.add_argument("b", type=Path, metavar="B", help="another, of the same profile")
-    parser.add_argument("--exact", action="store_true", help="allow no difference: one machine, one number of threads")
-    parser.add_argument("--tolerances", type=Path, default=TOLERANCES, help="default: config/tolerances.yaml")
-    args = parser.parse_args(argv)
-    tolerances = None if args.exact else read_tolerances(args.tolerances)
-    a, b = read_values(args.a), read_values(args.b)
-    pairs = pair_up(a, b, tolerances)
+def command(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a run.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another, of the same profile.")],
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Allow no difference: one machine, one number of threads.")
+    ] = False,
+    tolerances: Annotated[
+        Path, typer.Option(help="How far values may be apart.", show_default="config/tolerances.yaml")
+    ] = TOLERANCES,
+) -> None:
+    """Compare the numbers of two runs, value by value, within stated tolerances.
+
+    Values are matched by experiment, method, seed, case and metric. One that is farther away than its metric's
+    tolerance, or that only one of the two runs could measure, is outside (exit status 1); what only one run has is
+    listed.
+
+    Examples:
+
+      mmbench compare results/reference/camvid-masking results/camvid-masking
+      mmbench compare --exact results/quick elsewhere/results/quick
+    """
+    allowed = None if exact else read_tolerances(tolerances)
+    a, b = read_values(first), read_values(second)
+    pairs = pair_up(a, b, allowed)
     if not pairs:
-        raise UserError(f"{args.a} and {args.b} have no value in common; give two runs of the same profile")
-    print(f"A is {args.a}, B is {args.b}; allowed is {'nothing' if args.exact else f'what {args.tolerances} says'}\n")
+        raise UserError(f"{first} and {second} have no value in common; give two runs of the same profile")
+    print(f"A is {first}, B is {second}; allowed is {'nothing' if exact else f'what {tolerances} says'}\n")
     print("\n".join(table(pairs)), end="\n\n")
-    for line in (*only("A", a, b), *only("B", b, a), *(f"note: {note}" for note in notes(args.a, args.b))):
+    for line in (*only("A", a, b), *only("B", b, a), *(f"note: {note}" for note in notes(first, second))):
         print(line)
     outside, equal = sum(pair.outside for pair in pairs), sum(pair.apart == 0 for pair in pairs)
     print(
@@ -244,6 +255,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if outside:
         sys.exit(1)
 
+
+main = main_of(command, "mmbench compare")
 
 if __name__ == "__main__":
     run_command(main)

@@ -16,6 +16,7 @@ from mmbench.data import SPLITS, read_card, read_prepared
 from mmbench.embedders import Embedder, fit_scaling, load_embedder
 from mmbench.errors import Parser, UserError, counting_number, run_command
 from mmbench.files import Arrays, save_arrays, sha256_arrays, write_json
+from mmbench.locks import alone
 from mmbench.runtime import choose_device
 
 #: Of the training split only: the embedding of the mirrored image, for a training that mirrors images.
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the splits, scaling.npz and card.json")
     args = parser.parse_args(argv)
     device = choose_device(args.device, args.threads)
-    write_embedded(args.extractor, weights=args.weights, data=args.data, out=args.out, device=device)
+    with alone(args.out, "embedding"):
+        write_embedded(args.extractor, weights=args.weights, data=args.data, out=args.out, device=device)
 
 
 if __name__ == "__main__":

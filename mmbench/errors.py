@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -58,13 +59,16 @@ def _bounded(text: str, least: int) -> int:
 def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
     """Run a command line's `main`; a mendable error is one line on stderr and exit status 1.
 
-    A full disk, and a file that cannot be made or opened where it was asked for, count as mendable: files are written
-    atomically, so what was there before is still whole.
+    So is Ctrl-C, with exit status 130. A full disk, and a file that cannot be made or opened where it was asked for,
+    count as mendable: files are written atomically, so what was there before is still whole.
     """
     try:
         main(None)
     except UserError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        print("error: interrupted; run the same command again", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except OSError as error:
         if error.filename and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             sys.exit(f"error: {error.filename}: {error.strerror}; name another place, or mend this one")

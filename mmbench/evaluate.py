@@ -19,6 +19,7 @@ from mmbench.errors import Parser, UserError, closest, counting_number, run_comm
 from mmbench.experiments import Case, Experiment, asked, check_cases, load_experiment, read_cases, used_modalities
 from mmbench.files import Arrays, Header, load_arrays, read_headers, write_json, write_text
 from mmbench.judges import load_judge
+from mmbench.locks import alone
 from mmbench.method import Modality
 from mmbench.metrics.classification import TOLERANCE
 from mmbench.provenance import provenance
@@ -180,14 +181,14 @@ def evaluate(args: argparse.Namespace) -> Scored:
     device = choose_device(args.device, args.threads)
     settings = read_settings(args.settings, "evaluate")
     experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
-    path = args.predictions / "predictions.npz"
+    path = args.predictions if args.predictions.is_file() else args.predictions / "predictions.npz"
     card = read_card(args.data)
     modalities = used_modalities(experiment, card, settings)
     claims = args.tasks or None, args.answers or None
     cases = read_cases(args.cases)
     check_cases(cases, experiment, modalities, args.cases)
     answered = read_answers(path, cases, experiment, modalities, *claims)
-    cost = read_cost(args.predictions, args.training or args.predictions / "training.json")
+    cost = read_cost(path.parent, args.training or path.parent / "training.json")
     judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
     scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data, args.cache))
     inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
@@ -219,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.cases wrote")
     parser.add_argument("--reference", type=Path, required=True, help="reference.npz that mmbench.reference wrote")
     parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
-    parser.add_argument("--predictions", type=Path, required=True, help="folder of predictions.npz")
+    parser.add_argument("--predictions", type=Path, required=True, help="predictions.npz, or its folder")
     parser.add_argument("--training", type=Path, help="training.json; default: the one beside predictions.npz")
     parser.add_argument("--method", required=True, help="name in the results")
     parser.add_argument("--title", help="name for a reader; default: the method's")
@@ -231,7 +232,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")
     args = parser.parse_args(argv)
-    for row in evaluate(args).metrics:
+    with alone(args.out, "scoring"):
+        scored = evaluate(args)
+    for row in scored.metrics:
         print(f"{args.method} seed {args.seed}: {row['case']} {row['name']} {row['value']:.4f}")
 
 

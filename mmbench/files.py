@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import glob
 import hashlib
 import json
 import math
@@ -12,7 +15,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -28,22 +31,60 @@ Arrays = dict[str, np.ndarray]
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it when the block ends, and vanishes when it fails.
 
-    A reader therefore sees the old file or the whole new one, also after a full disk or a kill.
+    A reader therefore sees the old file or the whole new one, also after a full disk, a kill or a power cut. What a
+    killed process has left of an earlier attempt is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        _sweep(path)
+        temporary, held = _claim(path)
     except OSError as error:
         error.filename = str(path)
         raise
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        _sync(temporary)  # else a power cut may leave an empty file of this name
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _claim(path: Path) -> tuple[Path, int]:
+    """A new file beside `path`, locked while its writer lives so that no other process takes it for a left-over."""
+    while True:
+        held, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        with suppress(OSError):  # some network file systems have no locks, and then nothing is swept
+            fcntl.flock(held, fcntl.LOCK_EX)
+        if os.fstat(held).st_nlink:  # not swept before it was locked
+            return Path(name), held
+        os.close(held)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers of `path` that were killed have left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"):
+        with suppress(OSError), left.open("r+b") as stream:  # another process may be sweeping too
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot do this to a folder
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | Path, text: str) -> None:

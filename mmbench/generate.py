@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from mmbench.errors import Parser, UserError, run_command
-from mmbench.generation import SAMPLING, load
+import typer
 
-EXAMPLES = """\
-examples:
-  an image's mask, label and embedding, all from one model:
-    python -m mmbench.generate results/quick/joint/mt_diffusion/seed0 --given image=street.png --out answer
-  eight images of a mask and a label, held to them more closely:
-    python -m mmbench.generate results/quick/joint/mt_diffusion/seed0 --given mask=map.png label='day, clear' \\
-      --want image --count 8 --guidance 2 --out painted
-  four scenes drawn from nothing, with everything about them:
-    python -m mmbench.generate results/quick/joint/mt_diffusion/seed0 --count 4 --out drawn
+import mmbench
+from mmbench.command import main_of
+from mmbench.errors import UserError, run_command
 
-FOLDER/training.json says which modalities there are. Images and masks are pictures (a mask holds class numbers as
-greyscale or palette, or the data set's colours; a masked image is transparent where it is to be filled), a label is a
-name or a number, and everything may be an .npy or the .npz that this command wrote.
-"""
+Names = Annotated[list[str] | None, typer.Option(metavar="NAME", help="What to generate; else all that is not given.")]
 
 
 def pairs(words: Sequence[str]) -> dict[str, Any]:
@@ -43,44 +32,53 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.generate FOLDER --given NAME=VALUE ... --want NAME ... --out DIR`."""
-    parser = Parser(
-        prog="python -m mmbench.generate",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of one training, with weights and training.json")
-    parser.add_argument(
-        "--given", nargs="+", default=[], metavar="NAME=VALUE", help="what is given; nothing if not set"
-    )
-    parser.add_argument("--want", nargs="+", metavar="NAME", help="what to generate; everything not given if not set")
-    parser.add_argument("--count", type=int, default=1, help="answers for each given item (default 1)")
-    parser.add_argument("--guidance", type=float, help="strength of guidance; as trained if not set")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
-    parser.add_argument("--sampler", choices=("ddim", "dpm++", "ancestral"), default=SAMPLING.sampler)
-    parser.add_argument("--nfe", type=int, default=SAMPLING.nfe, help="network evaluations for each answer")
-    parser.add_argument("--resize", action="store_true", help="resize pictures of another size to the model's")
-    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
-    parser.add_argument("--out", type=Path, required=True, help="folder for what is generated")
-    args = parser.parse_args(argv)
-    given = pairs(args.given)
-    model = load(args.folder, args.device)
-    model.check_names(given)
-    answer = model.generate(
-        want=args.want,
-        count=args.count,
-        guidance=args.guidance,
-        seed=args.seed,
-        sampler=args.sampler,
-        nfe=args.nfe,
-        resize=args.resize,
-        **given,
-    )
-    folder = answer.save(args.out)
-    print(f"{len(answer)} x {', '.join(answer.arrays)}: {folder}")
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of one training.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is generated.")],
+    more: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What is given.")] = None,
+    given: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is given, too.")] = None,
+    want: Names = None,
+    count: Annotated[int, typer.Option(help="Answers for each given item.")] = 1,
+    guidance: Annotated[float | None, typer.Option(help="Strength of guidance; else as trained.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    sampler: Annotated[
+        Literal["ddim", "dpm++", "ancestral"], typer.Option(help="How noise becomes an answer.")
+    ] = "dpm++",
+    nfe: Annotated[int, typer.Option(help="Network evaluations for each answer.")] = 20,
+    resize: Annotated[bool, typer.Option("--resize", help="Resize pictures of another size to the model's.")] = False,
+    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
+) -> None:
+    """Give a trained model some modalities, get the others as files.
 
+    FOLDER/training.json says which modalities there are. Images and masks are pictures (a mask holds class numbers as
+    greyscale or palette, or the data set's colours; a masked image is transparent where it is to be filled), a label is
+    a name or a number, and everything may be an .npy or the .npz that this command wrote.
+
+    An image's mask, label and embedding, all from one model:
+
+      mmbench sample results/quick/joint/mt_diffusion/seed0 \\
+        image=street.png --out answer
+
+    Eight images of a mask and a label:
+
+      mmbench sample results/quick/joint/mt_diffusion/seed0 \\
+        mask=map.png label='day, clear' --want image --count 8 --out painted
+
+    Four scenes drawn from nothing, with everything about them:
+
+      mmbench sample results/quick/joint/mt_diffusion/seed0 \\
+        --count 4 --out drawn
+    """
+    known = pairs([*(given or ()), *(more or ())])
+    model = mmbench.load(folder, device)
+    model.check_names(known)
+    answer = model.generate(
+        want=want, count=count, guidance=guidance, seed=seed, sampler=sampler, nfe=nfe, resize=resize, **known
+    )
+    print(f"{len(answer)} x {', '.join(answer.arrays)}: {answer.save(out)}")
+
+
+main = main_of(command, "mmbench sample")
 
 if __name__ == "__main__":
     run_command(main)

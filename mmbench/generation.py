@@ -17,6 +17,8 @@ from mmbench.experiments import Case, load_experiment
 from mmbench.files import Arrays, sha256_arrays
 from mmbench.generated import Generated
 from mmbench.given import as_stored
+from mmbench.home import ROOT as HOME
+from mmbench.hub import Published, layout
 from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
 from mmbench.predict import NOISE_SEED, answer_case
 from mmbench.provenance import provenance
@@ -34,8 +36,8 @@ PARTS = {"masked_image": "image"}
 
 
 @dataclass(frozen=True)
-class Model:
-    """One training's model, ready to answer.
+class Model(Published):
+    """One training's model, ready to answer, and to be saved or published on its own (`mmbench.hub`).
 
     Attributes:
         folder: of the training.
@@ -56,6 +58,29 @@ class Model:
     card: Mapping[str, Any]
     device: torch.device
     method: Method
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str], device: str = "auto") -> Model:
+        """The model of a folder, see `load`."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; name one training, e.g. results/quick/joint/mt_diffusion/seed0")
+        about, weights = layout(folder)
+        record = checked(about, Training, "the model cannot be built from it; train the method again")
+        settings = dict(record["settings"])
+        if (tuned := folder / "tuned.json").is_file():
+            settings["method_settings"] = {**settings["method_settings"], **read_tuned(tuned)}
+        modalities = {
+            name: Modality(entry["kind"], tuple(entry["shape"]), entry["classes"])
+            for name, entry in record["modalities"].items()
+        }
+        load_experiment(settings["experiment"])
+        file = method_file(settings["experiment"], settings["method"], about)
+        method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
+        load_weights(weights, method)
+        chosen = choose_device(device, torch.get_num_threads())
+        method.to(chosen).eval()
+        return cls(folder, file, settings["experiment"], settings, modalities, record.get("card") or {}, chosen, method)
 
     def generate(
         self,
@@ -183,43 +208,26 @@ class Model:
 
     def origin(self) -> dict[str, Any]:
         """Whose answers these are: method, hashes of its files, and the program's version."""
-        files = {name: self.folder / name for name in ("weights.safetensors", "training.json")}
+        files = {path.name: path for path in layout(self.folder)}
         return {"model": str(self.folder), "experiment": self.experiment, "method": self.settings["method"],
                 "provenance": provenance(self.settings, {**files, "method": self.file})}  # fmt: skip
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto") -> Model:
-    """The model of a training's folder; no data folder is needed.
+    """The model of a training's folder, or of one that `Model.save_pretrained` wrote; no data folder is needed.
 
     Args:
         folder: with weights.safetensors and training.json, and tuned.json if something was chosen on the validation
-            split.
+            split; or with model.safetensors and config.json.
         device: `auto` (a GPU if there is one), `cpu` or `cuda`.
 
     Raises:
         UserError: a file is missing, is damaged, or belongs to another version.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; name one training, e.g. results/quick/joint/mt_diffusion/seed0")
-    record = checked(folder / "training.json", Training, "the model cannot be built from it; train the method again")
-    settings = dict(record["settings"])
-    if (tuned := folder / "tuned.json").is_file():
-        settings["method_settings"] = {**settings["method_settings"], **read_tuned(tuned)}
-    modalities = {
-        name: Modality(entry["kind"], tuple(entry["shape"]), entry["classes"])
-        for name, entry in record["modalities"].items()
-    }
-    load_experiment(settings["experiment"])
-    file = method_file(settings["experiment"], settings["method"])
-    method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
-    load_weights(folder / "weights.safetensors", method)
-    chosen = choose_device(device, torch.get_num_threads())
-    method.to(chosen).eval()
-    return Model(folder, file, settings["experiment"], settings, modalities, record.get("card") or {}, chosen, method)
+    return Model.read(folder, device)
 
 
-def method_file(experiment: str, method: str) -> Path:
+def method_file(experiment: str, method: str, record: Path) -> Path:
     """The file of a method or variant, which is code and will be run: only one of this checkout.
 
     Raises:
@@ -228,10 +236,10 @@ def method_file(experiment: str, method: str) -> Path:
     name = method.partition("@")[0]
     if name == MULTITASK.stem:
         return ROOT / MULTITASK
-    known = {path.stem: path for path in (ROOT / "baselines" / experiment).glob("[!_]*.py")}
+    known = {path.stem: path for path in (HOME / "baselines" / experiment).glob("[!_]*.py")}
     if name not in known:
         raise UserError(
-            f"training.json: settings.method: '{name}' is no method of {experiment} here{near(name, known)}; there are "
+            f"{record}: settings.method: '{name}' is no method of {experiment} here{near(name, known)}; there are "
             f"{', '.join(sorted([MULTITASK.stem, *known]))}"
         )
     return known[name]

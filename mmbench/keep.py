@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from mmbench.errors import Parser, UserError, run_command
+import typer
+
+from mmbench.command import main_of
+from mmbench.errors import UserError, run_command
 from mmbench.files import sha256_file, write_json
 from mmbench.manifest import NAME, read_manifest
 from mmbench.schema.manifest import Manifest
@@ -48,15 +51,23 @@ def keep(run: Path, out: Path) -> Manifest:
     return manifest
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench keep results/quick results/reference/quick`."""
-    parser = Parser(prog="python -m mmbench keep", description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, e.g. results/quick")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the copy; an earlier copy is replaced")
-    args = parser.parse_args(argv)
-    manifest = keep(args.run, args.out)
-    print(f"kept: {args.out}: {len(manifest.files)} files, {len(manifest.left_out)} left out")
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the copy; an earlier copy is replaced.")],
+) -> None:
+    """Copy the small files of a finished run for others to read: page, tables, figures and records.
 
+    What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes.
+
+    Example:
+
+      mmbench keep results/quick results/reference/quick
+    """
+    manifest = keep(run, out)
+    print(f"kept: {out}: {len(manifest.files)} files, {len(manifest.left_out)} left out")
+
+
+main = main_of(command, "mmbench keep")
 
 if __name__ == "__main__":
     run_command(main)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mmbench.errors import Parser, UserError, run_command
 from mmbench.files import read_json, sha256_file, write_json
+from mmbench.locks import alone
 from mmbench.records import Cost, Predicted, Prepared, checked
 from mmbench.schema.manifest import Content, Manifest
 
@@ -259,15 +260,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = args.report or args.results
     if args.results not in (report, report.parent):
         raise UserError(f"--report {report}: is not in {args.results}; give the folder of a page that was made of it")
-    manifest = make_manifest(
-        args.results,
-        report,
-        methods=args.methods,
-        seeds=args.seeds,
-        command=args.command,
-        configuration=read_json(args.configuration) if args.configuration else None,
-    )
-    write_json(report / NAME, manifest.model_dump(mode="json"))
+    with alone(report, "manifest"):
+        manifest = make_manifest(
+            args.results,
+            report,
+            methods=args.methods,
+            seeds=args.seeds,
+            command=args.command,
+            configuration=read_json(args.configuration) if args.configuration else None,
+        )
+        write_json(report / NAME, manifest.model_dump(mode="json"))
     size = sum(content.bytes for content in manifest.files.values())
     print(f"manifest: {report / NAME}: {len(manifest.files)} files, {size / 2**20:.1f} MiB")
 

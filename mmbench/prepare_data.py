@@ -12,6 +12,7 @@ from mmbench import data
 from mmbench.data import DataSettings
 from mmbench.errors import Parser, UserError, run_command
 from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.locks import alone
 
 
 def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = read_json(arguments.settings)
     if not isinstance(settings, dict) or not isinstance(settings.get("data"), dict):
         raise UserError(f'{arguments.settings}: has no section `data`; add e.g. {{"data": {{"name": "toy_streets"}}}}')
-    prepare(DataSettings.from_mapping(settings["data"]), arguments.out)
+    with alone(Path(arguments.out), "data set"):
+        prepare(DataSettings.from_mapping(settings["data"]), arguments.out)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from mmbench.experiments import Case, load_experiment, used_modalities
 from mmbench.features import vectors
 from mmbench.files import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.judges import load_judge
+from mmbench.locks import alone
 from mmbench.provenance import provenance
 from mmbench.records import read_card, read_settings
 from mmbench.runtime import choose_device, hardware
@@ -127,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = choose_device(args.device, args.threads)
     settings = read_settings(args.settings, "reference")
     places = {"weights": args.weights, "data": args.data, "out": args.out, "judge": args.judge, "cache": args.cache}
-    record = write_reference(settings, **places, device=device)
+    with alone(args.out, "reference"):
+        record = write_reference(settings, **places, device=device)
     for row in record["metrics"]:
         print(f"real data, {row['case']}: {row['name']} {row['value']:.4f} ({row['n']} images)")
 

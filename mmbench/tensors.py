@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
@@ -15,10 +15,11 @@ from mmbench.files import atomic_path
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors as safetensors, atomically."""
+    whole = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
     with atomic_path(path) as temporary:
-        whole = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
-        # Without tensors, an empty header of metadata makes a file that cannot be read (safetensors issue 466).
-        save_file(whole, temporary, dict(metadata) if metadata else None)
+        # Without tensors, an empty header of metadata makes a file that cannot be read (safetensors issue 466). Not
+        # save_file: it hides a full disk in an error of its own, and leaves files of its own when it is killed.
+        temporary.write_bytes(save(whole, dict(metadata) if metadata else None))
 
 
 def load_weights(path: Path, module: nn.Module) -> None:

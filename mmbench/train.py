@@ -1,8 +1,9 @@
 """Command line: train one method with one seed, resuming where an earlier run of the same training stopped.
 
 Step k draws everything from a generator seeded with (seed, k), so methods see the same batches in the same order, and a
-resumed run repeats nothing and skips nothing. With `train.shards` a batch is computed in so many equal parts, each
-with a generator of its own, and `--processes` share them: what is learnt does not depend on how many there are.
+resumed run repeats nothing and skips nothing. SIGTERM, SIGHUP and SIGINT end it after the step it is at, whose state is
+kept. With `train.shards` a batch is computed in so many equal parts, each with a generator of its own, and
+`--processes` share them: what is learnt does not depend on how many there are.
 
 `--keep 100` leaves the averaged weights after step 100 in the state folder; `--until 100` makes them what is written,
 without training if they were kept there, else by the same training up to that step. Learning rates are those of the
@@ -16,7 +17,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +30,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmbench.checkpoint import (
     load_checkpoint,
     load_snapshot,
-    lock,
     remove_checkpoint,
     remove_snapshots,
     save_checkpoint,
@@ -40,15 +40,17 @@ from mmbench.data import read_card, read_prepared
 from mmbench.discovery import code_hash, read_literals
 from mmbench.errors import Parser, UserError, counting_number
 from mmbench.experiments import Experiment, to_batch
-from mmbench.files import sha256_file, write_json
+from mmbench.files import read_record, sha256_file, write_json
 from mmbench.gradients import cosines, mean_gradients, term_gradients
 from mmbench.labelled import training_set
+from mmbench.locks import alone
 from mmbench.method import Batch, Method
 from mmbench.parallel import Team, joined, launch, launched, run_member
 from mmbench.provenance import provenance
 from mmbench.records import read_settings
 from mmbench.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory, place
 from mmbench.steps import batch_indices, learning_rate, step_generator, update_ema
+from mmbench.stops import stop_requests
 from mmbench.tensors import save_weights
 
 ROOT = Path(__file__).parents[1]
@@ -157,6 +159,7 @@ class Training:
         What each term asks of the backbone's weights is added to `pulls`, if there are any.
         """
         generator = step_generator(self.seed, *([step] if self.shards == 1 else [step, shard]))
+        torch.manual_seed(generator.initial_seed() ^ 1)  # of what takes no generator, e.g. dropout
         batch = self.batch(step, generator, shard)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train["precision"] == "bf16"):
             terms = self.method.loss(batch, generator)
@@ -183,8 +186,11 @@ class Training:
         return terms
 
     def run(self, until: int, keep: Collection[int] = ()) -> None:
-        """Train from the last checkpoint, or the beginning, to step `until`; the averages of steps `keep` are kept."""
-        steps, every = self.train["steps"], max(1, self.train["steps"] // CURVE_POINTS)
+        """Train from the last checkpoint, or the beginning, to step `until`; the averages of steps `keep` are kept.
+
+        Raises:
+            UserError: the process was asked to stop; what it has done is kept.
+        """
         self.log = load_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer) or self.log
         self.check_same(self.log["step"])
         if self.log["step"]:
@@ -192,6 +198,12 @@ class Training:
         elif self.team.first:
             remove_snapshots(self.state)
         self.method.train()
+        with stop_requests() as asked_to_stop:
+            self._run(until, keep, asked_to_stop)
+
+    def _run(self, until: int, keep: Collection[int], asked_to_stop: Callable[[], str | None]) -> None:
+        """The steps that are left, and what is kept of them."""
+        steps, every = self.train["steps"], max(1, self.train["steps"] // CURVE_POINTS)
         before, since, first = self.log["seconds"], time.monotonic(), self.log["step"]
         shown = since
         for step in range(first + 1, until + 1):
@@ -202,6 +214,20 @@ class Training:
             if step % every == 0 or step == steps:
                 point = {name: float(value) for name, value in terms.items()}
                 self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **point})
+            # a snapshot first: resumed from the checkpoint, the training would not come back to it
+            if step in keep and self.team.first:
+                save_snapshot(self.state, self.key, self.ema, self.log)
+            stop = asked_to_stop() if step < until else None
+            stopped = self.team.any(stop is not None)
+            if stopped or step % self.train["checkpoint_every"] == 0 or step == until:
+                self.check_same(step)
+                if self.team.first:
+                    save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
+            if stopped:  # nothing is printed before: who reads it may have been stopped too
+                raise UserError(
+                    f"{self.label}: stopped by {stop or 'another process'} after step {step} of {until}, whose state "
+                    "is kept; run the same command again to go on"
+                )
             if now - shown >= PROGRESS_SECONDS or step == until:
                 shown = now
                 left = (until - step) * self.train["batch_size"] / rate
@@ -210,13 +236,6 @@ class Training:
                     f"{left // 60:.0f}:{left % 60:02.0f} left",
                     flush=True,
                 )
-            # a snapshot first: resumed from the checkpoint, the training would not come back to it
-            if step in keep and self.team.first:
-                save_snapshot(self.state, self.key, self.ema, self.log)
-            if step % self.train["checkpoint_every"] == 0 or step == until:
-                self.check_same(step)
-                if self.team.first:
-                    save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
 
     def check_same(self, step: int) -> None:
         """Check that all processes have the same weights, of which the first will write its own."""
@@ -257,12 +276,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         Team(args.processes).share(settings["train"].get("shards", 1))
         launch("mmbench.train", sys.argv[1:] if argv is None else argv, settings, args.processes, args.threads)
         return
-    with joined(args.device) as team, lock(args.state) if team.first else nullcontext():
-        train(args, team)
+    with joined(args.device) as team, alone(args.state, "training") if team.first else nullcontext(False) as waited:
+        train(args, team, team.any(waited))
 
 
-def train(args: argparse.Namespace, team: Team) -> None:
-    """What `main` does once no other team is at the same training."""
+def finished(out: Path, key: str) -> bool:
+    """Whether a training with this key has written all its results."""
+    whole = (out / "weights.safetensors").is_file() and (out / "training.json").is_file()
+    return whole and read_record(out / "training.json").get("key") == key
+
+
+def train(args: argparse.Namespace, team: Team, waited: bool) -> None:
+    """What `main` does once no other team is at the same training; `waited` if one was."""
     settings = read_settings(args.settings, "train")
     team.share(settings["train"].get("shards", 1))
     device = choose_device(args.device, args.threads)
@@ -271,6 +296,9 @@ def train(args: argparse.Namespace, team: Team) -> None:
     method, experiment = build_method(settings, args.method, args.data)
     arrays = training_set(read_prepared(args.data, "train"), settings, method)
     key = training_key(settings, args.seed, args.method, args.data)
+    if waited and finished(args.out, key):
+        print(f"{args.out}: the other process has finished this training", flush=True)
+        return
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
         method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
     learns = any(parameter.requires_grad for parameter in method.parameters())  # a judge may have nothing to judge
@@ -307,6 +335,7 @@ def train(args: argparse.Namespace, team: Team) -> None:
         **described(method, args.data),
         "settings": settings,
         "seed": args.seed,
+        "key": key,
         "provenance": provenance(settings, {"method": args.method, "data": args.data / "card.json"}),
     }
     write_json(args.out / "training.json", record)

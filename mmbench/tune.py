@@ -23,6 +23,7 @@ from mmbench.experiments import Case, Experiment, asked, load_experiment, used_m
 from mmbench.features import Reference, load_extractor, vectors
 from mmbench.files import Arrays, write_json
 from mmbench.judges import load_judge
+from mmbench.locks import alone
 from mmbench.method import Sampling
 from mmbench.predict import answer_case
 from mmbench.provenance import provenance
@@ -136,8 +137,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="the weights.safetensors that training wrote")
     parser.add_argument("--lpips", type=Path, required=True, help="folder that mmbench.weights wrote")
     parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
-    with torch.no_grad():
-        tune(parser.parse_args(argv))
+    args = parser.parse_args(argv)
+    with alone(args.out, "choice"), torch.no_grad():
+        tune(args)
 
 
 if __name__ == "__main__":

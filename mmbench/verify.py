@@ -1,19 +1,18 @@
-"""Command line: recompute the hashes of a run's files, and say what is not as its manifest says.
-
-Files that changed or are missing, and numbers that were made from other files than those that are there, are failures
-(exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are notes.
-"""
+"""Command line: recompute the hashes of a run's files, and say what is not as its manifest says."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from mmbench.command import main_of
 from mmbench.config import Config
-from mmbench.errors import Parser, UserError, run_command
+from mmbench.errors import UserError, run_command
 from mmbench.manifest import NAME, contents, list_files, read_manifest, read_records
 from mmbench.provenance import provenance
 from mmbench.schema.manifest import Configured, Content, Manifest
@@ -148,28 +147,39 @@ def notes(manifest: Manifest, root: Path = ROOT) -> Iterator[str]:
         yield f"configuration: and {len(found) - SHOWN} more differences"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench verify results/quick`."""
-    parser = Parser(prog="python -m mmbench verify", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"of a {NAME}, e.g. results/quick")
-    args = parser.parse_args(argv)
-    manifest = read_manifest(args.folder / NAME)
-    found = check_files(args.folder, manifest)
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help=f"Folder of a {NAME}.")],
+) -> None:
+    """Recompute the hashes of a run's files, and say what is not as its manifest says.
+
+    Files that changed or are missing, and numbers that were made from other files than those that are there, are
+    failures (exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are
+    notes.
+
+    Examples:
+
+      mmbench verify results/quick
+      mmbench verify results/reference/camvid-masking
+    """
+    manifest = read_manifest(folder / NAME)
+    found = check_files(folder, manifest)
     for kind in ("changed", "missing", "broken", "new"):
         for name in getattr(found, kind):
             print(f"{kind:8}{name}")
     for note in notes(manifest):
         print(f"note    {note}")
-    absent = sum(not (args.folder / manifest.results / name).is_file() for name in manifest.left_out)
+    absent = sum(not (folder / manifest.results / name).is_file() for name in manifest.left_out)
     left_out = f", {absent} left out of this copy" if absent else ""
     print(
-        f"{'FAILED' if found.failed else 'ok'}: {args.folder}: {found.kept} files as they were, "
+        f"{'FAILED' if found.failed else 'ok'}: {folder}: {found.kept} files as they were, "
         f"{len(found.changed)} changed, {len(found.missing)} missing, {len(found.new)} new{left_out}, "
         f"{len(found.broken)} made from another file"
     )
     if found.failed:
         sys.exit(1)
 
+
+main = main_of(command, "mmbench verify")
 
 if __name__ == "__main__":
     run_command(main)

@@ -22,11 +22,12 @@ from typing import Any, Literal
 import lpips
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mmbench.errors import Parser, UserError, run_command
 from mmbench.files import atomic_path, sha256_arrays, sha256_file, write_json
+from mmbench.locks import alone
 from mmbench.pickles import unpickle_arrays
 
 Net = Literal["alex", "vgg"]
@@ -221,7 +222,7 @@ def write_weights(out: Path, fetch: Callable[[Path], Path] = download_archive) -
             if sha256_arrays({name: value.numpy() for name, value in state.items()}) != trunk.values_sha256:
                 raise UserError(f"{source}: not the convolutions of {net}; delete it and run again")
             with atomic_path(path := weights_path(net, out)) as temporary:
-                save_file(assemble(net, state), temporary)
+                temporary.write_bytes(save(assemble(net, state)))
             record[path.stem] = {
                 "sha256": sha256_file(path),
                 "trunk": {"source": source, "sha256": digest},
@@ -236,7 +237,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="python -m mmbench.weights", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the two networks and weights.json")
     args = parser.parse_args(argv)
-    for name, entry in write_weights(args.out).items():
+    with alone(args.out, "weights"):
+        record = write_weights(args.out)
+    for name, entry in record.items():
         print(f"{args.out / name}.safetensors: trunk of {entry['trunk']['source']}, sha256 {entry['sha256']}")
 
 

@@ -10,6 +10,13 @@ from mmbench.files import read_json, sha256_file
 from mmbench.weights import write_weights
 
 ROOT = Path(__file__).parents[1]
+#: Files whose tests take minutes, the longest first: begun last, they would run alone.
+LONG = ("test_workflow.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, everything else as it was."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

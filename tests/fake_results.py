@@ -146,6 +146,13 @@ def write_training(folder: Path, method: Fake, seed: int, provenance: dict[str, 
     )  # fmt: skip
 
 
+def trajectory(answer: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """From noise to an answer (3, h, w), as mmbench.predict writes it."""
+    noise, shares = rng.integers(0, 256, answer.shape), np.linspace(0, 1, 9)
+    frames = np.stack([noise * (1 - share) + answer * share for share in shares]).round().astype(np.uint8)
+    return {"generate/image": frames, "generate/step": np.array([1000, *range(1000, 0, -125)])}
+
+
 def write_run(
     folder: Path,
     method: Fake,
@@ -190,6 +197,8 @@ def write_run(
         noise = rng.integers(-1, 2, truth.shape) * 25 * method.error
         blurred = np.clip(truth + noise, 0, 255).astype(np.uint8)
         save_arrays(folder / "predictions.npz", {f"{name}/image": blurred for name in names})
+        if "generate" in names and method.nfe > 1:
+            save_arrays(folder / "trajectory.npz", trajectory(blurred[0], rng))
 
 
 def write_results(

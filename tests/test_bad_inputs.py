@@ -46,7 +46,7 @@ SETTINGS = {
     "noise_levels": [0.5],
 }
 COUNTS = {"train": 10, "validation": 4, "test": 8}
-REMOVED = object()
+REMOVED = "(removed)"
 Spoil = Callable[[Path], object]
 
 

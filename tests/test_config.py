@@ -16,7 +16,7 @@ from mmbench.schema import Data, Evaluate, Network, Profile, Sample, Top, Train,
 
 ROOT = Path(__file__).parents[1]
 QUICK, MASKING, TOP = "config/profiles/quick.yaml", "config/experiments/masking.yaml", "config/config.yaml"
-REMOVED = object()
+REMOVED = "(removed)"
 METHODS = {"masking": [*sorted(p.stem for p in (ROOT / "baselines/masking").glob("[!_]*.py")), "mt_diffusion"]}
 
 

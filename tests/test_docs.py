@@ -113,7 +113,8 @@ def blocks_of(language: str) -> list[Any]:
 def commands(block: Block) -> list[list[str]]:
     """The words of every command of a shell example."""
     lines = block.text.replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    found = [words for line in lines if (words := shlex.split(line, comments=True))]
+    return [["python", "-m", *words] if words[0] == "mmbench" else words for words in found]
 
 
 COMMANDS = [words for block in BLOCKS if block.language == "bash" for words in commands(block)]
@@ -304,7 +305,7 @@ def call(words: list[str]) -> str:
 
 def verb(words: list[str]) -> tuple[str, ...]:
     """The module of a command `python -m <module> ...`, and the subcommand if it is the package itself."""
-    return tuple(words[2:4] if words[2] == "mmbench" else words[2:3])
+    return tuple(words[2 : 5 if words[3:4] == ["data"] else 4] if words[2] == "mmbench" else words[2:3])
 
 
 VERBS = sorted({verb(words) for words in of_program("python")} - {("pytest",)})
@@ -314,9 +315,10 @@ VERBS = sorted({verb(words) for words in of_program("python")} - {("pytest",)})
 @pytest.mark.parametrize("verb_", VERBS, ids=" ".join)
 def test_a_command_knows_its_flags(verb_: tuple[str, ...]) -> None:
     known = call(["python", "-m", *verb_, "--help"])
-    assert known.startswith("usage:")
+    assert known.split()[0].lower() == "usage:"
     for words in of_program("python"):
-        flags = {word for word in words if word.startswith("--")} if verb(words) == verb_ else set()
+        own = words[: words.index("--")] if "--" in words else words  # what follows is Snakemake's
+        flags = {word for word in own if word.startswith("--")} if verb(words) == verb_ else set()
         assert all(re.search(rf"{flag}\b", known) for flag in flags), (flags, known)
 
 
@@ -353,14 +355,19 @@ def test_a_configuration_is_accepted(block: Block, checkout: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory, checkout: Path, lpips_weights: Path) -> Path:
     """A folder in which the stages' commands were run as docs/results.md shows them."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "baselines").symlink_to(checkout / "baselines")
+    for name in ("baselines", "Snakefile", "mmbench"):
+        (folder / name).symlink_to(checkout / name)
+    shutil.copytree(checkout / "config", folder / "config")
     (folder / "results").mkdir()
     (folder / "results" / "weights").symlink_to(lpips_weights)
     shown = [block for block in BLOCKS if block.document == "docs/results.md"]
     for block in shown:
         content = json.loads(block.text) if block.language == "json" else {}
         if "evaluate" in content:
-            write_json(folder / ("settings.json" if "train" in content else "evaluate.json"), content)
+            write_json(folder / "settings.json", content)
+            profile = folder / "config" / "profiles" / "quick.yaml"
+            values = yaml.safe_load(profile.read_text()) | {"evaluate": content["evaluate"]}
+            profile.write_text(yaml.safe_dump(values))
     with contextlib.chdir(folder):
         for words in (w for block in shown if block.language == "bash" for w in commands(block)):
             if words[2] in (
@@ -393,7 +400,7 @@ def test_predictions_from_elsewhere_are_scored_and_shown(run: Path, monkeypatch:
     spaces: list[dict[str, Any]] = [{}, {}]
     exec(compile(programs[0].text, "program", "exec"), spaces[0])
     for words in of_program("python"):
-        if words[2] in ("mmbench.evaluate", "mmbench.report"):
+        if words[2] == "mmbench.report" or words[2:4] == ["mmbench", "score"]:
             call(words)
     page = (run / "results/quick/with-grey/index.html").read_text()
     assert "Flat grey" in page
@@ -450,7 +457,7 @@ def test_a_data_set_as_shown_loads(checkout: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules")
 def test_a_model_is_asked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command and the program of docs/any-to-any.md, with a small model at the place that they name."""
+    """Every command and program of docs/any-to-any.md, with a small model at the place that they name."""
     write_model(tmp_path / "results/quick/joint/mt_diffusion/seed0", *MODALITIES)
     own = values(1)
     Image.fromarray(own["image"][0].transpose(1, 2, 0)).save(tmp_path / "street.png")
@@ -458,20 +465,20 @@ def test_a_model_is_asked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     shown = [block for block in BLOCKS if block.document == ASKED]
     for words in (w for block in shown if block.language == "bash" for w in commands(block)):
-        assert " x " in call(words)
+        assert ("README.md" if "export" in words else " x ") in call(words)
     assert read_json("painted/generated.json")["guidance"] == 2
     assert {path.name for path in Path("read").iterdir()} == {
         "mask-000.png", "mask-000-colours.png", "label.json", "arrays.npz", "generated.json"
     }  # fmt: skip
     assert sorted(path.name for path in Path("drawn").glob("image-*")) == [f"image-00{i}.png" for i in range(4)]
-    (program,) = [block for block in shown if block.language == "python"]
     space: dict[str, Any] = {}
-    exec(compile(program.text, "program", "exec"), space)
+    for program in (block for block in shown if block.language == "python"):
+        exec(compile(program.text, "program", "exec"), space)
     assert len(space["pictures"]) == 8 and space["nearby"]["image"].shape[0] == 4
-    named = re.findall(r"`--given ([^`]+)`", prose(ROOT / ASKED))
-    assert named
+    named = re.findall(r"`(\w+=drawn/[^`]+)`", prose(ROOT / ASKED))
+    assert len(named) == 2
     for given in named:
-        flags = ["--given", given, "--want", "image", "--nfe", "1", "--out", "again"]
+        flags = [given, "--want", "image", "--nfe", "1", "--out", "again"]
         call(["python", "-m", "mmbench.generate", "results/quick/joint/mt_diffusion/seed0", *flags])
 
 

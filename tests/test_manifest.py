@@ -288,9 +288,10 @@ def test_every_command_is_a_module_with_a_help(capsys: pytest.CaptureFixture[str
     status, out = says(capsys, "--help")
     assert status == 0
     for name, text in COMMANDS.items():
-        assert f"{name} " in out and text in out
+        assert f" {name} " in out and " ".join(text.split()[:4]) in out
         status, own = says(capsys, name, "--help")
-        assert status == 0 and own.startswith("usage: python -m mmbench")
+        assert status == 0 and own.split()[:3] == ["Usage:", "mmbench", name]
+        assert name == "data" or "  mmbench " in own, "no example"
 
 
 def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path) -> None:

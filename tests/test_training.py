@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,12 @@ from safetensors.torch import load_file
 
 from mmbench import predict, train
 from mmbench.cases import write_cases
-from mmbench.checkpoint import NAME, lock, snapshot_path
+from mmbench.checkpoint import NAME, snapshot_path
 from mmbench.errors import UserError
 from mmbench.experiments import load_experiment, to_batch
 from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.labelled import keep_labelled, kept
+from mmbench.locks import alone
 from mmbench.method import Modality, available
 from mmbench.tensors import load_weights, save_weights
 
@@ -186,6 +190,96 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(
     assert same_weights(run_training(tmp_path, data, "fresh", other), run_training(tmp_path, data, "foreign", other))
 
 
+@pytest.mark.parametrize("kind", ["empty", "cut off", "zeros at the end", "missing"])
+def test_where_the_last_state_is_damaged_the_one_before_serves(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """What a power cut can leave of a file that was being written."""
+    whole = run_training(tmp_path, data, "whole")
+    last = interrupt(tmp_path, data, "part", 5, monkeypatch) / "state" / NAME
+    stored = last.read_bytes()
+    left = {"empty": b"", "cut off": stored[:-1], "zeros at the end": stored[:-400] + bytes(400)}
+    last.unlink() if kind == "missing" else last.write_bytes(left[kind])
+    capsys.readouterr()
+    assert same_weights(whole, run_training(tmp_path, data, "part"))
+    said = capsys.readouterr().out
+    assert "resuming after step 2" in said and (f"{NAME}: damaged" in said) == (kind != "missing")
+    assert not list(last.parent.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_training_that_is_asked_to_stop_loses_nothing(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    whole = run_training(tmp_path, data, "whole")
+    before, real = signal.getsignal(number), train.Training.step
+
+    def stopped(self: train.Training, step: int) -> dict[str, float]:
+        if step == 3:
+            os.kill(os.getpid(), number)
+        return real(self, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Training, "step", stopped)
+        with pytest.raises(
+            UserError, match=f"stopped by {number.name} after step 3 of 6, whose state is kept; run the"
+        ):
+            run_training(tmp_path, data, "run")
+    assert signal.getsignal(number) == before
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+    asked = []
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Training, "step", lambda self, step: asked.append(step) or real(self, step))
+        run_training(tmp_path, data, "run")
+    assert asked == [4, 5, 6] and same_weights(whole, tmp_path / "run")
+    curves = [read_json(tmp_path / name / "training.json")["curve"] for name in ("whole", "run")]
+    for curve in curves:
+        for point in curve:
+            del point["images_per_second"]
+    assert curves[0] == curves[1]
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under nohup."""
+    real = train.Training.step
+
+    def stopped(self: train.Training, step: int) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return real(self, step)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(train.Training, "step", stopped)
+        assert read_json(run_training(tmp_path, data, "run") / "training.json")["steps"] == 6
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_takes_no_generator_is_resumed_too(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout draws from the global source."""
+    method = tmp_path / "drops.py"
+    method.write_text(
+        "import torch\nfrom mmbench.mt_diffusion import Method as MT\nTITLE = 'Drops'\nTASKS = ('generate',)\n"
+        "class Method(MT):\n"
+        "    def loss(self, batch, generator):\n"
+        "        terms = super().loss(batch, generator)\n"
+        "        return {'loss': terms['loss'] * torch.nn.functional.dropout(torch.ones(8), 0.5).mean()}\n"
+    )
+    whole = run_training(tmp_path, data, "whole", method=method)
+    real = train.Training.step
+
+    def killed(self: train.Training, step: int) -> dict[str, float]:
+        if step > 3:
+            raise KeyboardInterrupt
+        return real(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train.Training, "step", killed)
+        run_training(tmp_path, data, "run", method=method)
+    assert same_weights(whole, run_training(tmp_path, data, "run", method=method))
+
+
 def test_an_edit_of_the_code_starts_a_training_over(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,11 +301,63 @@ def test_a_finished_training_that_is_asked_for_again_is_done_again(
     assert "resuming" not in capsys.readouterr().out
 
 
-def test_two_processes_do_not_train_the_same(tmp_path: Path, data: Path) -> None:
-    says = rf"another process is at this training; .*\(kill {os.getpid()}\)"
-    with lock(tmp_path / "run" / "state"), pytest.raises(UserError, match=says):
-        run_training(tmp_path, data, "run")
-    run_training(tmp_path, data, "run")
+class TestLeftOver:
+    """A training finds that one which a killed run has left behind is still at it."""
+
+    def wait_for(self, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], does: Callable) -> str:
+        """Train in `run` while another holds the lock, which then `does` something there; what the training says."""
+        capsys.readouterr()
+        with ThreadedLock(tmp_path / "run" / "state", lambda: does(tmp_path / "run")):
+            run_training(tmp_path, data, "run")
+        return capsys.readouterr().out
+
+    def test_it_waits_and_goes_on_from_what_the_other_left(
+        self, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = run_training(tmp_path, data, "whole")
+        state = interrupt(tmp_path, data, "other", 4, monkeypatch) / "state"
+        said = self.wait_for(
+            tmp_path, data, capsys, lambda run: shutil.copytree(state, run / "state", dirs_exist_ok=True)
+        )
+        assert f"another process is at this training, on {os.uname().nodename}: kill {os.getpid()} stops it" in said
+        assert "resuming after step 4" in said
+        assert same_weights(whole, tmp_path / "run") and not list((tmp_path / "run").rglob(".*"))
+
+    def test_what_the_other_has_finished_is_not_done_again(
+        self, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        whole = run_training(tmp_path, data, "whole")
+        said = self.wait_for(tmp_path, data, capsys, lambda run: shutil.copytree(whole, run, dirs_exist_ok=True))
+        assert "has finished this training" in said and "step 6/6" not in said
+
+    def test_what_the_other_has_finished_with_other_settings_is(
+        self, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        whole = run_training(tmp_path, data, "whole")
+        other = run_training(tmp_path, data, "other", changed(learning_rate=5e-4))
+        said = self.wait_for(tmp_path, data, capsys, lambda run: shutil.copytree(other, run, dirs_exist_ok=True))
+        assert "step 6/6" in said and same_weights(whole, tmp_path / "run")
+
+
+class ThreadedLock:
+    """Another holder of a training's lock, which does something and lets go once it is waited for."""
+
+    def __init__(self, state: Path, does: Callable[[], object]) -> None:
+        self.state, self.does, self.held, self.asked = state, does, threading.Event(), threading.Event()
+
+    def hold(self) -> None:
+        with alone(self.state, "training"):
+            self.held.set()
+            self.asked.wait(1.0)
+            self.does()
+
+    def __enter__(self) -> None:
+        self.thread = threading.Thread(target=self.hold)
+        self.thread.start()
+        self.held.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.join()
 
 
 def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(tmp_path: Path, data: Path) -> None:
@@ -255,8 +401,14 @@ def test_predictions_answer_every_case_the_same_way_twice(tmp_path: Path, data: 
     }
     assert all(value.dtype == np.uint8 for value in first.values())
     assert {case["nfe"] for case in read_json(folder / "predictions.json")["cases"].values()} == {2.0}
+    frames = load_arrays(folder / "trajectory.npz")
     predict.main([*map(str, arguments)])
     assert sha256_arrays(load_arrays(folder / "predictions.npz")) == sha256_arrays(first)
+    assert frames.keys() == {"generate/image", "generate/step"}
+    assert frames["generate/step"].tolist() == [1000, 1000, 500]
+    assert frames["generate/image"].shape == (3, 3, 16, 16)
+    np.testing.assert_array_equal(frames["generate/image"][-1], first["generate/image"][0])
+    assert (frames["generate/image"][0] != frames["generate/image"][1]).mean() > 0.5  # noise is no estimate
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
@@ -282,7 +434,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmbench.tensors.save_file", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OSError, match="No space left"):
             save_weights(path, {"a": torch.zeros(2)})
     assert load_file(path)["a"].tolist() == [1, 1]

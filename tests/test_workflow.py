@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from checkout import Checkout, copied, give_networks
 
 from mmbench.discovery import find_methods
-from mmbench.errors import UserError
 from mmbench.files import read_json
 from mmbench.manifest import read_manifest
 from mmbench.verify import check_files, configuration_notes
 from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"]
 METHODS = find_methods(ROOT, ["masking"])["masking"]
 TUNED = [name for name, method in METHODS.items() if method.tune]
 #: What runs of the other experiments: every rule is reached, in less time than all methods take.
 OTHERS = {"segmentation": "unet", "labels": "cfg_ddpm", "embedding": "regression", "joint": "segmenter"}
 pytestmark = pytest.mark.timeout(1200)  # a whole run, on cores that may have other work
-NOTHING_TO_DO = "Nothing to be done"
 
 MY_IDEA = """
 import torch
@@ -101,86 +96,13 @@ np.savez(sys.argv[2], **answers)
 """
 
 
-@dataclass(frozen=True)
-class Checkout:
-    """A copy of this checkout, and what Snakemake says in it."""
-
-    root: Path
-
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake; stdout and stderr together are its `stdout`."""
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        command = [sys.executable, "-m", "snakemake", *arguments]
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env=environment,
-            check=False,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    def smoke(self, *arguments: str, config: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        """Run the profile `smoke` on two cores."""
-        return self.snakemake("--cores", "2", *arguments, "--config", "profile=smoke", *config)
-
-    def planned(self, *arguments: str, config: Sequence[str] = ()) -> set[str]:
-        """The jobs that a run would do, as `rule` or `rule method`."""
-        done = self.smoke("--dry-run", *arguments, config=config)
-        assert done.returncode == 0, done.stdout
-        if NOTHING_TO_DO in done.stdout:
-            return set()
-        jobs = set()
-        for block in re.split(r"^(?:local)?rule ", done.stdout, flags=re.MULTILINE)[1:]:
-            method = re.search(r"wildcards: .*?\b(?:own|method)=([^,\s]+)", block)
-            jobs.add(" ".join([block.partition(":")[0], *(method.groups() if method else ())]))
-        return jobs
-
-    @property
-    def results(self) -> Path:
-        """Where the results are."""
-        return self.root / "results" / "smoke"
-
-    def table(self) -> pd.DataFrame:
-        """Every number of the masking experiment."""
-        return pd.read_csv(self.results / "tables" / "masking-long.csv")
-
-    @contextmanager
-    def edited(self, path: str, change: Callable[[str], str]) -> Iterator[None]:
-        """A file with other text, put back afterwards."""
-        file = self.root / path
-        before = file.read_text()
-        file.write_text(change(before))
-        try:
-            yield
-        finally:
-            file.write_text(before)
-
-
-def copied(folder: Path) -> Checkout:
-    """A copy of the checkout in which nothing has run."""
-    checkout = Checkout(folder)
-    for part in PARTS:
-        source, target = ROOT / part, checkout.root / part
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    return checkout
-
-
 def ran(folder: Path, request: pytest.FixtureRequest, experiments: Iterable[str], more: str = "") -> Checkout:
     """A copy of the checkout in which `smoke` has run with these experiments, from nothing but the LPIPS networks."""
     checkout = copied(folder)
     profile = checkout.root / "config" / "profiles" / "smoke.yaml"
     listed = f"experiments: [{', '.join(experiments)}]"
     profile.write_text(re.sub(r"(?m)^experiments: .*", listed, profile.read_text()) + more)
-    try:
-        weights = request.getfixturevalue("lpips_weights")
-    except UserError as error:
-        pytest.skip(f"the LPIPS networks are not here and cannot be fetched: {error}")
-    shutil.copytree(weights, checkout.root / "results" / "weights")
+    give_networks(checkout, request)
     done = checkout.smoke()
     assert done.returncode == 0, done.stdout[-5000:]
     return checkout
@@ -263,6 +185,26 @@ class TestRun:
         assert [load[:80] for load in loads if not load.startswith(("data:", "#"))] == []
         for method in METHODS.values():
             assert method.title in page
+
+    def test_the_report_of_snakemake_has_everything_with_captions(self, finished: Checkout, tmp_path: Path) -> None:
+        """Without a network, in categories; what only an analysis needs is left out."""
+        done = finished.smoke("--report", str(tmp_path / "report.html"))
+        assert done.returncode == 0, done.stdout
+        text = (tmp_path / "report.html").read_text()
+        found = re.search(r'"Tables": \{"Other": (\[.*?\])', text)
+        assert found is not None
+        tables = {Path(path).stem for path in json.loads(found[1])}
+        assert {"overview", "claims", "masking-lpips-alex", "masking-cost"} <= tables
+        assert not {"masking-long", "masking-summary"} & tables
+        for category, name in (
+            ("Report", "index.html"),
+            ("Figures", "figures/overview.svg"),
+            ("Figures", "figures/masking-reconstructions.png"),
+        ):
+            assert re.search(rf'"{category}": \{{"Other": \[[^]]*"results/smoke/{name}"', text), name
+        assert "profile <strong>smoke</strong>" in text
+        for caption in ("The whole page of profile smoke", "A table of the page", "A figure of the page"):
+            assert caption in text
 
     def test_every_job_kept_its_log_and_its_provenance(self, finished: Checkout) -> None:
         for name, method in METHODS.items():

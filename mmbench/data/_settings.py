@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,23 @@ def data_root(settings: DataSettings, card: Card, create: bool = False) -> Path:
 def hashed_order(names: Sequence[str]) -> list[int]:
     """Indices of `names` in the order of their SHA-256: fixed, and unrelated to how the files were made."""
     return sorted(range(len(names)), key=lambda i: (hashlib.sha256(names[i].encode()).digest(), names[i]))
+
+
+def hashed_first(names: Iterable[str], count: int | None) -> tuple[list[str], int]:
+    """The first `count` of different `names` (None: all) in the order of `hashed_order`, and how many names there are.
+
+    No more than `count` names are held.
+    """
+    seen = 0
+
+    def hashed() -> Iterator[tuple[bytes, str]]:
+        nonlocal seen
+        for name in names:
+            seen += 1
+            yield hashlib.sha256(name.encode()).digest(), name
+
+    first = sorted(hashed()) if count is None else heapq.nsmallest(count, hashed())
+    return [name for _, name in first], seen
 
 
 def hashed_parts(name: str, available: int, split: str, share: int) -> list[int]:

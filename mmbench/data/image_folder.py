@@ -11,6 +11,8 @@ than turned into colour: convert them if that is what you want.
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mmbench.data._pictures import SUFFIXES, chw, open_colour
-from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_order, take
+from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_first, take
 from mmbench.errors import UserError
 from mmbench.files import Arrays
 
@@ -53,15 +55,15 @@ def load(split: str, settings: DataSettings) -> Arrays:
     root = data_root(settings, CARD)
     classes = _classes(root)
     base = _split_folder(root, split) if _is_split(root) else root
-    files = [path for name in classes for path in _pictures(base / name)]
-    names = [f"{path.parent.name}/{path.name}" for path in files]
-    if not _is_split(root):
-        kept = [i for i, name in enumerate(names) if split_of(name) == split]
-        files, names = [files[i] for i in kept], [names[i] for i in kept]
-    order = hashed_order(names)[: take(len(files), settings, split, base)]
+    names = (f"{label}/{name}" for label in classes for name in _pictures(base / label))
+    own = names if _is_split(root) else (name for name in names if split_of(name) == split)
+    chosen, available = hashed_first(own, settings.count(split))
+    images = np.empty((take(available, settings, split, base), 3, *settings.shape), np.uint8)
+    for image, name in zip(images, chosen, strict=True):
+        image[:] = _read(base / name, settings.shape)
     return {
-        "image": np.stack([_read(files[i], settings.shape) for i in order]),
-        "label": np.array([classes.index(files[i].parent.name) for i in order], np.int64),
+        "image": images,
+        "label": np.array([classes.index(name.partition("/")[0]) for name in chosen], np.int64),
     }
 
 
@@ -73,7 +75,7 @@ def split_of(name: str) -> str:
 
 def _is_split(root: Path) -> bool:
     """Whether `train` is a split, which holds folders, and not a class, which holds pictures."""
-    return (root / "train").is_dir() and any(p.is_dir() for p in (root / "train").iterdir())
+    return (root / "train").is_dir() and any(True for _ in _folders(root / "train"))
 
 
 def _split_folder(root: Path, split: str) -> Path:
@@ -86,7 +88,7 @@ def _split_folder(root: Path, split: str) -> Path:
 def _classes(root: Path) -> list[str]:
     """Sorted names of the class folders; every split must have the same ones."""
     splits = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
-    found = [{p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")} for folder in splits]
+    found = [{name for name in _folders(folder) if not name.startswith(".")} for folder in splits]
     classes = sorted(set.union(*found))
     if not classes:
         raise UserError(f"{splits[0]}: no class folder; put the pictures into {splits[0]}/<class>")
@@ -94,13 +96,22 @@ def _classes(root: Path) -> list[str]:
         for name in classes:
             if name not in names:
                 raise UserError(f"{folder / name}: missing class folder that other splits have; add it")
-            if not _pictures(folder / name):
+            if next(_pictures(folder / name), None) is None:
                 raise UserError(f"{folder / name}: class folder without pictures; fill or remove it")
     return classes
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+def _folders(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if entry.is_dir())
+
+
+def _pictures(folder: Path) -> Iterator[str]:
+    """Names of the pictures, as the system lists them: there may be too many to hold."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.name.startswith("."):
+                yield entry.name
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:

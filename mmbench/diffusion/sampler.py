@@ -6,7 +6,9 @@ update of the diffusion literature is made, and the drift of the next step is pu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -18,6 +20,22 @@ from mmbench.diffusion.process import Process
 SamplerName = Literal["ancestral", "ddim", "dpm++"]
 #: z_t (n, c, h, w) and steps (n,) to the estimates of z_0 and of each encoding.
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
+#: The first item on its way from noise: z at the first step, then the estimate of z_0 at every step, each (step, z).
+Trace = list[tuple[int, Tensor]]
+_watched: ContextVar[Trace | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watch(trace: Trace) -> Iterator[None]:
+    """Put into `trace` how the first item of every `sample` in this block came about, of several the last.
+
+    Nothing is evaluated or drawn for it, so the answers are the same.
+    """
+    token = _watched.set(trace)
+    try:
+        yield
+    finally:
+        _watched.reset(token)
 
 
 def time_steps(process: Process, nfe: int, start: int | None = None) -> list[int]:
@@ -84,9 +102,13 @@ def sample(
         raise ValueError(f"sampler '{sampler}' is not one of {get_args(SamplerName)}")
     steps = time_steps(process, nfe, start)
     previous: tuple[Tensor, Tensor] | None = None
+    if (trace := _watched.get()) is not None:
+        trace[:] = [(steps[0], z[0].clone())]
     for now, later in pairwise(steps):
         t, s = (torch.full((len(z),), i, dtype=torch.long) for i in (now, later))
         z0, encodings = denoiser(z, t)
+        if trace is not None:
+            trace.append((now, z0[0].clone()))
         if sampler == "dpm++" and later > 0:
             z, previous = _dpm_step(process, z, z0, encodings, t, s, previous)
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmbench.errors import Parser, run_command
 from mmbench.files import read_json
+from mmbench.locks import alone
 from mmbench.report.load import load_results
 from mmbench.report.page import write_report
 from mmbench.verdicts.read import read_claims
@@ -25,16 +26,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--ablations", type=Path, help="JSON of what is ablated: settings by experiment, axis and name")
     parser.add_argument("--command", default="", help="the command that made the results, shown on the page")
     args = parser.parse_args(argv)
-    results = load_results(
-        args.results,
-        experiments=args.experiments,
-        methods=args.methods,
-        seeds=args.seeds,
-        snapshots=args.snapshots,
-    )
-    claims = read_claims(args.claims, Path.cwd()) if args.claims else []
-    ablations = read_json(args.ablations) if args.ablations else {}
-    path = write_report(results, args.out, args.command, claims=claims, ablations=ablations)
+    with alone(args.out, "page"):
+        results = load_results(
+            args.results,
+            experiments=args.experiments,
+            methods=args.methods,
+            seeds=args.seeds,
+            snapshots=args.snapshots,
+        )
+        claims = read_claims(args.claims, Path.cwd()) if args.claims else []
+        ablations = read_json(args.ablations) if args.ablations else {}
+        path = write_report(results, args.out, args.command, claims=claims, ablations=ablations)
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 

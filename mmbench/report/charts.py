@@ -11,19 +11,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from mmbench.report import common
 from mmbench.report.board import Board
 from mmbench.report.figures import spread
+from mmbench.report.hover import tell, tell_curve
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe
-from mmbench.report.text import quantity
+from mmbench.report.text import percent, quantity
 from mmbench.report.theme import Mode, Style, method_styles, paper, steps
+from mmbench.statistics import LEVEL
 
+#: What the marks of `metric_by_share` are, for its caption.
+MARKS = (
+    f"Lines are means over seeds, bars their {100 * LEVEL:.0f} % t-intervals as far as the axis goes (where there are "
+    "several seeds), points single seeds."
+)
 #: A metric that spans more than this factor is drawn on a logarithmic axis.
 LOG_FROM = 4.0
 
 
 def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str], called: str, mode: Mode) -> Figure:
-    """Mean over seeds as a line, every seed as a point, methods named at their line's end.
+    """Mean over seeds as a line, its t-interval as bars, every seed as a point, methods named at their line's end.
 
     Args:
         frame: columns method, share, seed, value (`board.means_frame`).
@@ -36,16 +44,21 @@ def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str]
     axes = figure.add_subplot()
     styles = method_styles(board.methods, mode)
     frame = frame.assign(percent=100 * frame["share"])
+    places = dict(zip(frame["case"], frame["percent"], strict=True))
     shown = [method for method in board.methods if method in set(frame["method"])]
     for method in reversed(shown):
         style, own = styles[method], frame[frame["method"] == method]
         zorder = 4 if method == STUDIED else 3
-        common = {"x": "percent", "y": "value", "data": own, "ax": axes, "color": style.colour, "zorder": zorder}
-        sns.lineplot(**common, errorbar=None, linewidth=style.width, linestyle=style.dash)
+        look = {"x": "percent", "y": "value", "data": own, "ax": axes, "color": style.colour, "zorder": zorder}
+        sns.lineplot(**look, errorbar=None, linewidth=style.width, linestyle=style.dash)
         edge = paper(mode)["paper"]
-        sns.scatterplot(**common, marker=style.marker, s=30, linewidth=0.5, edgecolor=edge, legend=False)
+        sns.scatterplot(**look, marker=style.marker, s=30, linewidth=0.5, edgecolor=edge, legend=False)
     if frame["value"].min() > 0 and frame["value"].max() / frame["value"].min() > LOG_FROM:
         log_y(axes)
+    _intervals(axes, board, places, styles)
+    for (method, case), entry in board.entries.items():
+        words = common.value_words(entry, describe(board.metric).decimals)
+        tell(axes, places[case], entry.summary.mean, f"{titles[method]}, {percent(places[case] / 100)}: {words}")
     shares = sorted(frame["percent"].unique())
     axes.xaxis.set_major_locator(FixedLocator(shares))
     axes.set(xlabel=called, ylabel="")
@@ -54,6 +67,17 @@ def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str]
     ends = frame[frame["percent"] == shares[-1]].groupby("method")["value"].mean()
     _label_ends(axes, shares[-1], {m: float(ends[m]) for m in shown if m in ends.index}, titles, styles)
     return figure
+
+
+def _intervals(axes: Axes, board: Board, places: Mapping[str, float], styles: Mapping[str, Style]) -> None:
+    """A bar over the t-interval of each mean, as far as it is within what the axis shows of the seeds."""
+    low, high = axes.get_ylim()
+    for (method, case), entry in board.entries.items():
+        if entry.summary.low is None or entry.summary.high is None:
+            continue
+        bottom, top = (min(high, max(low, end)) for end in (entry.summary.low, entry.summary.high))
+        axes.vlines(places[case], bottom, top, color=styles[method].colour, linewidth=1.1, alpha=0.55, zorder=2)
+    axes.set_ylim(low, high)
 
 
 def _label_ends(
@@ -119,6 +143,9 @@ def ratios(board: Board, labels: Sequence[str], titles: Mapping[str, str], mode:
             continue
         rows, found = zip(*points, strict=True)
         middle, low, high = np.array(found).T
+        for row, (value, *ends) in points:
+            words = f"{value:.3g}× [{ends[0]:.3g}×, {ends[1]:.3g}×]"
+            tell(axes, value, row, f"{titles[shown[round(row - offset)]]}, {label}: {words}")
         axes.hlines(rows, low, high, color=colours[index], linewidth=1.6)
         axes.scatter(middle, rows, color=colours[index], s=22, zorder=3, label=label)
     axes.axvline(1, color=paper(mode)["ink"], linewidth=1)
@@ -171,10 +198,18 @@ def training_curves(frame: pd.DataFrame, titles: Mapping[str, str], order: Seque
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
     styles = method_styles(order, mode)
     for axes, method in zip(grid.flat, shown, strict=False):
-        for _, own in frame[frame["method"] == method].groupby("seed"):
+        for seed, own in frame[frame["method"] == method].groupby("seed"):
             smooth = own["loss"].rolling(max(1, len(own) // 10), min_periods=1).median()
             axes.plot(own["images"], own["loss"], color=styles[method].colour, alpha=0.3, linewidth=0.8)
             axes.plot(own["images"], smooth, color=styles[method].colour, linewidth=1.5)
+            called = f"{titles[method]}, seed {seed}"
+            tell_curve(
+                axes,
+                [
+                    (x, y, f"{called}: loss {y:.3g} after {quantity(x)} images")
+                    for x, y in zip(own["images"], smooth, strict=True)
+                ],
+            )
         axes.set_title(titles[method], fontsize=9.5)
         if frame["loss"].min() > 0:
             log_y(axes)

@@ -29,13 +29,13 @@ def seeds_note(results: ExperimentResults) -> str:
     return f"{spread_note(results)} Best in bold, second best underlined."
 
 
-def spread_note(results: ExperimentResults) -> str:
-    """What the ± means, or why there is none."""
+def spread_note(results: ExperimentResults, *, each: bool = True) -> str:
+    """What the ± means, or why there is none; `each`: that the seeds stand below one by one."""
     if len(results.seeds) == 1:
         return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings."
     return (
         f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
-        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets, each seed below."
+        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets{', each seed below' if each else ''}."
     )
 
 
@@ -52,6 +52,12 @@ def value_cell(entry: Entry | None, decimals: int) -> Cell:
     return replace(cell, mark=MARKS.get(entry.rank, ""))
 
 
+def value_words(entry: Entry, decimals: int) -> str:
+    """Mean ± sd and t-interval in a row, to hover."""
+    cell = value_cell(entry, decimals)
+    return " ".join([cell.text, *cell.lines[:1]])
+
+
 def number_cell(value: float | None, decimals: int) -> Cell:
     """A number that no seed has a say in, such as what a metric says of real data; a dash where there is none."""
     return NONE if value is None else Cell(text.number(value, decimals), value)
@@ -63,7 +69,8 @@ def seeds_cell(values: Sequence[float], form: Callable[[float], str]) -> Cell:
     if summary.sd is None or summary.low is None or summary.high is None:
         return Cell(form(summary.mean), summary.mean)
     lines = [f"[{form(summary.low)}, {form(summary.high)}]", single_seeds(values, form)]
-    return Cell(f"{form(summary.mean)} ± {form(summary.sd)}", summary.mean, lines)
+    ends = summary.low, summary.high
+    return Cell(f"{form(summary.mean)} ± {form(summary.sd)}", summary.mean, lines, ends=ends)
 
 
 def single_seeds(values: Sequence[float], form: Callable[[float], str]) -> str:
@@ -194,7 +201,7 @@ def _cost_cell(runs: Sequence[Run], key: str, form: Callable[[float], str]) -> C
     if not any(values):
         return NONE
     cell = seeds_cell(values, form)
-    return Cell(form(values[0]), values[0]) if len(set(values)) == 1 else replace(cell, lines=cell.lines[1:])
+    return Cell(form(values[0]), values[0]) if len(set(values)) == 1 else replace(cell, lines=cell.lines[1:], ends=None)
 
 
 def long_frame(results: ExperimentResults) -> pd.DataFrame:

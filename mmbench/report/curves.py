@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mmbench.report import charts, common, text
 from mmbench.report.board import method_order
+from mmbench.report.hover import tell
 from mmbench.report.load import ExperimentResults, Run
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe
 from mmbench.report.reach import Reach, compute_to_reach, over_ratios, ratio
@@ -265,6 +266,12 @@ def draw_panel(
         axes.plot(mean["flops"], mean["value"], linewidth=style.width, linestyle=style.dash, **look)
         edge = paper(mode)["paper"]
         axes.scatter(own["flops"], own["value"], marker=style.marker, s=24, linewidth=0.5, edgecolor=edge, **look)
+        for point in own.to_dict("records"):
+            number = text.number(point["value"], describe(str(point["metric"])).decimals)
+            words = (
+                f"{number} after {text.quantity(point['flops'], 'FLOP')} ({text.percent(point['share'])} of training)"
+            )
+            tell(axes, point["flops"], point["value"], f"{point['title']}, seed {point['seed']}: {words}")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.quantity(value)))

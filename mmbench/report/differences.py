@@ -43,12 +43,15 @@ def difference_cell(board: Board, method: str, case: str) -> Cell:
     if (found := entry.difference) is None:
         return NONE
     lines, p = [f"{text.interval(found.low, found.high, decimals)} images"], entry.p_holm
+    ends = found.low, found.high
     if both := found.retrained:
         lines.append(f"{text.interval(both.low, both.high, decimals)} images and trainings")
         lines.append(common.single_seeds(both.by_seed, partial(text.signed, decimals=decimals)))
-        p = entry.p_retrained
+        p, ends = entry.p_retrained, (both.low, both.high)
     lines.append(", ".join(part for part in (text.p_value(p), said(board, method, case)) if part))
-    return Cell(text.signed(found.difference, decimals), found.difference, lines, tone=board.reading(method, case))
+    drawn = None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+    tone = board.reading(method, case)
+    return Cell(text.signed(found.difference, decimals), found.difference, lines, tone=tone, ends=drawn)
 
 
 def said(board: Board, method: str, case: str) -> str:
@@ -73,7 +76,7 @@ def difference_table(
     name = f"{results.name}-{slug(board.metric)}-differences"
     several = any(entry.difference and entry.difference.retrained for entry in board.entries.values())
     notes = [IMAGES_NOTE, RETRAINED_NOTE if several else ONE_SEED_NOTE, *notes]
-    return Table(name, caption, ["Method", *labels], rows, notes)
+    return Table(name, caption, ["Method", *labels], rows, notes, differences=True)
 
 
 def dependence_notes(card: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mmbench.report import common, text
 from mmbench.report.board import ALPHA, WORD, Board, by_item
+from mmbench.report.hover import tell
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, reference_of
 from mmbench.report.origin import flatten
@@ -169,7 +170,8 @@ def effects_table(results: ExperimentResults, lines: Sequence[Headline], axes: A
         f"What each change does: the values of {text.listing([results.titles[name] for name in references])}, then the "
         "difference that each change makes to its own method's, and that in per cent of it."
     )
-    return Table(f"{results.name}-effects", caption, header, rows, notes(results, lines, effects), frozenset({1, 2}))
+    said = notes(results, lines, effects)
+    return Table(f"{results.name}-effects", caption, header, rows, said, frozenset({1, 2}), True)
 
 
 def notes(results: ExperimentResults, lines: Sequence[Headline], effects: Effects) -> list[str]:
@@ -228,7 +230,7 @@ def effect_cell(effect: Effect | None, line: Headline) -> Cell:
     elif found.count == 1:
         lines.append("one seed")
     shown = text.signed(found.mean, decimals)
-    return Cell(shown, found.mean, lines, tone=effect.reading)
+    return Cell(shown, found.mean, lines, tone=effect.reading, ends=effect.interval)
 
 
 def effects_frame(results: ExperimentResults, lines: Sequence[Headline], axes: Axes, effects: Effects) -> pd.DataFrame:
@@ -285,6 +287,9 @@ def effects_figure(
                 low, high = (_bounded(100 * end / abs(effect.base)) for end in effect.interval)
                 ax.hlines(row, low, high, color=colour, linewidth=1.4)
             clear = effect.reading in colours
+            cell = effect_cell(effect, line)
+            words = [f"{results.titles[name]}, {line.question}: {cell.text}", *cell.lines]
+            tell(ax, _bounded(effect.relative), row, "; ".join(words))
             ax.scatter(
                 _bounded(effect.relative), row, s=20, zorder=3, edgecolor=colour, linewidth=1.1,
                 color=colour if clear else ink["paper"],

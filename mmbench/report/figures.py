@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from mmbench.files import atomic_path, write_text
+from mmbench.report.hover import Point, points
 from mmbench.report.theme import MODES, Mode, figure_style, paper
 
 mpl.use("Agg")
@@ -30,17 +31,24 @@ class Drawing:
         caption: what is shown and how to read it.
         alt: what a reader who cannot see it must know.
         svg: its source for `light` and `dark` paper.
+        points: where it says a value, the same on both.
+        command: what made it.
+        inches: its width, which says how large its type is.
     """
 
     name: str
     caption: str
     alt: str
     svg: dict[Mode, str]
+    points: list[Point] = field(default_factory=list)
+    command: str = ""
+    inches: float = 0.0
 
 
 def draw(name: str, caption: str, alt: str, paint: Callable[[Mode], Figure], folder: Path) -> Drawing:
     """Paint a figure for both papers and write the light one as PNG and SVG into `folder`."""
     svg: dict[Mode, str] = {}
+    told, inches = list[Point](), 0.0
     for mode in MODES:
         with figure_style(mode):
             figure = paint(mode)
@@ -48,10 +56,11 @@ def draw(name: str, caption: str, alt: str, paint: Callable[[Mode], Figure], fol
             figure.set_layout_engine("none")  # laid out once, not again for each file
             svg[mode] = _svg(figure)
             if mode == "light":
+                told, inches = points(figure), figure.get_figwidth()
                 write_text(folder / f"{name}.svg", svg[mode])
                 with atomic_path(folder / f"{name}.png") as path:
                     figure.savefig(path, format="png", facecolor=paper(mode)["paper"], metadata={"Software": None})
-    return Drawing(name, caption, alt, svg)
+    return Drawing(name, caption, alt, svg, told, inches=inches)
 
 
 def _svg(figure: Figure) -> str:

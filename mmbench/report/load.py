@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mmbench.errors import UserError
@@ -58,6 +59,12 @@ class Run:
         path = self.folder / "predictions.npz"
         return load_arrays(path, names) if path.is_file() else {}
 
+    def trajectory(self, case: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """How a case's first image came about, (frames, 3, h, w) and the step of each (frames,); None if not kept."""
+        path, names = self.folder / "trajectory.npz", (f"{case}/image", f"{case}/step")
+        found = load_arrays(path, names) if path.is_file() else {}
+        return (found[names[0]], found[names[1]]) if len(found) == 2 else None
+
 
 @dataclass(frozen=True)
 class ExperimentResults:
@@ -108,8 +115,9 @@ class ExperimentResults:
         return [run for run in self.runs if run.method == method]
 
     def case_arrays(self, names: Collection[str]) -> Arrays:
-        """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; absent ones are left out."""
-        return load_arrays(self.folder / "cases.npz", names)
+        """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; none of them if the file was not kept."""
+        path = self.folder / "cases.npz"
+        return load_arrays(path, names) if path.is_file() else {}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mmbench.report import common, differences, figures, tables, text
 from mmbench.report.board import Board
+from mmbench.report.hover import tell
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, is_studied
 from mmbench.report.sections import Headline, Section
@@ -32,8 +33,11 @@ TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 FINE_TICKS = (0.3, 0.7, 1.5, 3)
 
 
-def write_overview(parts: Sequence[Part], out: Path) -> tuple[dict[str, Any], list[Path]]:
-    """The overview's table and figure, written below `out`, and the paths of their files; empty for no headlines."""
+def write_overview(parts: Sequence[Part], out: Path, command: str) -> tuple[dict[str, Any], list[Path]]:
+    """The overview's table and figure, written below `out`, and the paths of their files; empty for no headlines.
+
+    `command` is what makes them.
+    """
     lines = [(section, results, line) for section, results in parts for line in section.headlines]
     if not lines:
         return {}, []
@@ -41,14 +45,15 @@ def write_overview(parts: Sequence[Part], out: Path) -> tuple[dict[str, Any], li
     drawing = figures.draw(
         "overview",
         "Every question at once: each method's score as a multiple of the best baseline's (line at 1×), turned so that "
-        "right is better. Where a score is not above 0, or further than twenty times away, the point is at the edge.",
+        f"right is better. The bar of {STUDIED_TITLE} is the t-interval of its mean over training seeds, where there "
+        "are several. Where a score is not above 0, or further than twenty times away, the point is at the edge.",
         "Dot plot of every method's score relative to the best baseline, by question; its numbers are in the table.",
         partial(scores_figure, lines),
         out / "figures",
     )
     written = tables.write_table(table, out / "tables")
     written += [out / "figures" / f"overview.{suffix}" for suffix in ("png", "svg")]
-    return {"table": table, "drawing": drawing, "tally": tally(lines)}, written
+    return {"table": table, "drawing": replace(drawing, command=command), "tally": tally(lines)}, written
 
 
 def named(section: Section, line: Headline) -> str:
@@ -81,7 +86,7 @@ def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]])
         )
     caption = "Which method is best at what: one metric per question, over all training seeds."
     notes = [
-        *dict.fromkeys(common.spread_note(results) for _, results, _ in lines),
+        *dict.fromkeys(common.spread_note(results, each=False) for _, results, _ in lines),
         *([REAL_NOTE] if any(row[7] is not NONE for row in rows) else []),
         f"Image by image: {STUDIED_TITLE} against the best baseline, by the paired intervals and tests below; "
         f"{text.DASH} where a metric has no value per image (FD and the like), or no baseline does the task.",
@@ -90,7 +95,9 @@ def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]])
 
 
 def _value(board: Board, method: str, case: str, decimals: int) -> Cell:
-    return replace(common.value_cell(board.entries.get((method, case)), decimals), mark="")
+    """Mean, deviation and interval; single seeds are in the question's own table."""
+    cell = common.value_cell(board.entries.get((method, case)), decimals)
+    return replace(cell, lines=cell.lines[:1], mark="", ends=None)  # columns mix metrics: no scale
 
 
 def tally(lines: Sequence[tuple[Section, ExperimentResults, Headline]]) -> str:
@@ -112,17 +119,34 @@ def relative(board: Board, method: str, case: str) -> float | None:
     return min(EDGE, max(1 / EDGE, own / base if board.higher_is_better else base / own))
 
 
+def _ends(board: Board, case: str) -> tuple[float, float]:
+    """The t-interval of the studied method's mean as a multiple like `relative`'s; the mean where there is none."""
+    summary, middle = board.entries[STUDIED, case].summary, relative(board, STUDIED, case) or 1.0
+    if summary.low is None or summary.high is None or min(summary.low, summary.mean) <= 0:
+        return middle, middle
+    low, high = (middle * end / summary.mean for end in (summary.low, summary.high))
+    if not board.higher_is_better:
+        low, high = middle**2 / high, middle**2 / low
+    return max(1 / EDGE, low), min(EDGE, high)
+
+
 def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], mode: Mode) -> Figure:
     """A row per question: the multitask model as a large point, every other method as a small one."""
     figure = Figure(figsize=(11.5, 1.3 + 0.3 * len(lines)), layout="constrained")
     axes, ink = figure.add_subplot(), paper(mode)
     accent = {"light": "#c2410c", "dark": "#ff8a4c"}[mode]
-    for row, (_, _, line) in enumerate(lines):
+    for row, (_, results, line) in enumerate(lines):
         for method in line.board.methods:
             ratio = relative(line.board, method, line.case)
             if ratio is None or (is_studied(method) and method != STUDIED):
                 continue
             own = method == STUDIED
+            entry, decimals = line.board.entries[method, line.case], describe(line.board.metric).decimals
+            words = f"{results.titles[method]}: {common.value_words(entry, decimals)}, {ratio:.2f}× the best baseline"
+            tell(axes, ratio, row, f"{line.question}, {direction(line.board)}. {words}")
+            if own:
+                low, high = _ends(line.board, line.case)
+                axes.hlines(row, low, high, color=accent, linewidth=1.8, alpha=0.6, zorder=2)
             axes.scatter(
                 ratio, row, s=64 if own else 22, color=accent if own else ink["soft"], zorder=4 if own else 3,
                 alpha=1.0 if own else 0.65, linewidth=0,

@@ -10,8 +10,9 @@ import jinja2
 from markupsafe import Markup, escape
 
 from mmbench.files import write_text
-from mmbench.report import origin, pictures, tables, text
+from mmbench.report import bars, origin, pictures, tables, text
 from mmbench.report.claims import write_claims
+from mmbench.report.commands import of_experiment, of_page
 from mmbench.report.curves import quality_against_compute
 from mmbench.report.effects import Axes, write_effects
 from mmbench.report.figures import Drawing
@@ -20,9 +21,11 @@ from mmbench.report.names import STUDIED, slug
 from mmbench.report.overview import write_overview
 from mmbench.report.sections import Context, Section, load_section
 from mmbench.report.theme import Mode
+from mmbench.report.trajectory import trajectory
 from mmbench.verdicts.read import Stated
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = TEMPLATES / "scripts"
 
 
 def write_report(
@@ -42,7 +45,10 @@ def write_report(
         claims: what is held against the results; without any the page has no such table.
         ablations: by experiment and axis, what was changed in which method: each has a table of effects.
     """
-    contexts = [Context(results, experiment, out) for experiment in results.experiments]
+    contexts = [
+        Context(results, experiment, out, command=of_experiment(command, results.profile, experiment.name))
+        for experiment in results.experiments
+    ]
     parts: list[dict[str, Any]] = []
     for context in contexts:
         section = load_section(context.experiment.name).build(context)
@@ -60,9 +66,12 @@ def write_report(
                 "records": records,
                 "curves": curves,
                 "effects": effects,
+                "trajectory": trajectory(context),
+                "command": context.command,
             }
         )
-    overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out)
+    again = of_page(command, results.profile)
+    overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out, again)
     claimed, more = write_claims(claims, results, out / "tables")
     page = render(
         "page.html.j2",
@@ -73,6 +82,7 @@ def write_report(
         facts=origin.facts(results),
         card=origin.data_card(results.card),
         command=command,
+        scripts=sorted(path.name for path in SCRIPTS.glob("*.js")),
         files=listed([*written, *more, *(path for context in contexts for path in context.written)], out),
         studied=STUDIED,
     )
@@ -105,14 +115,26 @@ def render(template: str, **values: Any) -> str:
     environment.filters["png_uri"] = lambda tile: tile.uri
     environment.filters["thousands"] = lambda value: text.number(value, 0)
     environment.globals["source"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+    environment.filters["points"] = told
+    environment.filters["scales"] = bars.scales
+    environment.globals["bar"] = bars.bar
     environment.globals["zoom_of"] = pictures.zoom_of
     environment.globals["DASH"] = tables.NONE.text
     return environment.get_template(template).render(**values)
 
 
 def breakable(name: str) -> Markup:
-    """A column's name that may break before a bracket."""
-    return Markup("<wbr>[").join(escape(part) for part in name.split("["))
+    """A metric's name that may break before its bracket, which does not break; what else has one is left as it is."""
+    head, bracket, tail = name.partition("[")
+    inner, closing, rest = tail.partition("]")
+    if not closing or " " in inner:
+        return escape(name)
+    return Markup('{}<wbr><span class="of">{}</span>').format(head, f"{bracket}{inner}{closing}{rest}")
+
+
+def told(drawing: Drawing) -> str:
+    """What a figure says where, a line for each point: its place in thousandths, and the words."""
+    return "\n".join(f"{point.x} {point.y} {point.words}" for point in drawing.points)
 
 
 def svg_uri(drawing: Drawing, mode: Mode) -> str:

@@ -43,6 +43,8 @@ class Grid:
         caption: what is shown.
         groups: label and number of columns of each group.
         rows: label and tiles; None where a method has no picture.
+        emphasised: labels of the rows that stand out.
+        command: what made it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Grid:
     groups: Sequence[tuple[str, int]]
     rows: Sequence[tuple[str, Sequence[Tile | None]]]
     emphasised: Sequence[str] = field(default=())
+    command: str = ""
 
     @property
     def starts(self) -> list[int]:

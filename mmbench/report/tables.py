@@ -61,6 +61,7 @@ class Cell:
         lines: smaller lines below, such as the single seeds.
         mark: bold for the best of its column, underlined for the second.
         tone: `better`, `worse`, `unclear` or `reference` for its colour; `studied` on a row's name for that row.
+        ends: of the interval around the value, which the page draws.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Cell:
     lines: Sequence[str] = ()
     mark: Mark = ""
     tone: str = ""
+    ends: tuple[float, float] | None = None
 
 
 NONE = Cell(DASH)
@@ -84,6 +86,7 @@ class Table:
         rows: cells, as many as the header has.
         notes: said below it.
         words: columns that hold words, set flush left.
+        differences: whether its numbers are differences, which the page draws from 0.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     words: frozenset[int] = frozenset()
+    differences: bool = False
 
     def __post_init__(self) -> None:
         if wrong := [row for row in self.rows if len(row) != len(self.header)]:

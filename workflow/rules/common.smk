@@ -36,8 +36,11 @@ OWN_DIR = str(P / "{experiment}" / "{own}" / "seed{seed}" / "{at}")
 
 # A prefix replaces Snakemake's own, which has the strict mode without which `... | tee` hides a failure.
 # The checkout's path is a variable of the shell, not a param: moving the checkout must not rerun anything.
+# A signal to the whole group (Ctrl-C, `scancel`) reaches the shell and tee too: they wait for what the command does and
+# says about it.
 shell.prefix(
     f"set -euo pipefail; export MMBENCH={shlex.quote(str(ROOT))}; export PYTHONPATH=$MMBENCH; "
+    "trap : HUP INT TERM; tee() {{ trap '' HUP INT TERM; command tee \"$@\"; }}; "
 )
 
 
@@ -121,6 +124,16 @@ def scores(experiment, more=()):
         for m in methods
         for s in CFG.profile.seeds
     ]
+
+
+def model_cards(experiment):
+    """The README.md of every method and seed of an experiment."""
+    return [str(Path(path).with_name("README.md")) for path in scores(experiment)]
+
+
+def cards(experiment):
+    """What an experiment's data and models are, in words."""
+    return [data_folder(experiment) / "README.md", *model_cards(experiment)]
 
 
 def snapshot_scores(experiment):
@@ -292,5 +305,6 @@ wildcard_constraints:
     judged=one_of(JUDGES),
     method=one_of({*own_methods(), *(m.name for m in external_methods())}),
     own=one_of(own_methods()),
+    prepared=one_of({str(data_folder(e).relative_to(P)) for e in CFG.experiments}),
     seed=r"\d+",
     which="|".join(re.escape(which) for which in REPORTS),

@@ -5,6 +5,7 @@ rule manifest:
     input:
         lambda wc: reported_scores(wc.which),
         lambda wc: [P / name / "reference.json" for name in REPORTS[wc.which]],
+        lambda wc: [path for name in REPORTS[wc.which] for path in cards(name)],
         f"{P}/{{which}}index.html",
     output:
         f"{P}/{{which}}manifest.json",

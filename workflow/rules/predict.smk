@@ -9,7 +9,7 @@ rule predict:
         cases=P / "{experiment}" / "cases.npz",
         weights=lambda wc: f"{source_dir(wc)}weights.safetensors",
     output:
-        multiext(OWN_DIR, "predictions.npz", "predictions.json"),
+        multiext(OWN_DIR, "predictions.npz", "predictions.json", "trajectory.npz"),
     log:
         f"{OWN_DIR}log/predict.log",
     benchmark:

@@ -10,9 +10,27 @@ rule report:
             f"{P}/{{which}}index.html",
             caption="../report/page.rst",
             category="Report",
+            labels={"page": "everything in one file"},
         ),
-        tables=directory(f"{P}/{{which}}tables"),
-        figures=directory(f"{P}/{{which}}figures"),
+        tables=report(
+            directory(f"{P}/{{which}}tables"),
+            # what the page shows; -long and -summary have a row for every number
+            patterns=[r"{table,[\w@-]+(?<!-long)(?<!-summary)}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        figures=report(
+            directory(f"{P}/{{which}}figures"),
+            # charts as SVG; pictures are only there as PNG
+            patterns=[
+                "{figure}.svg",
+                r"{figure,.+-(pictures|reconstructions|samples-.+|scenes|any-to-any-\d+|trajectory)}.png",
+            ],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         f"{P}/log/{{which}}report.log",
     conda:

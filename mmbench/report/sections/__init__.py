@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -81,12 +81,13 @@ class Section:
 
 @dataclass
 class Context:
-    """What a section is built from, and where it puts its files; remembers what it wrote."""
+    """What a section is built from, where it puts its files, and the command behind it; remembers what it wrote."""
 
     results: Results
     experiment: ExperimentResults
     out: Path
     written: list[Path] = field(default_factory=list)
+    command: str = ""
 
     def table(self, table: Table) -> Table:
         """Write a table's files and return it for the page."""
@@ -100,14 +101,15 @@ class Context:
     def draw(self, name: str, caption: str, alt: str, paint: Callable[[Mode], Figure]) -> Drawing:
         """Draw a figure, write its files and return it for the page."""
         self.written += [self.out / "figures" / f"{name}.{suffix}" for suffix in ("png", "svg")]
-        return figures.draw(name, caption, alt, paint, self.out / "figures")
+        drawing = figures.draw(name, caption, alt, paint, self.out / "figures")
+        return replace(drawing, command=self.command)
 
     def grid(self, grid: Grid) -> Grid:
         """Write a grid of pictures as PNG and return it for the page."""
         path = self.out / "figures" / f"{grid.name}.png"
         pictures.write_grid(path, grid)
         self.written.append(path)
-        return grid
+        return replace(grid, command=self.command)
 
 
 class SectionModule(Protocol):

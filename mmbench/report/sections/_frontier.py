@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mmbench.report import common
 from mmbench.report.figures import Drawing
+from mmbench.report.hover import tell
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.sections import Context
@@ -67,6 +68,8 @@ def draw_frontier(frame: pd.DataFrame, results: ExperimentResults, names: tuple[
             best = curve[curve["chosen"]]
             axes.scatter(best["x"], best["y"], s=150, facecolors="none", edgecolors=style.colour, linewidths=1.6)
             for point in curve.itertuples():
+                words = f"{names[0]} {point.x:.4g}, {names[1]} {point.y:.4g}" + ", chosen" * bool(point.chosen)
+                tell(axes, point.x, point.y, f"{results.titles[method]}, {point.value:g}: {words}")
                 axes.annotate(f"{point.value:g}", (point.x, point.y), xytext=(5, 5), textcoords="offset points",
                               fontsize=8, color=paper(mode)["soft"])  # fmt: skip
     axes.set(xlabel=f"{names[0]} (validation)", ylabel=f"{names[1]} (validation)")

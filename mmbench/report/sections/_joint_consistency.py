@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from mmbench.report import common, text
 from mmbench.report.board import Board, method_order
 from mmbench.report.figures import Drawing
+from mmbench.report.hover import tell
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.sections import Context
 from mmbench.report.sections._joint_cells import Matrix, given_words
@@ -140,6 +141,11 @@ def draw_consistency(matrix: Matrix, shown: Sequence[Agreement], case: str, mode
                 axes.hlines(row, chance.summary.mean, value, color=colour, linewidth=2.2, alpha=0.55)
                 axes.scatter(chance.summary.mean, row, s=34, facecolors=ink["paper"], edgecolors=colour, zorder=4)
             axes.scatter(value, row, s=40, color=colour, zorder=5)
+            decimals = describe(agreement.judged.metric).decimals
+            words = common.value_words(entry, decimals)
+            if chance:
+                words += f"; shuffled {common.value_words(chance, decimals)}"
+            tell(axes, value, row, f"{matrix.results.titles[method]}, {agreement.want}: {words}")
         for real, dash in ((agreement.ceiling, "-"), (agreement.floor, ":")):
             if real is not None:
                 axes.axvline(real, color=ink["soft"], linewidth=1.1, linestyle=dash)

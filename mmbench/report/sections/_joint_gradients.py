@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from mmbench.report import common, text
 from mmbench.report.figures import Drawing, spread
+from mmbench.report.hover import tell_curve
 from mmbench.report.load import ExperimentResults
 from mmbench.report.names import STUDIED
 from mmbench.report.sections import Context
@@ -111,6 +112,8 @@ def draw_gradients(frame: pd.DataFrame, mode: Mode) -> Figure:
         axes.plot(mean.index, mean, color=style.colour, linewidth=0.7, alpha=0.25)
         axes.plot(smooth.index, smooth, color=style.colour, linewidth=1.7, linestyle=style.dash)
         ends[pair] = float(smooth.iloc[-1])
+        told = [(x, y, f"{pair}: {text.signed(y, 3)} at step {x:,}") for x, y in zip(mean.index, smooth, strict=True)]
+        tell_curve(axes, told)
     axes.axhline(0, color=ink["ink"], linewidth=1)
     axes.set(xlabel="training step", ylabel="")
     axes.set_title("Cosine between gradients of two loss terms")

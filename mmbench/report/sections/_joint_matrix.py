@@ -12,6 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from mmbench.report import common, text
 from mmbench.report.figures import Drawing
+from mmbench.report.hover import tell
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.sections import Context
 from mmbench.report.sections._joint_cells import Matrix, Spot, given_words, short
@@ -119,7 +120,9 @@ def draw_matrix(matrix: Matrix, mode: Mode) -> Figure:
             axes.add_patch(_box(column, row, colour, ink["line"]))
             on = ink["ink"] if _contrast(ink["ink"], colour) > _contrast(ink["paper"], colour) else ink["paper"]
             arrow = "↑" if spot.board.higher_is_better else "↓"
-            shown = text.number(value, min(3, describe(spot.metric).decimals))
+            decimals = describe(spot.metric).decimals
+            shown = text.number(value, min(3, decimals))
+            tell(axes, column, row, f"{spot.title}: {short(spot)} {arrow} {common.value_words(entry, decimals)}")
             axes.text(column, row - 0.13, shown, ha="center", va="center", color=on, fontsize=10.5, fontweight="bold")
             axes.text(column, row + 0.26, f"{short(spot)} {arrow}", ha="center", va="center", color=on, fontsize=7)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(count - 0.5, -0.5))

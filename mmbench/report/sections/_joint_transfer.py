@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from mmbench.report import common, text
 from mmbench.report.board import ALPHA, Entry
 from mmbench.report.figures import Drawing
+from mmbench.report.hover import tell
 from mmbench.report.names import STUDIED, describe
 from mmbench.report.sections import Context
 from mmbench.report.sections._joint_cells import Matrix, Spot, short
@@ -144,7 +145,7 @@ def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) ->
         notes.append("One training seed: no deviation and no interval, so no change here is called one.")
     header = ["Task", *(f"against {RIVALS[rival].lower().replace(', c', ', C')}" for rival in present(found))]
     header = [name.replace("C/k", "C/K") for name in header]
-    return context.table(Table(f"{matrix.results.name}-transfer", caption, header, rows, notes))
+    return context.table(Table(f"{matrix.results.name}-transfer", caption, header, rows, notes, differences=True))
 
 
 def per_cent(share: float) -> str:
@@ -163,7 +164,8 @@ def change_cell(change: Change | None) -> Cell:
     if summary.low is not None and summary.high is not None:
         lines = [f"[{per_cent(summary.low)}, {per_cent(summary.high)}]", common.single_seeds(change.values, per_cent)]
         lines.append(text.p_value(change.p_holm))
-    return Cell(shown, 100 * summary.mean, lines, tone=change.tone)
+    ends = None if summary.low is None or summary.high is None else (100 * summary.low, 100 * summary.high)
+    return Cell(shown, 100 * summary.mean, lines, tone=change.tone, ends=ends)
 
 
 def transfer_frame(found: Sequence[Change]) -> pd.DataFrame:
@@ -203,6 +205,9 @@ def draw_transfer(found: Sequence[Change], mode: Mode) -> Figure:
         rows = [titles.index(change.spot.title) + offset for change in own]
         means = [100 * change.summary.mean for change in own]
         errors = [100 * (change.summary.sd or 0.0) for change in own]
+        for x, y, change in zip(means, rows, own, strict=True):
+            cell = change_cell(change)
+            tell(axes, x, y, f"{change.spot.title}, against {RIVALS[rival]}: {' '.join([cell.text, *cell.lines[:1]])}")
         style = styles[rival]
         axes.hlines(rows, 0, means, color=style.colour, linewidth=1.1, alpha=0.55)
         axes.errorbar(means, rows, xerr=errors, fmt="none", ecolor=style.colour, elinewidth=1.8, alpha=0.8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -174,7 +174,7 @@ def differences(context: Context, question: Question, boards: Sequence[Board]) -
     notes = dependence_notes(context.results.card) if given else []
     table = difference_table(board, labels(context, question), context.experiment, notes)
     name = f"{context.experiment.name}-{question.task}-{slug(board.metric)}-differences"
-    return context.table(Table(name, table.caption, table.header, table.rows, table.notes))
+    return context.table(replace(table, name=name))
 
 
 def by_level(context: Context, question: Question, boards: Sequence[Board]) -> Drawing | None:
@@ -187,7 +187,7 @@ def by_level(context: Context, question: Question, boards: Sequence[Board]) -> D
     frame = means_frame(board, context.experiment, key)
     return context.draw(
         f"{context.experiment.name}-{question.task}-by-level",
-        f"{question.title}: {label} against the {called}. Lines are means over seeds, points single seeds.",
+        f"{question.title}: {label} against the {called}. {charts.MARKS}",
         f"Line chart of {label} by {called}; its numbers are in the table above.",
         partial(charts.metric_by_share, frame, board, context.experiment.titles, f"{called}, %"),
     )

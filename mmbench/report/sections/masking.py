@@ -73,7 +73,7 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
         figures.append(
             context.draw(
                 f"{name}-by-share",
-                f"{label} against the masked share. Lines are means over seeds, points single seeds.",
+                f"{label} against the masked share. {charts.MARKS}",
                 f"Line chart of {label} by masked share; its numbers are in the table '{label}'.",
                 partial(charts.metric_by_share, frame, board, results.titles, "masked share of the image, %"),
             )

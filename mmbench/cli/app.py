@@ -1,0 +1,103 @@
+"""What `mmbench` can do: the commands by name, each in a module that is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+import mmbench
+from mmbench.command import call, clickable, prose
+
+#: Commands by what they are for: name, module, and one line of help.
+PANELS = {
+    "Start": (
+        ("doctor", "cli.doctor", "check machine, packages, data, weights and disk, and say what to fix"),
+        ("init", "cli.init", "make a folder to work in, where there is no clone of the repository"),
+        ("data", "cli.data", "list data sets, prepare one, show its card"),
+        ("new-baseline", "cli.new_baseline", "write a baseline that works, to be edited"),
+    ),
+    "Run": (
+        ("run", "cli.run", "run the workflow, or one experiment of it, with one live view"),
+        ("score", "cli.score", "score predictions that were made elsewhere"),
+        ("sample", "generate", "give a trained model some modalities, get the others as files"),
+        ("export", "export", "write a trained model as a folder of its own, or to a hub"),
+    ),
+    "Read": (
+        ("results", "cli.results", "show the scores of a run"),
+        ("claims", "claims", "hold the claims of config/claims.yaml against the results of a run"),
+        ("compare", "compare", "compare the numbers of two runs within stated tolerances"),
+        ("verify", "verify", "recompute the hashes of a run's files and say what changed"),
+        ("keep", "keep", "copy the small files of a finished run for others to read"),
+    ),
+}
+COMMANDS = {name: text for commands in PANELS.values() for name, _, text in commands}
+#: Other names of commands.
+ALIASES = {"generate": "sample"}
+
+
+class Later(TyperCommand):
+    """A command whose module is imported when its words are read, so that `mmbench --help` imports none."""
+
+    def __init__(self, name: str, module: str, **shown: Any) -> None:
+        super().__init__(name, **shown)
+        self.module = module
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the real command."""
+        module = importlib.import_module(f"mmbench.{self.module}")
+        real = clickable(getattr(module, "app", None) or module.command, str(self.name))
+        return real.make_context(info_name, args, parent=parent, **extra)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        print(mmbench.__version__)
+        raise typer.Exit
+
+
+def top(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """A reproducible benchmark for multimodal, multitask diffusion models.
+
+    Ten minutes from nothing to a page of results, in a clone of the repository:
+
+      mmbench doctor
+      mmbench run --profile smoke
+      mmbench results results/smoke
+      mmbench new-baseline masking my_idea
+
+    `mmbench COMMAND --help` has examples of each. What the workflow runs itself are the stages `python -m
+    mmbench.train` and so on; docs/command.md explains all of it.
+    """
+
+
+def make_group() -> TyperGroup:
+    """The group of all commands."""
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+    app.callback(help=prose(top))(top)
+    group: TyperGroup = get_command(app)  # type: ignore[assignment]
+    for panel, commands in PANELS.items():
+        for name, module, text in commands:
+            group.add_command(Later(name, module, help=text, rich_help_panel=panel))
+    for name, real in ALIASES.items():
+        known: Any = group.commands[real]
+        group.add_command(Later(name, known.module, help=f"the same as {real}", hidden=True))
+    return group
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command that the first word names with the others.
+
+    Raises:
+        UserError: something that the user can mend is wrong.
+    """
+    call(make_group(), "mmbench", argv)

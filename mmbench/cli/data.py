@@ -1,0 +1,125 @@
+"""`mmbench data`: the data sets there are, one of them prepared, and its card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from mmbench.cli.checks import where
+from mmbench.command import console, new_app, prose
+from mmbench.config import find_profile
+from mmbench.data import DataSettings, card, names
+from mmbench.errors import UserError
+from mmbench.home import find_checkout
+from mmbench.prepare_data import prepare
+from mmbench.records import read_card
+from mmbench.yaml_files import read_yaml
+
+app = new_app(help="List data sets, prepare one, show its card.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a data set.", autocompletion=names)]
+
+
+def list_all() -> None:
+    """List the data sets: what they hold, and whether their files are there.
+
+    Example:
+
+      mmbench data list
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("name", "holds", "found"):
+        table.add_column(column, overflow="fold")
+    for name in names():
+        settings = DataSettings(name)
+        try:
+            found = Text(where(settings), style="green")
+        except UserError:
+            found = Text(f"no; mmbench data card {name} says what to download", style="dim")
+        try:
+            held = ", ".join(card(settings).modalities)
+        except UserError:
+            held = "what its folder has"
+        table.add_row(name, held, found)
+    console().print(table)
+    print("\nFiles are looked for in data.root of a profile, else in $MMBENCH_DATA/<name>.")
+
+
+def prepare_one(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Folder for the splits and card.json.")],
+    size: Annotated[
+        list[int] | None, typer.Option(help="Side in pixels; twice for height and width.", show_default="32")
+    ] = None,
+    train: Annotated[int | None, typer.Option(help="Training items.", show_default="all")] = None,
+    validation: Annotated[int | None, typer.Option(help="Validation items.", show_default="all")] = None,
+    test: Annotated[int | None, typer.Option(help="Test items.", show_default="all")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the files.", show_default="$MMBENCH_DATA/NAME")] = None,
+    profile: Annotated[str | None, typer.Option(help="Size, items and root of this profile instead.")] = None,
+) -> None:
+    """Prepare one data set: read or draw it, check it, and write what trainings read.
+
+    A run does this by itself; here it shows whether your files are as they should be.
+
+    Examples:
+
+      mmbench data prepare toy_streets --train 100 --validation 20 --test 20 --out streets
+      mmbench data prepare camvid --root CamVid --size 96 --size 128 --out camvid
+    """
+    section: dict[str, Any] = {"name": name, "train": train, "validation": validation, "test": test}
+    section |= {"size": (size[0] if len(size) == 1 else size) if size else 32, "root": str(root) if root else None}
+    if profile:
+        if size or root or any(n is not None for n in (train, validation, test)):
+            raise UserError("--profile: has size, items and root of its own; leave those out, or it")
+        folder = find_checkout()
+        section = read_yaml(find_profile(profile, folder), folder)["data"] | {"name": name}
+    written = prepare(DataSettings.from_mapping(section), out)
+    counts = ", ".join(f"{split} {described['count']}" for split, described in written["splits"].items())
+    print(f"written: {out} ({counts} items)")
+
+
+def show_card(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a data set, or a folder that was prepared.", autocompletion=names)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+) -> None:
+    """Show a data set's card: where it comes from, its licence, what it holds, what to download and where to put it.
+
+    Examples:
+
+      mmbench data card camvid
+      mmbench data card results/quick/data --json
+    """
+    folder = Path(name)
+    values = read_card(folder) if (folder / "card.json").is_file() else card(DataSettings(name)).as_dict()
+    if as_json:
+        print(json.dumps(values, indent=2))
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in values.items():
+        if value not in ("", (), [], None) and key != "palette":
+            table.add_row(key, Text(as_text(value)))
+    console().print(table)
+
+
+def as_text(value: Any) -> str:
+    """A value of a card for a reader."""
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{key}: {one.get('count', '') if isinstance(one, dict) else one}" for key, one in value.items()
+        )
+    if isinstance(value, list | tuple):
+        return "; ".join(map(str, value))
+    return str(value)
+
+
+app.command("list", help=prose(list_all))(list_all)
+app.command("prepare", help=prose(prepare_one))(prepare_one)
+app.command("card", help=prose(show_card))(show_card)

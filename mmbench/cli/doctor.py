@@ -1,0 +1,95 @@
+"""`mmbench doctor`: can this machine run a profile, and if not, what to do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from mmbench.cli import checks
+from mmbench.cli.checks import Check
+from mmbench.command import console
+from mmbench.config import Config
+from mmbench.errors import UserError
+from mmbench.home import ROOT, find_checkout
+from mmbench.valid import TOP
+from mmbench.yaml_files import read_yaml
+
+LOOKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("PROBLEM", "bold red"),
+         "absent": ("absent", "dim")}  # fmt: skip
+
+
+def examine(root: Path | None, profile: str | None) -> Iterator[Check]:
+    """All checks; without a checkout only those of the environment."""
+    yield from checks.machine()
+    yield from checks.packages(root or ROOT)
+    said = checks.probe()
+    yield from checks.accelerator(said)
+    yield from checks.programs()
+    yield checks.checkout(root)
+    if root is None:
+        return
+    try:
+        config = Config(read_yaml(root / TOP, root) | ({"profile": profile} if profile else {}), root)
+    except UserError as error:
+        yield Check("configuration", "problem", f"{TOP} and its profile", str(error))
+        return
+    yield Check("profile", "ok", f"{config.name}: {config.profile.description}")
+    yield from checks.data_sets(config)
+    hub = Path(said["hub"]) if isinstance(said, dict) else None
+    yield checks.lpips(root / config.top.results / "weights", hub)
+    yield checks.disk(config)
+
+
+def command(
+    profile: Annotated[str | None, typer.Option(help="Look at this one.", show_default="config/config.yaml's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list for a program.")] = False,
+) -> None:
+    """Check whether this machine can run a profile, and say what to fix.
+
+    Looks at cores, memory, Python, packages, PyTorch and GPU, Snakemake, the checkout and its configuration, data sets,
+    the networks of LPIPS and the disk. "absent" is what the profile does not need. The exit status is 1 if there is a
+    problem.
+
+    Examples:
+
+      mmbench doctor
+      mmbench doctor --profile camvid-masking
+      mmbench doctor --json
+    """
+    try:
+        root: Path | None = find_checkout()
+    except UserError:
+        root = None
+    found = list(examine(root, profile))
+    if as_json:
+        print(json.dumps([asdict(check) for check in found], indent=2))
+    else:
+        show(found)
+    if any(check.status == "problem" for check in found):
+        raise typer.Exit(1)
+
+
+def show(found: Sequence[Check]) -> None:
+    """A table, and what it comes to."""
+    screen = console()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("", "what", "found, and what to do"):
+        table.add_column(column, overflow="fold")
+    for check in found:
+        word, style = LOOKS[check.status]
+        text = Text(check.found)
+        if check.fix:
+            text.append(f"\n-> {check.fix}", style="bold" if check.status == "problem" else "")
+        table.add_row(Text(word, style=style), check.name, text)
+    screen.print(table)
+    count = Counter(check.status for check in found)
+    verdict = "ready" if not count["problem"] else f"{count['problem']} to mend before a run"
+    screen.print(f"\n{verdict}; {count['ok']} ok, {count['warning']} warnings, {count['absent']} absent", markup=False)

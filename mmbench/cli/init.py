@@ -1,0 +1,52 @@
+"""`mmbench init`: a folder to work in, made from an installed package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbench.errors import UserError
+from mmbench.home import CARRIED, PACKAGE, PARTS, ROOT
+
+LEFT = shutil.ignore_patterns("__pycache__", CARRIED.name, ".*")
+
+
+def make_checkout(folder: Path) -> None:
+    """Copy the workflow, its configuration, the baselines and this package to a new folder.
+
+    Raises:
+        UserError: the folder is there and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is there and not empty; name a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        made = Path(temporary) / folder.name
+        made.mkdir()
+        for source in (*(ROOT / name for name in PARTS), PACKAGE):
+            if source.is_dir():
+                shutil.copytree(source, made / source.name, ignore=LEFT)
+            else:
+                shutil.copyfile(source, made / source.name)
+        if folder.exists():
+            folder.rmdir()
+        os.replace(made, folder)
+
+
+def command(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="To be made.")]) -> None:
+    """Make a folder to work in, where there is no clone of the repository.
+
+    It holds what a clone holds, but tests and documents: the workflow, configuration, profiles, baselines and the code
+    that they run, all to be read and edited. Results are written into it.
+
+    Example:
+
+      mmbench init my-benchmark
+    """
+    make_checkout(folder)
+    print(f"made: {folder}\n\ncd {folder}\nmmbench doctor\nmmbench run --profile smoke\nmmbench results")

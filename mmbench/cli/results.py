@@ -1,0 +1,119 @@
+"""`mmbench results`: the scores of a run in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from mmbench.cli.runs import find_run
+from mmbench.command import console
+from mmbench.errors import UserError, near
+from mmbench.report.board import Board, make_board
+from mmbench.report.common import value_cell
+from mmbench.report.load import ExperimentResults, load_results
+from mmbench.report.names import STUDIED, describe, in_order
+
+#: Beginnings of the metrics that are shown unless others are asked for, where an experiment has them.
+LEADING = ("lpips_alex", "fd[", "fd_embedding", "miou", "judged_miou", "accuracy", "judged_accuracy", "cosine")
+STYLES = {"best": "bold green", "second": "underline"}
+
+
+def matching(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The metrics whose names begin with one of the wanted words, in the report's order.
+
+    Raises:
+        UserError: a word begins none.
+    """
+    for word in wanted:
+        if not any(name.startswith(word) for name in known):
+            short = sorted({name.partition("[")[0].partition("@")[0] for name in known})
+            raise UserError(f"--metric: '{word}' begins none{near(word, short)}; there are {', '.join(short)}")
+    return in_order(name for name in known if name.startswith(tuple(wanted)))
+
+
+def board_table(board: Board, results: ExperimentResults) -> Table:
+    """One metric: methods by cases, or cases by methods if there are more of these."""
+    metric = describe(board.metric)
+    arrow = "higher is better" if board.higher_is_better else "lower is better"
+    methods = [m for m in board.methods if any((m, case) in board.entries for case in board.cases)]
+    turned = len(board.cases) > max(len(methods), 5)
+    table = Table(title=f"{metric.label} ({arrow})", title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    titles = {m: Text(results.titles[m], style="cyan" if m == STUDIED else "") for m in methods}
+    table.add_column("", no_wrap=True)
+    for name in methods if turned else board.cases:
+        table.add_column(titles[name] if turned else name, justify="right", overflow="fold")
+
+    def cell(method: str, case: str) -> Text:
+        shown = value_cell(board.entries.get((method, case)), metric.decimals)
+        return Text(shown.text, style=STYLES.get(shown.mark, ""))
+
+    for row in board.cases if turned else methods:
+        cells = [cell(m, row) for m in methods] if turned else [cell(row, case) for case in board.cases]
+        table.add_row(row if turned else titles[row], *cells)
+    return table
+
+
+def boards(results: ExperimentResults, wanted: Sequence[str], everything: bool) -> list[Board]:
+    """The metrics to show, ranked; without comparisons, which the page has."""
+    bare = replace(results, items=results.items.iloc[:0])
+    known = in_order(results.metrics["metric"].unique())
+    leading = [name for name in known if name.startswith(LEADING)] or known
+    chosen = known if everything else matching(wanted, known) if wanted else leading
+    found = []
+    for metric in chosen:
+        answered = set(results.metrics.loc[results.metrics["metric"] == metric, "case"])
+        found.append(make_board(bare, metric, [c["name"] for c in results.cases if c["name"] in answered]))
+    return found
+
+
+def command(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN", help="Folder of a run; else the configured profile's, or the last.", show_default=False
+        ),
+    ] = None,
+    experiment: Annotated[
+        list[str] | None, typer.Option("--experiment", "-e", metavar="NAME", help="Only this one; may be repeated.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", "-m", metavar="NAME", help="Only metrics that begin so; may be repeated."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All metrics instead of the leading ones.")] = False,
+) -> None:
+    """Show the scores of a run, or of what of it is there.
+
+    The best of a column is bold, the second best underlined; several seeds are mean and standard deviation. Whether a
+    difference is one, the page says, and `mmbench claims`.
+
+    Examples:
+
+      mmbench results
+      mmbench results results/reference/camvid-masking --metric lpips
+      mmbench results results/quick -e labels -e joint --all
+    """
+    folder = find_run(run)
+    known = sorted(path.parent.name for path in folder.glob("*/cases.json"))
+    for name in experiment or ():
+        if name not in known:
+            raise UserError(f"--experiment: {folder} has no '{name}'{near(name, known)}; there are {', '.join(known)}")
+    scored = [name for name in experiment or known if any((folder / name).glob("*/seed*/metrics.json"))]
+    if not scored:
+        raise UserError(f"{folder}: nothing is scored yet; go on with the run: mmbench run")
+    screen = console()
+    for part in load_results(folder, experiments=scored).experiments:
+        seeds = ", ".join(map(str, part.seeds))
+        screen.print(Text(f"\n{part.name}", style="bold"), Text(f"of {folder}, seed {seeds}", style="dim"))
+        if part.unscored:
+            screen.print(Text(f"not scored yet: {', '.join(part.unscored)}", style="yellow"))
+        for board in boards(part, metric or (), everything):
+            screen.print(board_table(board, part), "")
+    if (page := folder / "index.html").is_file():
+        screen.print(f"page: {page}", markup=False)

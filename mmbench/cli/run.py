@@ -1,0 +1,113 @@
+"""`mmbench run`: Snakemake in the checkout, with one view of all jobs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mmbench.command import new_app, prose
+from mmbench.config import find_profile
+from mmbench.errors import UserError, near
+from mmbench.home import find_checkout
+
+PLUGINS = Path("mmbench", "cli", "plugins")
+DRY = {"-n", "--dry-run", "--dryrun"}
+OTHER_TARGETS = ("all", "ablation")
+
+
+class Front(TyperCommand):
+    """Flags that it does not know, and all words after `--`, are left in the context's `args` for Snakemake."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read this command's own words."""
+        flags = {name: getattr(p, "is_flag", False) for p in self.get_params(ctx) for name in getattr(p, "opts", ())}
+        before, after = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
+        own: list[str] = []
+        others: list[str] = []
+        words, has_target = iter(before), False
+        for word in words:
+            name, has_value, _ = word.partition("=")
+            if name in flags:
+                own += (
+                    [word] if flags[name] or has_value else [word, *([value] if (value := next(words, None)) else [])]
+                )
+            elif word.startswith("-") or has_target:
+                others.append(word)
+            else:
+                own, has_target = [*own, word], True
+        super().parse_args(ctx, own)
+        ctx.args = [*others, *after]
+        return ctx.args
+
+
+def command(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, or ablation.")] = "all",
+    profile: Annotated[
+        str | None,
+        typer.Option(help="A name in config/profiles, or a file.", show_default="that of config/config.yaml"),
+    ] = None,
+    cores: Annotated[str, typer.Option(help="CPU cores to use.")] = "all",
+    config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Snakemake's own messages instead of the view.")] = False,
+) -> None:
+    """Run the workflow, or one experiment of it.
+
+    It is `snakemake` in the checkout, with one view of all jobs: done, running and left, the step of every training,
+    and when the run may end. Where the output is no terminal, it is plain lines. Flags that are not listed below are
+    given to Snakemake; those with a value of their own go after `--`. The exit status is Snakemake's, and what is
+    interrupted goes on when it is run again.
+
+    Examples:
+
+      mmbench run
+      mmbench run masking --profile smoke --cores 2
+      mmbench run --profile standard --config gpu=1
+      mmbench run --config override='{seeds: [0, 1]}' -n
+      mmbench run masking -- --forcerun data
+    """
+    root = find_checkout()
+    known = [*sorted(path.stem for path in (root / "config" / "experiments").glob("*.yaml")), *OTHER_TARGETS]
+    if target not in known:
+        raise UserError(
+            f"{target}: no experiment{near(target, known)}; there are {', '.join(known)}, and what is Snakemake's goes "
+            "after --"
+        )
+    if any(word.partition("=")[0] in ("--config", "-C") for word in context.args):
+        raise UserError("--config: give it before --, once for each key: --config gpu=1 --config profile=smoke")
+    if profile and not profile.endswith((".yaml", ".yml")):
+        find_profile(profile, root)  # its error is quicker than the workflow's
+    elif profile:
+        profile = str(Path(profile).absolute())  # the workflow runs in the checkout
+    keys = [*([f"profile={profile}"] if profile else []), *(config or ())]
+    if wrong := [word for word in keys if "=" not in word]:
+        raise UserError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
+    own_view = not plain and not DRY & set(context.args) and (root / PLUGINS).is_dir()
+    words = snakemake_words(target, cores, keys, context.args, own_view)
+    os.chdir(root)
+    sys.stdout.flush()
+    os.execve(sys.executable, words, environment(root))
+
+
+def snakemake_words(target: str, cores: str, keys: Sequence[str], more: Sequence[str], own_view: bool) -> list[str]:
+    """The command line of Snakemake."""
+    view = ["--logger", "mmbench"] if own_view else []
+    settings = ["--config", *keys] if keys else []
+    return [sys.executable, "-m", "snakemake", target, "--cores", cores, *view, *more, *settings]
+
+
+def environment(root: Path, own: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of Snakemake: this Python first for its jobs, the checkout's code first for itself."""
+    programs = [str(Path(sys.executable).parent), own.get("PATH", os.defpath)]
+    modules = [str(root), str(root / PLUGINS), own.get("PYTHONPATH", "")]
+    return {**own, "PATH": os.pathsep.join(programs), "PYTHONPATH": os.pathsep.join(filter(None, modules))}
+
+
+app = new_app()
+app.command("run", cls=Front, help=prose(command))(command)

@@ -1,0 +1,71 @@
+"""Finding a run: the folder of results that a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmbench.config import RESERVED, Config
+from mmbench.errors import UserError
+from mmbench.files import read_record, sha256_file
+from mmbench.home import find_checkout
+from mmbench.manifest import NAME, read_manifest
+from mmbench.schema.manifest import Configured
+from mmbench.valid import TOP
+from mmbench.yaml_files import read_yaml
+
+
+def find_run(run: Path | None) -> Path:
+    """The folder of a run: `run` itself, else that of the configured profile, else the one that was changed last.
+
+    Raises:
+        UserError: there is none, or it has no questions.
+    """
+    if run is not None:
+        if not any(run.glob("*/cases.json")):
+            raise UserError(f"{run}: holds no experiment (no */cases.json); give a run like results/quick")
+        return run
+    root = find_checkout()
+    top = read_yaml(root / TOP, root)
+    results = root / str(top["results"])
+    found = {path.parents[1] for path in results.glob("*/*/cases.json") if path.parents[1].name not in RESERVED}
+    if not found:
+        raise UserError(f"{results}: holds no run yet; start one: mmbench run --profile smoke")
+    own = results / Path(str(top["profile"])).stem
+    chosen = own if own in found else max(found, key=lambda path: path.stat().st_mtime)
+    return chosen.relative_to(Path.cwd()) if chosen.is_relative_to(Path.cwd()) else chosen
+
+
+def profile_values(run: Path) -> Mapping[str, Any]:
+    """What a run was configured with: `profile` and `experiments`, by its manifest, else by the profile of its name.
+
+    Raises:
+        UserError: neither is there.
+    """
+    if (run / NAME).is_file():
+        configured = read_manifest(run / NAME).configuration
+        if isinstance(configured, Configured):
+            return configured.values
+    root = find_checkout()
+    name = run.resolve().name
+    try:
+        config = Config(read_yaml(root / TOP, root) | {"profile": name}, root)
+    except UserError as error:
+        raise UserError(f"{run}: nothing says how it was configured ({error}); finish it: mmbench run") from None
+    values: Mapping[str, Any] = config.described()["values"]
+    return values
+
+
+def data_folder(run: Path, experiment: str) -> Path:
+    """The prepared data that an experiment's reference was made of, with or without embeddings.
+
+    Raises:
+        UserError: there is no reference, or no such data.
+    """
+    record = read_record(run / experiment / "reference.json")
+    wanted = record["provenance"]["inputs_sha256"]["data"]
+    for card in [run / "data" / "card.json", *sorted(run.glob("embedded/*/card.json"))]:
+        if card.is_file() and sha256_file(card) == wanted:
+            return card.parent
+    raise UserError(f"{run}: has not the data that {experiment}/reference.json was made of; run it again: mmbench run")

@@ -1,0 +1,57 @@
+"""What a run has made, in a form in which two runs of the same are equal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmbench.files import load_arrays, sha256_arrays, sha256_file
+
+#: Keys of records that say how long something took, on what and when: these differ between any two runs.
+MEASURED = {
+    "seconds", "train_seconds", "predict_seconds", "evaluate_seconds", "images_per_second", "peak_memory_bytes",
+    "hardware", "provenance",
+}  # fmt: skip
+#: What is no result (logs, states, the cache's folder is compared), and what shows the measured values again.
+LEFT_OUT = {"log", "state", "tables", "figures", "index.html", "manifest.json"}
+
+
+def without_measured(value: Any) -> Any:
+    """A record without what is measured."""
+    if isinstance(value, dict):
+        return {key: without_measured(inner) for key, inner in value.items() if key not in MEASURED}
+    return [without_measured(inner) for inner in value] if isinstance(value, list) else value
+
+
+def digest(path: Path) -> str:
+    """Hash of a file: of a record's values, of the bits of arrays, else of the bytes."""
+    if path.suffix == ".npz":
+        return sha256_arrays(load_arrays(path))
+    if path.suffix == ".json":
+        record = without_measured(json.loads(path.read_text()))
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    return sha256_file(path)
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Every result below a folder and its hash; "unreadable" where it is not whole."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if LEFT_OUT & set(parts) or path.name.startswith(".") or not path.is_file():
+            continue
+        try:
+            found["/".join(parts)] = digest(path)
+        except Exception:  # what is compared is never to be damaged, in whatever way
+            found["/".join(parts)] = "unreadable"
+    return found
+
+
+def litter(folder: Path) -> Iterator[str]:
+    """What a finished run should not have left: temporary files, locks, states of trainings."""
+    for path in folder.rglob("*"):
+        if path.is_file() and (path.name.startswith(".") or path.parent.name == "state"):
+            yield str(path.relative_to(folder))

@@ -1,0 +1,182 @@
+"""What the page adds to the numbers: values to hover, bars, strips from noise to picture, commands to copy."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_results import METHODS, write_results
+from matplotlib.figure import Figure
+
+from mmbench.errors import UserError
+from mmbench.files import save_arrays
+from mmbench.report.bars import Scale, bar, scales
+from mmbench.report.commands import of_experiment, of_page
+from mmbench.report.hover import Point, points, tell, tell_curve
+from mmbench.report.load import load_results
+from mmbench.report.page import breakable
+from mmbench.report.sections import Context
+from mmbench.report.sections._masking_noise import samples
+from mmbench.report.sections._masking_pictures import reconstructions
+from mmbench.report.tables import NONE, Cell, Table
+from mmbench.report.trajectory import trajectory
+
+PAGE = "snakemake --cores all --config profile=quick"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    chosen = [m for m in METHODS if m.name in ("mt_diffusion", "ddpm", "biharmonic")]
+    return write_results(tmp_path_factory.mktemp("results") / "fake", methods=chosen, seeds=(0, 1), items=2)
+
+
+def spoilt(results: Path, folder: Path, image: np.ndarray, step: np.ndarray) -> Context:
+    """Results whose studied method has this trajectory."""
+    save_arrays(folder / "trajectory.npz", {"generate/image": image, "generate/step": step})
+    loaded = load_results(results, methods=["mt_diffusion"], seeds=[0])
+    experiment = loaded.experiments[0]
+    return Context(loaded, replace(experiment, runs=[replace(experiment.runs[0], folder=folder)]), folder)
+
+
+class TestTrajectory:
+    def test_a_row_for_each_method_that_kept_one(self, results: Path, tmp_path: Path) -> None:
+        loaded = load_results(results)
+        grid = trajectory(Context(loaded, loaded.experiments[0], tmp_path, command="make it"))
+        assert grid is not None and grid.command == "make it"
+        assert [label for label, _ in grid.rows] == ["MT-Diffusion", "DDPM"]
+        assert sum(count for _, count in grid.groups) == len(grid.rows[0][1]) == 9
+        first, *_, last = grid.rows[0][1]
+        assert first is not None and last is not None
+        assert (first.note, last.note, last.alt) == ("t = 1,000", "t = 125", "MT-Diffusion: answer at step 125")
+        answer = loaded.experiments[0].runs_of("mt_diffusion")[0].arrays(["generate/image"])["generate/image"][0]
+        np.testing.assert_array_equal(last.pixels, answer.transpose(1, 2, 0))
+        assert (tmp_path / "figures" / "masking-trajectory.png").is_file()
+
+    def test_a_shorter_one_ends_beneath_the_others(self, results: Path, tmp_path: Path) -> None:
+        loaded = load_results(results, seeds=[0])
+        experiment = loaded.experiments[0]
+        images = np.zeros((4, 3, 32, 32), np.uint8)
+        save_arrays(tmp_path / "trajectory.npz", {"generate/image": images, "generate/step": np.array([9, 9, 6, 3])})
+        runs = [replace(r, folder=tmp_path) if r.method == "ddpm" else r for r in experiment.runs]
+        grid = trajectory(Context(loaded, replace(experiment, runs=runs), tmp_path))
+        assert grid is not None
+        shown = [tile.note if tile else "" for tile in dict(grid.rows)["DDPM"]]
+        assert shown == ["t = 9", *[""] * 5, "t = 9", "t = 6", "t = 3"]
+
+    def test_none_was_kept(self, tmp_path: Path) -> None:
+        folder = write_results(tmp_path / "fake", methods=METHODS[:1], seeds=(0,), items=2, predictions=False)
+        loaded = load_results(folder)
+        assert trajectory(Context(loaded, loaded.experiments[0], tmp_path)) is None
+
+    @pytest.mark.parametrize(
+        ("image", "step", "says"),
+        [
+            (np.zeros((3, 3, 8, 8)), np.arange(3), "generate/image is float64 .*; run mmbench.predict again"),
+            (np.zeros((3, 3, 8, 8), np.uint8), np.arange(2), "generate/step is not one whole number for each image"),
+            (np.zeros((3, 3, 8, 8), np.uint8), np.ones(3), "generate/step is not one whole number for each image"),
+        ],
+    )
+    def test_what_is_none_is_refused(
+        self, results: Path, tmp_path: Path, image: np.ndarray, step: np.ndarray, says: str
+    ) -> None:
+        with pytest.raises(UserError, match=f"trajectory.npz: {says}"):
+            trajectory(spoilt(results, tmp_path, image, step))
+
+
+def test_a_copy_without_the_large_files_has_no_pictures(results: Path, tmp_path: Path) -> None:
+    """As kept reference runs are."""
+    folder = shutil.copytree(results, tmp_path / "kept", ignore=shutil.ignore_patterns("*.npz"))
+    loaded = load_results(folder)
+    context = Context(loaded, loaded.experiments[0], tmp_path)
+    assert reconstructions(context, "lpips_alex") is None and trajectory(context) is None and samples(context) == []
+
+
+class TestHover:
+    def test_a_point_is_where_its_data_are(self) -> None:
+        figure = Figure(figsize=(4, 2))
+        axes = figure.add_axes((0.25, 0.5, 0.5, 0.5))
+        axes.set(xlim=(0, 10), ylim=(0, 1))
+        tell(axes, 5, 0.5, "the\n middle")
+        tell(axes, 0, 1, "top left")
+        tell(axes, 20, 0.5, "outside")
+        assert points(figure) == [Point(500, 250, "the middle"), Point(250, 0, "top left")]
+
+    def test_a_curve_is_told_in_few_places_and_its_end_among_them(self) -> None:
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.set(xlim=(0, 100), ylim=(0, 1))
+        tell_curve(axes, [(x, 0.5, str(x)) for x in range(100)])
+        told = [int(point.words) for point in points(figure)]
+        assert told == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
+        tell_curve(axes, [])
+        assert len(points(figure)) == 10
+
+
+def table(*cells: Cell, differences: bool = False) -> Table:
+    return Table("t", "caption", ["a"], [[cell] for cell in cells], differences=differences)
+
+
+class TestBars:
+    def test_a_column_has_one_scale(self) -> None:
+        first, second = Cell("2", 2.0, ends=(1.0, 3.0)), Cell("4", 4.0, ends=(3.0, 5.0))
+        (scale,) = scales(table(first, second, NONE, Cell("9", 9.0)))
+        assert scale == Scale(1.0, 5.0, logarithmic=False)
+        assert bar(first, scale) == '<span class="range" aria-hidden="true" style="--a:0.0;--b:50.0;--m:25.0"></span>'
+        assert bar(NONE, scale) == bar(Cell("9", 9.0), scale) == bar(first, None) == ""
+
+    def test_differences_are_drawn_from_0(self) -> None:
+        cell = Cell("+3", 3.0, ends=(2.0, 4.0))
+        (scale,) = scales(table(cell, Cell("+1", 1.0, ends=(0.5, 1.5)), differences=True))
+        assert scale == Scale(0.0, 4.0, logarithmic=False)
+        assert "--a:50.0;--b:50.0;--m:75.0;--z:0.0" in bar(cell, scale)
+
+    def test_what_differs_much_has_a_logarithmic_scale(self) -> None:
+        """An interval that reaches below 0 is cut off there: no method is."""
+        wide = Cell("1", 1.0, ends=(-1.0, 100.0))
+        (scale,) = scales(table(wide, Cell("10", 10.0, ends=(9.0, 11.0))))
+        assert scale == Scale(0.5, 100.0, logarithmic=True)
+        assert scale.place(-1.0) == 0 and scale.place(100.0) == 100
+        assert scale.place(50**0.5) == pytest.approx(50)
+
+    def test_where_there_is_nothing_to_compare_there_is_no_scale(self) -> None:
+        one = Cell("1", 1.0, ends=(0.5, 1.5))
+        same = Cell("1", 1.0, ends=(1.0, 1.0))
+        assert scales(table(one, NONE)) == scales(table(same, same)) == [None]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (PAGE, "snakemake --cores all masking --config profile=quick"),
+        ("snakemake --cores all", "snakemake --cores all masking"),
+        ("snakemake --cores all labels --config profile=quick", "snakemake --cores all labels --config profile=quick"),
+        ("snakemake --cores 'all", "snakemake --cores 'all"),
+        ("make results", "make results"),
+        (
+            "",
+            "python -m mmbench.report --results 'results/my run' --out 'results/my run/only-masking' "
+            "--experiments masking",
+        ),
+    ],
+)
+def test_the_command_of_an_experiment(command: str, expected: str) -> None:
+    assert of_experiment(command, "my run", "masking") == expected
+    assert of_page(command, "quick") == (
+        command or "python -m mmbench.report --results results/quick --out results/quick"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("FD[vgg16-gap] ↓", 'FD<wbr><span class="of">[vgg16-gap] ↓</span>'),
+        ("0.5 [0.4, 0.6]", "0.5 [0.4, 0.6]"),
+        ("<b>[", "&lt;b&gt;["),
+        ("a[<b>]", 'a<wbr><span class="of">[&lt;b&gt;]</span>'),
+    ],
+)
+def test_a_name_breaks_before_its_bracket(name: str, expected: str) -> None:
+    assert str(breakable(name)) == expected

@@ -1,0 +1,39 @@
+# What the data and the models are, in words beside them: README.md, in the form that model hubs show. They are written
+# apart from what they describe, so that a change of their words trains and scores nothing.
+
+
+rule data_card:
+    input:
+        P / "{prepared}" / "card.json",
+    output:
+        P / "{prepared}" / "README.md",
+    log:
+        P / "log" / "{prepared}-card.log",
+    conda:
+        CONDA_ENV
+    params:
+        code=code("mmbench/cards"),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.cards {params.folder} 2>&1 | tee {log}"
+
+
+# One job for all models of an experiment: starting Python takes longer than writing a card.
+for experiment in CFG.experiments:
+
+    rule:
+        name:
+            f"{experiment}_cards"
+        input:
+            scores(experiment),
+        output:
+            model_cards(experiment),
+        log:
+            P / experiment / "log" / "cards.log",
+        conda:
+            CONDA_ENV
+        params:
+            code=code("mmbench/cards"),
+            folders=[str(Path(path).parent) for path in model_cards(experiment)],
+        shell:
+            "python -m mmbench.cards {params.folders} 2>&1 | tee {log}"
