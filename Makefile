@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test lint faults lock audit sbom reference clean
+.PHONY: results test lint faults docs docs-serve lock audit sbom reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -30,12 +30,21 @@ lint: $(READY)
 faults: $(READY)
 	PYTHONPATH="$(CURDIR)" $(BIN)/python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED)
 
+# The documents as a site in site/, to be read from there or from a server; a warning is an error.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The documents are at $(CURDIR)/site/index.html"
+
+docs-serve: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
 # The environment is whole when this file is there; an interrupted or outdated one is made anew.
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: mmbench needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 lock:
@@ -73,4 +82,4 @@ reference:
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m mmbench keep results/$(PROFILE) results/reference/$(PROFILE)
 
 clean:
-	rm -rf $(VENV) $(AUDIT) .snakemake results/smoke results/quick results/weights
+	rm -rf $(VENV) $(AUDIT) site .snakemake results/smoke results/quick results/weights

@@ -170,6 +170,18 @@ ALLOWED = {
     "keep": {"command", "errors", "files", "manifest", "schema"},
     "verify": {"command", "errors", "config", "manifest", "provenance", "schema", "valid", "yaml_files"},
     "compare": {"command", "errors", "home", "manifest", "report", "schema", "valid", "yaml_files"},
+    "planning": {
+        "config",
+        "data",
+        "discovery",
+        "errors",
+        "experiments",
+        "files",
+        "method",
+        "predict",
+        "runtime",
+        "train",
+    },
     "__main__": {"cli", "errors"},
     "cli": {
         "",

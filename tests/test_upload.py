@@ -130,3 +130,14 @@ def test_a_run_that_is_not_as_its_manifest_says_is_not_uploaded(cloud: Cloud) ->
     status, said = cloud.upload("run=results/smoke", f"to={TO}")
     assert status == 1 and said.splitlines()[-1].startswith("error: results/smoke: is not as its manifest says"), said
     assert not cloud.objects()
+
+
+def test_results_in_a_bucket_from_the_start_are_refused_in_one_line(cloud: Cloud) -> None:
+    here = Checkout(ROOT, cloud.here.environment)
+    done = here.smoke("--dry-run", "--default-storage-provider", "s3", "--default-storage-prefix", "s3://results")
+    assert done.returncode == 1 and done.stdout.splitlines()[-1].startswith("error: --default-storage-provider: ")
+
+
+def test_the_document_shows_the_command() -> None:
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    assert "\nsnakemake --snakefile workflow/upload.smk --cores 4 --config run=results/quick to=s3://my-bucket/" in text

@@ -22,6 +22,7 @@ PANELS = {
         ("new-baseline", "cli.new_baseline", "write a baseline that works, to be edited"),
     ),
     "Run": (
+        ("plan", "cli.plan", "measure this machine and predict hours, memory and disk of a profile"),
         ("run", "cli.run", "run the workflow, or one experiment of it, with one live view"),
         ("score", "cli.score", "score predictions that were made elsewhere"),
         ("sample", "generate", "give a trained model some modalities, get the others as files"),

@@ -20,6 +20,11 @@ try:
     METHODS = find_methods(ROOT, CFG.experiments)
     CFG.check_methods(METHODS)
     stated_claims(ROOT)
+    if workflow.storage_settings.default_storage_provider:
+        raise UserError(
+            "--default-storage-provider: the stages read and write folders of this machine; leave it out, "
+            "and upload the finished run (workflow/upload.smk)"
+        )
 except UserError as error:
     sys.exit(f"error: {error}")
 

@@ -1,0 +1,172 @@
+"""Quality against evaluations for every sampler: FD of drawn images and LPIPS of filled holes, of one trained model.
+
+The model is the multitask one of image, mask, label and masked image on `toy_streets`, trained here unless `--training`
+names another. Every sampler starts from the same noise. Prints tables; `--out` writes them with the machine as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import torch
+from tables import table
+
+from mmbench import prepare_data, train
+from mmbench.config import Config
+from mmbench.diffusion.sampler import SamplerName
+from mmbench.errors import UserError, run_command
+from mmbench.experiments import Case, asked, load_experiment
+from mmbench.features import EXTRACTOR, Extractor, load_extractor
+from mmbench.files import load_arrays, write_json, write_text
+from mmbench.generation import SEED_STRIDE, Model
+from mmbench.method import Sampling
+from mmbench.metrics.frechet import frechet_distance
+from mmbench.metrics.perceptual import lpips_of_stored
+from mmbench.predict import NOISE_SEED, answer_case
+from mmbench.provenance import provenance
+from mmbench.weights import load_lpips
+from mmbench.yaml_files import read_yaml
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / "results" / "benchmarks" / "sampling"
+MODALITIES = ["image", "mask", "label", "masked_image"]
+FD, LPIPS = f"fd[{EXTRACTOR}]", "lpips_alex"
+#: A sampler's result counts as that of many evaluations if it is no more than this share above it.
+CLOSE = 0.05
+
+
+def trained(work: Path, override: dict[str, Any]) -> tuple[Path, Path]:
+    """Folders of a model and of its data, made in `work` unless they are there."""
+    config = Config(
+        {**read_yaml(ROOT / "config" / "config.yaml", ROOT), "profile": "quick", "override": override}, ROOT
+    )
+    settings = {**config.settings("train", "joint", "mt_diffusion"), "modalities": MODALITIES}
+    write_json(work / "data.json", config.settings("data"))
+    write_json(work / "train.json", settings)
+    folder, data = work / "model", work / "data"
+    if not (data / "card.json").is_file():
+        prepare_data.main(["--settings", str(work / "data.json"), "--out", str(data)])
+    if not (folder / "training.json").is_file():
+        method = ROOT / "mmbench" / "mt_diffusion.py"
+        places = {"settings": work / "train.json", "method": method, "data": data, "state": folder / "state"}
+        words = [word for flag, place in places.items() for word in (f"--{flag}", str(place))]
+        train.main([*words, "--seed", "0", "--out", str(folder)])
+    return folder, data
+
+
+def questions(experiment: str, test: dict[str, np.ndarray], drawn: int, filled: int) -> tuple[Case, Case]:
+    """The experiment's case of drawing from noise, and its case of filling holes of half of the image.
+
+    Raises:
+        UserError: the experiment has not both.
+    """
+    settings = {"evaluate": {"samples": drawn, "reconstructions": filled}, "share": 0.5, "shares": [0.5]}
+    own = {name: array for name, array in test.items() if name in MODALITIES}
+    cases = {case.task: case for case in load_experiment(experiment).cases(own, {**settings, "modalities": None})}
+    if not {"generate", "reconstruct"} <= cases.keys():
+        raise UserError(f"--training: the experiment '{experiment}' does not fill holes; name one of masking or joint")
+    return cases["generate"], cases["reconstruct"]
+
+
+def answers(model: Model, case: Case, sampling: Sampling, seed: int) -> np.ndarray:
+    """Images, uint8 (n, 3, h, w), that the model makes for a case; seed 0 is the benchmark's own noise."""
+    task = asked(load_experiment(model.experiment), case, tuple(model.modalities))
+    noise = NOISE_SEED + seed * SEED_STRIDE
+    found = answer_case(
+        model.method, task, case, sampling=sampling, batch_size=100, device=model.device, noise_seed=noise
+    )
+    return found[f"{case.name}/image"]
+
+
+def measure(model: Model, data: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """FD and LPIPS of every sampler, number of evaluations and noise seed."""
+    test = load_arrays(data / "test.npz")
+    extractor: Extractor = load_extractor(args.weights, model.device)
+    lpips = load_lpips("alex", args.weights, model.device)
+    draw, fill = questions(model.experiment, test, args.drawn, args.filled)
+    real, found = extractor(test["image"]), []
+    for nfe, sampler, seed in product(args.nfe, args.samplers, range(args.seeds)):
+        sampling, begin = Sampling(sampler, nfe), time.process_time()
+        images, filled = (answers(model, case, sampling, seed) for case in (draw, fill))
+        seconds = time.process_time() - begin
+        (distances,) = lpips_of_stored(lpips, fill.truth["image"], [filled], model.device)
+        values = {FD: frechet_distance(real, extractor(images)), LPIPS: float(distances.mean())}
+        found.append({"sampler": sampler, "nfe": nfe, "seed": seed, "cpu": seconds, **values})
+        print(found[-1], flush=True)
+    return found
+
+
+def mean(points: Iterable[dict[str, Any]], metric: str) -> tuple[float, float]:
+    """Mean over the noise seeds, and their standard deviation."""
+    values = [point[metric] for point in points]
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def as_text(record: dict[str, Any]) -> str:
+    """The tables of a record, one for each metric: evaluations in rows, samplers in columns."""
+    samplers, counts = record["samplers"], record["nfe"]
+    text = (
+        f"{record['model']}; {record['drawn']} images drawn, {record['real']} real ones; {record['filled']} test "
+        f"images with half of each filled in. Mean ± deviation over {record['seeds']} seeds of noise, the same for all "
+        f"samplers; in brackets the ratio to the sampler's own {counts[-1]} evaluations, bold up to {1 + CLOSE}. "
+        f"{record['provenance']['processor']}.\n"
+    )
+    for metric, decimals in ((FD, 1), (LPIPS, 4)):
+        most = {}
+        rows = []
+        for nfe in reversed(counts):
+            cells = []
+            for sampler in samplers:
+                same = [p for p in record["points"] if (p["sampler"], p["nfe"]) == (sampler, nfe)]
+                value, deviation = mean(same, metric)
+                ratio = value / most.setdefault(sampler, value)
+                cell = f"{value:.{decimals}f} ± {deviation:.{decimals}f} ({ratio:.2f})"
+                cells.append(f"**{cell}**" if ratio <= 1 + CLOSE and nfe < counts[-1] else cell)
+            rows.insert(0, [str(nfe), *cells])
+        text += "\n" + table([f"{metric}, evaluations", *samplers], rows)
+    return text
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python benchmarks/sampling.py --weights results/weights`."""
+    parser = argparse.ArgumentParser(prog="python benchmarks/sampling.py", description=__doc__)
+    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
+    parser.add_argument("--training", type=Path, help="folder of a finished training; needs --data")
+    parser.add_argument("--data", type=Path, help="folder of the data it was trained on")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the training and its data")
+    parser.add_argument("--steps", type=int, default=600, help="of the training")
+    parser.add_argument("--samplers", nargs="+", default=get_args(SamplerName), choices=get_args(SamplerName))
+    parser.add_argument("--nfe", type=int, nargs="+", default=[5, 10, 20, 50, 250], help="evaluations, the most last")
+    parser.add_argument("--seeds", type=int, default=3, help="of the noise")
+    parser.add_argument("--drawn", type=int, default=300, help="images drawn from noise")
+    parser.add_argument("--filled", type=int, default=100, help="test images whose holes are filled")
+    parser.add_argument("--out", type=Path, help="JSON file to write; the tables are written beside it")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    if bool(args.training) != bool(args.data):
+        raise UserError("--training and --data belong together; give both, or neither to train a model here")
+    override = {"train": {"steps": args.steps}}
+    folder, data = (args.training, args.data) if args.training else trained(args.work, override)
+    model = Model.read(folder, "cpu")
+    options = {key: getattr(args, key) for key in ("samplers", "nfe", "seeds", "drawn", "filled")}
+    name = f"{model.experiment}/{model.settings['method']}, {model.settings['train']['steps']} training steps"
+    record = {**options, "model": name, "real": len(load_arrays(data / "test.npz")["image"])}
+    record |= {"points": measure(model, data, args), "provenance": provenance(options, {})}
+    print(as_text(record))
+    if args.out:
+        write_json(args.out, record)
+        write_text(args.out.with_suffix(".md"), as_text(record))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,96 @@
+"""`mmbench plan`: what a profile takes on this machine, before it is run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from mmbench.cli.progress import clock
+from mmbench.command import console
+from mmbench.config import Config
+from mmbench.errors import UserError
+from mmbench.home import find_checkout
+from mmbench.valid import TOP
+from mmbench.yaml_files import read_yaml, typed
+
+GB = 1e9
+
+
+def command(
+    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, or ablation.")] = "all",
+    profile: Annotated[
+        str | None, typer.Option(help="A name in config/profiles, or a file.", show_default="config/config.yaml's")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="CPU cores that the run may use.", show_default="all")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="That timing may take, beside what it takes to begin.")] = 60.0,
+    config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+) -> None:
+    """Measure this machine for a while and predict hours, memory and disk of a profile.
+
+    The jobs are those that Snakemake plans. Steps of training and answers of the profile's methods are timed on made-up
+    items, with its network, batches and evaluations; methods that are not reached in time are taken to be like the
+    others. On the CPU, seconds are those of a core that does nothing else.
+
+    Examples:
+
+      mmbench plan
+      mmbench plan masking --profile standard --cores 8
+      mmbench plan --profile paper --config gpu=1 --seconds 120
+    """
+    root = find_checkout()
+    keys = [*([f"profile={profile}"] if profile else []), *(config or ())]
+    if wrong := [word for word in keys if "=" not in word]:
+        raise UserError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
+    values = {key: typed(value) for key, _, value in (word.partition("=") for word in keys)}
+    configured = Config(read_yaml(root / TOP, root) | values, root)
+    places = importlib.import_module("mmbench.planning.jobs")
+    costs = importlib.import_module("mmbench.planning.costs")
+    jobs = places.read_jobs(root, configured.results, keys, target)
+    importlib.import_module("torch").set_num_threads(configured.top.threads)
+    have = cores or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    columns = SpinnerColumn(), TextColumn("timing {task.description}")
+    with Progress(*columns, console=console(), transient=True, disable=as_json) as shown:
+        task = shown.add_task("the networks that score")
+        plan = costs.make_plan(configured, jobs, have, seconds, lambda name: shown.update(task, description=name))
+    if as_json:
+        print(json.dumps(importlib.import_module("mmbench.planning.plan").as_record(plan), indent=2))
+    else:
+        show(plan, configured, target)
+
+
+def span(seconds: float) -> str:
+    """A time for a reader: of days, if it is of more than two."""
+    return clock(seconds) if seconds < 2 * 86400 else f"{seconds / 86400:,.0f} days"
+
+
+def show(plan: Any, config: Config, target: str) -> None:
+    """A line for each rule, and what they come to."""
+    screen = console()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("rule", "jobs", "each", "together"):
+        table.add_column(column, justify="left" if column == "rule" else "right")
+    for rule, (count, seconds) in sorted(plan.by_rule().items(), key=lambda item: -item[1][1]):
+        table.add_row(rule, str(count), span(seconds / count), span(seconds))
+    screen.print(table)
+    kind = "GPU" if plan.device == "cuda" else "core"
+    whole, left = plan.wall(), plan.wall(left=True)
+    what = config.name if target == "all" else f"{target} of {config.name}"
+    print(f"\n{what}: about {span(whole)} with {plan.slots} jobs at once, {plan.total() / 3600:,.2f} {kind}-hours")
+    if left < 0.99 * whole:
+        print(f"of which {span(left)} is left to do")
+    print(f"memory: about {plan.memory / GB:.1f} GB for a job, {plan.slots * plan.memory / GB:.1f} GB for all at once")
+    print(f"disk: about {plan.disk / GB:.1f} GB in {Path(config.results)}")
+    note = f"{plan.timed} of {plan.possible} methods were timed"
+    print(
+        "; ".join([note + ("" if plan.timed >= plan.possible else ", others are taken to be like them"), *plan.notes])
+    )

@@ -1,0 +1,250 @@
+"""What every job of a profile takes, from the timings of a few."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import torch
+
+from mmbench.config import Config
+from mmbench.discovery import Found, find_judge, find_methods, of_modalities, read_literals
+from mmbench.planning.jobs import Job
+from mmbench.planning.measure import Answer, Bench, Step, starting
+from mmbench.planning.plan import Plan
+from mmbench.runtime import choose_device
+
+#: Seconds of the metrics of an item beside its networks, see benchmarks/results/evaluation-cpu.md.
+SCORE_DRAWN, SCORE_GIVEN = 0.003, 0.0015
+#: Reading one picture of a data set whose files are not here.
+PICTURE = 0.003
+#: The report's tables and figures: of an experiment, and of each of its methods; what Snakemake spends on a job; the
+#: hashing of a manifest. From runs of `quick`.
+REPORT_EXPERIMENT, REPORT_METHOD, SCHEDULING, MANIFEST = 5.0, 0.5, 0.25, 1.0
+COMPARED = 20  # steps of a training at which gradients are compared
+STAGES = ("train", "evaluate", "report.__main__")
+
+
+class Costs:
+    """Seconds of each job of a profile.
+
+    Args:
+        config: the profile.
+        seconds: that timing may take; what it does not reach is taken to be like what it did.
+        said: is told what is timed.
+    """
+
+    def __init__(self, config: Config, seconds: float, said: Callable[[str], None] = lambda _: None) -> None:
+        self.config = config
+        self.device = choose_device("auto" if config.top.gpu else "cpu", config.top.threads)
+        self.bench = Bench(config, self.device, config.top.threads)
+        self.methods = find_methods(config.root, config.experiments)
+        self.steps: dict[tuple[str, str], Step | None] = {}
+        self.items: dict[tuple[str, str], dict[str, Answer]] = {}
+        self.start = {stage: starting(f"mmbench.{stage}") for stage in STAGES}
+        self.networks = self.bench.networks()
+        self.read = self.bench.reading()
+        self.cases = {name: self.bench.cases(name) for name in config.experiments}
+        self.end = time.monotonic() + seconds
+        self.said, self.report = said, 0.0
+
+    def found(self, job: Job) -> Found:
+        """The method of a job, less what its settings leave out."""
+        declared = self.methods[job.experiment][job.method.partition("@")[0]]
+        learns = self.config.learns(job.experiment, job.method)
+        return of_modalities(declared, learns, self.config.root, job.experiment) if learns else declared
+
+    def measure(self, jobs: Sequence[Job]) -> int:
+        """Time the methods of these jobs, an experiment's after another's, until the time is up; returns how many."""
+        self.report = self.reporting(jobs)
+        of: dict[str, list[Job]] = defaultdict(list)
+        first = self.config.profile.seeds[0]
+        for job in jobs:
+            if job.rule == "judge" or (job.rule == "predict" and (job.seed, job.share) == (first, 1.0)):
+                of[job.experiment].append(job)
+        rounds = itertools.zip_longest(*(of[name] for name in sorted(of)))
+        wanted = [job for some in rounds for job in some if job]
+        for job in wanted:
+            if time.monotonic() > self.end and self.steps:
+                break
+            self.said(f"{job.experiment}/{job.method}")
+            key = (job.experiment, job.method)
+            if job.rule == "judge":
+                file = self.config.root / str(find_judge(self.config.root, job.experiment))
+                self.steps[key] = self.bench.step(job.experiment, "judge", file)
+                continue
+            found = self.found(job)
+            file = self.config.root / found.path
+            self.steps[key] = None if found.weights_from else self.bench.step(*key, file)
+            self.items[key] = self.bench.answers(*key, file, found)
+        return len(self.steps)
+
+    def step(self, experiment: str, method: str) -> Step | None:
+        """The steps of a method, or the mean of its experiment's, or of all."""
+        if (experiment, method) in self.steps:
+            return self.steps[experiment, method]
+        known = [s for (e, _), s in self.steps.items() if s and e == experiment] or [
+            s for s in self.steps.values() if s
+        ]
+        if not known:
+            return None
+        usual, compared, first = (
+            sum(getattr(step, name) for step in known) / len(known) for name in ("usual", "compared", "first")
+        )
+        return Step(usual, compared, first, round(sum(s.parameters for s in known) / len(known)))
+
+    def answer(self, job: Job) -> dict[str, Answer]:
+        """Seconds of the items of the cases that a method answers, or the mean of those that were timed."""
+        key = (job.experiment, job.method)
+        if key in self.items:
+            return self.items[key]
+        found = self.found(job)
+        tasks = {case.name: case.task for case in self.cases[job.experiment]}
+        own = [name for name, task in tasks.items() if task in found.tasks]
+        known = {name: [a[name].item for (e, _), a in self.items.items() if e == job.experiment and name in a]
+                 for name in own}  # fmt: skip
+        others = [a.item for answers in self.items.values() for a in answers.values()] or [0.0]
+        return {n: Answer(sum(v) / len(v) if v else sum(others) / len(others)) for n, v in known.items()}
+
+    def training(self, job: Job, step: Step | None) -> float:
+        """Seconds of a training, or of its beginning."""
+        if step is None:
+            return 0.0
+        steps = (
+            self.config.profile.train.steps if job.rule == "judge" else self.config.steps(job.experiment, job.method)
+        )
+        steps = round(steps * job.share)
+        compared = min(steps - 1, COMPARED)  # never in the first step, whose operations are counted
+        return step.first + (steps - 1 - compared) * step.usual + compared * step.compared
+
+    def predicting(self, job: Job) -> float:
+        """Seconds of all answers of a method."""
+        counts = {case.name: self.bench.count(case) for case in self.cases[job.experiment]}
+        return sum(counts[name] * answer.item for name, answer in self.answer(job).items())
+
+    def scoring(self, job: Job) -> float:
+        """Seconds of the scores of a method's answers: networks see every image, and metrics compare them."""
+        answered, total = self.answer(job), 0.0
+        for case in self.cases[job.experiment]:
+            if case.name not in answered:
+                continue
+            task = self.bench.task(job.experiment, case)
+            if "masked_image" in task.given:
+                total += self.bench.count(case) * (
+                    self.networks["lpips-alex"] + self.networks["lpips-vgg"] + SCORE_GIVEN
+                )
+            elif "image" in task.want and self.draws(job):
+                total += self.bench.count(case) * (self.networks["vgg16"] + SCORE_DRAWN)
+        return total
+
+    def draws(self, job: Job) -> bool:
+        """Whether images are among what a method answers."""
+        answers = self.found(job).answers
+        return not answers or "image" in answers
+
+    def seconds(self, job: Job) -> float:
+        """Seconds of a job on a core, or GPU, of its own."""
+        evaluate, data, vgg = self.config.profile.evaluate, self.config.profile.data, self.networks["vgg16"]
+        sizes = {split: getattr(data, split) or self.typical(split) for split in ("train", "validation", "test")}
+        start, score = self.start["train"], self.start["evaluate"]
+        read = PICTURE if self.read is None else self.read
+        drawn = min(evaluate.samples, sizes[evaluate.reference])
+        whole = {
+            "data": lambda: start / 2 + read * sum(sizes.values()),
+            "lpips": lambda: score + 10,
+            "cases": lambda: start,
+            "embed": lambda: score + vgg * sum(sizes.values()),
+            "train": lambda: start + self.training(job, self.step(job.experiment, job.method)),
+            "judge": lambda: start + self.training(job, self.step(job.experiment, "judge")),
+            "predict": lambda: start + self.predicting(job),
+            "tune": lambda: score + self.tuning(job),
+            "evaluate": lambda: score + self.scoring(job),
+            "reference": lambda: score + vgg * (sizes[evaluate.reference] + drawn) + SCORE_DRAWN * drawn,
+            "report": lambda: self.start["report.__main__"] + self.report,
+            "manifest": lambda: MANIFEST,
+        }
+        return SCHEDULING + whole[job.rule]() if job.rule in whole else SCHEDULING
+
+    def tuning(self, job: Job) -> float:
+        """Seconds of every candidate asked and scored on the validation split."""
+        literals = read_literals(self.config.root / self.found(job).path)
+        fixed = self.config.method_settings(job.experiment, job.method)
+        tries = math.prod(len(values) for name, values in literals.get("TUNE", {}).items() if name not in fixed)
+        task = literals["TUNE_BY"][0]
+        there = self.config.profile.data.validation or math.inf
+        share = [min(1.0, there / self.bench.count(case)) for case in self.cases[job.experiment] if case.task == task]
+        answers = {case.name: self.bench.count(case) for case in self.cases[job.experiment] if case.task == task}
+        items = self.answer(job)
+        asked = sum(items[name].item * count * part for (name, count), part in zip(answers.items(), share, strict=True)
+                    if name in items)  # fmt: skip
+        scored = sum(count * part for count, part in zip(answers.values(), share, strict=True))
+        both = self.networks["lpips-alex"] + self.networks["lpips-vgg"]
+        return tries * (asked + scored * (both if task == "reconstruct" else self.networks["vgg16"]))
+
+    def reporting(self, jobs: Sequence[Job]) -> float:
+        """Seconds of the tables and figures of the experiments and methods that are scored."""
+        scored = {(job.experiment, job.method) for job in jobs if job.rule == "evaluate"}
+        return REPORT_EXPERIMENT * len({experiment for experiment, _ in scored}) + REPORT_METHOD * len(scored)
+
+    def typical(self, split: str) -> int:
+        """Items of a split of which a profile takes all there are; nobody says how many that is before it is read."""
+        return {"train": 50_000, "validation": 5_000, "test": 10_000}[split]
+
+    def memory(self) -> float:
+        """Bytes of the largest job that was timed, with the training items in it."""
+        data = self.config.profile.data
+        height, width = self.bench.settings.shape
+        items = (data.train or self.typical("train")) * height * width * 4.0
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) + items
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + items
+
+    def disk(self, jobs: Sequence[Job]) -> float:
+        """Bytes of weights, answers, prepared data and features."""
+        height, width = self.bench.settings.shape
+        data = self.config.profile.data
+        total = sum(
+            (getattr(data, s) or self.typical(s)) * height * width * 4.0 for s in ("train", "validation", "test")
+        )
+        for job in jobs:
+            step = self.step(job.experiment, job.method) if job.rule in ("train", "judge") else None
+            total += 4.0 * step.parameters if step else 0.0
+            if job.rule == "predict":
+                counts = {case.name: self.bench.count(case) for case in self.cases[job.experiment]}
+                total += sum(counts[name] for name in self.answer(job)) * (3.0 * height * width + 2048)
+        return total
+
+
+def make_plan(
+    config: Config, jobs: Sequence[Job], cores: int, seconds: float, said: Callable[[str], None] = lambda _: None
+) -> Plan:
+    """Time the profile's methods and add up its jobs.
+
+    Args:
+        config: the profile.
+        jobs: of its run.
+        cores: of the CPU that the run may use.
+        seconds: that timing may take.
+        said: is told what is timed.
+    """
+    costs = Costs(config, seconds, said)
+    timed = costs.measure(jobs)
+    possible = len({(j.experiment, j.method) for j in jobs if j.rule in ("predict", "judge")})
+    notes = []
+    if costs.read is None:
+        notes.append(f"{config.profile.data.name} is not here: reading it is guessed")
+    if any(getattr(config.profile.data, split) is None for split in ("train", "validation", "test")):
+        notes.append(
+            "the profile takes all items of a split: 50,000, 5,000 and 10,000 are guessed where it is not said"
+        )
+    slots = max(1, cores // config.top.threads) if costs.device.type == "cpu" else 1
+    return Plan(
+        jobs, [costs.seconds(job) for job in jobs], costs.memory(), costs.disk(jobs), costs.device.type, slots,
+        timed, possible, notes,
+    )  # fmt: skip

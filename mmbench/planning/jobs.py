@@ -1,0 +1,77 @@
+"""The jobs of a profile, as Snakemake plans them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmbench.errors import UserError
+
+SEED = re.compile(r"(?P<experiment>[^/]+)/(?P<method>[^/]+)/seed(?P<seed>\d+)/(?:at(?P<share>[\d.]+)/)?[^/]+")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: its rule, what it is of as far as its rule has that, and whether it has still to be done.
+
+    `share` is of the training, 1 for the whole; `folder` is that of its first output.
+    """
+
+    rule: str
+    folder: str
+    experiment: str = ""
+    method: str = ""
+    seed: int = 0
+    share: float = 1.0
+    left: bool = True
+
+
+def read_jobs(root: Path, results: Path, keys: Sequence[str], target: str = "all") -> list[Job]:
+    """The jobs of a run in a checkout, finished ones too.
+
+    Args:
+        root: the checkout.
+        results: of the profile, as the workflow names it.
+        keys: `key=value` of config/config.yaml.
+        target: an experiment, `ablation` or `all`.
+
+    Raises:
+        UserError: the workflow cannot be planned.
+    """
+    command = [sys.executable, "-m", "snakemake", target, "--summary", "--cores", "1", "--config", *keys]
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "PATH": programs}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        told = next((line for line in said if line.startswith("error: ")), said[-1] if said else "it said nothing")
+        raise UserError(f"snakemake --summary: {told.removeprefix('error: ')}")
+    return jobs_of(done.stdout, results)
+
+
+def jobs_of(table: str, results: Path) -> list[Job]:
+    """The jobs of what `snakemake --summary` printed: a line for each output, of which a job may have several."""
+    found: dict[tuple[str, str], Job] = {}
+    for row in csv.DictReader(io.StringIO(table), delimiter="\t"):
+        path = Path(row["output_file"])
+        inside = str(path.relative_to(results)) if path.is_relative_to(results) else path.name
+        of = SEED.fullmatch(inside)
+        folder = str(path.parent)
+        key = (row["rule"], folder if row["rule"] != "report" else str(results))
+        left = row["plan"] != "no update"
+        if of:
+            what = of["experiment"], of["method"], int(of["seed"]), float(of["share"] or 1)
+            job = Job(row["rule"], folder, *what, left)
+        elif row["rule"] in ("cases", "reference", "judge"):
+            job = Job(row["rule"], folder, inside.split("/")[0], "judge" if row["rule"] == "judge" else "", left=left)
+        else:
+            job = Job(row["rule"], folder, left=left)
+        found.setdefault(key, job)
+    return list(found.values())

@@ -1,0 +1,247 @@
+"""Timings of a profile's stages on this machine, on made-up items of its sizes."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import torch
+from lpips import LPIPS
+
+from mmbench.config import Config
+from mmbench.data import DataSettings, card, load
+from mmbench.discovery import Found, read_literals
+from mmbench.errors import UserError
+from mmbench.experiments import Case, asked, load_experiment, to_batch, used_modalities
+from mmbench.files import Arrays
+from mmbench.method import Method, Sampling, Spec, Task, load_method
+from mmbench.predict import Evaluations, answer_case, untold
+from mmbench.train import Training
+
+#: Test items that stand for the profile's: as many of each kind of case as can be told apart by their number.
+RECONSTRUCTIONS, SAMPLES = 16, 17
+EMBEDDING = 512  # numbers in an embedding
+PATIENCE = 2.0  # seconds that one timing may take; what would take longer is timed on fewer items
+CLASSES = 10  # of a data set whose files tell how many it has
+WARM = 3  # steps before the clock: the first ones make buffers and caches
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds of a training's steps: a usual one, one that compares gradients, the first; and the parameters."""
+
+    usual: float
+    compared: float
+    first: float
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Seconds of one item of a case at the profile's evaluations."""
+
+    item: float
+
+
+class Bench:
+    """Times what jobs do.
+
+    Args:
+        config: the profile.
+        device: where jobs compute.
+        threads: of one job.
+    """
+
+    def __init__(self, config: Config, device: torch.device, threads: int) -> None:
+        self.config, self.device = config, device
+        self.on_core = device.type == "cpu" and threads == 1
+        settings = DataSettings.from_mapping(config.profile.data.model_dump(mode="json"))
+        self.settings, self.card = settings, described(settings)
+        self.rng = np.random.default_rng(0)
+
+    def clock(self) -> float:
+        """Seconds: of a core's own work where a job is one thread, so that other programs do not count; else wall."""
+        if self.on_core:
+            return time.process_time()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def timed(self, call: Callable[[], Any]) -> float:
+        """Seconds of one call."""
+        began = self.clock()
+        call()
+        return self.clock() - began
+
+    def arrays(self, count: int) -> Arrays:
+        """Made-up items of the data set, as stored."""
+        height, width = self.settings.shape
+        arrays: Arrays = {"image": self.rng.integers(0, 256, (count, 3, height, width), dtype=np.uint8)}
+        if self.card["classes"]:
+            blocks = self.rng.integers(0, len(self.card["classes"]), (count, height // 8, width // 8), dtype=np.uint8)
+            arrays["mask"] = blocks.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
+        if self.card["labels"]:
+            arrays["label"] = np.arange(count) % len(self.card["labels"])
+        arrays["embedding"] = self.rng.normal(size=(count, EMBEDDING)).astype(np.float32)
+        return arrays
+
+    def build(self, experiment: str, file: Path, settings: Mapping[str, Any]) -> Method:
+        """A method as a job builds it."""
+        torch.manual_seed(0)
+        modalities = used_modalities(load_experiment(experiment), self.card, settings)
+        method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
+        return method.to(self.device)
+
+    def prepare(self, method: Method, experiment: str) -> None:
+        """Let a method that looks at the training set see a few items."""
+        if type(method).prepare is not Method.prepare:
+            batch = to_batch(self.arrays(16), self.device)
+            method.prepare(load_experiment(experiment).training_batch(batch, torch.Generator()))
+
+    def step(self, experiment: str, name: str, file: Path) -> Step | None:
+        """A training's steps; None for a method that has none."""
+        settings = self.config.settings("train", experiment, name)
+        method = self.build(experiment, file, settings)
+        if not read_literals(file).get("TRAINED", True) or not any(p.requires_grad for p in method.parameters()):
+            return None
+        whole = settings["train"]["batch_size"]
+        few = self._steps(experiment, method, settings, min(whole, 4))
+        if few.usual * whole / min(whole, 4) <= PATIENCE:
+            return self._steps(experiment, method, settings, whole)
+        scale = whole / min(whole, 4)
+        return Step(few.usual * scale, few.compared * scale, few.first * scale, few.parameters)
+
+    def _steps(self, experiment: str, method: Method, settings: Mapping[str, Any], batch: int) -> Step:
+        own = {**settings, "train": {**settings["train"], "batch_size": batch, "steps": 10**6, "warmup": 1}}
+        arrays = {k: v for k, v in self.arrays(max(batch, 8)).items() if k in {*method.spec.modalities, "image"}}
+        self.prepare(method, experiment)
+        state = Path(mkdtemp(prefix="mmbench-plan-"))
+        training = Training(
+            method, load_experiment(experiment), own, arrays, seed=0, device=self.device, state=state, key=""
+        )
+        state.rmdir()
+        training.method.train()
+        first = self.timed(lambda: training.counted_step(1))
+        parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
+        if first > 2 * PATIENCE:  # so large a network is neither cold nor warm
+            usual = self.timed(lambda: training.step(2))
+            return Step(usual, usual, max(first, usual), parameters)
+        for step in range(2, 2 + WARM):
+            training.step(step)
+        usual = min(self.timed(lambda step=step: training.step(step)) for step in range(11, 14))  # type: ignore[misc]
+        compared = self.timed(lambda: training.step(50_000))  # divides by what is compared every so often
+        return Step(usual, max(compared, usual), max(first, usual), parameters)
+
+    def cases(self, experiment: str) -> list[Case]:
+        """The experiment's questions, over a few made-up items."""
+        settings = self.config.settings("cases", experiment)
+        module = load_experiment(experiment)
+        few = {**settings["evaluate"], "reconstructions": RECONSTRUCTIONS, "samples": SAMPLES}
+        used = list(used_modalities(module, self.card, settings))
+        return module.cases(self.arrays(SAMPLES + 15), {**settings, "evaluate": few, "modalities": used})
+
+    def task(self, experiment: str, case: Case) -> Task:
+        """What a case asks."""
+        return asked(load_experiment(experiment), case)
+
+    def count(self, case: Case) -> int:
+        """Items that a case has in the profile."""
+        evaluate = self.config.profile.evaluate
+        return {RECONSTRUCTIONS: evaluate.reconstructions, SAMPLES: evaluate.samples}.get(case.count, case.count)
+
+    def answers(self, experiment: str, name: str, file: Path, found: Found) -> dict[str, Answer]:
+        """Seconds of an item of each case that a method answers, by the case's name."""
+        settings = self.config.settings("predict", experiment, name, found.weights_from)
+        method = self.build(experiment, file, settings).eval()
+        self.prepare(method, experiment)
+        evaluations = Evaluations(getattr(method, "backbone", None))
+        module, sample, by_task = load_experiment(experiment), settings["sample"], {}
+        answered = {}
+        for case in self.cases(experiment):
+            task = asked(module, case, found.answers or None)
+            if case.task not in found.tasks or not task.want or untold(task, settings):
+                continue
+            if case.task not in by_task:
+
+                def ask(count: int, nfe: int, case: Case = case, task: Task = task) -> tuple[float, float]:
+                    given = {k: np.resize(v, (count, *v.shape[1:])) for k, v in case.given.items()}
+                    few = Case(case.name, case.task, count, given)
+                    before = evaluations.items
+                    sampling = Sampling(sample["sampler"], nfe)
+                    seconds = self.timed(
+                        lambda: answer_case(method, task, few, sampling=sampling, batch_size=count, device=self.device)
+                    )
+                    return seconds, (evaluations.items - before) / count
+
+                by_task[case.task] = self._item(ask, sample["nfe"], min(self.count(case), sample["batch_size"]))
+            answered[case.name] = by_task[case.task]
+        return answered
+
+    def _item(self, ask: Callable[[int, int], tuple[float, float]], nfe: int, whole: int) -> Answer:
+        """Seconds of an item from a few evaluations of as many items as patience allows."""
+        short = min(nfe, 4)
+        ask(1, short)
+        count = min(whole, 4)
+        seconds, evaluations = ask(count, short)
+        if count < whole and seconds * whole / count <= PATIENCE:
+            count = whole
+            seconds, evaluations = ask(count, short)
+        return Answer(seconds / count * (nfe / short if evaluations > 1 else 1))
+
+    def networks(self, count: int = 8) -> dict[str, float]:
+        """Seconds of an image in the networks that score, which take as long whatever their weights are."""
+        height, width = self.settings.shape
+        found = {}
+        for net in ("alex", "vgg"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                module = LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False).to(self.device).eval()
+            module = module.to(memory_format=torch.channels_last)
+            x = torch.rand(count, 3, max(height, 32), max(width, 32), device=self.device)
+            with torch.inference_mode():
+                module(x, x)
+                found[f"lpips-{net}"] = self.timed(lambda m=module, x=x: m(x, x)) / count  # type: ignore[misc]
+                if net == "vgg":
+                    module.net(x)
+                    found["vgg16"] = self.timed(lambda m=module, x=x: m.net(x)) / count  # type: ignore[misc]
+        return found
+
+    def reading(self, count: int = 8) -> float | None:
+        """Seconds of reading or drawing one item; None if the files are not here."""
+        own = DataSettings(self.settings.name, self.settings.size, count, count, count, self.settings.root)
+        try:
+            return self.timed(lambda: load("validation", own)) / count
+        except UserError:
+            return None
+
+
+def described(settings: DataSettings) -> dict[str, Any]:
+    """What the modalities of a data set depend on, whether or not its files are here."""
+    try:
+        found = card(settings).as_dict()
+    except UserError:
+        found = {"modalities": ("image", "label"), "classes": (), "labels": ()}
+    if "mask" in found["modalities"] and not found["classes"]:
+        found["classes"] = tuple(f"class {n}" for n in range(CLASSES))
+    if "label" in found["modalities"] and not found["labels"]:
+        found["labels"] = tuple(f"label {n}" for n in range(CLASSES))
+    modalities = [*found["modalities"], "embedding"]
+    return {**found, "name": settings.name, "size": list(settings.shape), "modalities": modalities,
+            "embedding": {"size": EMBEDDING}}  # fmt: skip
+
+
+def starting(module: str) -> float:
+    """CPU seconds until a stage's module is imported in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -1,0 +1,344 @@
+"""The guides: what they add works when it is added, what they quote is printed, what they draw is drawn."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import yaml
+from documents import (
+    BLOCKS,
+    COMMANDS,
+    ROOT,
+    Block,
+    apply_diff,
+    call,
+    commands,
+    copy_checkout,
+    prose,
+)
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from PIL import Image
+from snakemake.cli import get_argument_parser
+from tiny_model import write_model
+
+from mmbench.cli import run as run_command
+from mmbench.config import Config
+from mmbench.discovery import find_in
+from mmbench.files import load_arrays, read_json, write_json
+from tools import figures
+
+REFERENCE = ROOT / "results/reference/camvid-masking"
+#: Runs modules of the checkout that it is started in, so of the copy's `mmbench` and not of the one under test.
+STAGES = """
+import json, runpy, sys
+for words in json.load(sys.stdin):
+    sys.argv = words
+    runpy.run_module(words[0], run_name="__main__")
+"""
+
+
+def of_document(name: str, language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.document == f"docs/{name}.md" and block.language == language]
+
+
+# What is added works
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> Path:
+    """A copy of the checkout with the files and the changes that the guides show, in which every stage was run on them.
+
+    One process runs them all, as each would spend seconds on importing PyTorch.
+    """
+    folder = tmp_path_factory.mktemp("extended")
+    copy_checkout(folder)
+    for block in (block for block in BLOCKS if block.language == "diff"):
+        apply_diff(block, folder)
+    settings = next(json.loads(b.text) for b in of_document("results", "json") if "train" in json.loads(b.text))
+    settings["data"] |= {"train": 40, "validation": 8, "test": 24}
+    settings["evaluate"] |= {"reconstructions": 6, "samples": 16}
+    weights = ["--weights", str(lpips_weights)]
+    stages(
+        folder,
+        ["mmbench.prepare_data", "--settings", written(folder, "data", settings), "--out", "results/data"],
+        *asked(folder, settings, "masking", weights),
+        *baseline(folder, settings, "masking", "mean_fill", weights),
+        *asked(folder, settings, "thumbnail", weights),
+        *baseline(folder, settings, "thumbnail", "regression", weights),
+        *baseline(folder, settings, "thumbnail", "mt_diffusion", weights),
+        ["mmbench.report", "--results", "results", "--out", "results"],
+        ["pytest", "-q", "-p", "no:cacheprovider", "tests/test_metrics_edges.py"],
+    )
+    return folder
+
+
+def written(folder: Path, name: str, settings: dict) -> str:
+    """The name of a file of settings."""
+    write_json(folder / f"{name}.json", settings)
+    return f"{name}.json"
+
+
+def asked(folder: Path, settings: dict, experiment: str, weights: list[str]) -> list[list[str]]:
+    """The stages before any method."""
+    own = written(folder, experiment, settings | {"experiment": experiment})
+    common = ["--settings", own, "--data", "results/data", "--out", f"results/{experiment}"]
+    return [["mmbench.cases", *common], ["mmbench.reference", *common, *weights]]
+
+
+def baseline(folder: Path, settings: dict, experiment: str, name: str, weights: list[str]) -> list[list[str]]:
+    """The stages of one method, with the settings of its experiment's configuration."""
+    configured = yaml.safe_load((folder / f"config/experiments/{experiment}.yaml").read_text())["methods"]
+    settings = settings | {"experiment": experiment, "method": name, "method_settings": configured.get(name, {})}
+    file = "mmbench/mt_diffusion.py" if name == "mt_diffusion" else f"baselines/{experiment}/{name}.py"
+    cases, out = f"results/{experiment}", f"results/{experiment}/{name}/seed0"
+    own = written(folder, f"{experiment}-{name}", settings)
+    common = f"--settings {own} --data results/data --seed 0 --out {out}".split()
+    given = f"--cases {cases} --reference {cases}/reference.npz --predictions {out} --method {name} --title {name}"
+    return [
+        ["mmbench.train", *common, "--method", file, "--state", f"{out}/state"],
+        ["mmbench.predict", *common, "--method", file, "--weights", f"{out}/weights.safetensors", "--cases", cases],
+        ["mmbench.evaluate", *common, *weights, *given.split()],
+    ]
+
+
+def stages(folder: Path, *words: list[str]) -> None:
+    """Run modules in a copy of the checkout, in one process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STAGES],
+        cwd=folder, env=environment, input=json.dumps(words), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def scores(folder: Path, experiment: str, method: str) -> dict[tuple[str, str], float]:
+    """Values of a method by case and metric."""
+    rows = read_json(folder / f"results/{experiment}/{method}/seed0/metrics.json")["metrics"]
+    return {(row["case"], row["name"]): row["value"] for row in rows}
+
+
+def test_the_metric_is_scored_and_in_the_tables(extended: Path) -> None:
+    cases, answers = (
+        load_arrays(extended / "results/masking" / name) for name in ("cases.npz", "mean_fill/seed0/predictions.npz")
+    )
+    found = scores(extended, "masking", "mean_fill")
+    assert {case for case, name in found if name == "edges_hole"} == {key.split("/")[0] for key in answers}
+    truth, composite = (x.astype(float) / 255 for x in composed(cases, answers, "reconstruct-75"))
+    assert found["reconstruct-75", "edges_hole"] == pytest.approx(edge_error(truth, composite, cases), rel=1e-5)
+    assert "Edge error" in (extended / "results/tables/masking-edges-hole.md").read_text()
+
+
+def composed(cases: dict, answers: dict, case: str) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and composite, uint8 (n, 3, h, w)."""
+    masked = cases[f"{case}/given/masked_image"]
+    return cases[f"{case}/truth/image"], np.where(masked[:, 3:] > 0, masked[:, :3], answers[f"{case}/image"])
+
+
+def edge_error(truth: np.ndarray, image: np.ndarray, cases: dict) -> float:
+    """The guide's metric, pixel by pixel."""
+    hidden, values = cases["reconstruct-75/given/masked_image"][:, 3] == 0, []
+    for x, y, hole in zip(image, truth, hidden, strict=True):
+        own = []
+        for i, j in np.ndindex(hole.shape):
+            for k, m in ((i + 1, j), (i, j + 1)):
+                if k < hole.shape[0] and m < hole.shape[1] and (hole[i, j] or hole[k, m]):
+                    own.append(np.abs((x[:, k, m] - x[:, i, j]) - (y[:, k, m] - y[:, i, j])).mean())
+        values.append(np.mean(own))
+    return float(np.mean(values))
+
+
+def test_the_modality_runs_through_every_stage(extended: Path) -> None:
+    assert scores(extended, "thumbnail", "regression").keys() == {("shrink", "thumbnail_error")}
+    found = scores(extended, "thumbnail", "mt_diffusion")
+    assert {case for case, name in found if name == "thumbnail_error"} == {"shrink", "enlarge", "generate"}
+    truth = load_arrays(extended / "results/thumbnail/cases.npz")["shrink/truth/thumbnail"]
+    image = load_arrays(extended / "results/thumbnail/cases.npz")["shrink/given/image"] / 127.5 - 1
+    np.testing.assert_allclose(
+        truth.reshape(-1, 3, 4, 4), image.reshape(-1, 3, 4, 8, 4, 8).mean(axis=(3, 5)), atol=1e-5
+    )
+    answer = load_arrays(extended / "results/thumbnail/mt_diffusion/seed0/predictions.npz")["shrink/thumbnail"]
+    assert answer.shape == truth.shape == (6, 48)
+    assert found["shrink", "thumbnail_error"] == pytest.approx(np.abs(answer - truth).mean(), rel=1e-4)
+    assert "Enlarging thumbnails" in (extended / "results/index.html").read_text()
+
+
+def test_the_places_of_a_kind_are_all_named() -> None:
+    """Whatever outside the report and the data asks for a modality's kind is in the guide's list."""
+    text = (ROOT / "docs/add-a-modality.md").read_text().split("## A kind of its own")[1]
+    named = set(re.findall(r"^\| (`.*?`) \|", text, flags=re.MULTILINE))
+    listed = {path for cell in named for path in re.findall(r"`([^`]+)`", cell)}
+    asks = re.compile(
+        r"modality\.kind|told\.kind|\]\.kind|^Kind = |kind: Literal\[|Modality\(\"|name in \(\"mask\"", re.MULTILINE
+    )
+    parts = [path for path in (ROOT / "mmbench").rglob("*.py") if not {"report", "judges"} & set(path.parts)]
+    assert {str(path.relative_to(ROOT)) for path in parts if asks.search(path.read_text())} == listed
+
+
+# Commands
+
+
+def test_a_new_baseline_is_written_and_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_checkout(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    made = {tuple(words) for words in COMMANDS if "new-baseline" in words}
+    for words in made:
+        assert f"baselines/{words[4]}/{words[5]}.py" in call(list(words))
+        assert words[5] in find_in(tmp_path, words[4])
+    assert made
+
+
+@pytest.mark.parametrize(
+    "words", sorted({tuple(words[3:]) for words in COMMANDS if words[2:4] == ["mmbench", "run"]} - {("run", "maskin")}),
+    ids=" ".join,
+)  # fmt: skip
+def test_a_run_is_one_that_snakemake_takes(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_checkout(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    started: list[list[str]] = []
+    monkeypatch.setattr(run_command.os, "execve", lambda _program, argv, _environment: started.append(list(argv)))
+    call(["python", "-m", "mmbench", *words])
+    (argv,) = started
+    arguments = get_argument_parser().parse_args([w for w in argv[3:] if w not in ("--logger", "mmbench")])
+    given = dict(word.split("=", 1) for word in argv if re.match(r"[a-z_]+=", word))
+    values = yaml.safe_load((tmp_path / "config/config.yaml").read_text())
+    configured = Config(values | {key: yaml.safe_load(value) for key, value in given.items()}, tmp_path)
+    assert set(arguments.targets or []) <= {*configured.experiments, "all", "ablation"}
+
+
+def test_the_ten_minutes_run_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads results and asks a model, with a reference run and a small model where the page says they are."""
+    run = tmp_path / "results/smoke"
+    run.mkdir(parents=True)
+    for name in ("data", "masking"):
+        (run / name).mkdir()
+        for entry in (REFERENCE / name).iterdir():
+            if entry.name != "mt_diffusion":
+                (run / name / entry.name).symlink_to(entry)
+    write_model(run / "masking/mt_diffusion/seed0", "image", "masked_image", experiment="masking", weights={})
+    monkeypatch.chdir(tmp_path)
+    shown = [words for block in of_document("start", "bash") for words in commands(block)]
+    for words in shown:
+        if words[3] == "results":
+            assert "LPIPS (AlexNet)" in call(words)
+    for words in shown:
+        if words[3] == "sample":
+            assert "4 x image" in call(words)
+    assert len(list(Path("drawn").glob("image-*.png"))) == 4
+
+
+# What is quoted is printed
+
+
+def test_the_numbers_of_the_reading_guide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its programs print is what it says, to the last digit."""
+    monkeypatch.chdir(ROOT)
+    space: dict = {}
+    programs, outputs = of_document("reading", "python"), of_document("reading", "text")
+    assert len(programs) == len(outputs) == 2
+    for program, output in zip(programs, outputs, strict=True):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(program.text, program.document, "exec"), space)
+        assert [line.split() for line in printed.getvalue().splitlines()] == [
+            line.split() for line in output.text.splitlines()
+        ]
+
+
+def pieces(node: ast.AST) -> list[str | None]:
+    """The constant texts of a message, and None for what is filled in."""
+    if isinstance(node, ast.Constant):
+        return [str(node.value)]
+    if isinstance(node, ast.JoinedStr):
+        return [piece for value in node.values for piece in pieces(value)]
+    if isinstance(node, ast.BinOp):
+        return [*pieces(node.left), *pieces(node.right)]
+    return [None]
+
+
+def messages() -> list[re.Pattern[str]]:
+    """Every error that the program raises for its user, as a pattern; those of little constant text are left out."""
+    found = []
+    for path in (ROOT / "mmbench").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) in ("UserError", "sys.exit", "unknown")
+                and node.args
+            ):
+                parts = pieces(node.args[0])
+                if sum(len(part) for part in parts if part) >= 20:
+                    pattern = "".join(".*?" if part is None else re.escape(part) for part in parts)
+                    found.append(re.compile(pattern.removeprefix(re.escape("error: "))))
+    return found
+
+
+QUOTED = of_document("faq", "text")
+
+
+def test_errors_of_the_faq_are_the_programs() -> None:
+    known = messages()
+    assert len(QUOTED) > 12 and len(known) > 150
+    for block in QUOTED:
+        said = block.text.strip().removeprefix("error: ")
+        assert block.text.startswith("error: ") and "\n" not in said
+        matching = [pattern for pattern in known if pattern.fullmatch(said)]
+        assert matching, f"docs/faq.md:{block.line}: nothing says {said!r}"
+
+
+def test_errors_of_the_faq_with_a_command_are_printed_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs/faq.md").read_text()
+    pairs = re.findall(r"```bash\n(.*?)\n```\n\n```text\nerror: (.*?)\n```", text, flags=re.DOTALL)
+    assert len(pairs) == len(of_document("faq", "bash")) > 2
+    for command, said in pairs:
+        ((*words,),) = commands(Block("", 0, "bash", command))
+        with pytest.raises(AssertionError, match="error: ") as stopped:
+            call(words)
+        assert str(stopped.value).partition("\n")[0] == f"error: {said}"
+
+
+# What is drawn is drawn
+
+
+def test_the_figures_are_what_the_code_draws(tmp_path: Path) -> None:
+    figures.draw(tmp_path)
+    assert {path.name for path in figures.FOLDER.iterdir()} == set(figures.FIGURES)
+    for name in figures.FIGURES:
+        if name.endswith(".png"):
+            ours, kept = (np.asarray(Image.open(folder / name), np.int16) for folder in (tmp_path, figures.FOLDER))
+            assert ours.shape == kept.shape and np.abs(ours - kept).mean() < 0.5
+            continue
+        ours, kept = (re.split(r"(-?\d+\.\d+)", (folder / name).read_text()) for folder in (tmp_path, figures.FOLDER))
+        assert ours[::2] == kept[::2], name
+        np.testing.assert_allclose([*map(float, ours[1::2])], [*map(float, kept[1::2])], atol=0.01)
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    notebook = nbformat.read(ROOT / "notebooks/explore.ipynb", nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells), "clear its outputs"
+    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=str(tmp_path / "kernel.json"))
+    where = {"metadata": {"path": str(ROOT / "notebooks")}}
+    NotebookClient(notebook, km=manager, timeout=60, resources=where).execute()
+    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in data for data in shown) == 1
+    tables = " ".join(data.get("text/plain", "") for data in shown)
+    for run in (ROOT / "results/reference").iterdir():
+        assert run.name in tables
+    assert "0.0571" in tables and "biharmonic" in tables
+    linked = [path for path in (ROOT / "docs").glob("*.md") if "notebooks/explore.ipynb" in prose(path)]
+    assert linked
