@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test lint faults docs docs-serve lock audit sbom reference clean
+.PHONY: results test lint faults bench docs docs-serve lock audit sbom reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -37,6 +37,14 @@ docs: $(READY)
 
 docs-serve: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+# What is quick of benchmarks/, on this machine: tables on the screen, JSON and tables in dist/bench/.
+bench: $(READY)
+	mkdir -p dist/bench
+	$(BIN)/python -m mmbench.weights --out results/weights
+	$(BIN)/python benchmarks/training.py --rounds 6 --out dist/bench/training.json
+	$(BIN)/python benchmarks/quality.py --weights results/weights --budgets 5 10 20 --out dist/bench/quality.json
+	$(BIN)/python benchmarks/evaluation.py --items 1000 --weights results/weights --compare --out dist/bench/evaluation.json
 
 # The environment is whole when this file is there; an interrupted or outdated one is made anew.
 $(READY): requirements.lock
