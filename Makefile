@@ -38,16 +38,19 @@ docs: $(READY)
 docs-serve: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-# Every benchmark at a size that takes a minute or two on an idle core. Each alone, and larger: benchmarks/README.md
+# Every benchmark at a small size: tables on the screen, JSON and tables in dist/bench/. Larger: benchmarks/README.md
 BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
 bench: $(READY)
+	mkdir -p dist/bench
 	$(BIN)/python -m mmbench.weights --out results/weights
-	$(BENCH)/training.py --sizes 32 --rounds 4
-	$(BENCH)/multitask.py --rounds 6
-	$(BENCH)/scaling.py --rounds 4
-	$(BENCH)/sampling.py --weights results/weights --nfe 5 10 20 50 --seeds 1 --drawn 100 --filled 40
-	$(BENCH)/evaluation.py --items 2000 --weights results/weights --whole 2000 --compare
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BENCH)/overhead.py
+	$(BENCH)/training.py --sizes 32 --rounds 4 --out dist/bench/training.json
+	$(BENCH)/quality.py --weights results/weights --budgets 5 10 20 --out dist/bench/quality.json
+	$(BENCH)/multitask.py --rounds 6 --out dist/bench/multitask.json
+	$(BENCH)/scaling.py --rounds 4 --out dist/bench/scaling.json
+	$(BENCH)/sampling.py --weights results/weights --nfe 5 10 20 50 --seeds 1 --drawn 100 --filled 40 \
+		--out dist/bench/sampling.json
+	$(BENCH)/evaluation.py --items 2000 --weights results/weights --whole 2000 --compare --out dist/bench/evaluation.json
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BENCH)/overhead.py --out dist/bench/overhead.json
 
 # The environment is whole when this file is there; an interrupted or outdated one is made anew.
 $(READY): requirements.lock

@@ -29,7 +29,7 @@ from mmbench.features import EXTRACTOR
 from mmbench.files import Arrays, write_json, write_text
 from mmbench.method import Spec, load_method
 from mmbench.provenance import provenance
-from mmbench.train import Training
+from mmbench.training import Training
 from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ import argparse
 import copy
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, cast
@@ -175,8 +175,8 @@ def reached(points: Sequence[dict[str, float]], metric: str, value: float) -> fl
     return points[0]["cpu"] if points and points[0][metric] <= value else None
 
 
-def race(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Let all three train for the same CPU seconds, and score them after each of `--budgets`."""
+def race(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """Let all three train for the same CPU seconds, and score them after each of `--budgets`; yields what is known."""
     settings = DataSettings("toy_streets", SIDE, args.train, 1, args.test)
     train, test = (load(split, settings)["image"] for split in ("train", "test"))
     for number, image in enumerate(train):
@@ -201,7 +201,7 @@ def race(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
             point |= {"fd": frechet_distance(real, extractor(answers["drawn"])), "lpips": float(distances.mean())}
             points[name].append(point)
             print(f"{name}: {point}", flush=True)
-    return {"parameters": turns.parameters, "points": points, "extractor": EXTRACTOR}
+            yield {"parameters": turns.parameters, "points": points, "extractor": EXTRACTOR}
 
 
 def as_text(record: dict[str, Any]) -> str:
@@ -222,15 +222,16 @@ def as_text(record: dict[str, Any]) -> str:
     text += table(["", "CPU seconds of training", "steps", f"FD[{record['extractor']}]", "LPIPS (alex)"], rows)
     rows = []
     for name in (DIFFUSERS, LUCIDRAINS):
-        for metric in ("fd", "lpips"):
+        for metric in ("fd", "lpips") if points[name] and points[OURS] else ():
             best = min(points[name], key=lambda p: p[metric])
             own = reached(points[OURS], metric, best[metric])
+            first = own == points[OURS][0]["cpu"]  # or before it
             rows.append(
                 [
                     f"{metric.upper()} {best[metric]:.4g}, the best of {name}",
-                    f"{best['cpu']:.0f}",
-                    "never" if own is None else f"{own:.0f}",
-                    "–" if own is None else f"**{best['cpu'] / own:.1f}**",
+                    f"{best['cpu']:.1f}",
+                    "not yet" if own is None else f"{'at most ' * first}{own:.1f}",
+                    "–" if own is None else f"**{'at least ' * first}{best['cpu'] / own:.1f}**",
                 ]
             )
     return text + "\n" + table(["until", "it took CPU seconds", OURS, "ratio"], rows)
@@ -254,13 +255,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = {
         key: getattr(args, key) for key in ("budgets", "steps", "train", "test", "drawn", "restored", "evaluations")
     }
+    about = {"machine": machine(), "provenance": provenance(options, {})}
     with tempfile.TemporaryDirectory() as folder:
-        record = {**options, "settings": {"network": NETWORK, **SETTINGS}, **race(args, Path(folder))}
-    record |= {"machine": machine(), "provenance": provenance(options, {})}
+        for known in race(args, Path(folder)):  # an interrupted run leaves what it has
+            record = {**options, "settings": {"network": NETWORK, **SETTINGS}, **known, **about}
+            if args.out:
+                write_json(args.out, record)
+                args.out.with_suffix(".md").write_text(as_text(record), encoding="utf-8")
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        args.out.with_suffix(".md").write_text(as_text(record), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def joined(device: str) -> Iterator[Team]:
     if not cpu and (device not in ("auto", "cuda") or here > there):
         raise UserError(f"--device: '{device}': {here} processes need a GPU each of the {there} here; start fewer")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # without it, accelerate takes all cores; --threads counts
-    state = PartialState(cpu=cpu)
+    state = PartialState(cpu=cpu, timeout=timedelta(days=1))  # the first may wait for another training to end
     team = Team(state.num_processes, state.process_index, None if cpu else state.device)
     with contextlib.ExitStack() as stack:
         if not team.first:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DModel
-from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from mmbench.layout import memory_format
@@ -21,25 +21,22 @@ class Features(NamedTuple):
     pooled: Tensor
 
 
-class PreciseAttention(AttnProcessor2_0):
-    """Attention in single precision on a CPU: its backward pass in bfloat16 is far slower there."""
+class PreciseAttention:
+    """diffusers' self-attention of a map, its product never in bfloat16 on a CPU: slower there."""
 
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Tensor:
-        """As the class it is derived from."""
-        rest = (encoder_hidden_states, attention_mask, temb, *args)
-        if not hidden_states.is_cpu:
-            return super().__call__(attn, hidden_states, *rest, **kwargs)
-        with torch.autocast("cpu", enabled=False):
-            return super().__call__(attn, hidden_states.float(), *rest, **kwargs)
+    def __call__(self, attn: Any, hidden_states: Tensor, temb: Tensor | None = None, **_: None) -> Tensor:
+        """As `AttnProcessor2_0`, which it stands for: maps (n, c, h, w) to the same, whatever the time."""
+        n, c, h, w = hidden_states.shape
+        rows = attn.group_norm(hidden_states.view(n, c, h * w)).transpose(1, 2)
+        layers = (attn.to_q, attn.to_k, attn.to_v)
+        heads = [layer(rows).view(n, h * w, attn.heads, -1).transpose(1, 2) for layer in layers]
+        if rows.is_cpu:
+            with torch.autocast("cpu", enabled=False):
+                found = F.scaled_dot_product_attention(*(x.float() for x in heads))
+        else:
+            found = F.scaled_dot_product_attention(*heads)
+        rows = attn.to_out[0](found.transpose(1, 2).reshape(n, h * w, -1))
+        return (rows.transpose(1, 2).reshape(n, c, h, w) + hidden_states) / attn.rescale_output_factor
 
 
 def precise_on_cpu(net: nn.Module) -> nn.Module:

@@ -1,0 +1,150 @@
+"""The benchmarks of training run, at a size that says nothing; what is faster in our loop changes no loss."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmbench.files import read_json
+from mmbench.steps import learning_rate, step_generator
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a benchmark by its name."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
+
+
+def plain(loops: ModuleType, images: np.ndarray, network: torch.nn.Module, ours: Any, steps: int) -> list[float]:
+    """The losses of the plainest loop on our batches: no fused optimiser, attention as diffusers has it."""
+    settings, scheduler = ours.training.train, loops.DDPMScheduler()
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.0, foreach=False, fused=False)
+    losses = []
+    for step in range(1, steps + 1):
+        optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
+        generator = step_generator(0, step)
+        batch = ours.training.batch(step, generator)["image"]
+        noise = torch.randn(batch.shape, generator=generator)
+        t = torch.randint(1000, (len(batch),), generator=generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings["precision"] == "bf16"):
+            loss = loops.mse(network, batch, noise, t, scheduler)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0, foreach=False)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 5e-3)])
+def test_our_loop_has_the_losses_of_a_plain_one(
+    load: Any, images: np.ndarray, precision: str, tolerance: float
+) -> None:
+    loops = load("loops")
+    network = loops.unet(16, (8, 32))
+    ours = loops.Ours(images, loops.Plain(copy.deepcopy(network)), 4, precision, learning_rate=3e-3, warmup=2)
+    ours.steps(8)
+    losses = [float(loss) for loss in ours.losses]
+    assert losses == pytest.approx(plain(loops, images, network, ours, 8), rel=tolerance)
+    assert max(abs(a - b) for a, b in pairwise(losses)) > 10 * tolerance  # there is something to differ in
+
+
+def test_attention_is_that_of_diffusers(load: Any) -> None:
+    """To the bit in single precision, also its gradients; nearer to them in bfloat16 than diffusers' own is."""
+    loops = load("loops")
+    network = loops.unet(16, (8, 32))
+    x, t = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([5, 700])
+
+    def run(network: torch.nn.Module, precision: str) -> list[Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            out = network(x, t, return_dict=False)[0].float()
+        return [out.detach(), *torch.autograd.grad(F.mse_loss(out, x), list(network.parameters()))]
+
+    precise = loops.precise_on_cpu(copy.deepcopy(network))
+    exact = run(network, "fp32")
+    assert all(torch.equal(a, b) for a, b in zip(exact, run(precise, "fp32"), strict=True))
+    ours, theirs = (
+        torch.cat([(a - b).flatten() for a, b in zip(run(m, "bf16"), exact, strict=True)]).norm()
+        for m in (precise, network)
+    )
+    assert 0 < ours <= 1.1 * theirs
+
+
+def test_loops_are_timed_in_turns(load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = load("training")
+    out = tmp_path / "training.json"
+    small = ["--sizes", "16", "--precisions", "fp32", "--channels", "8", "32", "--batch-size", "4"]
+    training.main([*small, "--rounds", "2", "--steps", "1", "--out", str(out)])
+    record, measured = read_json(out), read_json(RESULTS / "training-cpu.json")
+    assert capsys.readouterr().out.strip() == out.with_suffix(".md").read_text().strip()
+    assert [set(run) for run in record["runs"]] == [set(measured["runs"][0])]
+    run = record["runs"][0]
+    assert set(run["loops"]) == {training.OURS, training.THEIRS, training.ALONE}
+    assert all(loop["images_per_second"]["cpu"]["median"] > 0 for loop in run["loops"].values())
+    assert run["flops_per_image"] > 1e6 and min(loop["peak_bytes"] for loop in run["loops"].values()) > 1e7
+
+
+def test_all_three_learn_and_answer_from_the_same_noise(load: Any, tmp_path: Path) -> None:
+    quality = load("quality")
+    train = np.random.default_rng(0).integers(0, 256, (120, 3, 32, 32), dtype=np.uint8)
+    for number, image in enumerate(train):
+        quality.Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / f"{number}.png")
+    asked = {"test": train[:2], "count": 2, "evaluations": 2, "steps": 10}
+    sizes = []
+    for which in (quality.OURS, quality.DIFFUSERS, quality.LUCIDRAINS):
+        loop = quality.make(which, tmp_path, train, **asked)
+        before = [p.detach().clone() for p in loop.network.parameters()]
+        loop.steps(2)  # the example begins with a learning rate of 0
+        assert any(not torch.equal(a, b) for a, b in zip(before, loop.network.parameters(), strict=True)), which
+        answers = loop.answers()
+        assert {k: (v.shape, v.dtype.name) for k, v in answers.items()} == {
+            "drawn": ((2, 3, 32, 32), "uint8"),
+            "restored": ((2, 3, 32, 32), "uint8"),
+        }
+        sizes.append(sum(p.numel() for p in loop.network.parameters()))
+    assert max(sizes) / sizes[0] <= 1.05 and min(sizes) / sizes[0] >= 0.95
+
+
+def test_the_sampler_of_the_comparison_restores_what_it_is_told_exactly(load: Any) -> None:
+    quality = load("quality")
+    alpha_bar, x_0 = torch.linspace(0.99, 0.01, 20), torch.rand(2, 3, 4, 4) * 2 - 1
+    x = alpha_bar[9].sqrt() * x_0 + (1 - alpha_bar[9]).sqrt() * torch.randn(x_0.shape)
+    seen: list[int] = []
+
+    def estimate(x: Tensor, t: Tensor) -> Tensor:
+        seen.append(int(t[0]))
+        return x_0
+
+    assert torch.allclose(quality.ddim(estimate, alpha_bar, x, 9, 4), x_0)
+    assert seen == [9, 6, 3, 0]
+
+
+def test_when_a_quality_is_reached(load: Any) -> None:
+    reached = load("quality").reached
+    points = [{"cpu": 2.0, "fd": 30.0}, {"cpu": 4.0, "fd": 20.0}, {"cpu": 8.0, "fd": 22.0}]
+    assert reached(points, "fd", 25.0) == 3.0 and reached(points, "fd", 20.0) == 4.0
+    assert reached(points, "fd", 40.0) == 2.0 and reached(points, "fd", 10.0) is None
+
+
+def test_the_committed_figures_are_those_of_their_table(load: Any) -> None:
+    path = RESULTS / "training-cpu.json"
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == load("training").as_text(read_json(path))
