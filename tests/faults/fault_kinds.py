@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from mmbench.checkpoint import NAME, OLDER
 
-LONG_SECONDS = 120
+LONG_SECONDS, NOTICED_SECONDS = 120, 10
 
 
 def kept_step(state: Path, name: str = NAME) -> int | None:
@@ -50,13 +50,16 @@ def trainer(run: Run, rng: random.Random) -> Job | None:
 
 
 def strike_trainer(run: Run, rng: random.Random, number: signal.Signals) -> str:
-    """A signal to a training, or to another job where none is left."""
-    job = trainer(run, rng)
-    if job is None:
-        return "nothing ran"
-    job.signal(number)
+    """A signal to a training, or to another job where none is left; to another if that has just done its work."""
+    struck: list[Job] = []
+    while not run.ended and "Error in rule" not in run.said():
+        if job := trainer(run, rng):
+            struck.append(job)
+            job.signal(number)
+            run.wait(lambda job=job: not job.runs, LONG_SECONDS)
+            run.wait(lambda: "Error in rule" in run.said(), NOTICED_SECONDS)
     run.settle(orphans=False)
-    return with_step(job)
+    return with_step(struck[-1]) if struck else "nothing ran"
 
 
 def kill_trainer(run: Run, rng: random.Random) -> str:
