@@ -164,6 +164,16 @@ class Run:
             time.sleep(POLL_SECONDS)
         return False
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send Snakemake a signal, if it is still there."""
+        if not self.ended:
+            os.kill(self.main, number)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to all that a terminal would send it to, if Snakemake is still there."""
+        if not self.ended:
+            os.killpg(self.main, number)
+
     def settle(self, *, orphans: bool) -> None:
         """Wait until Snakemake has ended, and, unless there may be orphans, all jobs."""
         if not self.wait(lambda: self.ended and (orphans or not self.jobs()), idle=True):
