@@ -54,8 +54,14 @@ class Row:
     moment: float
     hit: str = ""
     recovery: str = ""
+    number: int = 0
     count: int = 0
     wrong: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Whether all that is there is equal."""
+        return f"no: {', '.join(self.wrong[:3])}" if self.wrong else f"yes, {self.count} files"
 
 
 def enter_namespace() -> bool:
@@ -127,30 +133,33 @@ def disturb(
     checked, removed and begun again, with the moments of the faults that are left drawn anew.
     """
     ran, typed = 0.0, ""
+    last: Row | None = None  # the fault that is being recovered from
     run.start()
     for number, row in enumerate(rows):
         while True:
             ran += reach(run, row.moment - ran, rng)
+            if run.ended and not run.finished:
+                raise SystemExit(f"error: the run has failed by itself:\n{run.said()[-3000:]}")
+            begin, row.moment = time.monotonic(), ran
+            row.hit = "" if run.finished else KINDS[row.kind](run, rng)
+            ran += time.monotonic() - begin
+            if last:
+                finish(last, typed, run, expected, out)
+            last = None
             if not run.finished:
                 break
             out.print(f"   the run has come to its end after {ran:.0f} s; begun again")
-            if wrong := in_the_end(run, expected):
-                rows[number - 1].wrong += tuple(wrong)
+            rows[number - 1].wrong += tuple(in_the_end(run, expected))
             run.forget()
             for later, moment in zip(rows[number:], moments(len(rows) - number, seconds, rng), strict=True):
                 later.moment = moment
             ran = 0.0
             run.start()
-        row.moment = ran
-        begin = time.monotonic()
-        row.hit = KINDS[row.kind](run, rng)
-        ran += time.monotonic() - begin
-        if number:
-            finish(rows[number - 1], typed, run, expected, out, number)
-        row.count, row.wrong = differing(run, expected)
-        typed = start_again(run)
+        row.number = number + 1
+        row.wrong += differing(run, expected)[1]
+        last, typed = row, start_again(run)
     run.settle(orphans=False)
-    finish(rows[-1], typed, run, expected, out, len(rows))
+    finish(rows[-1], typed, run, expected, out)
 
 
 def reach(run: Run, seconds: float, rng: random.Random) -> float:
@@ -162,13 +171,12 @@ def reach(run: Run, seconds: float, rng: random.Random) -> float:
     return time.monotonic() - begin
 
 
-def finish(row: Row, typed: str, run: Run, expected: dict[str, str], out: Console, number: int) -> None:
-    """Say what came of a fault, once the next has struck."""
-    row.recovery = row.recovery or typed + what_it_took(run.said())
-    count, wrong = differing(run, expected)
-    row.count, row.wrong = count, (*row.wrong, *wrong)
-    verdict = f"no: {', '.join(row.wrong[:3])}" if row.wrong else f"yes ({count} files)"
-    out.print(f"{number:2} {row.kind} at {row.moment:.0f} s | {row.hit} | {row.recovery} | {verdict}")
+def finish(row: Row, typed: str, run: Run, expected: dict[str, str], out: Console) -> None:
+    """Say what came of a fault, once the next has struck or the run has ended."""
+    row.recovery = typed + what_it_took(run.said())
+    row.count, wrong = differing(run, expected)
+    row.wrong += wrong
+    out.print(f"{row.number:2} {row.kind} at {row.moment:.0f} s | {row.hit} | {row.recovery} | {row.verdict}")
 
 
 def in_the_end(run: Run, expected: dict[str, str]) -> list[str]:
@@ -183,22 +191,26 @@ def in_the_end(run: Run, expected: dict[str, str]) -> list[str]:
     return wrong
 
 
+COLUMNS = ("#", "fault", "at", "hit", "recovery", "equal")
+
+
+def cells(row: Row) -> list[str]:
+    """A row for a reader."""
+    return [str(row.number), row.kind, f"{row.moment:.0f} s", row.hit, row.recovery, row.verdict]
+
+
 def as_table(rows: list[Row]) -> Table:
-    """The rows for a reader."""
-    table = Table("#", "fault", "at", "hit", "recovery", "equal")
-    for number, row in enumerate(rows, 1):
-        verdict = f"no: {', '.join(row.wrong[:3])}" if row.wrong else f"yes, {row.count} files"
-        table.add_row(str(number), row.kind, f"{row.moment:.0f} s", row.hit, row.recovery, verdict)
+    """The rows for a terminal."""
+    table = Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*cells(row))
     return table
 
 
 def as_markdown(rows: list[Row]) -> str:
     """The rows for a document."""
-    lines = ["| # | fault | at | hit | recovery | equal |", "|--:|---|--:|---|---|---|"]
-    for number, row in enumerate(rows, 1):
-        verdict = f"no: {', '.join(row.wrong[:3])}" if row.wrong else f"yes, {row.count} files"
-        lines.append(f"| {number} | {row.kind} | {row.moment:.0f} s | {row.hit} | {row.recovery} | {verdict} |")
-    return "\n".join(lines) + "\n"
+    lines = [COLUMNS, ["--:", "---", "--:", "---", "---", "---"], *map(cells, rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> int:

@@ -1,4 +1,7 @@
-"""What can happen to a run. Each fault strikes a `Run` at the moment it is called, and says what it has hit."""
+"""What can happen to a run. Each fault strikes a `Run` at the moment it is called, and says what it has hit.
+
+One that needs a training waits for one. If the run comes to its end before, it has missed: `Run.finished` says so.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from mmbench.checkpoint import NAME, OLDER
 
-LONG_SECONDS = 120
+LONG_SECONDS, NOTICED_SECONDS = 120, 10
 
 
 def kept_step(state: Path, name: str = NAME) -> int | None:
@@ -50,13 +53,16 @@ def trainer(run: Run, rng: random.Random) -> Job | None:
 
 
 def strike_trainer(run: Run, rng: random.Random, number: signal.Signals) -> str:
-    """A signal to a training, or to another job where none is left."""
-    job = trainer(run, rng)
-    if job is None:
-        return "nothing ran"
-    job.signal(number)
+    """A signal to a training, or to another job where none is left; to another if that has just done its work."""
+    struck: list[Job] = []
+    while not run.ended and "Error in rule" not in run.said():
+        if job := trainer(run, rng):
+            struck.append(job)
+            job.signal(number)
+            run.wait(lambda job=job: not job.runs, LONG_SECONDS)
+            run.wait(lambda: "Error in rule" in run.said(), NOTICED_SECONDS)
     run.settle(orphans=False)
-    return with_step(job)
+    return with_step(struck[-1]) if struck else "nothing ran"
 
 
 def kill_trainer(run: Run, rng: random.Random) -> str:
@@ -72,7 +78,7 @@ def terminate_trainer(run: Run, rng: random.Random) -> str:
 def kill_snakemake(run: Run, _rng: random.Random) -> str:
     """Snakemake dies and its jobs live on."""
     run.wait(run.jobs, LONG_SECONDS)
-    os.kill(run.main, signal.SIGKILL)
+    run.signal(signal.SIGKILL)
     run.settle(orphans=True)
     return f"left behind: {', '.join(map(str, run.jobs())) or 'nothing'}"
 
@@ -80,7 +86,7 @@ def kill_snakemake(run: Run, _rng: random.Random) -> str:
 def kill_group(run: Run, _rng: random.Random) -> str:
     """Everything dies at once, as in a power cut."""
     jobs = run.jobs()
-    os.killpg(run.main, signal.SIGKILL)
+    run.signal_group(signal.SIGKILL)
     run.settle(orphans=False)
     return with_steps(jobs)
 
@@ -88,7 +94,7 @@ def kill_group(run: Run, _rng: random.Random) -> str:
 def terminate_snakemake(run: Run, _rng: random.Random) -> str:
     """Snakemake is asked to stop; it waits for its jobs."""
     jobs = run.jobs()
-    os.kill(run.main, signal.SIGTERM)
+    run.signal(signal.SIGTERM)
     run.settle(orphans=False)
     return "; ".join(map(str, jobs)) or "snakemake"
 
@@ -96,7 +102,7 @@ def terminate_snakemake(run: Run, _rng: random.Random) -> str:
 def interrupt_group(run: Run, _rng: random.Random) -> str:
     """Ctrl-C: the terminal sends SIGINT to the whole group."""
     jobs = run.jobs()
-    os.killpg(run.main, signal.SIGINT)
+    run.signal_group(signal.SIGINT)
     run.settle(orphans=False)
     return with_steps(jobs)
 
@@ -105,7 +111,7 @@ def truncate_state(run: Run, rng: random.Random) -> str:
     """Everything dies, and of the newest state of a training only the beginning is on the disk."""
     run.wait(lambda: any((job.state / NAME).exists() for job in run.trainers()), LONG_SECONDS)
     jobs = run.trainers()
-    os.killpg(run.main, signal.SIGKILL)
+    run.signal_group(signal.SIGKILL)
     run.settle(orphans=False)
     stored = [job for job in jobs if (job.state / NAME).exists()]
     if not stored:

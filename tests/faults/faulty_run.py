@@ -77,6 +77,9 @@ class Run:
     def start(self) -> None:
         """Start Snakemake in a process group of its own, as a shell does."""
         self.starts += 1
+        for number in (signal.SIGINT, signal.SIGHUP):  # a program in the background, or under nohup, ignores them
+            if signal.getsignal(number) == signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         with (self.logs / f"start{self.starts}.log").open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(*self.targets),
@@ -161,6 +164,16 @@ class Run:
             time.sleep(POLL_SECONDS)
         return False
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send Snakemake a signal, if it is still there."""
+        if not self.ended:
+            os.kill(self.main, number)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to all that a terminal would send it to, if Snakemake is still there."""
+        if not self.ended:
+            os.killpg(self.main, number)
+
     def settle(self, *, orphans: bool) -> None:
         """Wait until Snakemake has ended, and, unless there may be orphans, all jobs."""
         if not self.wait(lambda: self.ended and (orphans or not self.jobs()), idle=True):
@@ -200,6 +213,14 @@ class Job:
     def state(self) -> Path:
         """A training's folder of states."""
         return self.folder / self.words[self.words.index("--state") + 1]
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is still there."""
+        try:
+            return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it is still there."""
