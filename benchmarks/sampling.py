@@ -122,8 +122,8 @@ def as_text(record: dict[str, Any]) -> str:
         f"{record['provenance']['processor']}.\n"
     )
     for metric, decimals in ((FD, 1), (LPIPS, 4)):
-        most = {}
-        rows = []
+        most: dict[str, float] = {}
+        rows: list[list[str]] = []
         for nfe in reversed(counts):
             cells = []
             for sampler in samplers:
