@@ -32,6 +32,16 @@ ROOT = Path(__file__).parents[1]
 STAGES = ("prepare_data", "train", "predict", "evaluate", "report", "manifest")
 #: What a thousand jobs are planned of: as many seeds of one experiment as it takes.
 PLANNED = "masking"
+#: Runs its arguments, then prints their CPU seconds and the most kB they took. Itself it is small: a process counts as
+#: its own the memory of the one that it was forked from.
+LAUNCHER = """
+import os, subprocess, sys
+
+process = subprocess.Popen(sys.argv[1:])
+_, status, used = os.wait4(process.pid, 0)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss, flush=True)
+os._exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 class Job(NamedTuple):
@@ -119,42 +129,50 @@ def metadata(folder: Path) -> Path:
     return folder / ".snakemake" / "metadata"
 
 
-def measured(command: Sequence[str]) -> dict[str, float]:
-    """Wall and CPU seconds of a command, and its peak memory.
+def ran(command: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """What a command says; its wall and CPU seconds, and its peak memory.
 
     Raises:
         UserError: it failed.
     """
     begin = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise UserError(f"{' '.join(command)}: {said.read()[-2000:].decode(errors='replace')}")
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, *command],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     wall = time.perf_counter() - begin
-    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak_bytes": used.ru_maxrss * 1024}
+    said, _, used = done.stdout.strip().rpartition("\n")
+    if done.returncode:
+        raise UserError(f"{' '.join(command)}: {said[-2000:]}")
+    cpu, kilobytes = map(float, used.split())
+    return said, {"wall": wall, "cpu": cpu, "peak_bytes": 1024 * kilobytes}
 
 
-def jobs_of(seeds: int, results: Path) -> tuple[list[str], int]:
-    """The command that plans one experiment with so many seeds, and the number of its jobs."""
+def measured(command: Sequence[str]) -> dict[str, float]:
+    """The seconds and the memory of `ran`."""
+    return ran(command)[1]
+
+
+def planned(seeds: int) -> dict[str, Any]:
+    """Seconds of planning one experiment with so many seeds, and the number of its jobs."""
     override = {"experiments": [PLANNED], "seeds": list(range(seeds))}
-    options = ["profile=smoke", f"results={results}", f"override={json.dumps(override)}"]
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--config", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return command, int(re.findall(r"^total +(\d+)$", done.stdout + done.stderr, re.M)[-1])
+    with tempfile.TemporaryDirectory() as results:
+        options = ["profile=smoke", f"results={results}", f"override={json.dumps(override)}"]
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--config", *options]
+        said, used = ran(command)
+    return {"jobs": int(re.findall(r"^total +(\d+)$", said, re.M)[-1]), **used}
 
 
 def plan(count: int) -> list[dict[str, Any]]:
-    """Seconds of planning one seed, and of at least `count` jobs."""
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        command, one = jobs_of(1, Path(folder))
-        found.append({"jobs": one, **measured(command)})
-        _, two = jobs_of(2, Path(folder))
-        command, many = jobs_of(1 + -(-(count - one) // (two - one)), Path(folder))
-        found.append({"jobs": many, **measured(command)})
+    """Seconds of planning one seed, two, and at least `count` jobs."""
+    found = [planned(1), planned(2)]
+    one, two = (entry["jobs"] for entry in found)
+    if two < count:
+        found.append(planned(1 + -(-(count - one) // (two - one))))
     return found
 
 

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.metrics import precision_recall_fscore_support
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 #: Bins of confidence of the calibration error (Guo et al. 2017).
 ECE_BINS = 15
@@ -68,6 +66,8 @@ def macro(probabilities: np.ndarray, truth: np.ndarray) -> Macro:
     A class that is never predicted has precision 0, one that is never true recall 0. F1 is the mean of the classes' F1,
     not the F1 of the means. Arguments and raised errors as for `correct`.
     """
+    from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415  # seconds, which few scorings need
+
     predicted = check_probabilities(probabilities, truth).argmax(axis=1)
     values = precision_recall_fscore_support(truth, predicted, average="macro", zero_division=0)
     return Macro(*(float(value) for value in values[:3]))
@@ -79,6 +79,8 @@ def calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = 
     Confidence is the likeliest class's probability. Bins have equal width and are closed below, the last one on both
     sides. Arguments and raised errors as for `correct`.
     """
+    from torchmetrics.functional.classification import multiclass_calibration_error  # noqa: PLC0415  # as above
+
     p = check_probabilities(probabilities, truth)
     below = np.nextafter(np.float32(1), np.float32(0))  # torchmetrics has one more bin, for exactly 1
     tensors = torch.from_numpy(p.clip(max=below)), torch.from_numpy(truth)

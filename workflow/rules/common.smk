@@ -3,6 +3,7 @@ import json
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -192,8 +193,9 @@ def processes_option(trained=True):
     return f"--processes {CFG.top.processes}" if several else ""
 
 
+@cache
 def code(*entries):
-    """A param that changes when the code behind a rule does."""
+    """A param that changes when the code behind a rule does; of a thousand jobs, few have code of their own."""
     return code_hash(ROOT, *entries)
 
 
