@@ -109,7 +109,8 @@ def interrupt_group(run: Run, _rng: random.Random) -> str:
 
 def truncate_state(run: Run, rng: random.Random) -> str:
     """Everything dies, and of the newest state of a training only the beginning is on the disk."""
-    run.wait(lambda: any((job.state / NAME).exists() for job in run.trainers()), LONG_SECONDS)
+    kept = rng.choice([NAME, OLDER])  # one state, or two
+    run.wait(lambda: any((job.state / kept).exists() for job in run.trainers()), LONG_SECONDS)
     jobs = run.trainers()
     run.signal_group(signal.SIGKILL)
     run.settle(orphans=False)
@@ -121,7 +122,8 @@ def truncate_state(run: Run, rng: random.Random) -> str:
     step, size = kept_step(job.state), file.stat().st_size
     left = rng.choice([0, rng.randrange(size)])
     os.truncate(file, left)
-    return f"{job}, step {step} cut to {left} of {size} bytes, before it step {kept_step(job.state, OLDER)}"
+    before = kept_step(job.state, OLDER)
+    return f"{job}, step {step} cut to {left} of {size} bytes, {f'step {before}' if before else 'none'} before it"
 
 
 @contextmanager

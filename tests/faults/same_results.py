@@ -15,7 +15,8 @@ MEASURED = {
     "seconds", "train_seconds", "predict_seconds", "evaluate_seconds", "images_per_second", "peak_memory_bytes",
     "hardware", "provenance",
 }  # fmt: skip
-#: What is no result (logs, states, the cache's folder is compared), and what shows the measured values again.
+SNAKEMAKES_OWN = ".snakemake_timestamp"  # in a folder that is an output
+#: What is no result, and what shows the measured values again. Cached outputs of networks are compared.
 LEFT_OUT = {"log", "state", "tables", "figures", "index.html", "manifest.json"}
 
 
@@ -53,5 +54,6 @@ def results(folder: Path) -> dict[str, str]:
 def litter(folder: Path) -> Iterator[str]:
     """What a finished run should not have left: temporary files, locks, states of trainings."""
     for path in folder.rglob("*"):
-        if path.is_file() and (path.name.startswith(".") or path.parent.name == "state"):
+        hidden = path.name.startswith(".") and path.name != SNAKEMAKES_OWN
+        if path.is_file() and (hidden or path.parent.name == "state"):
             yield str(path.relative_to(folder))

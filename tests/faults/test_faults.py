@@ -75,6 +75,7 @@ def test_what_is_cut_off_and_what_is_left_behind_is_found(made: Path) -> None:
     os.truncate(made / "metrics.json", 0)
     found = results(made)
     assert found["predictions.npz"] == found["metrics.json"] == "unreadable"
+    write_text(made / "tables" / ".snakemake_timestamp", "")
     assert list(litter(made)) == []
     write_text(made / ".items-12345678.csv", "half")
     write_text(made / "state" / "checkpoint.safetensors", "kept")
