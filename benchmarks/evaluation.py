@@ -25,12 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from costs import Seconds, network_costs, torch_fidelity, whole
 from made_up import ASKED, StandIns, write_run
-from tables import table
+from tables import table, write_record
 
 from mmbench import evaluate
 from mmbench.cache import OutputCache
 from mmbench.errors import run_command
-from mmbench.files import write_json
 from mmbench.provenance import provenance
 from mmbench.scores import Measure, Scored
 
@@ -183,9 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     record["load"] = os.getloadavg()
     record["provenance"] = provenance({"items": args.items}, {})
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        args.out.with_suffix(".md").write_text(as_text(record), encoding="utf-8")
+    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":

@@ -18,10 +18,9 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tables import table
+from tables import table, write_record
 
 from mmbench.errors import run_command
-from mmbench.files import write_json, write_text
 from mmbench.provenance import provenance
 from mmbench.statistics import (
     LEVEL,
@@ -167,9 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "provenance": provenance({"runs": args.runs, "images": args.images}, {}),
     }
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        write_text(args.out.with_suffix(".md"), as_text(record))
+    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":

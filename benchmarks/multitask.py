@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from loops import Loop
 from measure import machine, spread
-from tables import table
+from tables import table, write_record
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.config import Config
 from mmbench.errors import run_command
 from mmbench.experiments import load_experiment
 from mmbench.features import EXTRACTOR
-from mmbench.files import Arrays, write_json, write_text
+from mmbench.files import Arrays
 from mmbench.method import Spec, load_method
 from mmbench.provenance import provenance
 from mmbench.training import Training
@@ -215,9 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = {**options, "runs": [measure(profile, args) for profile in args.profiles]}
     record |= {"machine": machine(), "provenance": provenance(options, {})}
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        write_text(args.out.with_suffix(".md"), as_text(record))
+    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,9 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tables import table
+from tables import table, write_record
 
 from mmbench.errors import UserError, run_command
-from mmbench.files import write_json, write_text
 from mmbench.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
@@ -214,9 +213,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     record |= {"plan": plan(args.jobs), "startup": startup(), "load": os.getloadavg(), "cpus": os.cpu_count()}
     record["provenance"] = provenance({"jobs": args.jobs}, {})
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        write_text(args.out.with_suffix(".md"), as_text(record))
+    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":

@@ -23,14 +23,13 @@ import torch
 from loops import Diffusers, Loop, Lucidrains, Ours, unet
 from measure import Turns, machine
 from PIL import Image
-from tables import table
+from tables import table, write_record
 from torch import Tensor
 
 from mmbench.data import DataSettings, load
 from mmbench.errors import run_command
 from mmbench.experiments import to_uint8, to_unit
 from mmbench.features import EXTRACTOR, load_extractor
-from mmbench.files import write_json
 from mmbench.method import Modality, Spec, load_method
 from mmbench.metrics.frechet import frechet_distance
 from mmbench.metrics.perceptual import lpips_of_stored
@@ -259,9 +258,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for known in race(args, Path(folder)):  # an interrupted run leaves what it has
             record = {**options, "settings": {"network": NETWORK, **SETTINGS}, **known, **about}
-            if args.out:
-                write_json(args.out, record)
-                args.out.with_suffix(".md").write_text(as_text(record), encoding="utf-8")
+            write_record(args.out, record, as_text(record))
     print(as_text(record))
 
 

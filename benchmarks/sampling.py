@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 from measure import machine
-from tables import table
+from tables import table, write_record
 
 from mmbench import prepare_data, train
 from mmbench.config import Config
@@ -28,7 +28,7 @@ from mmbench.diffusion.sampler import SamplerName
 from mmbench.errors import UserError, run_command
 from mmbench.experiments import Case, asked, load_experiment
 from mmbench.features import EXTRACTOR, Extractor, load_extractor
-from mmbench.files import load_arrays, write_json, write_text
+from mmbench.files import load_arrays, write_json
 from mmbench.generation import SEED_STRIDE, Model
 from mmbench.method import Sampling
 from mmbench.metrics.frechet import frechet_distance
@@ -163,9 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = {**options, "model": name, "real": len(load_arrays(data / "test.npz")["image"])}
     record |= {"points": measure(model, data, args), "machine": machine(), "provenance": provenance(options, {})}
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        write_text(args.out.with_suffix(".md"), as_text(record))
+    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":

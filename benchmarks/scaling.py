@@ -17,10 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from measure import machine
 from multitask import FIVE, FOUR, HEADER, WHOLE, compare, config, rows
-from tables import table
+from tables import table, write_record
 
 from mmbench.errors import run_command
-from mmbench.files import write_json, write_text
 from mmbench.provenance import provenance
 
 AXES = {
@@ -75,9 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = {**options, "runs": [measure(axis, args) for axis in args.axes]}
     record |= {"machine": machine(), "provenance": provenance(options, {})}
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        write_text(args.out.with_suffix(".md"), as_text(record))
+    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":

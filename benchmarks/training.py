@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from loops import Alone, Diffusers, Loop, Ours, Plain, unet
 from measure import Turns, machine, matmul_rate, spread
-from tables import table
+from tables import table, write_record
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.errors import run_command
-from mmbench.files import write_json
 from mmbench.provenance import provenance
 
 BATCHES = {32: 64, 64: 16}
@@ -137,9 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "provenance": provenance({"rounds": args.rounds}, {}),
     }
     print(as_text(record))
-    if args.out:
-        write_json(args.out, record)
-        args.out.with_suffix(".md").write_text(as_text(record), encoding="utf-8")
+    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":
