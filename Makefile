@@ -26,9 +26,11 @@ lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
-# The whole profile smoke, interrupted at random moments and compared with an undisturbed run: docs/faults.md
+# The whole profile smoke, interrupted at random moments and compared with an undisturbed run (docs/faults.md);
+# the table is also in dist/faults.md.
 faults: $(READY)
-	PYTHONPATH="$(CURDIR)" $(BIN)/python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED)
+	mkdir -p dist
+	PYTHONPATH="$(CURDIR)" $(BIN)/python tests/faults/campaign.py --faults $(FAULTS) --seed $(SEED) --markdown dist/faults.md
 
 # The documents as a site in site/, to be read from there or from a server; a warning is an error.
 docs: $(READY)

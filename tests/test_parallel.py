@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -63,12 +64,14 @@ class Method(MultitaskModel):
         self.calls += 1
         terms = super().loss(batch, generator)
         if os.environ.get("RANK") == "1" and self.calls == 5:
-            for name in ("killed", "diverged"):
+            for name in ("killed", "diverged", "asked", "all asked"):
                 if (TROUBLE / name).exists():
                     (TROUBLE / name).unlink()
                     if name == "killed":
                         os.kill(os.getpid(), signal.SIGKILL)
-                    return {name: term * float("nan") for name, term in terms.items()}
+                    if name == "diverged":
+                        return {name: term * float("nan") for name, term in terms.items()}
+                    os.kill(os.getpid() if name == "asked" else os.getppid(), signal.SIGTERM)
         return terms
 """
 
@@ -168,6 +171,33 @@ def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path) -> None:
     says = r"error: mt_diffusion seed 3: the loss is nan at step 5; lower train.learning_rate [^\n]*\n"
     assert done.returncode == 1 and re.fullmatch(says, done.stderr), done.stderr
     assert (folder / "two/state" / NAME).exists() and not (folder / "two/weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "says"),
+    [
+        (
+            "asked",
+            1,
+            r"error: mt_diffusion seed 3: stopped by \w[\w ]* after step {step} of 6, whose state is kept; [^\n]*\n",
+        ),
+        ("all asked", 128 + signal.SIGTERM, ""),
+    ],
+)
+def test_processes_that_are_asked_to_stop_keep_the_same_step(
+    folder: Path, capfd: pytest.CaptureFixture[str], trouble: str, status: int, says: str
+) -> None:
+    """One alone, or what has started them, which tells all; some time passes until the last has heard it."""
+    whole = run(folder, "one", 1)
+    (folder / trouble).touch()
+    command = [sys.executable, "-m", "mmbench.train", *arguments(folder, "two", 2)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
+    assert done.returncode == status, done.stderr
+    assert not (folder / "two/weights.safetensors").exists()
+    capfd.readouterr()
+    assert learnt(run(folder, "two", 1)) == learnt(whole)
+    (step,) = re.findall(r"resuming after step (\d)", capfd.readouterr().out)
+    assert re.fullmatch(says.format(step=step), done.stderr), done.stderr
 
 
 def test_the_workflow_shares_a_training_and_repeats_none_for_another_number_of_processes(tmp_path: Path) -> None:
