@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 import mmbench
 from mmbench.command import main_of
 from mmbench.errors import UserError, run_command
+from mmbench.schema import SamplerName
 
 Names = Annotated[list[str] | None, typer.Option(metavar="NAME", help="What to generate; else all that is not given.")]
 
@@ -41,9 +42,7 @@ def command(
     count: Annotated[int, typer.Option(help="Answers for each given item.")] = 1,
     guidance: Annotated[float | None, typer.Option(help="Strength of guidance; else as trained.")] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    sampler: Annotated[
-        Literal["ddim", "dpm++", "dpm++snr", "ancestral"], typer.Option(help="How noise becomes an answer.")
-    ] = "dpm++",
+    sampler: Annotated[SamplerName, typer.Option(help="How noise becomes an answer.")] = "dpm++",
     nfe: Annotated[int, typer.Option(help="Network evaluations for each answer.")] = 20,
     resize: Annotated[bool, typer.Option("--resize", help="Resize pictures of another size to the model's.")] = False,
     device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",

@@ -104,7 +104,7 @@ class Model(Published):
                 answers to one item follow each other.
             guidance: strength of guidance by what is given, where the method has it; None leaves it as it was trained.
             seed: of the noise, from 0; 0 is the benchmark's noise.
-            sampler: `ddim`, `dpm++`, `dpm++snr` or `ancestral`.
+            sampler: `ancestral`, `ddim`, `dpm++`, `dpm++snr` or `dpm++sde`.
             nfe: network evaluations for each answer.
             batch_size: answers at a time.
             resize: whether pictures of another size are resized.

@@ -101,7 +101,7 @@ MISTAKES = [
     (QUICK, "data.size", [32, 32, 3], "[height, width]"),
     (QUICK, "data.size", 36, "multiples of 8"),
     (QUICK, "data.train", 0, "greater than 0"),
-    (QUICK, "sample.sampler", "euler", "'ancestral', 'ddim', 'dpm++' or 'dpm++snr'"),
+    (QUICK, "sample.sampler", "euler", "'ancestral', 'ddim', 'dpm++', 'dpm++snr' or 'dpm++sde'"),
     (QUICK, "sample.nfe", 1001, "less than or equal to 1000"),
     (QUICK, "evaluate.samples", 3, "greater than or equal to 16"),
     (QUICK, "evaluate.reference", "dev", "'train', 'validation' or 'test'"),

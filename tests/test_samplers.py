@@ -63,6 +63,36 @@ def test_the_order_of_a_sampler_where_the_encoding_has_to_be_estimated(shape: st
     assert orders["dpm++"] > (1.7 if shape != "bridge" else 1.5)  # of second order in z_0 alone
 
 
+def spread_error(process: Process, sampler: str, nfe: int, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Distance of the samples' deviation from that of z_0: exact, since samples are linear in every noise there is.
+
+    Item 0 has no noise, item 1 a unit of the first, each other a unit of that of one step.
+    """
+    mean, variance, *_ = moments(process, torch.tensor([process.steps]))
+    z = mean.expand_as(DEVIATIONS).repeat(nfe + 2, 1, 1, 1)
+    z[1] += variance[0].sqrt()
+    drawn = iter(range(2, nfe + 2))
+
+    def unit(z: torch.Tensor, _generator: torch.Generator) -> torch.Tensor:
+        noise = torch.zeros_like(z)
+        noise[next(drawn)] = 1
+        return noise
+
+    monkeypatch.setattr("mmbench.diffusion.sampler.noise_like", unit)
+    found = sample(process, denoiser(process), z, sampler=sampler, nfe=nfe, generator=torch.Generator())
+    deviation = (found[1:] - found[0]).square().sum(dim=0).sqrt()
+    return float((deviation - DEVIATIONS[0]).abs().mean())
+
+
+@pytest.mark.parametrize("shape", ["zero", "bridge", "persist"])
+def test_the_stochastic_sampler_draws_from_the_right_distribution(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(1, omega=shape, scale=0.5, steps=STEPS)
+    few, many = (spread_error(process, "dpm++sde", nfe, monkeypatch) for nfe in (20, 80))
+    assert math.log(few / many, 4) > 1.7
+    ancestral = spread_error(process, "ancestral", 20, monkeypatch)
+    assert few < 0.3 * ancestral
+
+
 def test_steps_even_in_the_log_snr_are_nearer_to_the_exact_solution() -> None:
     process = Process(1, omega="bridge", scale=0.25)
     z = torch.randn(50, 1, 2, 2, generator=torch.Generator().manual_seed(0)).double()

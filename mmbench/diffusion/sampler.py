@@ -1,9 +1,10 @@
-"""Samplers of the multimodal process: ancestral, DDIM and DPM-Solver++(2M), all on the drifted marginal.
+"""Samplers of the multimodal process: ancestral, DDIM and (SDE-)DPM-Solver++(2M), all on the drifted marginal.
 
 Each asks a denoiser for an estimate of z_0 and of every encoding; the encodings' drift is taken off z_t, the plain
 update of the diffusion literature is made, and the drift of the next step is put back.
 
 `dpm++` is of second order in z_0, `dpm++snr` in the encodings too, and its steps are even in the log-SNR, not in t.
+`dpm++sde` is the latter for the stochastic equation, whose every step draws fresh noise, as the ancestral one does.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from torch import Tensor
 
 from mmbench.diffusion.process import Process
 
-SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr"]
+SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr", "dpm++sde"]
+#: Those whose steps are even in the log-SNR, and that extrapolate the encodings as well as z_0.
+EVEN_IN_SNR = ("dpm++snr", "dpm++sde")
 #: z_t (n, c, h, w) and steps (n,) to the estimates of z_0 and of each encoding.
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
 #: The first item on its way from noise: z at the first step, then the estimate of z_0 at every step, each (step, z).
 Trace = list[tuple[int, Tensor]]
-#: Half the log-SNR below which an image is so deep in noise that `dpm++snr` makes one step of it.
+#: Half the log-SNR below which an image is so deep in noise that `EVEN_IN_SNR` make one step of it.
 LOWEST = -4.0
 #: What a multistep sampler keeps of its last step: half its log-SNR, and the estimates of z_0 and of each encoding.
 Last = tuple[Tensor, Tensor, Sequence[Tensor]]
@@ -121,7 +124,7 @@ def sample(
     """
     if sampler not in get_args(SamplerName):
         raise ValueError(f"sampler '{sampler}' is not one of {get_args(SamplerName)}")
-    steps = (snr_steps if sampler == "dpm++snr" else time_steps)(process, nfe, start)
+    steps = (snr_steps if sampler in EVEN_IN_SNR else time_steps)(process, nfe, start)
     previous: Last | None = None
     if (trace := _watched.get()) is not None:
         trace[:] = [(steps[0], z[0].clone())]
@@ -131,7 +134,8 @@ def sample(
         if trace is not None:
             trace.append((now, z0[0].clone()))
         if sampler.startswith("dpm++") and later > 0:
-            z, previous = _dpm_step(process, z, z0, encodings, t, s, previous, whole=sampler == "dpm++snr")
+            xi = noise_like(z, generator) if sampler == "dpm++sde" else None
+            z, previous = _dpm_step(process, z, z0, encodings, t, s, previous, whole=sampler in EVEN_IN_SNR, xi=xi)
         else:
             eta = 1.0 if sampler == "ancestral" else 0.0
             z = ddim_step(process, z, z0, encodings, t, s, eta=eta, generator=generator)
@@ -148,8 +152,9 @@ def _dpm_step(
     previous: Last | None,
     *,
     whole: bool,
+    xi: Tensor | None = None,
 ) -> tuple[Tensor, Last]:
-    """One multistep step (Lu et al. 2022, DPM-Solver++(2M)).
+    """One multistep step (Lu et al. 2022: DPM-Solver++(2M), with fresh noise `xi` SDE-DPM-Solver++(2M)).
 
     Between two evaluations z_0 is extrapolated, and with `whole` the encodings too, whose drift is integrated like it:
     `(z / noise)' = (signal / noise)' z_0 + sum_i (omega_i / noise)' E_i`.
@@ -165,5 +170,9 @@ def _dpm_step(
         if whole:
             drifting = [e + (e - last) / (2 * r) for e, last in zip(encodings, previous[2], strict=True)]
     y_t = z_t - process.drift(drifting, t)
-    y_s = noise_s / noise_t * y_t - signal_s * torch.expm1(-h) * data
+    if xi is None:
+        y_s = noise_s / noise_t * y_t - signal_s * torch.expm1(-h) * data
+    else:
+        gone = -torch.expm1(-2 * h)  # the share of the old noise's variance that fresh noise takes the place of
+        y_s = noise_s / noise_t * torch.exp(-h) * y_t + signal_s * gone * data + noise_s * gone.sqrt() * xi
     return y_s + process.drift(drifting, s), (half_t, z0, encodings)

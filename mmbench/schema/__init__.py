@@ -27,6 +27,8 @@ Whole = Annotated[int, Field(ge=0, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 ChosenName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")]
+#: Those of mmbench.diffusion.sampler, which takes PyTorch to be read.
+SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr", "dpm++sde"]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
 AblatedName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(@[a-z0-9_.]+)?$")]
 AxisName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 ]*$")]
@@ -120,7 +122,7 @@ class Train(Section):
 class Sample(Section):
     """How sampling methods draw."""
 
-    sampler: Literal["ancestral", "ddim", "dpm++", "dpm++snr"]
+    sampler: SamplerName
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)]
     batch_size: Count
 
@@ -128,7 +130,7 @@ class Sample(Section):
 class OwnSample(Section):
     """What a method or variant may draw with instead; the size of batches, which fixes the noise, is everyone's."""
 
-    sampler: Literal["ancestral", "ddim", "dpm++", "dpm++snr"] | None = None
+    sampler: SamplerName | None = None
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)] | None = None
 
 
