@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mmbench.method import Batch, Method, Sampling, Spec, Task
 from mmbench.nets.unet import precise_on_cpu
+from mmbench.runtime import choose_device
 from mmbench.training import Training
 
 EXAMPLE = {"learning_rate": 1e-4, "warmup": 500, "ema": 0.9999}
@@ -111,7 +112,7 @@ class Ours(Loop):
             {"train": settings, "method": "ours"},
             {"image": images},
             seed=0,
-            device=torch.device("cpu"),
+            device=choose_device("cpu", torch.get_num_threads()),  # as the command does
             state=Path(),
             key="",
         )

@@ -29,6 +29,7 @@ from mmbench.features import EXTRACTOR
 from mmbench.files import Arrays
 from mmbench.method import Spec, load_method
 from mmbench.provenance import provenance
+from mmbench.runtime import choose_device
 from mmbench.training import Training
 from mmbench.yaml_files import read_yaml
 
@@ -98,7 +99,7 @@ class Joint(Loop):
             {"train": train, "method": name},
             made_up(items, side),
             seed=0,
-            device=torch.device("cpu"),
+            device=choose_device("cpu", torch.get_num_threads()),
             state=Path(),
             key="",
         )

@@ -27,7 +27,7 @@ from tables import table, write_record
 from torch import Tensor
 
 from mmbench.data import DataSettings, load
-from mmbench.errors import run_command
+from mmbench.errors import UserError, run_command
 from mmbench.experiments import to_uint8, to_unit
 from mmbench.features import EXTRACTOR, load_extractor
 from mmbench.method import Modality, Spec, load_method
@@ -43,7 +43,7 @@ WARM_UP = 2  # steps in which programs load what they need, whose seconds do not
 OURS, DIFFUSERS, LUCIDRAINS = "mmbench", "diffusers' example", "denoising-diffusion-pytorch"
 #: Ours at its best: the network and settings of `ddpm`, as wide as makes the parameters of the others.
 NETWORK = {"width": 16, "channel_mult": [1, 2, 4], "layers": 1, "patch": 2, "attention": True}
-SETTINGS = {"batch_size": 32, "precision": "fp32", "learning_rate": 2e-3, "warmup": 30, "ema": 0.995}
+SETTINGS = {"batch_size": 16, "precision": "fp32", "learning_rate": 3e-3, "warmup": 30, "ema": 0.995}
 
 Estimate = Callable[[Tensor, Tensor], Tensor]
 
@@ -175,7 +175,11 @@ def reached(points: Sequence[dict[str, float]], metric: str, value: float) -> fl
 
 
 def race(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """Let all three train for the same CPU seconds, and score them after each of `--budgets`; yields what is known."""
+    """Let all three train for the same CPU seconds, and score them after each of `--budgets`; yields what is known.
+
+    Raises:
+        UserError: ours is faster than its schedule was made for.
+    """
     settings = DataSettings("toy_streets", SIDE, args.train, 1, args.test)
     train, test = (load(split, settings)["image"] for split in ("train", "test"))
     for number, image in enumerate(train):
@@ -194,6 +198,10 @@ def race(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
             while spent[name] < budget:
                 spent[name] += args.chunk * turns.steps(name, args.chunk)["cpu"]
                 done[name] += args.chunk
+            if done[OURS] > args.steps:
+                raise UserError(
+                    f"--steps: our schedule of {args.steps} steps ends before {budget} CPU seconds; give more"
+                )
             answers = turns.answers(name)
             (distances,) = lpips_of_stored(lpips, asked["test"], [answers["restored"]], torch.device("cpu"))
             point = {"cpu": spent[name], "steps": done[name]}
@@ -240,8 +248,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """`python benchmarks/quality.py --weights results/weights`."""
     parser = argparse.ArgumentParser(prog="python benchmarks/quality.py", description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
-    parser.add_argument("--budgets", type=float, nargs="+", default=[5, 10, 20, 40], help="CPU seconds of training")
-    parser.add_argument("--steps", type=int, default=600, help="of our learning rate's schedule")
+    parser.add_argument(
+        "--budgets", type=float, nargs="+", default=[2.5, 5, 10, 20, 40, 80, 160], help="CPU seconds of training"
+    )
+    parser.add_argument("--steps", type=int, default=5000, help="of our learning rate's schedule")
     parser.add_argument("--chunk", type=int, default=10, help="steps between two looks at the clock")
     parser.add_argument("--train", type=int, default=2000, help="images to learn from")
     parser.add_argument("--test", type=int, default=500, help="real ones that drawn ones are compared with")

@@ -18,7 +18,6 @@ from typing import Any, get_args
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-import torch
 from measure import machine
 from tables import table, write_record
 
@@ -35,6 +34,7 @@ from mmbench.metrics.frechet import frechet_distance
 from mmbench.metrics.perceptual import lpips_of_stored
 from mmbench.predict import NOISE_SEED, answer_case
 from mmbench.provenance import provenance
+from mmbench.runtime import choose_device
 from mmbench.weights import load_lpips
 from mmbench.yaml_files import read_yaml
 
@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--filled", type=int, default=100, help="test images whose holes are filled")
     parser.add_argument("--out", type=Path, help="JSON file to write; the tables are written beside it")
     args = parser.parse_args(argv)
-    torch.set_num_threads(1)
+    choose_device("cpu", 1)
     if bool(args.training) != bool(args.data):
         raise UserError("--training and --data belong together; give both, or neither to train a model here")
     folder, data = (args.training, args.data) if args.training else trained(args.work, args.profile, args.steps)
