@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ MEASURED = {
     "seconds", "train_seconds", "predict_seconds", "evaluate_seconds", "images_per_second", "peak_memory_bytes",
     "hardware", "provenance",
 }  # fmt: skip
+#: Lines of a card that say the same.
+MEASURED_LINES = re.compile(r"(\| (time|peak memory) \||- finished: ).*")
 SNAKEMAKES_OWN = ".snakemake_timestamp"  # in a folder that is an output
 #: What is no result, and what shows the measured values again. Cached outputs of networks are compared.
 LEFT_OUT = {"log", "state", "tables", "figures", "index.html", "manifest.json"}
@@ -28,12 +31,15 @@ def without_measured(value: Any) -> Any:
 
 
 def digest(path: Path) -> str:
-    """Hash of a file: of a record's values, of the bits of arrays, else of the bytes."""
+    """Hash of a file: of a record's values, of the bits of arrays, of a card's lines, else of the bytes."""
     if path.suffix == ".npz":
         return sha256_arrays(load_arrays(path))
     if path.suffix == ".json":
         record = without_measured(json.loads(path.read_text()))
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    if path.name == "README.md":
+        lines = [line for line in path.read_text().splitlines() if not MEASURED_LINES.fullmatch(line)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return sha256_file(path)
 
 

@@ -46,6 +46,7 @@ def made(tmp_path: Path) -> Path:
     write_text(folder / "items.csv", "case,item,metric,value\na,0,psnr,20.5\n")
     save_arrays(folder / "predictions.npz", {"a/image": np.arange(12, dtype=np.float32)})
     (folder / "weights.safetensors").write_bytes(b"weights")
+    write_text(folder / "README.md", "| steps | 60 |\n| time | 1.1 s |\n- finished: `now`\n")
     return folder
 
 
@@ -55,19 +56,21 @@ def changed(folder: Path, before: dict[str, str]) -> set[str]:
 
 def test_a_changed_bit_is_found_and_a_measured_time_is_not(made: Path) -> None:
     before = results(made)
-    assert set(before) == {"metrics.json", "items.csv", "predictions.npz", "weights.safetensors"}
+    assert set(before) == {"metrics.json", "items.csv", "predictions.npz", "weights.safetensors", "README.md"}
     record = json.loads((made / "metrics.json").read_text())
     write_json(made / "metrics.json", record | {"evaluate_seconds": 2.5, "provenance": {"finished": "later"}})
     write_text(made / "log" / "train.log", "said")
+    write_text(made / "README.md", "| steps | 60 |\n| time | 2.2 s |\n- finished: `later`\n")
     assert changed(made, before) == set()
     record["metrics"][0]["value"] = float(np.nextafter(20.5, 21))
     write_json(made / "metrics.json", record)
     assert changed(made, before) == {"metrics.json"}
+    write_text(made / "README.md", "| steps | 61 |\n| time | 1.1 s |\n- finished: `now`\n")
     array = np.arange(12, dtype=np.float32)
     array[5] = np.nextafter(array[5], np.float32(6))
     save_arrays(made / "predictions.npz", {"a/image": array})
     (made / "weights.safetensors").write_bytes(b"weight")
-    assert changed(made, before) == {"metrics.json", "predictions.npz", "weights.safetensors"}
+    assert changed(made, before) == {"README.md", "metrics.json", "predictions.npz", "weights.safetensors"}
 
 
 def test_what_is_cut_off_and_what_is_left_behind_is_found(made: Path) -> None:
