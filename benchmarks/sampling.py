@@ -7,10 +7,11 @@ names another. Every sampler starts from the same noise. Prints tables; `--out` 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -27,7 +28,7 @@ from mmbench.diffusion.sampler import SamplerName
 from mmbench.errors import UserError, run_command
 from mmbench.experiments import Case, asked, load_experiment
 from mmbench.features import EXTRACTOR, Extractor, load_extractor
-from mmbench.files import load_arrays, write_json
+from mmbench.files import load_arrays, read_json, write_json
 from mmbench.generation import SEED_STRIDE, Model
 from mmbench.method import Sampling
 from mmbench.metrics.frechet import frechet_distance
@@ -35,30 +36,31 @@ from mmbench.metrics.perceptual import lpips_of_stored
 from mmbench.predict import NOISE_SEED, answer_case
 from mmbench.provenance import provenance
 from mmbench.runtime import choose_device
+from mmbench.scores._composite import paste
 from mmbench.weights import load_lpips
 from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
+METHOD = ROOT / "mmbench" / "mt_diffusion.py"
 WORK = ROOT / "results" / "benchmarks" / "sampling"
 MODALITIES = ["image", "mask", "label", "masked_image"]
 FD, LPIPS = f"fd[{EXTRACTOR}]", "lpips_alex"
-#: A sampler's result counts as that of many evaluations if it is no more than this share above it.
+#: A result counts as that of many evaluations if it is no more than this share above the best of them.
 CLOSE = 0.05
 
 
 def trained(work: Path, profile: str, steps: int) -> tuple[Path, Path]:
-    """Folders of a model and of its data, of a profile's sizes, made in `work` unless they are there."""
+    """Folders of a model and of its data, of a profile's sizes, made in `work` unless the same are there."""
     top = {"profile": profile, "override": {"train": {"steps": steps}}}
     config = Config({**read_yaml(ROOT / "config" / "config.yaml", ROOT), **top}, ROOT)
     settings = {**config.settings("train", "joint", "mt_diffusion"), "modalities": MODALITIES}
-    write_json(work / "data.json", config.settings("data"))
-    write_json(work / "train.json", settings)
-    folder, data = work / "model", work / "data"
-    if not (data / "card.json").is_file():
+    folder, data, wanted = work / "model", work / "data", config.settings("data")
+    if not (data / "card.json").is_file() or read_json(work / "data.json") != wanted:
+        write_json(work / "data.json", wanted)
         prepare_data.main(["--settings", str(work / "data.json"), "--out", str(data)])
-    if not (folder / "training.json").is_file():
-        method = ROOT / "mmbench" / "mt_diffusion.py"
-        places = {"settings": work / "train.json", "method": method, "data": data, "state": folder / "state"}
+    write_json(work / "train.json", settings)
+    if not train.finished(folder, train.training_key(settings, 0, METHOD, data)):
+        places = {"settings": work / "train.json", "method": METHOD, "data": data, "state": folder / "state"}
         words = [word for flag, place in places.items() for word in (f"--{flag}", str(place))]
         train.main([*words, "--seed", "0", "--out", str(folder)])
     return folder, data
@@ -88,22 +90,28 @@ def answers(model: Model, case: Case, sampling: Sampling, seed: int) -> np.ndarr
     return found[f"{case.name}/image"]
 
 
-def measure(model: Model, data: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """FD and LPIPS of every sampler, number of evaluations and noise seed."""
-    test = load_arrays(data / "test.npz")
+def measure(model: Model, data: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """FD and LPIPS of every sampler, number of evaluations and noise seed; yields what is known after each."""
+    test, train_images = (load_arrays(data / f"{split}.npz")["image"] for split in ("test", "train"))
     extractor: Extractor = load_extractor(args.weights, model.device)
     lpips = load_lpips("alex", args.weights, model.device)
-    draw, fill = questions(model.experiment, test, args.drawn, args.filled)
-    real, found = extractor(test["image"]), []
-    for nfe, sampler, seed in product(args.nfe, args.samplers, range(args.seeds)):
+    draw, fill = questions(model.experiment, load_arrays(data / "test.npz"), args.drawn, args.filled)
+    real, points = extractor(test), list[dict[str, Any]]()
+    known = {
+        "real": len(test),
+        "floor": frechet_distance(real, extractor(train_images[: args.drawn])),
+        "points": points,
+    }
+    asked = list(product(args.nfe, args.samplers, range(args.seeds)))
+    for nfe, sampler, seed in asked:
         sampling, begin = Sampling(sampler, nfe), time.process_time()
         images, filled = (answers(model, case, sampling, seed) for case in (draw, fill))
         seconds = time.process_time() - begin
-        (distances,) = lpips_of_stored(lpips, fill.truth["image"], [filled], model.device)
+        (distances,) = lpips_of_stored(lpips, fill.truth["image"], [paste(fill, filled)], model.device)
         values = {FD: frechet_distance(real, extractor(images)), LPIPS: float(distances.mean())}
-        found.append({"sampler": sampler, "nfe": nfe, "seed": seed, "cpu": seconds, **values})
-        print(found[-1], flush=True)
-    return found
+        points.append({"sampler": sampler, "nfe": nfe, "seed": seed, "cpu": seconds, **values})
+        print(points[-1], flush=True)
+        yield {**known, "complete": len(points) == len(asked)}
 
 
 def mean(points: Iterable[dict[str, Any]], metric: str) -> tuple[float, float]:
@@ -115,24 +123,30 @@ def mean(points: Iterable[dict[str, Any]], metric: str) -> tuple[float, float]:
 def as_text(record: dict[str, Any]) -> str:
     """The tables of a record, one for each metric: evaluations in rows, samplers in columns."""
     samplers, counts = record["samplers"], record["nfe"]
+    most = counts[-1]
     text = (
-        f"{record['model']}; {record['drawn']} images drawn, {record['real']} real ones; {record['filled']} test "
-        f"images with half of each filled in. Mean ± deviation over {record['seeds']} seeds of noise, the same for all "
-        f"samplers; in brackets the ratio to the sampler's own {counts[-1]} evaluations, bold up to {1 + CLOSE}. "
-        f"{record['provenance']['processor']}.\n"
+        f"{record['model']}; {record['drawn']} images drawn, {record['real']} real ones, from which as many training "
+        f"images have FD {record['floor']:.1f}; {record['filled']} test images with half of each filled in. Mean ± "
+        f"deviation over {record['seeds']} seeds of noise, the same for all samplers; in brackets the ratio to the "
+        f"best of all with {most} evaluations, bold up to {1 + CLOSE}. {record['provenance']['processor']}.\n"
     )
+    text += "" if record["complete"] else "**Interrupted: not all was measured.**\n"
     for metric, decimals in ((FD, 1), (LPIPS, 4)):
-        most: dict[str, float] = {}
-        rows: list[list[str]] = []
-        for nfe in reversed(counts):
-            cells = []
-            for sampler in samplers:
-                same = [p for p in record["points"] if (p["sampler"], p["nfe"]) == (sampler, nfe)]
-                value, deviation = mean(same, metric)
-                ratio = value / most.setdefault(sampler, value)
-                cell = f"{value:.{decimals}f} ± {deviation:.{decimals}f} ({ratio:.2f})"
-                cells.append(f"**{cell}**" if ratio <= 1 + CLOSE and nfe < counts[-1] else cell)
-            rows.insert(0, [str(nfe), *cells])
+        found = {
+            (nfe, sampler): mean(same, metric)
+            for nfe, sampler in product(counts, samplers)
+            if (same := [p for p in record["points"] if (p["sampler"], p["nfe"]) == (sampler, nfe)])
+        }
+        best = min((found[most, s][0] for s in samplers if (most, s) in found), default=math.nan)
+
+        def cell(nfe: int, sampler: str, decimals: int = decimals, found: Any = found, best: float = best) -> str:
+            if (nfe, sampler) not in found:
+                return "–"
+            value, deviation = found[nfe, sampler]
+            shown = f"{value:.{decimals}f} ± {deviation:.{decimals}f} ({value / best:.2f})"
+            return f"**{shown}**" if value <= (1 + CLOSE) * best else shown
+
+        rows = [[str(nfe), *(cell(nfe, sampler) for sampler in samplers)] for nfe in counts]
         text += "\n" + table([f"{metric}, evaluations", *samplers], rows)
     return text
 
@@ -160,10 +174,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = Model.read(folder, "cpu")
     options = {key: getattr(args, key) for key in ("samplers", "nfe", "seeds", "drawn", "filled")}
     name = f"{model.experiment}/{model.settings['method']}, {model.settings['train']['steps']} training steps"
-    record = {**options, "model": name, "real": len(load_arrays(data / "test.npz")["image"])}
-    record |= {"points": measure(model, data, args), "machine": machine(), "provenance": provenance(options, {})}
+    about = {"model": name, "machine": machine(), "provenance": provenance(options, {})}
+    for known in measure(model, data, args):  # an interrupted run leaves what it has
+        record = {**options, **about, **known}
+        write_record(args.out, record, as_text(record))
     print(as_text(record))
-    write_record(args.out, record, as_text(record))
 
 
 if __name__ == "__main__":
