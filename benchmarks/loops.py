@@ -40,9 +40,9 @@ class Loop(Protocol):
         raise NotImplementedError
 
 
-def unet(size: int, channels: Sequence[int], layers: int = 1) -> UNet2DModel:
-    """diffusers' network for images, with attention at its innermost level, of random weights from a fixed seed."""
-    torch.manual_seed(0)
+def unet(size: int, channels: Sequence[int], layers: int = 1, seed: int = 0) -> UNet2DModel:
+    """diffusers' network for images, with attention at its innermost level, of random weights from a seed."""
+    torch.manual_seed(seed)
     plain = len(channels) - 1
     return UNet2DModel(
         sample_size=size,
@@ -64,9 +64,10 @@ def mse(network: nn.Module, images: Tensor, noise: Tensor, t: Tensor, scheduler:
 
 
 class Alone(Loop):
-    """The network's forward and backward pass on the same batch, and nothing else: the floor of every loop."""
+    """The network's forward and backward pass on the same batch, and nothing else: the floor of our loop."""
 
     def __init__(self, images: np.ndarray, network: nn.Module, batch_size: int, precision: str) -> None:
+        choose_device("cpu", torch.get_num_threads())  # as our commands do
         self.network, self.precision = network, precision
         self.x = torch.from_numpy(images[:batch_size]).float() / 127.5 - 1
         self.t = torch.arange(batch_size) * 1000 // batch_size
@@ -127,9 +128,10 @@ class Ours(Loop):
 
 
 class Diffusers(Loop):
-    """The example's loop, with a moving average as its flag `--use_ema` adds it."""
+    """The example's loop, with a moving average as its flag `--use_ema` adds it; `other` replaces its defaults."""
 
-    def __init__(self, images: np.ndarray, network: Any, batch_size: int, precision: str) -> None:
+    def __init__(self, images: np.ndarray, network: Any, batch_size: int, precision: str, **other: Any) -> None:
+        example = EXAMPLE | other
         from accelerate import Accelerator  # noqa: PLC0415
         from diffusers.optimization import get_scheduler  # noqa: PLC0415
         from diffusers.training_utils import EMAModel  # noqa: PLC0415
@@ -144,7 +146,7 @@ class Diffusers(Loop):
         self.accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=True)
         self.ema = EMAModel(
             network.parameters(),
-            decay=EXAMPLE["ema"],
+            decay=example["ema"],
             use_ema_warmup=True,
             inv_gamma=1.0,
             power=0.75,
@@ -153,7 +155,7 @@ class Diffusers(Loop):
         )
         self.scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear", prediction_type="epsilon")
         optimizer = torch.optim.AdamW(
-            network.parameters(), lr=EXAMPLE["learning_rate"], betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8
+            network.parameters(), lr=example["learning_rate"], betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8
         )
         loader: Any = torch.utils.data.DataLoader(
             dataset,  # type: ignore[arg-type]  # a list
@@ -164,7 +166,7 @@ class Diffusers(Loop):
         rate = get_scheduler(
             "cosine",
             optimizer=optimizer,
-            num_warmup_steps=int(EXAMPLE["warmup"]),
+            num_warmup_steps=int(example["warmup"]),
             num_training_steps=len(loader) * 100,
         )
         prepared = self.accelerator.prepare(network, optimizer, loader, rate)

@@ -1,8 +1,10 @@
 """CPU seconds until a quality is reached: ours, diffusers' example, and denoising-diffusion-pytorch, in turns.
 
-All learn to draw the same images with networks of as many parameters, each as it comes. After some CPU seconds of
-training each draws images from noise, and restores noised test images, with the same sampler for all; the first are
-scored by FD, the second by LPIPS. Prints tables; `--out` writes the same with the machine as JSON.
+All learn to draw the same images with networks of as many parameters: ours at its best, the others with their defaults.
+Two more say where a difference comes from: ours without patches, and the example at our learning rate. After some CPU
+seconds of training each draws images from noise, and restores noised ones that it has not seen, with the same sampler
+for all; the first are scored by FD, the second by LPIPS. Prints tables; `--out` writes the same with the machine as
+JSON. The split scored is `validation`: our settings were chosen on `test`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import argparse
 import copy
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +27,7 @@ from measure import Turns, machine
 from PIL import Image
 from tables import table, write_record
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.data import DataSettings, load
 from mmbench.errors import UserError, run_command
@@ -40,19 +43,32 @@ ROOT = Path(__file__).parents[1]
 SIDE, BATCH = 32, 50
 ALPHA_BAR = 0.5
 WARM_UP = 2  # steps in which programs load what they need, whose seconds do not count
-OURS, DIFFUSERS, LUCIDRAINS = "mmbench", "diffusers' example", "denoising-diffusion-pytorch"
+OURS, PLAIN = "mmbench", "mmbench without patches"
+DIFFUSERS, FASTER = "diffusers' example", "diffusers' example at our rate"
+LUCIDRAINS = "denoising-diffusion-pytorch"
+NAMES = (OURS, PLAIN, DIFFUSERS, FASTER, LUCIDRAINS)
+LOWEST = -4.0  # half the log-SNR below which an image is noise
 #: Ours at its best: the network and settings of `ddpm`, as wide as makes the parameters of the others.
+TRAINED_AT_ONCE = 16
 NETWORK = {"width": 16, "channel_mult": [1, 2, 4], "layers": 1, "patch": 2, "attention": True}
-SETTINGS = {"batch_size": 16, "precision": "fp32", "learning_rate": 3e-3, "warmup": 30, "ema": 0.995}
+SETTINGS = {"batch_size": TRAINED_AT_ONCE, "precision": "fp32", "learning_rate": 3e-3, "warmup": 30, "ema": 0.995}
+RATE = ("learning_rate", "warmup")
 
 Estimate = Callable[[Tensor, Tensor], Tensor]
+
+
+def nodes(alpha_bar: Tensor, start: int, evaluations: int) -> list[int]:
+    """Indices from `start` down to 0, even in the log-SNR, so that all schedules are asked at the same noise."""
+    half = 0.5 * (alpha_bar / (1 - alpha_bar)).log()
+    wanted = torch.linspace(max(LOWEST, float(half[start])), float(half[0]), evaluations)
+    return [start, *sorted(set((half - wanted[1:, None]).abs().argmin(dim=1).tolist()) - {start}, reverse=True)]
 
 
 @torch.no_grad()
 def ddim(estimate: Estimate, alpha_bar: Tensor, x: Tensor, start: int, evaluations: int) -> Tensor:
     """From x (n, c, h, w) at index `start` of `alpha_bar` to images (Song et al. 2021, without noise)."""
-    indices = np.linspace(start, 0, evaluations, dtype=int).tolist()
-    for now, later in pairwise([*indices, None]):
+    indices = nodes(alpha_bar, start, evaluations)
+    for now, later in zip(indices, [*indices[1:], None], strict=True):
         x_0 = estimate(x, torch.full((len(x),), now)).clamp(-1, 1)
         here = alpha_bar[now]
         after = torch.tensor(1.0) if later is None else alpha_bar[later]
@@ -67,6 +83,7 @@ class Contender(Loop):
         loop: what trains.
         alpha_bar: of each step that `estimate` knows, from little noise to much.
         averaged: gives, for the weights as they are now, the estimate of x_0 from x_t and steps (n,).
+        seed: of the noise.
         test: images to restore, uint8.
         count: of images to draw.
         evaluations: of the network, for an image drawn; half of them for one restored.
@@ -77,12 +94,13 @@ class Contender(Loop):
         loop: Loop,
         alpha_bar: Tensor,
         averaged: Callable[[], Estimate],
+        seed: int,
         test: np.ndarray,
         count: int,
         evaluations: int,
     ) -> None:
         self.loop, self.network, self.alpha_bar, self.averaged = loop, loop.network, alpha_bar.float(), averaged
-        self.test, self.count, self.evaluations = test, count, evaluations
+        self.seed, self.test, self.count, self.evaluations = seed, test, count, evaluations
 
     def steps(self, count: int) -> None:
         """As `Loop`."""
@@ -90,7 +108,7 @@ class Contender(Loop):
 
     def answers(self) -> dict[str, np.ndarray]:
         """Drawn and restored images, uint8, from the same noise for all."""
-        estimate, generator = self.averaged(), torch.Generator().manual_seed(0)
+        estimate, generator = self.averaged(), torch.Generator().manual_seed(self.seed)
         noise = torch.randn(self.count, *self.test.shape[1:], generator=generator)
         eps = torch.randn(self.test.shape, generator=generator)
         start = int((self.alpha_bar - ALPHA_BAR).abs().argmin())
@@ -108,19 +126,20 @@ class Contender(Loop):
         }
 
 
-def make(which: str, folder: Path, train: np.ndarray, **asked: Any) -> Loop:
-    """One of the three, on the same images."""
-    if which == OURS:
-        return ours(train, **asked)
-    if which == DIFFUSERS:
-        return diffusers(train, **asked)
+def make(which: str, folder: Path, train: np.ndarray, seed: int, **asked: Any) -> Contender:
+    """One of `NAMES`, on the same images, with weights and noise from a seed."""
+    torch.manual_seed(seed)
+    asked = {"seed": seed, **asked}
+    if which in (OURS, PLAIN):
+        return ours(train, NETWORK if which == OURS else {**NETWORK, "patch": 1}, **asked)
+    if which in (DIFFUSERS, FASTER):
+        return diffusers(train, {} if which == DIFFUSERS else {k: SETTINGS[k] for k in RATE}, **asked)
     return lucidrains(folder, **asked)
 
 
-def ours(train: np.ndarray, steps: int, **asked: Any) -> Contender:
+def ours(train: np.ndarray, network: Mapping[str, Any], steps: int, **asked: Any) -> Contender:
     """The baseline `ddpm` of this project."""
-    torch.manual_seed(0)
-    spec = Spec({"image": Modality("image", train.shape[1:])}, NETWORK)
+    spec = Spec({"image": Modality("image", train.shape[1:])}, network)
     method, used = (cast(Any, load_method(ROOT / "baselines" / "masking" / "ddpm.py", spec)) for _ in range(2))
     loop = Ours(train, method, steps=steps, **SETTINGS)
 
@@ -131,10 +150,10 @@ def ours(train: np.ndarray, steps: int, **asked: Any) -> Contender:
     return Contender(loop, method.process.alpha_bar[1:], averaged, **asked)
 
 
-def diffusers(train: np.ndarray, steps: int, **asked: Any) -> Contender:
-    """The example with its defaults: batches of 16, its learning rate, schedule and average."""
+def diffusers(train: np.ndarray, other: Mapping[str, Any], steps: int, **asked: Any) -> Contender:
+    """The example with its defaults but for `other`: batches of 16, its learning rate, schedule and average."""
     del steps  # its own 100 epochs
-    loop = Diffusers(train, unet(SIDE, (16, 32, 64)), 16, "fp32")
+    loop = Diffusers(train, unet(SIDE, (16, 32, 64), seed=asked["seed"]), TRAINED_AT_ONCE, "fp32", **other)
 
     def averaged() -> Estimate:
         used: Any = copy.deepcopy(loop.accelerator.unwrap_model(loop.network)).eval()
@@ -150,11 +169,10 @@ def diffusers(train: np.ndarray, steps: int, **asked: Any) -> Contender:
 
 
 def lucidrains(folder: Path, steps: int, **asked: Any) -> Contender:
-    """`Trainer`, `Unet` and `GaussianDiffusion` with their defaults, but for one level less than in the README."""
+    """`Trainer` and `GaussianDiffusion` with their defaults, and a `Unet` of the parameters of the others."""
     from denoising_diffusion_pytorch import GaussianDiffusion, Unet  # noqa: PLC0415
 
     del steps  # its own 100,000
-    torch.manual_seed(0)
     diffusion = GaussianDiffusion(Unet(dim=16, dim_mults=(1, 2, 4)), image_size=SIDE)
     loop = Lucidrains(folder, diffusion)
 
@@ -165,83 +183,116 @@ def lucidrains(folder: Path, steps: int, **asked: Any) -> Contender:
     return Contender(loop, diffusion.alphas_cumprod, averaged, **asked)
 
 
+def operations(which: str, **given: Any) -> float:
+    """Floating-point operations of a training step for each image, forward and backward."""
+    loop = make(which, **given)
+    with FlopCounterMode(display=False) as counter:
+        loop.steps(1)
+    return counter.get_total_flops() / TRAINED_AT_ONCE
+
+
 def reached(points: Sequence[dict[str, float]], metric: str, value: float) -> float | None:
     """CPU seconds until a metric is as low as a value, between two points on a line; None if it is never."""
+    if points and points[0][metric] <= value:
+        return points[0]["cpu"]
     for before, after in pairwise(points):
         if after[metric] <= value < before[metric]:
             share = (before[metric] - value) / (before[metric] - after[metric])
             return before["cpu"] + share * (after["cpu"] - before["cpu"])
-    return points[0]["cpu"] if points and points[0][metric] <= value else None
+    return None
 
 
 def race(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """Let all three train for the same CPU seconds, and score them after each of `--budgets`; yields what is known.
+    """Let all train for the same CPU seconds, and score them after each of `--budgets`; yields what is known.
 
     Raises:
         UserError: ours is faster than its schedule was made for.
     """
-    settings = DataSettings("toy_streets", SIDE, args.train, 1, args.test)
-    train, test = (load(split, settings)["image"] for split in ("train", "test"))
+    settings = DataSettings("toy_streets", SIDE, args.train, args.real, 1)
+    train, unseen = (load(split, settings)["image"] for split in ("train", "validation"))
     for number, image in enumerate(train):
         Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{number:05d}.png")
-    asked = {"test": test[: args.restored], "count": args.drawn, "evaluations": args.evaluations, "steps": args.steps}
-    names = (OURS, DIFFUSERS, LUCIDRAINS)
-    extractor, lpips = load_extractor(args.weights, torch.device("cpu")), load_lpips("alex", args.weights)
-    real = extractor(test)
-    points: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    spent, done = dict.fromkeys(names, 0.0), dict.fromkeys(names, WARM_UP)
+    truth = unseen[: args.restored]
+    asked = {"test": truth, "count": args.drawn, "evaluations": args.evaluations, "steps": args.steps}
     given = {"folder": folder, "train": train, **asked}
-    with Turns({name: (make, {"which": name, **given}) for name in names}) as turns:
-        for name in names:
-            turns.steps(name, WARM_UP)
-        for budget, name in product(args.budgets, names):
-            while spent[name] < budget:
-                spent[name] += args.chunk * turns.steps(name, args.chunk)["cpu"]
-                done[name] += args.chunk
-            if done[OURS] > args.steps:
-                raise UserError(
-                    f"--steps: our schedule of {args.steps} steps ends before {budget} CPU seconds; give more"
-                )
-            answers = turns.answers(name)
-            (distances,) = lpips_of_stored(lpips, asked["test"], [answers["restored"]], torch.device("cpu"))
-            point = {"cpu": spent[name], "steps": done[name]}
-            point |= {"fd": frechet_distance(real, extractor(answers["drawn"])), "lpips": float(distances.mean())}
-            points[name].append(point)
-            print(f"{name}: {point}", flush=True)
-            yield {"parameters": turns.parameters, "points": points, "extractor": EXTRACTOR}
+    extractor, lpips = load_extractor(args.weights, torch.device("cpu")), load_lpips("alex", args.weights)
+    real, points = extractor(unseen), list[dict[str, Any]]()
+    known: dict[str, Any] = {
+        "extractor": EXTRACTOR,
+        "floor": frechet_distance(real, extractor(train[: args.drawn])),
+        "flops_per_image": {name: operations(name, seed=0, **given) for name in NAMES},
+        "points": points,
+    }
+    for seed in range(args.seeds):
+        spent, done = dict.fromkeys(NAMES, 0.0), dict.fromkeys(NAMES, WARM_UP)
+        with Turns({name: (make, {"which": name, "seed": seed, **given}) for name in NAMES}) as turns:
+            for name in NAMES:
+                turns.steps(name, WARM_UP)
+            for budget, name in product(args.budgets, NAMES):
+                while spent[name] < budget:
+                    spent[name] += args.chunk * turns.steps(name, args.chunk)["cpu"]
+                    done[name] += args.chunk
+                if done[OURS] > args.steps:
+                    raise UserError(
+                        f"--steps: our schedule of {args.steps} ends before {budget} CPU seconds; give more"
+                    )
+                answers = turns.answers(name)
+                (distances,) = lpips_of_stored(lpips, truth, [answers["restored"]], torch.device("cpu"))
+                scores = {"fd": frechet_distance(real, extractor(answers["drawn"])), "lpips": float(distances.mean())}
+                about = {"name": name, "seed": seed, "budget": budget, "cpu": spent[name], "steps": done[name]}
+                points.append({**about, **scores})
+                print(points[-1], flush=True)
+                complete = len(points) == args.seeds * len(args.budgets) * len(NAMES)
+                yield {**known, "parameters": turns.parameters, "complete": complete}
+
+
+def ratios(record: dict[str, Any], peer: str, metric: str, budget: float) -> list[str]:
+    """For each seed, how many times sooner ours is as good as a peer is after a budget."""
+    found = []
+    for seed in range(record["seeds"]):
+        own, theirs = (
+            [p for p in record["points"] if p["name"] == name and p["seed"] == seed] for name in (OURS, peer)
+        )
+        for point in theirs:
+            if point["budget"] == budget:
+                seconds = reached(own, metric, point[metric])
+                at_least = "≥ " if own and seconds == own[0]["cpu"] else ""
+                found.append("not yet" if seconds is None else f"{at_least}{point['cpu'] / seconds:.1f}")
+    return found
 
 
 def as_text(record: dict[str, Any]) -> str:
     """The tables of a record."""
-    points = record["points"]
     text = (
-        f"toy_streets of {SIDE} x {SIDE}, {record['train']} to learn from; parameters: "
-        + ", ".join(f"{name} {count:,}" for name, count in record["parameters"].items())
-        + f"; one thread of {record['provenance']['processor']}. FD of {record['drawn']} drawn images to the test "
-        f"split, LPIPS of {record['restored']} test images noised to alpha_bar {ALPHA_BAR} and restored; DDIM, "
-        f"{record['evaluations']} and half as many evaluations.\n\n"
+        f"toy_streets of {SIDE} x {SIDE}, {record['train']} to learn from; one thread of "
+        f"{record['provenance']['processor']}. FD[{record['extractor']}] of {record['drawn']} drawn images to "
+        f"{record['real']} real ones, from which as many training images have {record['floor']:.1f}; LPIPS (alex) of "
+        f"{record['restored']} unseen images noised to alpha_bar {ALPHA_BAR} and restored; DDIM, "
+        f"{record['evaluations']} and half as many evaluations. Each cell has {record['seeds']} seeds, of weights, "
+        "batches and noise.\n"
     )
+    text += "" if record["complete"] else "**Interrupted: not all was measured.**\n"
     rows = [
-        [name, f"{p['cpu']:.0f}", f"{p['steps']:.0f}", f"{p['fd']:.1f}", f"{p['lpips']:.4f}"]
-        for name, found in points.items()
-        for p in found
+        [name, f"{record['parameters'][name]:,}", f"{record['flops_per_image'][name] / 1e6:.0f}"]
+        for name in record["parameters"]
     ]
-    text += table(["", "CPU seconds of training", "steps", f"FD[{record['extractor']}]", "LPIPS (alex)"], rows)
+    text += "\n" + table(["", "parameters", "MFLOP of a training step for each image"], rows)
+    budgets = record["budgets"]
+    for metric, digits in (("fd", 0), ("lpips", 3)):
+        rows = []
+        for name in record["parameters"]:
+            cells = []
+            for budget in budgets:
+                found = [p for p in record["points"] if (p["name"], p["budget"]) == (name, budget)]
+                cells.append(" / ".join(f"{p[metric]:.{digits}f}" for p in found) or "–")
+            rows.append([name, *cells])
+        text += "\n" + table([f"{metric.upper()} after CPU seconds of training", *(f"{b:g}" for b in budgets)], rows)
     rows = []
-    for name in (DIFFUSERS, LUCIDRAINS):
-        for metric in ("fd", "lpips") if points[name] and points[OURS] else ():
-            best = min(points[name], key=lambda p: p[metric])
-            own = reached(points[OURS], metric, best[metric])
-            first = own == points[OURS][0]["cpu"]  # or before it
-            rows.append(
-                [
-                    f"{metric.upper()} {best[metric]:.4g}, the best of {name}",
-                    f"{best['cpu']:.1f}",
-                    "not yet" if own is None else f"{'at most ' * first}{own:.1f}",
-                    "–" if own is None else f"**{'at least ' * first}{best['cpu'] / own:.1f}**",
-                ]
-            )
-    return text + "\n" + table(["until", "it took CPU seconds", OURS, "ratio"], rows)
+    for name, metric in product(NAMES[1:], ("fd", "lpips")):
+        cells = [" / ".join(ratios(record, name, metric, budget)) or "–" for budget in budgets]
+        rows.append([f"{metric.upper()} of {name}", *cells])
+    header = [f"as good as, {OURS} is this many times sooner", *(f"at {b:g} s" for b in budgets)]
+    return text + "\n" + table(header, rows)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -249,21 +300,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python benchmarks/quality.py", description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
     parser.add_argument(
-        "--budgets", type=float, nargs="+", default=[2.5, 5, 10, 20, 40, 80, 160], help="CPU seconds of training"
+        "--budgets", type=float, nargs="+", default=[2.5, 5, 10, 20, 40, 80], help="CPU seconds of training"
     )
-    parser.add_argument("--steps", type=int, default=5000, help="of our learning rate's schedule")
+    parser.add_argument(
+        "--steps", type=int, default=5000, help="of our learning rate's schedule; more than are made in the last budget"
+    )
+    parser.add_argument("--seeds", type=int, default=2, help="of weights, batches and noise")
     parser.add_argument("--chunk", type=int, default=10, help="steps between two looks at the clock")
     parser.add_argument("--train", type=int, default=2000, help="images to learn from")
-    parser.add_argument("--test", type=int, default=500, help="real ones that drawn ones are compared with")
+    parser.add_argument("--real", type=int, default=500, help="unseen ones that drawn ones are compared with")
     parser.add_argument("--drawn", type=int, default=200, help="images drawn from noise")
-    parser.add_argument("--restored", type=int, default=64, help="test images restored from noise")
+    parser.add_argument("--restored", type=int, default=64, help="unseen images restored from noise")
     parser.add_argument("--evaluations", type=int, default=15, help="of the network for an image drawn")
     parser.add_argument("--out", type=Path, help="JSON file to write; the tables are written beside it")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    options = {
-        key: getattr(args, key) for key in ("budgets", "steps", "train", "test", "drawn", "restored", "evaluations")
-    }
+    names = ("budgets", "steps", "seeds", "train", "real", "drawn", "restored", "evaluations")
+    options = {key: getattr(args, key) for key in names}
     about = {"machine": machine(), "provenance": provenance(options, {})}
     with tempfile.TemporaryDirectory() as folder:
         for known in race(args, Path(folder)):  # an interrupted run leaves what it has
