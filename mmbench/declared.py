@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from mmbench.errors import UserError
@@ -66,6 +67,7 @@ def tasks_of(root: Path, path: Path) -> ast.Dict:
     return tasks
 
 
+@cache
 def experiment_modalities(root: Path, experiment: str) -> tuple[str, ...]:
     """The modalities that an experiment lists as `MODALITIES`, read without importing it; none if it does not."""
     path = Path("mmbench", "experiments", f"{experiment}.py")
@@ -73,6 +75,7 @@ def experiment_modalities(root: Path, experiment: str) -> tuple[str, ...]:
     return tuple(ast.literal_eval(listed)) if listed else ()
 
 
+@cache
 def data_modalities(root: Path, name: str) -> tuple[str, ...] | None:
     """The modalities that the card of a data set's module has, read without importing it; None if it does not say."""
     path = Path("mmbench", "data", f"{name}.py")

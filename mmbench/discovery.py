@@ -242,7 +242,8 @@ def check_sources(found: Mapping[str, Found]) -> None:
             )
 
 
-def imported_modules(path: Path, root: Path) -> set[str]:
+@cache
+def imported_modules(path: Path, root: Path) -> frozenset[str]:
     """Dotted names that a file imports, at any depth of it, and the packages that these are in."""
     names: set[str] = set()
     for node in ast.walk(parse(path, path)):
@@ -252,7 +253,7 @@ def imported_modules(path: Path, root: Path) -> set[str]:
             package = path.relative_to(root).parts[: -node.level] if node.level else ()
             module = ".".join([*package, *filter(None, [node.module])])
             names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return {name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1)}
+    return frozenset(name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1))
 
 
 def resolve(module: str, root: Path, beside: Path) -> Path | None:

@@ -133,7 +133,7 @@ ALLOWED = {
         "runtime",
         "tensors",
     },
-    "generate": {"", "command", "errors"},
+    "generate": {"", "command", "errors", "schema"},
     "tune": {
         "records",
         "errors",

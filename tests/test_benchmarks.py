@@ -49,10 +49,13 @@ def test_every_step_of_every_experiment_is_timed(
     assert [entry["network"] for entry in record["networks"]] == [EXTRACTOR, "lpips-alex", "lpips-vgg"]
     first, again = (record["whole"][name] for name in ("without a cache", "with it"))
     assert record["whole"]["images"] == 40 and first["cpu"] > again["cpu"] > 0 and again["peak_bytes"] > 1e8
-    for entry in record["torch_fidelity"]:
-        ours, theirs = entry["values"].values()
-        assert entry["metric"] in ("fd", "kd", "precision, recall") and min(theirs.values()) >= 0
-        assert entry["metric"] != "kd" or ours == pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-4)
+    values = {entry["metric"]: entry["values"].values() for entry in record["torch_fidelity"]}
+    ours, theirs = values.pop("fd")
+    assert ours == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
+    ours, theirs = values.pop("kd")
+    assert ours == pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-4)
+    ours, theirs = values.pop("precision, recall")
+    assert ours[:2] == pytest.approx([theirs["precision"], theirs["recall"]], abs=1e-4) and not values
 
 
 def test_the_committed_figures_are_of_ten_thousand_images_and_one_core_needs_less_than_a_minute(
@@ -62,6 +65,9 @@ def test_the_committed_figures_are_of_ten_thousand_images_and_one_core_needs_les
     assert MEASURED.with_suffix(".md").read_text(encoding="utf-8") == evaluation.as_text(record)
     assert (record["items"], record["threads"], set(record["experiments"])) == (10_000, 1, set(evaluation.EXPERIMENTS))
     assert all(experiment["total"]["cpu"] < 60 for experiment in record["experiments"].values())
+    assert record["whole"]["images"] >= 9_999
+    for used in (record["whole"][name] for name in ("without a cache", "with it")):
+        assert used["cpu"] < 60 and used["peak_bytes"] < 2 << 30
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import statistics
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmbench.errors import UserError
 from mmbench.files import read_json
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 @pytest.fixture
@@ -24,6 +26,40 @@ def benchmark(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
     """The benchmark that the test is parametrised with."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     return importlib.import_module(request.param)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "file"),
+    [
+        ("multitask", "multitask-cpu.json"),
+        ("overhead", "overhead-cpu.json"),
+        ("quality", "quality-cpu.json"),
+        ("sampling", "sampling.json"),
+        ("scaling", "scaling-cpu.json"),
+    ],
+    indirect=["benchmark"],
+)
+def test_the_committed_tables_are_those_of_whole_records(benchmark: ModuleType, file: str) -> None:
+    record = read_json(RESULTS / file)
+    assert (RESULTS / file).with_suffix(".md").read_text(encoding="utf-8") == benchmark.as_text(record)
+    assert record.get("complete", True)
+
+
+@pytest.mark.parametrize("benchmark", ["sampling"], indirect=True)
+def test_what_is_required_is_in_the_records(benchmark: ModuleType) -> None:
+    """Of more tasks, few evaluations, and the workflow's own time; of speed beside others: benchmarks/README.md."""
+    for run in read_json(RESULTS / "multitask-cpu.json")["runs"]:
+        assert run["methods"]["4 modalities"]["ratio"]["cpu"]["median"] <= 1.25
+    sampling = read_json(RESULTS / "sampling.json")
+    for metric in (benchmark.FD, benchmark.LPIPS):
+        found = {(p["nfe"], p["sampler"]): [] for p in sampling["points"]}
+        for point in sampling["points"]:
+            found[point["nfe"], point["sampler"]].append(point[metric])
+        best = min(statistics.mean(values) for (nfe, _), values in found.items() if nfe == 250)
+        assert min(statistics.mean(values) for (nfe, _), values in found.items() if nfe <= 20) <= 1.05 * best
+    overhead = read_json(RESULTS / "overhead-cpu.json")
+    assert overhead["run"]["any"] >= 0.9 * overhead["run"]["wall"]
+    assert overhead["plan"][-1]["jobs"] >= 1000 and overhead["plan"][-1]["cpu"] < 5
 
 
 def written(benchmark: ModuleType, out: Path, *words: str) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.discovery import closure, code_hash, find_methods, read_literals
+from mmbench.discovery import closure, code_hash, find_methods, imported_modules, read_literals
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +154,7 @@ class TestCodeHash:
     def hashes(self, root: Path) -> dict[str, str]:
         """The hash of the code of four jobs, as the rules ask for it."""
         closure.cache_clear()
+        imported_modules.cache_clear()
         return {
             "train mine": code_hash(root, self.TRAIN, self.EXPERIMENT, self.MINE),
             "train other": code_hash(root, self.TRAIN, self.EXPERIMENT, self.OTHER),
