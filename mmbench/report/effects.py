@@ -39,7 +39,7 @@ class Effect:
         difference: over training seeds, of what was changed minus what it is compared with, paired by seed.
         base: mean of what it is compared with, over the same seeds.
         items: the same, paired by item; None for a metric without values per item.
-        p: of the test that there is no difference: over seeds if there are two, else over items; None without either.
+        p: of the test that there is no difference, over what `interval` is; None without either.
         p_holm: that, adjusted over all effects of the experiment.
         higher_is_better: the metric's direction.
     """
@@ -58,9 +58,10 @@ class Effect:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Over seeds if there are two, else over items; None without either."""
-        found = self.difference if self.difference.count > 1 else self.items
-        return (found.low, found.high) if found and found.low is not None and found.high is not None else None
+        """Over items and trainings at once; over what there is of the two, if only one has several; else None."""
+        items = self.items if self.items and self.items.low is not None else None
+        found = (items.retrained or items) if items else self.difference
+        return (found.low, found.high) if found.low is not None and found.high is not None else None
 
     @property
     def reading(self) -> str:
@@ -130,11 +131,12 @@ def compare(results: ExperimentResults, board: Board, case: str, name: str) -> E
         return None
     changes = [own.values[seed] - other.values[seed] for seed in seeds]
     items = compare_items(results, board.metric, case, (name, reference), seeds)
+    both = items.retrained if items else None
     return Effect(
         over_seeds(changes),
         sum(other.values[seed] for seed in seeds) / len(seeds),
         items,
-        zero_mean_p(changes) if len(seeds) > 1 else items.p if items else None,
+        both.p if both else items.p if items and items.p is not None else zero_mean_p(changes),
         None,
         board.higher_is_better,
     )
@@ -184,8 +186,9 @@ def notes(results: ExperimentResults, lines: Sequence[Headline], effects: Effect
     ]
     if seeds > 1:
         said.append(
-            f"seeds: {percent} t-interval of the difference, paired by training seed; it decides. images: {percent} "
-            "BCa bootstrap of the mean per-image difference of these trainings, where a metric has values per image."
+            f"images: {percent} BCa bootstrap of the mean per-image difference of these trainings. images and "
+            "trainings: of other trainings as well; it decides. seeds: of a metric without values per image, the "
+            f"{percent} t-interval of the difference, paired by training seed, which decides in its place."
         )
     else:
         said.append(
@@ -195,7 +198,7 @@ def notes(results: ExperimentResults, lines: Sequence[Headline], effects: Effect
         )
     said.append(
         f"Called better or worse if the interval leaves out 0 and p ≤ {ALPHA}, Holm-adjusted over the {tested} tests "
-        f"of this table ({'t-test over seeds' if seeds > 1 else 'sign-flip test over images'})."
+        f"of this table ({'over images and trainings, or over seeds' if seeds > 1 else 'sign-flip test over images'})."
     )
     return said
 
@@ -221,10 +224,12 @@ def effect_cell(effect: Effect | None, line: Headline) -> Cell:
         return NONE
     decimals, found = describe(line.board.metric).decimals, effect.difference
     lines = [f"{text.signed(round(effect.relative, 1), 1)} %"] if effect.relative is not None else []
-    if found.count > 1:
-        lines.append(f"{text.interval(found.low, found.high, decimals)} seeds")
     if effect.items and effect.items.low is not None:
         lines.append(f"{text.interval(effect.items.low, effect.items.high, decimals)} images")
+        if both := effect.items.retrained:
+            lines.append(f"{text.interval(both.low, both.high, decimals)} images and trainings")
+    elif found.count > 1:
+        lines.append(f"{text.interval(found.low, found.high, decimals)} seeds")
     if effect.reading:
         lines.append(f"{text.p_value(effect.p_holm)}, {WORD[effect.reading]}")
     elif found.count == 1:
@@ -257,6 +262,8 @@ def effects_frame(results: ExperimentResults, lines: Sequence[Headline], axes: A
                 "images": items.count if items else None,
                 "bca_low": items.low if items else None,
                 "bca_high": items.high if items else None,
+                "retrained_low": items.retrained.low if items and items.retrained else None,
+                "retrained_high": items.retrained.high if items and items.retrained else None,
                 "p": effect.p,
                 "p_holm": effect.p_holm,
                 "reading": effect.reading,
