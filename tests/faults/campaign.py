@@ -254,6 +254,8 @@ def run_campaign(args: argparse.Namespace, folder: Path, mounts: bool) -> int:
     finally:
         whole.stop()
         faulty.stop()
+        if os.path.ismount(faulty.folder):  # or the temporary folder cannot be removed
+            subprocess.run(["umount", "--lazy", faulty.folder], check=True)
     out.print(as_table(rows))
     out.print(f"with the faults: {time.monotonic() - begin:.0f} s")
     if args.markdown:

@@ -110,11 +110,11 @@ def interrupt_group(run: Run, _rng: random.Random) -> str:
 def truncate_state(run: Run, rng: random.Random) -> str:
     """Everything dies, and of the newest state of a training only the beginning is on the disk."""
     kept = rng.choice([NAME, OLDER])  # one state, or two
-    run.wait(lambda: any((job.state / kept).exists() for job in run.trainers()), LONG_SECONDS)
+    run.wait(lambda: any(kept_step(job.state, kept) for job in run.trainers()), LONG_SECONDS)
     jobs = run.trainers()
     run.signal_group(signal.SIGKILL)
     run.settle(orphans=False)
-    stored = [job for job in jobs if (job.state / NAME).exists()]
+    stored = [job for job in jobs if kept_step(job.state)]  # none that an earlier fault has cut off
     if not stored:
         return f"no state to cut off; killed: {with_steps(jobs)}"
     job = rng.choice(stored)

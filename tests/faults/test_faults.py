@@ -21,15 +21,13 @@ SEED = "16"  # the state is cut off first, while there is a training
 
 
 @pytest.mark.timeout(1200)  # on cores that may have other work
-def test_an_interrupted_run_ends_with_the_results_of_an_undisturbed_one(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_an_interrupted_run_ends_with_the_results_of_an_undisturbed_one(request: pytest.FixtureRequest) -> None:
     try:
         weights = request.getfixturevalue("lpips_weights")
     except UserError as error:
         pytest.skip(f"the LPIPS networks are not here and cannot be fetched: {error}")
     program = [sys.executable, str(ROOT / "tests" / "faults" / "campaign.py"), "--small", "--faults", str(len(KINDS))]
-    arguments = ["--seed", SEED, "--kinds", *KINDS, "--weights", str(weights), "--keep", str(tmp_path)]
+    arguments = ["--seed", SEED, "--kinds", *KINDS, "--weights", str(weights)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([*program, *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
