@@ -150,6 +150,7 @@ def disturb(
                 break
             out.print(f"   the run has come to its end after {ran:.0f} s; begun again")
             rows[number - 1].wrong += tuple(in_the_end(run, expected))
+            seconds = min(seconds, ran)
             run.forget()
             for later, moment in zip(rows[number:], moments(len(rows) - number, seconds, rng), strict=True):
                 later.moment = moment
