@@ -46,7 +46,7 @@ bench: $(READY)
 	mkdir -p dist/bench
 	$(BIN)/python -m mmbench.weights --out results/weights
 	$(BENCH)/training.py --sizes 32 --rounds 4 --out dist/bench/training.json
-	$(BENCH)/quality.py --weights results/weights --budgets 5 10 20 --out dist/bench/quality.json
+	$(BENCH)/quality.py --weights results/weights --seeds 1 --budgets 2 10 --out dist/bench/quality.json
 	$(BENCH)/multitask.py --rounds 6 --out dist/bench/multitask.json
 	$(BENCH)/scaling.py --rounds 4 --out dist/bench/scaling.json
 	$(BENCH)/sampling.py --weights results/weights --nfe 5 10 20 50 --seeds 1 --drawn 100 --filled 40 \
