@@ -25,7 +25,7 @@ def step():
     return [tensor * 2 for tensor in kept]
 
 
-for _ in range(3):
+for _ in range(10):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
@@ -36,10 +36,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep memory")
 def test_memory_that_is_freed_is_kept_for_the_next_step() -> None:
-    """Page faults of ten steps, each of 108 MiB in tensors, which is 27,648 pages."""
+    """Page faults of ten steps, each of 108 MiB in tensors and as much of their doubles: 55,296 pages."""
     fetched = {
         how: int(subprocess.run([sys.executable, "-c", STEPS, how], capture_output=True, text=True, check=True).stdout)
         for how in ("keep", "give back")
     }
-    assert fetched["keep"] < 1000
-    assert fetched["give back"] > 27_648
+    assert fetched["keep"] < 27_648  # half of one step: now and then a tensor finds no hole that is large enough
+    assert fetched["give back"] > 100_000
