@@ -46,7 +46,8 @@ def whole(experiment: str, count: int, weights: Path, threads: int) -> dict[str,
         threads: CPU threads to compute with.
     """
     with tempfile.TemporaryDirectory() as folder:
-        cases = len(read_cases(Path(folder) / "cases")) if write_run(experiment, 2, Path(folder), weights) else 0
+        write_run(experiment, 2, Path(folder), weights)
+        cases = len(read_cases(Path(folder) / "cases"))
     found: dict[str, Any] = {"experiment": experiment, "images": count // cases * cases, "cases": cases}
     with tempfile.TemporaryDirectory() as folder:
         flags = write_run(experiment, count // cases, Path(folder), weights)

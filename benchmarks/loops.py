@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mmbench.method import Batch, Method, Sampling, Spec, Task
 from mmbench.nets.unet import precise_on_cpu
-from mmbench.runtime import choose_device
+from mmbench.runtime import choose_device, keep_freed_memory
 from mmbench.training import Training
 
 EXAMPLE = {"learning_rate": 1e-4, "warmup": 500, "ema": 0.9999}
@@ -67,7 +67,7 @@ class Alone(Loop):
     """The network's forward and backward pass on the same batch, and nothing else: the floor of our loop."""
 
     def __init__(self, images: np.ndarray, network: nn.Module, batch_size: int, precision: str) -> None:
-        choose_device("cpu", torch.get_num_threads())  # as our commands do
+        keep_freed_memory()  # as our commands do
         self.network, self.precision = network, precision
         self.x = torch.from_numpy(images[:batch_size]).float() / 127.5 - 1
         self.t = torch.arange(batch_size) * 1000 // batch_size

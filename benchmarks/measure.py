@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import torch
 from loops import Loop
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.provenance import version
 from mmbench.runtime import peak_memory
@@ -60,10 +61,21 @@ def member(pipe: Connection, make: Callable[..., Loop], arguments: Mapping[str, 
         if count == ASK:
             pipe.send(loop.answers())
             continue
-        wall, cpu = time.perf_counter(), cpu_seconds()
-        loop.steps(count)
-        seconds = {"wall": (time.perf_counter() - wall) / count, "cpu": (cpu_seconds() - cpu) / count}
-        pipe.send({**seconds, "peak_bytes": peak_bytes()})
+        pipe.send({**timed(loop, count), "peak_bytes": peak_bytes()})
+
+
+def timed(loop: Loop, count: int) -> dict[str, float]:
+    """Let a loop make steps; wall and CPU seconds of each."""
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    loop.steps(count)
+    return {"wall": (time.perf_counter() - wall) / count, "cpu": (cpu_seconds() - cpu) / count}
+
+
+def operations(loop: Loop) -> float:
+    """Floating-point operations of a step, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        loop.steps(1)
+    return float(counter.get_total_flops())
 
 
 class Turns:

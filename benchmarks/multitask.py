@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 from loops import Loop
-from measure import machine, spread
+from measure import machine, operations, spread, timed
 from tables import table, write_record
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.config import Config
 from mmbench.errors import run_command
@@ -112,19 +110,6 @@ class Joint(Loop):
             self.step += 1
             self.training.step(self.step)
 
-    def operations(self) -> float:
-        """Floating-point operations of a step."""
-        with FlopCounterMode(display=False) as counter:
-            self.steps(1)
-        return float(counter.get_total_flops())
-
-
-def timed(loop: Loop, steps: int) -> dict[str, float]:
-    """Wall and CPU seconds of a step, the latter over all threads."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    loop.steps(steps)
-    return {"wall": (time.perf_counter() - wall) / steps, "cpu": (time.process_time() - cpu) / steps}
-
 
 def compare(loops: Mapping[str, Mapping[str, Any]], base: str, rounds: int, steps: int) -> dict[str, Any]:
     """Train `Joint`s in turns in this process; seconds of a step of each, and its ratio to that of `base`.
@@ -138,7 +123,7 @@ def compare(loops: Mapping[str, Mapping[str, Any]], base: str, rounds: int, step
         steps: of each in a round.
     """
     made = {name: Joint(**arguments) for name, arguments in loops.items()}
-    flops = {name: loop.operations() for name, loop in made.items()}
+    flops = {name: operations(loop) for name, loop in made.items()}
     found = [{name: timed(loop, steps) for name, loop in made.items()} for _ in range(rounds)]
     return {
         name: {

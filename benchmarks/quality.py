@@ -23,11 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 from loops import Diffusers, Loop, Lucidrains, Ours, unet
-from measure import Turns, machine
+from measure import Turns, machine, operations
 from PIL import Image
 from tables import table, write_record
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.data import DataSettings, load
 from mmbench.errors import UserError, run_command
@@ -183,14 +182,6 @@ def lucidrains(folder: Path, steps: int, **asked: Any) -> Contender:
     return Contender(loop, diffusion.alphas_cumprod, averaged, **asked)
 
 
-def operations(which: str, **given: Any) -> float:
-    """Floating-point operations of a training step for each image, forward and backward."""
-    loop = make(which, **given)
-    with FlopCounterMode(display=False) as counter:
-        loop.steps(1)
-    return counter.get_total_flops() / TRAINED_AT_ONCE
-
-
 def reached(points: Sequence[dict[str, float]], metric: str, value: float) -> float | None:
     """CPU seconds until a metric is as low as a value, between two points on a line; None if it is never."""
     if points and points[0][metric] <= value:
@@ -220,7 +211,7 @@ def race(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     known: dict[str, Any] = {
         "extractor": EXTRACTOR,
         "floor": frechet_distance(real, extractor(train[: args.drawn])),
-        "flops_per_image": {name: operations(name, seed=0, **given) for name in NAMES},
+        "flops_per_image": {name: operations(make(name, seed=0, **given)) / TRAINED_AT_ONCE for name in NAMES},
         "points": points,
     }
     for seed in range(args.seeds):

@@ -92,14 +92,14 @@ def answers(model: Model, case: Case, sampling: Sampling, seed: int) -> np.ndarr
 
 def measure(model: Model, data: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """FD and LPIPS of every sampler, number of evaluations and noise seed; yields what is known after each."""
-    test, train_images = (load_arrays(data / f"{split}.npz")["image"] for split in ("test", "train"))
+    test, drawn_from = (load_arrays(data / f"{split}.npz") for split in ("test", "train"))
     extractor: Extractor = load_extractor(args.weights, model.device)
     lpips = load_lpips("alex", args.weights, model.device)
-    draw, fill = questions(model.experiment, load_arrays(data / "test.npz"), args.drawn, args.filled)
-    real, points = extractor(test), list[dict[str, Any]]()
+    draw, fill = questions(model.experiment, test, args.drawn, args.filled)
+    real, points = extractor(test["image"]), list[dict[str, Any]]()
     known = {
-        "real": len(test),
-        "floor": frechet_distance(real, extractor(train_images[: args.drawn])),
+        "real": len(real),
+        "floor": frechet_distance(real, extractor(drawn_from["image"][: args.drawn])),
         "points": points,
     }
     asked = list(product(args.nfe, args.samplers, range(args.seeds)))
@@ -120,6 +120,15 @@ def mean(points: Iterable[dict[str, Any]], metric: str) -> tuple[float, float]:
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
+def shown(found: tuple[float, float] | None, best: float, decimals: int) -> str:
+    """A mean, its deviation and its ratio to the best, bold if it is close to it."""
+    if found is None:
+        return "–"
+    value, deviation = found
+    text = f"{value:.{decimals}f} ± {deviation:.{decimals}f} ({value / best:.2f})"
+    return f"**{text}**" if value <= (1 + CLOSE) * best else text
+
+
 def as_text(record: dict[str, Any]) -> str:
     """The tables of a record, one for each metric: evaluations in rows, samplers in columns."""
     samplers, counts = record["samplers"], record["nfe"]
@@ -138,15 +147,7 @@ def as_text(record: dict[str, Any]) -> str:
             if (same := [p for p in record["points"] if (p["sampler"], p["nfe"]) == (sampler, nfe)])
         }
         best = min((found[most, s][0] for s in samplers if (most, s) in found), default=math.nan)
-
-        def cell(nfe: int, sampler: str, decimals: int = decimals, found: Any = found, best: float = best) -> str:
-            if (nfe, sampler) not in found:
-                return "–"
-            value, deviation = found[nfe, sampler]
-            shown = f"{value:.{decimals}f} ± {deviation:.{decimals}f} ({value / best:.2f})"
-            return f"**{shown}**" if value <= (1 + CLOSE) * best else shown
-
-        rows = [[str(nfe), *(cell(nfe, sampler) for sampler in samplers)] for nfe in counts]
+        rows = [[str(nfe), *(shown(found.get((nfe, s)), best, decimals) for s in samplers)] for nfe in counts]
         text += "\n" + table([f"{metric}, evaluations", *samplers], rows)
     return text
 

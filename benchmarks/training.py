@@ -17,9 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 from loops import Alone, Diffusers, Loop, Ours, Plain, unet
-from measure import Turns, machine, matmul_rate, spread
+from measure import Turns, machine, matmul_rate, operations, spread
 from tables import table, write_record
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.errors import run_command
 from mmbench.provenance import provenance
@@ -49,11 +48,9 @@ def make(which: str, size: int, batch_size: int, precision: str, channels: Seque
     return Alone(images, network, batch_size, precision)
 
 
-def operations(size: int, channels: Sequence[int]) -> float:
+def operations_per_image(size: int, channels: Sequence[int]) -> float:
     """Floating-point operations of the network's forward and backward pass of one image."""
-    with FlopCounterMode(display=False) as counter:
-        Alone(pictures(size, 1), unet(size, channels), 1, "fp32").steps(1)
-    return counter.get_total_flops()
+    return operations(Alone(pictures(size, 1), unet(size, channels), 1, "fp32"))
 
 
 def measure(size: int, precision: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -67,7 +64,7 @@ def measure(size: int, precision: str, args: argparse.Namespace) -> dict[str, An
             seconds = {name: turns.steps(name, args.steps if number else 2) for name in loops}
             rounds.append({**seconds, "matmul": matmul_rate(precision)})
     rounds = rounds[1:]
-    flops = operations(size, args.channels)
+    flops = operations_per_image(size, args.channels)
     found = {}
     for name in loops:
         rates = {clock: spread([batch_size / r[name][clock] for r in rounds]) for clock in ("cpu", "wall")}

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from mmbench.cli.checks import usable_cores
 from mmbench.cli.progress import clock
+from mmbench.cli.run import config_keys
 from mmbench.command import console
 from mmbench.config import Config
-from mmbench.errors import UserError
 from mmbench.home import find_checkout
 from mmbench.valid import TOP
 from mmbench.yaml_files import read_yaml, typed
@@ -48,9 +48,7 @@ def command(
       mmbench plan --profile paper --config gpu=1 --seconds 120
     """
     root = find_checkout()
-    keys = [*([f"profile={profile}"] if profile else []), *(config or ())]
-    if wrong := [word for word in keys if "=" not in word]:
-        raise UserError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
+    keys = config_keys(profile, config, root)
     values = {key: typed(value) for key, _, value in (word.partition("=") for word in keys)}
     configured = Config(read_yaml(root / TOP, root) | values, root)
     places = importlib.import_module("mmbench.planning.jobs")

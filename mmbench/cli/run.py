@@ -46,6 +46,22 @@ class Front(TyperCommand):
         return ctx.args
 
 
+def config_keys(profile: str | None, config: Sequence[str] | None, root: Path) -> list[str]:
+    """The `key=value` words for the workflow in the checkout `root` that `--profile` and `--config` stand for.
+
+    Raises:
+        UserError: there is no such profile, or a word is none of these.
+    """
+    if profile and not profile.endswith((".yaml", ".yml")):
+        find_profile(profile, root)  # its error is quicker than the workflow's
+    elif profile:
+        profile = str(Path(profile).absolute())  # the workflow runs in the checkout
+    keys = [*([f"profile={profile}"] if profile else []), *(config or ())]
+    if wrong := [word for word in keys if "=" not in word]:
+        raise UserError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
+    return keys
+
+
 def command(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, or ablation.")] = "all",
@@ -81,13 +97,7 @@ def command(
         )
     if any(word.partition("=")[0] in ("--config", "-C") for word in context.args):
         raise UserError("--config: give it before --, once for each key: --config gpu=1 --config profile=smoke")
-    if profile and not profile.endswith((".yaml", ".yml")):
-        find_profile(profile, root)  # its error is quicker than the workflow's
-    elif profile:
-        profile = str(Path(profile).absolute())  # the workflow runs in the checkout
-    keys = [*([f"profile={profile}"] if profile else []), *(config or ())]
-    if wrong := [word for word in keys if "=" not in word]:
-        raise UserError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
+    keys = config_keys(profile, config, root)
     own_view = not plain and not DRY & set(context.args) and (root / PLUGINS).is_dir()
     words = snakemake_words(target, cores, keys, context.args, own_view)
     os.chdir(root)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-import resource
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-import torch
-
 from mmbench.config import Config
 from mmbench.discovery import Found, find_judge, find_methods, of_modalities, read_literals
 from mmbench.planning.jobs import Job
-from mmbench.planning.measure import Answer, Bench, Step, starting
+from mmbench.planning.measure import Bench, Step, starting
 from mmbench.planning.plan import Plan
-from mmbench.runtime import choose_device
+from mmbench.runtime import choose_device, peak_memory
 
 #: Seconds of the metrics of an item beside its networks, see benchmarks/results/evaluation-cpu.md.
 SCORE_DRAWN, SCORE_GIVEN = 0.003, 0.0015
@@ -26,6 +22,8 @@ PICTURE = 0.003
 #: The report's tables and figures: of an experiment, and of each of its methods; what Snakemake spends on a job; the
 #: hashing of a manifest. From runs of `quick`.
 REPORT_EXPERIMENT, REPORT_METHOD, SCHEDULING, MANIFEST = 5.0, 0.5, 0.25, 1.0
+#: Items of a split of which a profile takes all there are.
+TYPICAL = {"train": 50_000, "validation": 5_000, "test": 10_000}
 COMPARED = 20  # steps of a training at which gradients are compared
 #: What a kind of job imports before it begins.
 STARTS = {
@@ -51,7 +49,7 @@ class Costs:
         self.bench = Bench(config, self.device, config.top.threads)
         self.methods = find_methods(config.root, config.experiments)
         self.steps: dict[tuple[str, str], Step | None] = {}
-        self.items: dict[tuple[str, str], dict[str, Answer]] = {}
+        self.items: dict[tuple[str, str], dict[str, float]] = {}
         self.start = {kind: starting(modules) for kind, modules in STARTS.items()}
         self.networks = self.bench.networks()
         self.read = self.bench.reading()
@@ -104,18 +102,18 @@ class Costs:
         )
         return Step(usual, compared, first, round(sum(s.parameters for s in known) / len(known)))
 
-    def answer(self, job: Job) -> dict[str, Answer]:
-        """Seconds of the items of the cases that a method answers, or the mean of those that were timed."""
+    def answer(self, job: Job) -> dict[str, float]:
+        """Seconds of an item of each case that a method answers, or the mean of those that were timed."""
         key = (job.experiment, job.method)
         if key in self.items:
             return self.items[key]
         found = self.found(job)
         tasks = {case.name: case.task for case in self.cases[job.experiment]}
         own = [name for name, task in tasks.items() if task in found.tasks]
-        known = {name: [a[name].item for (e, _), a in self.items.items() if e == job.experiment and name in a]
+        known = {name: [a[name] for (e, _), a in self.items.items() if e == job.experiment and name in a]
                  for name in own}  # fmt: skip
-        others = [a.item for answers in self.items.values() for a in answers.values()] or [0.0]
-        return {n: Answer(sum(v) / len(v) if v else sum(others) / len(others)) for n, v in known.items()}
+        others = [a for answers in self.items.values() for a in answers.values()] or [0.0]
+        return {n: sum(v) / len(v) if v else sum(others) / len(others) for n, v in known.items()}
 
     def training(self, job: Job, step: Step | None) -> float:
         """Seconds of a training, or of its beginning."""
@@ -131,7 +129,7 @@ class Costs:
     def predicting(self, job: Job) -> float:
         """Seconds of all answers of a method."""
         counts = {case.name: self.bench.count(case) for case in self.cases[job.experiment]}
-        return sum(counts[name] * answer.item for name, answer in self.answer(job).items())
+        return sum(counts[name] * seconds for name, seconds in self.answer(job).items())
 
     def scoring(self, job: Job) -> float:
         """Seconds of the scores of a method's answers: networks see every image, and metrics compare them."""
@@ -155,8 +153,8 @@ class Costs:
 
     def seconds(self, job: Job) -> float:
         """Seconds of a job on a core, or GPU, of its own."""
-        evaluate, data, vgg = self.config.profile.evaluate, self.config.profile.data, self.networks["vgg16"]
-        sizes = {split: getattr(data, split) or self.typical(split) for split in ("train", "validation", "test")}
+        evaluate, vgg = self.config.profile.evaluate, self.networks["vgg16"]
+        sizes = {split: self.size(split) for split in TYPICAL}
         start, score = self.start[self.kind(job)], self.start["scores"]
         read = PICTURE if self.read is None else self.read
         drawn = min(evaluate.samples, sizes[evaluate.reference])
@@ -190,41 +188,32 @@ class Costs:
         tries = math.prod(len(values) for name, values in literals.get("TUNE", {}).items() if name not in fixed)
         task = literals["TUNE_BY"][0]
         there = self.config.profile.data.validation or math.inf
-        share = [min(1.0, there / self.bench.count(case)) for case in self.cases[job.experiment] if case.task == task]
-        answers = {case.name: self.bench.count(case) for case in self.cases[job.experiment] if case.task == task}
-        items = self.answer(job)
-        asked = sum(items[name].item * count * part for (name, count), part in zip(answers.items(), share, strict=True)
-                    if name in items)  # fmt: skip
-        scored = sum(count * part for count, part in zip(answers.values(), share, strict=True))
+        counts = {
+            case.name: min(self.bench.count(case), there) for case in self.cases[job.experiment] if case.task == task
+        }
+        asked = sum(seconds * counts[name] for name, seconds in self.answer(job).items() if name in counts)
         both = self.networks["lpips-alex"] + self.networks["lpips-vgg"]
-        return tries * (asked + scored * (both if task == "reconstruct" else self.networks["vgg16"]))
+        return tries * (asked + sum(counts.values()) * (both if task == "reconstruct" else self.networks["vgg16"]))
 
     def reporting(self, jobs: Sequence[Job]) -> float:
         """Seconds of the tables and figures of the experiments and methods that are scored."""
         scored = {(job.experiment, job.method) for job in jobs if job.rule == "evaluate"}
         return REPORT_EXPERIMENT * len({experiment for experiment, _ in scored}) + REPORT_METHOD * len(scored)
 
-    def typical(self, split: str) -> int:
-        """Items of a split of which a profile takes all there are; nobody says how many that is before it is read."""
-        return {"train": 50_000, "validation": 5_000, "test": 10_000}[split]
+    def size(self, split: str) -> int:
+        """Items of a split; a guess where the profile takes all, whose number nobody says before they are read."""
+        return getattr(self.config.profile.data, split) or TYPICAL[split]
 
     def memory(self) -> float:
         """Bytes of the largest job that was timed, with the training items in it."""
-        data = self.config.profile.data
         height, width = self.bench.settings.shape
-        items = (data.train or self.typical("train")) * height * width * 4.0
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) + items
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + items
+        items = self.size("train") * height * width * 4.0
+        return peak_memory(self.device) + items
 
     def disk(self, jobs: Sequence[Job]) -> float:
         """Bytes of weights, answers, prepared data and features."""
         height, width = self.bench.settings.shape
-        data = self.config.profile.data
-        total = sum(
-            (getattr(data, s) or self.typical(s)) * height * width * 4.0 for s in ("train", "validation", "test")
-        )
+        total = sum(self.size(split) * height * width * 4.0 for split in TYPICAL)
         for job in jobs:
             step = self.step(job.experiment, job.method) if job.rule in ("train", "judge") else None
             total += 4.0 * step.parameters if step else 0.0
@@ -252,7 +241,7 @@ def make_plan(
     notes = []
     if costs.read is None:
         notes.append(f"{config.profile.data.name} is not here: reading it is guessed")
-    if any(getattr(config.profile.data, split) is None for split in ("train", "validation", "test")):
+    if any(getattr(config.profile.data, split) is None for split in TYPICAL):
         notes.append(
             "the profile takes all items of a split: 50,000, 5,000 and 10,000 are guessed where it is not said"
         )

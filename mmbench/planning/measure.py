@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -44,13 +43,6 @@ class Step:
     compared: float
     first: float
     parameters: int
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Seconds of one item of a case at the profile's evaluations."""
-
-    item: float
 
 
 class Bench:
@@ -125,11 +117,9 @@ class Bench:
         own = {**settings, "train": {**settings["train"], "batch_size": batch, "steps": 10**6, "warmup": 1}}
         arrays = {k: v for k, v in self.arrays(max(batch, 8)).items() if k in {*method.spec.modalities, "image"}}
         self.prepare(method, experiment)
-        state = Path(mkdtemp(prefix="mmbench-plan-"))
         training = Training(
-            method, load_experiment(experiment), own, arrays, seed=0, device=self.device, state=state, key=""
+            method, load_experiment(experiment), own, arrays, seed=0, device=self.device, state=Path(), key=""
         )
-        state.rmdir()
         training.method.train()
         first = self.timed(lambda: training.counted_step(1))
         parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
@@ -159,7 +149,7 @@ class Bench:
         evaluate = self.config.profile.evaluate
         return {RECONSTRUCTIONS: evaluate.reconstructions, SAMPLES: evaluate.samples}.get(case.count, case.count)
 
-    def answers(self, experiment: str, name: str, file: Path, found: Found) -> dict[str, Answer]:
+    def answers(self, experiment: str, name: str, file: Path, found: Found) -> dict[str, float]:
         """Seconds of an item of each case that a method answers, by the case's name."""
         settings = self.config.settings("predict", experiment, name, found.weights_from)
         method = self.build(experiment, file, settings).eval()
@@ -187,7 +177,7 @@ class Bench:
             answered[case.name] = by_task[case.task]
         return answered
 
-    def _item(self, ask: Callable[[int, int], tuple[float, float]], nfe: int, whole: int) -> Answer:
+    def _item(self, ask: Callable[[int, int], tuple[float, float]], nfe: int, whole: int) -> float:
         """Seconds of an item from a few evaluations of as many items as patience allows."""
         short = min(nfe, 4)
         ask(1, short)
@@ -196,7 +186,7 @@ class Bench:
         if count < whole and seconds * whole / count <= PATIENCE:
             count = whole
             seconds, evaluations = ask(count, short)
-        return Answer(seconds / count * (nfe / short if evaluations > 1 else 1))
+        return seconds / count * (nfe / short if evaluations > 1 else 1)
 
     def networks(self, count: int = 8) -> dict[str, float]:
         """Seconds of an image in the networks that score, which take as long whatever their weights are."""
