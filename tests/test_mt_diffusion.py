@@ -313,9 +313,10 @@ def test_loading_it_hides_no_module_of_another_name() -> None:
     """Its folder has a module called like one of the standard library."""
     code = """
 import sys
+from pathlib import Path
 from mmbench.method import Modality, Spec, load_method
 load_method("mmbench/mt_diffusion.py", Spec({"image": Modality("image", (3, 16, 16))}, {"width": 8}))
-own = [n for n, m in sys.modules.items() if "/mmbench/" in (getattr(m, "__file__", None) or "")]
+own = [n for n, m in sys.modules.items() if Path(getattr(m, "__file__", None) or "/").is_relative_to(Path("mmbench").resolve())]
 assert all(n.startswith(("mmbench.", "mmbench_method_")) or n == "mmbench" for n in own), own
 assert "mmbench" not in __import__("statistics").__file__
 """
