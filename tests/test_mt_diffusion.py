@@ -316,7 +316,9 @@ import sys
 from pathlib import Path
 from mmbench.method import Modality, Spec, load_method
 load_method("mmbench/mt_diffusion.py", Spec({"image": Modality("image", (3, 16, 16))}, {"width": 8}))
-own = [n for n, m in sys.modules.items() if Path(getattr(m, "__file__", None) or "/").is_relative_to(Path("mmbench").resolve())]
+files = {n: Path(getattr(m, "__file__", None) or "/").resolve() for n, m in sys.modules.items()}
+own = [n for n, file in files.items() if file.is_relative_to(Path("mmbench").resolve())]
+assert "mmbench.method" in own
 assert all(n.startswith(("mmbench.", "mmbench_method_")) or n == "mmbench" for n in own), own
 assert "mmbench" not in __import__("statistics").__file__
 """
