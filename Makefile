@@ -44,7 +44,7 @@ docs-serve: $(READY)
 BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
 bench: $(READY)
 	mkdir -p dist/bench
-	$(BIN)/python -m mmbench.weights --out results/weights
+	$(BIN)/python -m mmbench.stages.lpips --out results/weights
 	$(BENCH)/training.py --sizes 32 --rounds 4 --out dist/bench/training.json
 	$(BENCH)/quality.py --weights results/weights --seeds 1 --budgets 2 10 --out dist/bench/quality.json
 	$(BENCH)/multitask.py --rounds 6 --out dist/bench/multitask.json

@@ -16,14 +16,14 @@ from made_up import features, made_up, write_run
 from overhead import measured
 from torch import nn
 
-from mmbench.experiments import read_cases
-from mmbench.features import EXTRACTOR, load_extractor
-from mmbench.metrics.frechet import frechet_distance
-from mmbench.metrics.kernel import kernel_distance
-from mmbench.metrics.neighbours import neighbour_scores
-from mmbench.metrics.perceptual import lpips_of_stored
-from mmbench.scores._distribution import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, NEIGHBOURS, SEED
-from mmbench.weights import Net, load_lpips
+from mmbench.experiments.experiment import read_cases
+from mmbench.frozen.features import EXTRACTOR, load_extractor
+from mmbench.frozen.lpips import Net, load_lpips
+from mmbench.scoring.distribution import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, NEIGHBOURS, SEED
+from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.kernel import kernel_distance
+from mmbench.scoring.metrics.neighbours import neighbour_scores
+from mmbench.scoring.metrics.perceptual import lpips_of_stored
 
 #: Wall and CPU seconds, the latter over all threads.
 Seconds = dict[str, float]
@@ -37,12 +37,12 @@ def timed(call: Callable[[], Any]) -> tuple[Any, Seconds]:
 
 
 def whole(experiment: str, count: int, weights: Path, threads: int) -> dict[str, Any]:
-    """Seconds and memory of `python -m mmbench.evaluate` in a process of its own: first without a cache, then with it.
+    """Seconds and memory of `mmbench.stages.evaluate` in a process of its own: first without a cache, then with it.
 
     Args:
         experiment: masking, or another without a judge.
         count: images in all its cases together.
-        weights: folder that `python -m mmbench.weights` wrote.
+        weights: folder that `python -m mmbench.stages.lpips` wrote.
         threads: CPU threads to compute with.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def whole(experiment: str, count: int, weights: Path, threads: int) -> dict[str,
     found: dict[str, Any] = {"experiment": experiment, "images": count // cases * cases, "cases": cases}
     with tempfile.TemporaryDirectory() as folder:
         flags = write_run(experiment, count // cases, Path(folder), weights)
-        command = [sys.executable, "-m", "mmbench.evaluate", *flags, "--threads", str(threads)]
+        command = [sys.executable, "-m", "mmbench.stages.evaluate", *flags, "--threads", str(threads)]
         return found | {name: measured(command) for name in ("without a cache", "with it")}
 
 
@@ -59,7 +59,7 @@ def network_costs(weights: Path, count: int) -> list[dict[str, Any]]:
     """Seconds of VGG16's features of `count` images of 32 x 32, and of LPIPS of as many pairs, after a warm-up.
 
     Args:
-        weights: folder that `python -m mmbench.weights` wrote.
+        weights: folder that `python -m mmbench.stages.lpips` wrote.
         count: of the images.
     """
     device = torch.device("cpu")

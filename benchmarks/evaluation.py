@@ -1,6 +1,6 @@
 """How long it takes to score 10,000 images of 32 x 32 in each experiment, once what the networks say is cached.
 
-The runs are made up, but it is `python -m mmbench.evaluate` that scores them: it reads cases, predictions and a full
+The runs are made up, but it is `mmbench.stages.evaluate` that scores them: it reads cases, predictions and a full
 cache from file and writes its two files. Prints tables; `--out` writes the same with the machine as JSON.
 """
 
@@ -27,11 +27,11 @@ from costs import Seconds, network_costs, torch_fidelity, whole
 from made_up import ASKED, StandIns, write_run
 from tables import table, write_record
 
-from mmbench import evaluate
-from mmbench.cache import OutputCache
 from mmbench.errors import run_command
-from mmbench.provenance import provenance
-from mmbench.scores import Measure, Scored
+from mmbench.frozen.cache import OutputCache
+from mmbench.runs.provenance import provenance
+from mmbench.scoring.scores import Measure, Scored
+from mmbench.stages import evaluate
 
 EXPERIMENTS = ("masking", "segmentation", "labels", "embedding")
 READING, CACHE, WRITING = "reading cases, predictions, reference", "reading the cache", "writing scores"
@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--items", type=int, default=10_000, help="of each case, and real ones")
     parser.add_argument("--experiments", nargs="*", default=EXPERIMENTS, choices=EXPERIMENTS, help="default: all")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to compute with")
-    parser.add_argument("--weights", type=Path, help="folder that mmbench.weights wrote: time the networks, too")
+    parser.add_argument("--weights", type=Path, help="folder that mmbench.frozen.lpips wrote: time the networks, too")
     parser.add_argument("--images", type=int, default=500, help="that the networks are timed with")
     parser.add_argument("--whole", type=int, default=10_000, help="images scored from nothing, with --weights")
     parser.add_argument("--compare", action="store_true", help="with torch-fidelity, which the tests need too")

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tables import table, write_record
 
 from mmbench.errors import run_command
-from mmbench.provenance import provenance
-from mmbench.statistics import (
+from mmbench.runs.provenance import provenance
+from mmbench.scoring.statistics import (
     LEVEL,
     Retrained,
     bca_interval,

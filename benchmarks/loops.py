@@ -20,9 +20,9 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from mmbench.method import Batch, Method, Sampling, Spec, Task
-from mmbench.nets.unet import precise_on_cpu
-from mmbench.runtime import choose_device, keep_freed_memory
-from mmbench.training import Training
+from mmbench.models.nets.unet import precise_on_cpu
+from mmbench.stages.runtime import choose_device, keep_freed_memory
+from mmbench.training.loop import Training
 
 EXAMPLE = {"learning_rate": 1e-4, "warmup": 500, "ema": 0.9999}
 
@@ -102,7 +102,7 @@ class Plain(Method):
 
 
 class Ours(Loop):
-    """`mmbench.train` with a method, from step 1."""
+    """`mmbench.stages.train` with a method, from step 1."""
 
     def __init__(self, images: np.ndarray, method: Method, batch_size: int, precision: str, **train: Any) -> None:
         settings = {"steps": 12_500, "batch_size": batch_size, "precision": precision, "flip": False} | EXAMPLE | train

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmbench.cases import write_cases
-from mmbench.embedders import Scaling, Standardised
-from mmbench.experiments import load_experiment, read_cases
-from mmbench.experiments.labels import TASKS as LABEL_TASKS
-from mmbench.experiments.segmentation import TASKS as MASK_TASKS
-from mmbench.features import EXTRACTOR, Extractor
-from mmbench.files import save_arrays, sha256_arrays, sha256_file, write_json
-from mmbench.judges import Judge
+from mmbench.experiments.experiment import load_experiment, read_cases
+from mmbench.experiments.labels.tasks import TASKS as LABEL_TASKS
+from mmbench.experiments.segmentation.tasks import TASKS as MASK_TASKS
+from mmbench.files.store import save_arrays, sha256_arrays, sha256_file, write_json
+from mmbench.frozen.embedders import Scaling, Standardised
+from mmbench.frozen.features import EXTRACTOR, Extractor
+from mmbench.frozen.judges import Judge
+from mmbench.frozen.lpips import Net, weights_path
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
-from mmbench.scores import Answered, Tools
-from mmbench.scores._composite import lpips_distances, same_truth
-from mmbench.weights import Net, weights_path
+from mmbench.scoring.composite import lpips_distances, same_truth
+from mmbench.scoring.scores import Answered, Tools
+from mmbench.stages.cases import write_cases
 
 SIDE, WIDTH, CLASSES, SHA256 = 32, 512, 10, "0" * 64
 CARD = {
@@ -130,7 +130,7 @@ def write_run(experiment: str, count: int, folder: Path, weights: Path | None = 
         weights: folder of the true networks, if they are to score; the cache is then empty.
 
     Returns:
-        The words after `python -m mmbench.evaluate` that score it.
+        The words after `python -m mmbench.stages.evaluate` that score it.
     """
     test = {name: made_up(name, count, seed=0) for name in MODALITIES}
     test["label"] = test["label"].argmax(axis=1)

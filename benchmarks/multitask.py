@@ -1,6 +1,6 @@
 """What a training step of the multitask model costs beside a single-task one of the same network, in turns.
 
-Both are methods of the experiment `joint` on made-up data, trained by the loop of `mmbench.train`. Prints a table;
+Both are methods of the experiment `joint` on made-up data, trained by `mmbench.training.loop`. Prints a table;
 `--out` writes the same with the machine as JSON.
 """
 
@@ -20,16 +20,16 @@ from loops import Loop
 from measure import machine, operations, spread, timed
 from tables import table, write_record
 
-from mmbench.config import Config
+from mmbench.config.configuration import Config
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import run_command
-from mmbench.experiments import load_experiment
-from mmbench.features import EXTRACTOR
-from mmbench.files import Arrays
+from mmbench.experiments.experiment import load_experiment
+from mmbench.files.store import Arrays
+from mmbench.frozen.features import EXTRACTOR
 from mmbench.method import Spec, load_method
-from mmbench.provenance import provenance
-from mmbench.runtime import choose_device
-from mmbench.training import Training
-from mmbench.yaml_files import read_yaml
+from mmbench.runs.provenance import provenance
+from mmbench.stages.runtime import choose_device
+from mmbench.training.loop import Training
 
 ROOT = Path(__file__).parents[1]
 SINGLE, WHOLE = "ddpm", "mt_diffusion"

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tables import table, write_record
 
 from mmbench.errors import UserError, run_command
-from mmbench.provenance import provenance
+from mmbench.runs.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("prepare_data", "train", "predict", "evaluate", "report", "manifest")

@@ -30,13 +30,13 @@ from torch import Tensor
 
 from mmbench.data import DataSettings, load
 from mmbench.errors import UserError, run_command
-from mmbench.experiments import to_uint8, to_unit
-from mmbench.features import EXTRACTOR, load_extractor
+from mmbench.experiments.experiment import to_uint8, to_unit
+from mmbench.frozen.features import EXTRACTOR, load_extractor
+from mmbench.frozen.lpips import load_lpips
 from mmbench.method import Modality, Spec, load_method
-from mmbench.metrics.frechet import frechet_distance
-from mmbench.metrics.perceptual import lpips_of_stored
-from mmbench.provenance import provenance
-from mmbench.weights import load_lpips
+from mmbench.runs.provenance import provenance
+from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.perceptual import lpips_of_stored
 
 ROOT = Path(__file__).parents[1]
 SIDE, BATCH = 32, 50
@@ -289,7 +289,7 @@ def as_text(record: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """`python benchmarks/quality.py --weights results/weights`."""
     parser = argparse.ArgumentParser(prog="python benchmarks/quality.py", description=__doc__)
-    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
+    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
     parser.add_argument(
         "--budgets", type=float, nargs="+", default=[2.5, 5, 10, 20, 40, 80], help="CPU seconds of training"
     )

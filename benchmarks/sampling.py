@@ -22,23 +22,24 @@ import numpy as np
 from measure import machine
 from tables import table, write_record
 
-from mmbench import prepare_data, train
-from mmbench.config import Config
-from mmbench.diffusion.sampler import SamplerName
+from mmbench.config.configuration import Config
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError, run_command
-from mmbench.experiments import Case, asked, load_experiment
-from mmbench.features import EXTRACTOR, Extractor, load_extractor
-from mmbench.files import load_arrays, read_json, write_json
-from mmbench.generation import SEED_STRIDE, Model
+from mmbench.experiments.experiment import Case, asked, load_experiment
+from mmbench.files.store import load_arrays, read_json, write_json
+from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
+from mmbench.frozen.lpips import load_lpips
+from mmbench.inference.model import SEED_STRIDE, Model
 from mmbench.method import Sampling
-from mmbench.metrics.frechet import frechet_distance
-from mmbench.metrics.perceptual import lpips_of_stored
-from mmbench.predict import NOISE_SEED, answer_case
-from mmbench.provenance import provenance
-from mmbench.runtime import choose_device
-from mmbench.scores._composite import paste
-from mmbench.weights import load_lpips
-from mmbench.yaml_files import read_yaml
+from mmbench.models.diffusion.sampler import SamplerName
+from mmbench.runs.provenance import provenance
+from mmbench.scoring.composite import paste
+from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.perceptual import lpips_of_stored
+from mmbench.stages import data as prepare_data
+from mmbench.stages import train
+from mmbench.stages.predict import NOISE_SEED, answer_case
+from mmbench.stages.runtime import choose_device
 
 ROOT = Path(__file__).parents[1]
 METHOD = ROOT / "mmbench" / "mt_diffusion.py"
@@ -155,7 +156,7 @@ def as_text(record: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """`python benchmarks/sampling.py --weights results/weights`."""
     parser = argparse.ArgumentParser(prog="python benchmarks/sampling.py", description=__doc__)
-    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.weights wrote")
+    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
     parser.add_argument("--training", type=Path, help="folder of a finished training; needs --data")
     parser.add_argument("--data", type=Path, help="folder of the data it was trained on")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of the training and its data")

@@ -20,7 +20,7 @@ from multitask import FIVE, FOUR, HEADER, WHOLE, compare, config, rows
 from tables import table, write_record
 
 from mmbench.errors import run_command
-from mmbench.provenance import provenance
+from mmbench.runs.provenance import provenance
 
 AXES = {
     "side": [16, 32, 64],

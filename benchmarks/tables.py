@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmbench.files import write_json, write_text
+from mmbench.files.store import write_json, write_text
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

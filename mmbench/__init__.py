@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto") -> Any:
-    """A trained model that answers in Python, see `mmbench.generation.Model` and docs/any-to-any.md.
+    """A trained model that answers in Python, see `mmbench.inference.model.Model` and docs/any-to-any.md.
 
     Args:
         folder: of one training, e.g. `results/quick/joint/mt_diffusion/seed0`.
@@ -20,4 +20,4 @@ def load(folder: str | os.PathLike[str], device: str = "auto") -> Any:
         mmbench.errors.UserError: a file is missing or belongs to another version.
     """
     # Named by a text, so that importing the package stays cheap and no stage depends on the code behind it.
-    return importlib.import_module("mmbench.generation").load(folder, device)
+    return importlib.import_module("mmbench.inference.model").load(folder, device)

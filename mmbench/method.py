@@ -13,8 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from mmbench.config.check import check_arguments
 from mmbench.errors import UserError
-from mmbench.valid import check_arguments
 
 Batch = dict[str, Tensor]
 Kind = Literal["image", "masked_image", "mask", "label", "embedding"]
@@ -149,7 +149,7 @@ def load_method(path: str | Path, spec: Spec) -> Method:
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
-    beside = [] if path.resolve().parent == Path(__file__).parent else [str(path.parent)]
+    beside = [] if path.resolve().is_relative_to(Path(__file__).parent) else [str(path.parent)]
     sys.path += beside  # so that a baseline can import its _helper.py; last, so that it hides no other module
     try:
         found.loader.exec_module(module)

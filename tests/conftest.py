@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.files import read_json, sha256_file
-from mmbench.weights import write_weights
+from mmbench.files.store import read_json, sha256_file
+from mmbench.frozen.lpips import write_weights
 
 ROOT = Path(__file__).parents[1]
 #: Files whose tests take minutes, the longest first: begun last, they would run alone.

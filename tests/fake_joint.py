@@ -12,7 +12,7 @@ import numpy as np
 from fake_results import FD, write_data
 
 from mmbench.data import DataSettings, card, load
-from mmbench.files import read_json, save_arrays, write_json
+from mmbench.files.store import read_json, save_arrays, write_json
 
 FOUR = ("image", "mask", "label", "embedding")
 DIM, SIZE, CLASSES = 64, 32, 9
@@ -69,7 +69,7 @@ def row(case: str, name: str, number: float, n: int, higher: bool = True) -> dic
 
 def case_rows(name: str, case: str, given: Sequence[str], answered: Sequence[str], there: Sequence[str], q: float,
               seed: int, n: int) -> list[dict[str, Any]]:  # fmt: skip
-    """The metrics of a case, as mmbench.scores.joint names them."""
+    """The metrics of a case, as mmbench.experiments.joint.scores names them."""
     more = 0.05 * (len(given) - 1)
 
     def at(part: str) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmbench.files import save_arrays, sha256_arrays, write_json
+from mmbench.files.store import save_arrays, sha256_arrays, write_json
 
 SHARES = (0.10, 0.25, 0.50, 0.75)
 HIGHER = {"lpips_alex": False, "lpips_vgg": False, "psnr_hole": True, "ssim": True, "l1_hole": False}
@@ -147,7 +147,7 @@ def write_training(folder: Path, method: Fake, seed: int, provenance: dict[str, 
 
 
 def trajectory(answer: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """From noise to an answer (3, h, w), as mmbench.predict writes it."""
+    """From noise to an answer (3, h, w), as mmbench.stages.predict writes it."""
     noise, shares = rng.integers(0, 256, answer.shape), np.linspace(0, 1, 9)
     frames = np.stack([noise * (1 - share) + answer * share for share in shares]).round().astype(np.uint8)
     return {"generate/image": frames, "generate/step": np.array([1000, *range(1000, 0, -125)])}

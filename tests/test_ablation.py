@@ -21,20 +21,20 @@ from fake_results import METHODS, Fake, write_results
 from scipy import stats
 from tiny_model import MODALITIES, NETWORK
 
-from mmbench import predict
-from mmbench.config import Config
-from mmbench.discovery import MULTITASK, find_methods, of_modalities
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import MULTITASK, find_methods, of_modalities
 from mmbench.errors import UserError
-from mmbench.experiments import load_experiment
-from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.experiments.experiment import load_experiment
+from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.weights import save_weights
 from mmbench.method import Method, Sampling, Spec, load_method
-from mmbench.report.board import make_board
-from mmbench.report.effects import Axes, compare, write_effects
-from mmbench.report.load import ExperimentResults, load_results
 from mmbench.report.page import write_report
-from mmbench.report.sections import Context, Headline
-from mmbench.statistics import bca_interval, zero_mean_p
-from mmbench.tensors import save_weights
+from mmbench.report.parts.effects import Axes, compare, write_effects
+from mmbench.report.parts.section import Context, Headline
+from mmbench.report.read.results import ExperimentResults, load_results
+from mmbench.report.tables.board import make_board
+from mmbench.scoring.statistics import bca_interval, zero_mean_p
+from mmbench.stages import predict
 
 ROOT = Path(__file__).parents[1]
 MASKING, SMOKE = "config/experiments/masking.yaml", "config/profiles/smoke.yaml"

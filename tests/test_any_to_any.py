@@ -7,11 +7,11 @@ from itertools import combinations
 import pytest
 import torch
 
-from mmbench.diffusion.loss import recovery
 from mmbench.errors import UserError
-from mmbench.experiments.masking import draw_masks, hide
+from mmbench.experiments.masking.tasks import draw_masks, hide
 from mmbench.method import Batch, Modality, Sampling, Spec, Task, available
-from mmbench.mt_diffusion import Method
+from mmbench.models.diffusion.loss import recovery
+from mmbench.models.mt_diffusion import Method
 
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 FOUR = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.discovery import closure, imported_modules
+from mmbench.config.discovery import closure, imported_modules
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(p.relative_to(ROOT) for folder in ("mmbench", "baselines") for p in (ROOT / folder).rglob("*.py"))
@@ -308,9 +308,9 @@ def test_light_parts_never_load_torch(name: str) -> None:
 
 def test_planning_and_reporting_work_without_torch() -> None:
     """Imported for real, whatever the packages behind them load."""
-    code = "import sys; import mmbench.config, mmbench.discovery, mmbench.provenance, mmbench.statistics; "
-    code += "import mmbench.report.__main__, mmbench.__main__, mmbench.verify, mmbench.compare; "
-    code += "import mmbench.claims; print('torch' in sys.modules)"
+    code = "import sys; import mmbench.config.configuration, mmbench.config.discovery, mmbench.runs.provenance, mmbench.scoring.statistics; "
+    code += "import mmbench.stages.report, mmbench.__main__, mmbench.runs.verify, mmbench.runs.compare; "
+    code += "import mmbench.cli.claims; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "False"
 

@@ -23,11 +23,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_model import FOUR, LABELS, NETWORK, PALETTE, SIZE, write_model
 
-import mmbench.scores
-from mmbench.cases import write_cases
+import mmbench.scoring.scores
 from mmbench.errors import run_command
-from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.manifest import make_manifest
+from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.runs.manifest import make_manifest
+from mmbench.stages.cases import write_cases
 
 ROOT = Path(__file__).parents[1]
 UNET = ROOT / "baselines/masking/unet_regression.py"
@@ -158,7 +158,7 @@ def here(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ready, tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     monkeypatch.delenv("MMBENCH_DATA", raising=False)
-    monkeypatch.setattr(mmbench.scores, "load_extractor", lambda weights, device: Networks())
+    monkeypatch.setattr(mmbench.scoring.scores, "load_extractor", lambda weights, device: Networks())
     return tmp_path / "run"
 
 
@@ -345,7 +345,7 @@ SETTINGS_FILES = [
     Bad("predict", edit("masking.json", "method_settings", [1]), ("masking.json: method_settings: got [1]",)),
     Bad("predict", edit("masking.json", "sample.nfe", 0), ("masking.json: sample.nfe: got 0",)),
     Bad("predict", edit("masking.json", "sample.sampler", "euler"), ("sample.sampler: got 'euler'", "'ddim'")),
-    Bad("tune", edit("masking.json", "evaluate", REMOVED), ("masking.json: evaluate: missing", "mmbench.tune")),
+    Bad("tune", edit("masking.json", "evaluate", REMOVED), ("masking.json: evaluate: missing", "mmbench.stages.tune")),
     Bad("evaluate", edit("masking.json", "modalities", ["image", "depth"]), ("modalities: 'depth' does not exist",)),
     Bad("prepare_data", edit("toy.json", "data", [1]), ("toy.json: has no section `data`",)),
     Bad("prepare_data", edit("toy.json", "data.size", 10**9), ("data.size: 1000000000",)),
@@ -384,7 +384,7 @@ DATA = [
         ("data/train.npz: embedding holds NaN",)),
     Bad("train", arrays("data/train.npz", lambda a: a.update(factors=np.zeros(10)), CARD), ("factors is float64",)),
     Bad("embed", edit(CARD, "modalities", ["image", "embedding"]), ("data: its images are embedded already",)),
-    Bad("embed", nothing, ("lpips/lpips-vgg.safetensors: no such file", "mmbench.weights")),
+    Bad("embed", nothing, ("lpips/lpips-vgg.safetensors: no such file", "mmbench.frozen.lpips")),
     Bad("prepare_data", nothing, ("fashion: holds no IDX files", "github.com"), {"settings": "fashion.json"}),
     Bad("prepare_data", edit("folder.json", "data.root", "nowhere"), ("nowhere: no such folder",),
         {"settings": "folder.json"}),
@@ -396,7 +396,11 @@ CASES = [
     Bad("predict", gone("masking/cases.json"), ("masking/cases.json: no such file",)),
     Bad("predict", gone("masking/cases.npz"), ("masking/cases.npz: no such file",)),
     Bad("predict", cut("masking/cases.npz"), ("masking/cases.npz: not a readable npz",)),
-    Bad("predict", edit("masking/cases.json", "cases", {}), ("masking/cases.json: cases: got {}", "mmbench.cases")),
+    Bad(
+        "predict",
+        edit("masking/cases.json", "cases", {}),
+        ("masking/cases.json: cases: got {}", "mmbench.stages.cases"),
+    ),
     Bad("predict", edit("masking/cases.json", "cases.0.count", "4"), ("masking/cases.json: cases.0.count: got '4'",)),
     Bad("predict", edit("masking/cases.json", "cases.0.count", 3), ("case 'reconstruct-25' is not in cases.npz",)),
     Bad("predict", edit("masking/cases.json", "cases.0.want", REMOVED), ("cases.0.want: missing",)),
@@ -447,7 +451,7 @@ WEIGHT_FILES = [
     Bad("predict", edit("masking.json", "network.width", 16), ("weights of another network", "size mismatch")),
     Bad("predict", tensors(WEIGHTS, lambda t: [x.fill_(float("nan")) for x in t.values()]), ("is not finite",)),
     Bad("predict", nothing, ("unet: ", "safetensors"), {"weights": "unet"}),
-    Bad("predict", text("tuned.json", "{}"), ("tuned.json: chosen: missing", "mmbench.tune"), {"tuned": "tuned.json"}),
+    Bad("predict", text("tuned.json", "{}"), ("tuned.json: chosen: missing", "mmbench.stages.tune"), {"tuned": "tuned.json"}),
     Bad("predict", edit("tuned.json", "chosen", {"loss": "l1"}), ("tuned.json: chosen.loss: got 'l1'",),
         {"tuned": "tuned.json"}),
     Bad("evaluate masks", gone("judge/training.json"), ("judge/training.json: no such file",)),

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from mmbench import train
-from mmbench.diffusion.balance import Uncertainty, by_task, upgrad_backward, upgrad_weighting
 from mmbench.errors import UserError
-from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
-from mmbench.gradients import cosines, term_gradients
+from mmbench.files.store import read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.weights import load_weights
 from mmbench.method import Batch, Modality, Spec
-from mmbench.mt_diffusion import Method
-from mmbench.tensors import load_weights
+from mmbench.models.diffusion.balance import Uncertainty, by_task, upgrad_backward, upgrad_weighting
+from mmbench.models.mt_diffusion import Method
+from mmbench.stages import train
+from mmbench.training.gradients import cosines, term_gradients
 
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 THREE = {

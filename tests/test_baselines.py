@@ -11,15 +11,15 @@ import torch
 from diffusers import RePaintScheduler
 from torch import Tensor, nn
 
-from mmbench.diffusion.model import training_target
-from mmbench.discovery import Found, find_methods, read_literals
+from mmbench.config.discovery import Found, find_methods, read_literals
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
-from mmbench.experiments import Case, asked, load_experiment
-from mmbench.experiments.masking import TASKS, draw_masks, hide
+from mmbench.experiments.experiment import Case, asked, load_experiment
+from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide
+from mmbench.files.weights import load_weights, save_weights
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task, available, load_method
-from mmbench.nets.unet import Features
-from mmbench.tensors import load_weights, save_weights
-from mmbench.yaml_files import read_yaml
+from mmbench.models.diffusion.model import training_target
+from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}

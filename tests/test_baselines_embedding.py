@@ -10,11 +10,11 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from mmbench.diffusion.model import training_target
 from mmbench.errors import UserError
-from mmbench.experiments.embedding import TASKS, modalities
+from mmbench.experiments.embedding.tasks import TASKS, modalities
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
-from mmbench.nets.unet import Features
+from mmbench.models.diffusion.model import training_target
+from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]
 SIZE = 10

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmbench.diffusion.model import training_target
 from mmbench.errors import UserError
-from mmbench.experiments.labels import TASKS, modalities
+from mmbench.experiments.labels.tasks import TASKS, modalities
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
-from mmbench.nets.unet import Features
+from mmbench.models.diffusion.model import training_target
+from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]
 CLASSES = 3

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmbench.diffusion.process import Process
-from mmbench.diffusion.sampler import sample, time_steps
 from mmbench.errors import UserError
-from mmbench.experiments.masking import TASKS, draw_masks, hide, modalities
+from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide, modalities
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
+from mmbench.models.diffusion.process import Process
+from mmbench.models.diffusion.sampler import sample, time_steps
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from mmbench.features import EXTRACTOR
-from mmbench.files import read_json
+from mmbench.files.store import read_json
+from mmbench.frozen.features import EXTRACTOR
 
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "benchmarks" / "results" / "evaluation-cpu.json"

@@ -13,9 +13,9 @@ from typing import get_args
 
 import pytest
 
-from mmbench.diffusion.sampler import SamplerName
 from mmbench.errors import UserError
-from mmbench.files import read_json
+from mmbench.files.store import read_json
+from mmbench.models.diffusion.sampler import SamplerName
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmbench.diffusion.painter import Painter
 from mmbench.errors import UserError
-from mmbench.files import read_json
-from mmbench.steps import learning_rate, step_generator
+from mmbench.files.store import read_json
+from mmbench.models.diffusion.painter import Painter
+from mmbench.training.schedule import learning_rate, step_generator
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from mmbench.cache import Network, OutputCache
-from mmbench.experiments import Case
-from mmbench.experiments.segmentation import TASKS
-from mmbench.features import EXTRACTOR, Extractor, Reference
-from mmbench.files import Arrays, load_arrays
-from mmbench.judges import Judge
+from mmbench.experiments.experiment import Case
+from mmbench.experiments.masking import scores as masking
+from mmbench.experiments.segmentation.tasks import TASKS
+from mmbench.files.store import Arrays, load_arrays
+from mmbench.frozen.cache import Network, OutputCache
+from mmbench.frozen.features import EXTRACTOR, Extractor, Reference
+from mmbench.frozen.judges import Judge
 from mmbench.method import Method, Modality, Spec
-from mmbench.metrics import perceptual
-from mmbench.scores import Scored, Tools, masking
+from mmbench.scoring.metrics import perceptual
+from mmbench.scoring.scores import Scored, Tools
 
 IMAGES = {"image": np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)}
 NETWORK = Network("net", "ab" * 32, "cpu", ("mmbench/errors.py",))
@@ -73,7 +74,7 @@ def test_other_code_and_other_packages_are_asked_anew(tmp_path: Path, monkeypatc
     code.write_text("SCALE = 1\n")
     network = replace(NETWORK, code=(str(code),))
     keys = [network.key(IMAGES)]
-    monkeypatch.setattr("mmbench.cache.version", lambda package: "0")
+    monkeypatch.setattr("mmbench.frozen.cache.version", lambda package: "0")
     keys.append(network.key(IMAGES))
     code.write_text("SCALE = 2\n")
     keys.append(network.key(IMAGES))

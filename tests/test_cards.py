@@ -15,14 +15,14 @@ import yaml
 from tiny_model import LABELS, write_model
 
 import mmbench
-from mmbench import export
-from mmbench.cards import data_card, model_card
-from mmbench.cards.__main__ import main
+from mmbench.cli import export
 from mmbench.data import DataSettings
 from mmbench.errors import UserError
-from mmbench.files import read_json, sha256_file, write_json
-from mmbench.generation import Model
-from mmbench.prepare_data import prepare
+from mmbench.files.store import read_json, sha256_file, write_json
+from mmbench.inference.model import Model
+from mmbench.report.cards import data_card, model_card
+from mmbench.stages.cards import main
+from mmbench.stages.data import prepare
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -127,7 +127,7 @@ def test_a_hub_gets_the_same_files(trained: Path, tmp_path: Path, monkeypatch: p
             return repo_id
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
-    monkeypatch.setattr("mmbench.hub.snapshot_download", lambda name, **_: str(hub))
+    monkeypatch.setattr("mmbench.inference.hub.snapshot_download", lambda name, **_: str(hub))
     model = mmbench.load(trained, "cpu")
     assert model.push_to_hub("you/street-model") == "you/street-model"
     assert sorted(path.name for path in hub.iterdir()) == ["README.md", "config.json", "model.safetensors"]

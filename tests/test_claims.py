@@ -20,17 +20,17 @@ from fake_results import METHODS, write_results
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbench.claims import main
+from mmbench.claims.assess import Evidence, Outcome, assess
+from mmbench.claims.decide import join, shares, state_of, summarise
+from mmbench.claims.language import Number, parse_bounds, parse_formula
+from mmbench.claims.read import Stated, read_claims
+from mmbench.claims.statements import FILE, stated_claims
+from mmbench.cli.claims import main
 from mmbench.errors import UserError
-from mmbench.files import read_json
-from mmbench.report.claims import claims_table, outcomes, trials_frame, wanted, write_claims
-from mmbench.report.load import load_results
-from mmbench.report.tables import to_csv, to_json, to_latex, to_markdown
-from mmbench.stated import FILE, stated_claims
-from mmbench.verdicts.assess import Evidence, Outcome, assess
-from mmbench.verdicts.decide import join, shares, state_of, summarise
-from mmbench.verdicts.expression import Number, parse_bounds, parse_formula
-from mmbench.verdicts.read import Stated, read_claims
+from mmbench.files.store import read_json
+from mmbench.report.parts.claims import claims_table, outcomes, trials_frame, wanted, write_claims
+from mmbench.report.read.results import load_results
+from mmbench.report.tables.table import to_csv, to_json, to_latex, to_markdown
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/data"))
@@ -487,9 +487,7 @@ def test_the_committed_verdicts_are_those_of_the_committed_results(
     folder: Path, tmp_path: Path, shipped: list[Stated]
 ) -> None:
     write_claims(shipped, load_results(folder), tmp_path)
-    again = (
-        f"run `python -m mmbench.claims --results {folder.relative_to(ROOT)} --out {folder.relative_to(ROOT)}/tables`"
-    )
+    again = f"run `python -m mmbench.cli.claims --results {folder.relative_to(ROOT)} --out {folder.relative_to(ROOT)}/tables`"
     for path in sorted(tmp_path.iterdir()):
         stored = folder / "tables" / path.name
         assert stored.is_file() and path.read_text() == stored.read_text(), again

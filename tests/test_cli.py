@@ -21,12 +21,12 @@ import mmbench
 from mmbench.cli import checks, doctor, new_baseline, results, runs, score
 from mmbench.cli.app import ALIASES, COMMANDS, main
 from mmbench.cli.checks import Check
-from mmbench.config import Config
-from mmbench.discovery import find_in
+from mmbench.config.checkout import PARTS, find_checkout
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import find_in
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError, run_command
-from mmbench.files import read_json, save_arrays, write_json
-from mmbench.home import PARTS, find_checkout
-from mmbench.yaml_files import read_yaml
+from mmbench.files.store import read_json, save_arrays, write_json
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference" / "camvid-masking"
@@ -166,7 +166,7 @@ def test_every_experiment_has_a_start() -> None:
     [
         ("maskin", "my_idea", "did you mean 'masking'"),
         ("masking", "ddpm", "is taken by baselines/masking/ddpm.py"),
-        ("masking", "mt_diffusion", "is taken by mmbench/mt_diffusion.py"),
+        ("masking", "mt_diffusion", "is taken by mmbench/models/mt_diffusion.py"),
         ("masking", "judge", "is taken by the results"),
         ("masking", "My-Idea", "write a name of a-z"),
         ("masking", "../evil", "write a name of a-z"),
@@ -329,7 +329,7 @@ def test_doctor_looks_at_the_networks(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_names_of_the_networks_are_those_that_are_fetched() -> None:
-    from mmbench.weights import TRUNKS  # noqa: PLC0415
+    from mmbench.frozen.lpips import TRUNKS  # noqa: PLC0415
 
     assert {trunk.checkpoint for trunk in TRUNKS.values()} == set(checks.TRUNKS)
     assert {f"lpips-{net}" for net in TRUNKS} == set(checks.NETWORKS)
@@ -355,7 +355,7 @@ def test_scores_ask_for_what_is_there(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_it_is_known_whether_settings_are_those_of_the_run(tmp_path: Path, checkout: Path) -> None:
-    from mmbench.provenance import provenance  # noqa: PLC0415
+    from mmbench.runs.provenance import provenance  # noqa: PLC0415
 
     folder = tmp_path / "smoke"
     (folder / "masking").mkdir(parents=True)

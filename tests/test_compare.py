@@ -16,11 +16,12 @@ import pytest
 import yaml
 from fake_results import METHODS, write_results
 
-from mmbench import compare, evaluate, predict, reference, train
-from mmbench.cases import write_cases
-from mmbench.compare import EXACT, TOLERANCES, Key, Tolerance, Value, kind, pair_up, read_tolerances, read_values
 from mmbench.errors import UserError
-from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import read_json, save_arrays, sha256_arrays, write_json
+from mmbench.runs import compare
+from mmbench.runs.compare import EXACT, TOLERANCES, Key, Tolerance, Value, kind, pair_up, read_tolerances, read_values
+from mmbench.stages import evaluate, predict, reference, train
+from mmbench.stages.cases import write_cases
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = sorted((ROOT / "results" / "reference").glob("*/manifest.json"))

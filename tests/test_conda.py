@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmbench.files import read_json
+from mmbench.files.store import read_json
 
 ROOT = Path(__file__).parents[1]
 #: What the rule `data` imports, and what that does.

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mmbench.config import STAGE_SECTIONS, Config, merge
+from mmbench.config.configuration import STAGE_SECTIONS, Config, merge
+from mmbench.config.schema import Data, Evaluate, Network, Profile, Sample, Top, Train, experiment_schema
 from mmbench.errors import UserError
-from mmbench.schema import Data, Evaluate, Network, Profile, Sample, Top, Train, experiment_schema
 
 ROOT = Path(__file__).parents[1]
 QUICK, MASKING, TOP = "config/profiles/quick.yaml", "config/experiments/masking.yaml", "config/config.yaml"

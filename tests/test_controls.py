@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmbench.config import Config
-from mmbench.discovery import MULTITASK
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import MULTITASK
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
-from mmbench.experiments import load_experiment
-from mmbench.experiments.masking import TASKS
+from mmbench.experiments.experiment import load_experiment
+from mmbench.experiments.masking.tasks import TASKS
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
-from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 PAPER = ("masking", "segmentation", "labels", "embedding")

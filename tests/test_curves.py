@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbench.errors import UserError
-from mmbench.files import read_json, write_json
-from mmbench.report.board import make_board
-from mmbench.report.curves import quality_against_compute
-from mmbench.report.load import ExperimentResults, load_results
+from mmbench.files.store import read_json, write_json
 from mmbench.report.page import write_report
-from mmbench.report.reach import Reach, compute_to_reach, over_ratios, ratio
-from mmbench.report.sections import Context, Headline
+from mmbench.report.parts.curves import quality_against_compute
+from mmbench.report.parts.reach import Reach, compute_to_reach, over_ratios, ratio
+from mmbench.report.parts.section import Context, Headline
+from mmbench.report.read.results import ExperimentResults, load_results
+from mmbench.report.tables.board import make_board
 
 SHARES, FLOPS, QUESTION = (0.25, 0.5), 4.1e13, "Reconstructing, 50\u00a0% masked: LPIPS (AlexNet) ↓"
 

@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from mmbench import data, prepare_data
+from mmbench import data
 from mmbench.data import SPLITS, DataSettings, camvid, card, image_folder, load, names, read_prepared
 from mmbench.errors import UserError
-from mmbench.files import save_arrays, sha256_arrays
+from mmbench.files.store import save_arrays, sha256_arrays
+from mmbench.stages import data as prepare_data
 
 CAMVID = Path(__file__).parents[2] / "shared" / "data" / "CamVid"
 needs_camvid = pytest.mark.skipif(not CAMVID.is_dir(), reason=f"no CamVid at {CAMVID}")
@@ -511,7 +512,7 @@ def test_ignored_pixels_count_apart(small_camvid: Path, tmp_path: Path) -> None:
 )
 def test_the_command_fails_in_one_line(tmp_path: Path, content: str, says: str) -> None:
     (tmp_path / "s.json").write_text(content)
-    command = [sys.executable, "-m", "mmbench.prepare_data", "--settings", "s.json", "--out", "out"]
+    command = [sys.executable, "-m", "mmbench.stages.data", "--settings", "s.json", "--out", "out"]
     environment = {"PYTHONPATH": str(Path(data.__file__).parents[2]), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""

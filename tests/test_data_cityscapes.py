@@ -158,7 +158,7 @@ def test_archives_are_not_unpacked(tmp_path: Path) -> None:
 
 def test_the_command_writes_the_card(root: Path) -> None:
     (root / "s.json").write_text(f'{{"data": {{"name": "cityscapes", "size": [16, 35], "root": "{root}"}}}}')
-    command = [sys.executable, "-m", "mmbench.prepare_data", "--settings", str(root / "s.json"), "--out", str(root)]
+    command = [sys.executable, "-m", "mmbench.stages.data", "--settings", str(root / "s.json"), "--out", str(root)]
     subprocess.run(command, check=True, cwd=Path(data.__file__).parents[2], capture_output=True)
     written = data.read_card(root)
     assert written["name"] == "cityscapes" and len(written["classes"]) == len(written["palette"]) == 19

@@ -155,7 +155,7 @@ def test_more_items_than_there_are(root: Path) -> None:
 def test_the_command_writes_the_card(root: Path) -> None:
     section = f'{{"name": "imagenet64", "size": 64, "root": "{root}", "train": 40, "validation": 2, "test": 9}}'
     (root / "s.json").write_text(f'{{"data": {section}}}')
-    command = [sys.executable, "-m", "mmbench.prepare_data", "--settings", str(root / "s.json"), "--out", str(root)]
+    command = [sys.executable, "-m", "mmbench.stages.data", "--settings", str(root / "s.json"), "--out", str(root)]
     subprocess.run(command, check=True, cwd=Path(data.__file__).parents[2], capture_output=True)
     written = data.read_card(root)
     assert written["name"] == "imagenet64" and len(written["labels"]) == 1000

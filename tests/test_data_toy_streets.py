@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from mmbench.data import DataSettings, card, load
-from mmbench.data._streets_develop import draw, record
-from mmbench.data._streets_plan import make_scene
-from mmbench.data._streets_raster import rasterise
-from mmbench.data._streets_record import BUILDING, QUAD, SKY, SKY_ELLIPSE, SKY_QUAD, Shapes
-from mmbench.data._streets_scene import FACTORS, LABELS, Scene
-from mmbench.files import Arrays
+from mmbench.data.streets.develop import draw, record
+from mmbench.data.streets.plan import make_scene
+from mmbench.data.streets.raster import rasterise
+from mmbench.data.streets.record import BUILDING, QUAD, SKY, SKY_ELLIPSE, SKY_QUAD, Shapes
+from mmbench.data.streets.scene import FACTORS, LABELS, Scene
+from mmbench.files.store import Arrays
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import training_target
-from mmbench.diffusion.process import Omega, Process, alpha_bars, omega_from_w, w_from_omega
-from mmbench.diffusion.sampler import ddim_step, estimate_eps, sample, time_steps
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.model import training_target
+from mmbench.models.diffusion.process import Omega, Process, alpha_bars, omega_from_w, w_from_omega
+from mmbench.models.diffusion.sampler import ddim_step, estimate_eps, sample, time_steps
 
 SHAPES = ("zero", "bridge", "persist", "constant", "learned")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.discovery import closure, code_hash, find_methods, imported_modules, read_literals
+from mmbench.config.discovery import closure, code_hash, find_methods, imported_modules, read_literals
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "mmbench", tmp_path / "mmbench", ignore=ignore)
     folder = tmp_path / "baselines" / "masking"
     folder.mkdir(parents=True)
-    (folder / "mine.py").write_text(GOOD + "from _shared import x\nimport mmbench.nets.unet\n")
+    (folder / "mine.py").write_text(GOOD + "from _shared import x\nimport mmbench.models.nets.unet\n")
     (folder / "other.py").write_text('TITLE = "Other"\nTASKS = ("generate", "reconstruct")\nTRAINED = False\n')
     (folder / "_shared.py").write_text("x = 1\n")
     return tmp_path
@@ -141,14 +141,14 @@ def test_a_folder_of_an_unknown_experiment(checkout: Path) -> None:
 def test_an_experiment_whose_tasks_cannot_be_read(checkout: Path) -> None:
     path = checkout / "mmbench" / "experiments" / "masking.py"
     path.write_text("TASKS = dict(generate=1)\n")
-    assert message(checkout).startswith("mmbench/experiments/masking.py: TASKS is not a dictionary written out")
+    assert message(checkout).startswith("mmbench/experiments/masking/tasks.py: TASKS is not a dictionary written out")
 
 
 class TestCodeHash:
     """An edit changes the hash of what it touches, and of nothing else."""
 
-    TRAIN, EVALUATE = "mmbench/train.py", "mmbench/evaluate.py"
-    EXPERIMENT, SCORES = "mmbench/experiments/masking.py", "mmbench/scores/masking.py"
+    TRAIN, EVALUATE = "mmbench/stages/train.py", "mmbench/stages/evaluate.py"
+    EXPERIMENT, SCORES = "mmbench/experiments/masking/tasks.py", "mmbench/experiments/masking/scores.py"
     MINE, OTHER = "baselines/masking/mine.py", "baselines/masking/other.py"
 
     def hashes(self, root: Path) -> dict[str, str]:
@@ -159,7 +159,7 @@ class TestCodeHash:
             "train mine": code_hash(root, self.TRAIN, self.EXPERIMENT, self.MINE),
             "train other": code_hash(root, self.TRAIN, self.EXPERIMENT, self.OTHER),
             "evaluate": code_hash(root, self.EVALUATE, self.EXPERIMENT, self.SCORES),
-            "report": code_hash(root, "mmbench/report", "mmbench/statistics.py"),
+            "report": code_hash(root, "mmbench/report", "mmbench/scoring/statistics.py"),
         }
 
     def changed(self, root: Path, path: str) -> set[str]:
@@ -175,18 +175,18 @@ class TestCodeHash:
         [
             (MINE, {"train mine"}),
             ("baselines/masking/_shared.py", {"train mine"}),
-            ("mmbench/nets/unet.py", {"train mine"}),
-            ("mmbench/nets/__init__.py", {"train mine"}),
+            ("mmbench/models/nets/unet.py", {"train mine"}),
+            ("mmbench/models/nets/__init__.py", {"train mine"}),
             (TRAIN, {"train mine", "train other"}),
-            ("mmbench/checkpoint.py", {"train mine", "train other"}),
+            ("mmbench/training/checkpoint.py", {"train mine", "train other"}),
             (EXPERIMENT, {"train mine", "train other", "evaluate"}),
-            ("mmbench/metrics/pixel.py", {"evaluate"}),
-            ("mmbench/metrics/frechet.py", {"evaluate"}),
+            ("mmbench/scoring/metrics/pixel.py", {"evaluate"}),
+            ("mmbench/scoring/metrics/frechet.py", {"evaluate"}),
             (SCORES, {"evaluate"}),
-            ("mmbench/statistics.py", {"report"}),
+            ("mmbench/scoring/statistics.py", {"report"}),
             ("mmbench/report/page.py", {"report"}),
-            ("mmbench/config.py", set()),
-            ("mmbench/mt_diffusion.py", set()),
+            ("mmbench/config/configuration.py", set()),
+            ("mmbench/models/mt_diffusion.py", set()),
             ("mmbench/data/camvid.py", set()),
         ],
     )

@@ -26,20 +26,21 @@ from tiny_model import MODALITIES, values, write_model
 
 import mmbench
 import mmbench.data
-from mmbench import mt_diffusion
-from mmbench.config import Config, check
+from mmbench.claims.schema import Claim, Part
+from mmbench.claims.statements import FILE as CLAIMS
+from mmbench.claims.statements import stated_claims
+from mmbench.config import check
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import find_methods, read_literals
+from mmbench.config.schema import Sample, Top, experiment_schema
 from mmbench.data import DataSettings
-from mmbench.diffusion.process import OmegaShape
-from mmbench.diffusion.sampler import SamplerName
-from mmbench.diffusion.states import STATES
-from mmbench.discovery import find_methods, read_literals
-from mmbench.evaluate import read_answers, read_cost
-from mmbench.experiments import load_experiment, read_cases
-from mmbench.files import load_arrays, read_json, write_json
-from mmbench.schema import Sample, Top, experiment_schema
-from mmbench.schema.claims import Claim, Part
-from mmbench.stated import FILE as CLAIMS
-from mmbench.stated import stated_claims
+from mmbench.experiments.experiment import load_experiment, read_cases
+from mmbench.files.store import load_arrays, read_json, write_json
+from mmbench.models import mt_diffusion
+from mmbench.models.diffusion.process import OmegaShape
+from mmbench.models.diffusion.sampler import SamplerName
+from mmbench.models.diffusion.states import STATES
+from mmbench.stages.evaluate import read_answers, read_cost
 
 ASKED = "docs/any-to-any.md"
 LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "diff", "math", "text"}
@@ -95,7 +96,7 @@ def test_what_is_named_exists(path: Path) -> None:
         if re.fullmatch(r"mmbench(\.\w+)+", name):
             pkgutil.resolve_name(name)
         if found := re.fullmatch(r"(perceptual|pixel|frechet|kernel|neighbours)\.\w+", name):
-            assert callable(pkgutil.resolve_name(f"mmbench.metrics.{name}")), found[0]
+            assert callable(pkgutil.resolve_name(f"mmbench.scoring.metrics.{name}")), found[0]
     assert named or path.name == "CHANGELOG.md"
 
 
@@ -280,11 +281,11 @@ def run(tmp_path_factory: pytest.TempPathFactory, checkout: Path, lpips_weights:
     with contextlib.chdir(folder):
         for words in (w for block in shown if block.language == "bash" for w in commands(block)):
             if words[2] in (
-                "mmbench.prepare_data",
-                "mmbench.cases",
-                "mmbench.reference",
-                "mmbench.train",
-                "mmbench.predict",
+                "mmbench.stages.data",
+                "mmbench.stages.cases",
+                "mmbench.stages.reference",
+                "mmbench.stages.train",
+                "mmbench.stages.predict",
             ):
                 call(words)
     return folder
@@ -329,8 +330,8 @@ def test_a_baseline_as_shown_trains_and_answers(path: str, run: Path, monkeypatc
     write_json(run / f"{name}.json", read_json(run / "settings.json") | {"method": name})
     out = f"results/quick/masking/{name}/seed0"
     common = f"--settings {name}.json --method {path} --data results/quick/data --seed 0 --out {out}".split()
-    call(["python", "-m", "mmbench.train", *common, "--state", f"{out}/state"])
-    call(["python", "-m", "mmbench.predict", *common, "--weights", f"{out}/weights.safetensors",
+    call(["python", "-m", "mmbench.stages.train", *common, "--state", f"{out}/state"])
+    call(["python", "-m", "mmbench.stages.predict", *common, "--weights", f"{out}/weights.safetensors",
           "--cases", "results/quick/masking"])  # fmt: skip
     trained = read_literals(run / path).get("TRAINED", True)
     assert read_json(run / out / "training.json")["steps"] == (4 if trained else 0)
@@ -388,7 +389,7 @@ def test_a_model_is_asked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(named) == 2
     for given in named:
         flags = [given, "--want", "image", "--nfe", "1", "--out", "again"]
-        call(["python", "-m", "mmbench.generate", "results/quick/joint/mt_diffusion/seed0", *flags])
+        call(["python", "-m", "mmbench.cli.sample", "results/quick/joint/mt_diffusion/seed0", *flags])
 
 
 @pytest.mark.parametrize("block", [p for p in blocks_of("python") if not p.values[0].path])

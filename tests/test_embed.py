@@ -11,9 +11,12 @@ import open_clip
 import pytest
 import torch
 
-from mmbench import embed
 from mmbench.data import read_prepared
-from mmbench.embedders import (
+from mmbench.errors import UserError
+from mmbench.experiments.embedding.options import Options
+from mmbench.experiments.embedding.tasks import modalities
+from mmbench.files.store import read_json, save_arrays, sha256_arrays, sha256_file, write_json
+from mmbench.frozen.embedders import (
     Scaling,
     fit_scaling,
     load_clip,
@@ -22,12 +25,9 @@ from mmbench.embedders import (
     open_clip_model,
     read_scaling,
 )
-from mmbench.errors import UserError
-from mmbench.experiments.embedding import modalities
-from mmbench.features import EXTRACTOR, load_extractor
-from mmbench.files import read_json, save_arrays, sha256_arrays, sha256_file, write_json
+from mmbench.frozen.features import EXTRACTOR, load_extractor
 from mmbench.method import Modality
-from mmbench.schema.embedding import Options
+from mmbench.stages import embed
 
 CPU = torch.device("cpu")
 CARD = {"name": "noise", "modalities": ["image", "factors"], "classes": [], "size": [32, 32]}

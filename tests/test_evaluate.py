@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbench import evaluate, reference
-from mmbench.cases import write_cases
 from mmbench.errors import UserError
-from mmbench.evaluate import check_array, read_cost
-from mmbench.experiments import read_cases
-from mmbench.files import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.experiments.experiment import read_cases
+from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.method import Modality
+from mmbench.stages import evaluate, reference
+from mmbench.stages.cases import write_cases
+from mmbench.stages.evaluate import check_array, read_cost
 
 SETTINGS = {
     "experiment": "masking",

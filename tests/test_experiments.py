@@ -9,22 +9,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mmbench import cases as cases_command
 from mmbench.errors import UserError
-from mmbench.experiments import (
-    embedding,
-    labels,
-    load_experiment,
-    masking,
-    read_cases,
-    segmentation,
-    to_batch,
-    to_stored,
-    to_uint8,
-)
-from mmbench.files import save_arrays, sha256_arrays, write_json
+from mmbench.experiments.embedding import tasks as embedding
+from mmbench.experiments.experiment import load_experiment, read_cases, to_batch, to_stored, to_uint8
+from mmbench.experiments.labels import tasks as labels
+from mmbench.experiments.labels.options import Options
+from mmbench.experiments.masking import tasks as masking
+from mmbench.experiments.segmentation import tasks as segmentation
+from mmbench.files.store import save_arrays, sha256_arrays, write_json
 from mmbench.method import Spec
-from mmbench.schema.labels import Options
+from mmbench.stages import cases as cases_command
 
 SETTINGS = {"experiment": "masking", "shares": [0.1, 0.25, 0.5, 0.75], "evaluate": {"reconstructions": 6, "samples": 4}}
 

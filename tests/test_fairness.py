@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from mmbench import data
-from mmbench.config import Config
-from mmbench.discovery import MULTITASK, find_methods, read_literals
-from mmbench.experiments import load_experiment
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import MULTITASK, find_methods, read_literals
+from mmbench.config.yaml_files import read_yaml
+from mmbench.experiments.experiment import load_experiment
 from mmbench.method import Spec, load_method
-from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 TOLERANCE = 0.05

@@ -10,8 +10,8 @@ import torch
 from torchvision import models, transforms
 
 from mmbench.errors import UserError
-from mmbench.features import EXTRACTOR, Extractor, load_extractor, read_reference
-from mmbench.files import save_arrays, sha256_file, write_json
+from mmbench.files.store import save_arrays, sha256_file, write_json
+from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor, read_reference
 
 
 @pytest.fixture(scope="module")

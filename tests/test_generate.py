@@ -17,14 +17,16 @@ from PIL import Image
 from tiny_model import FOUR, LABELS, MODALITIES, NETWORK, PALETTE, SETTINGS, SIZE, WEIGHTS, values, write_model
 
 import mmbench
-from mmbench import mt_diffusion, prepare_data, train
-from mmbench.discovery import read_literals
+from mmbench.config.discovery import read_literals
 from mmbench.errors import UserError
-from mmbench.experiments import Case, load_experiment
-from mmbench.files import load_arrays, read_json, sha256_file, write_json
-from mmbench.generation import Model
+from mmbench.experiments.experiment import Case, load_experiment
+from mmbench.files.store import load_arrays, read_json, sha256_file, write_json
+from mmbench.inference.model import Model
 from mmbench.method import Sampling
-from mmbench.predict import answer_case
+from mmbench.models import mt_diffusion
+from mmbench.stages import data as prepare_data
+from mmbench.stages import train
+from mmbench.stages.predict import answer_case
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +65,7 @@ def test_every_subset_gives_all_the_rest(model: Model, given: tuple[str, ...]) -
 
 
 def test_the_answers_are_the_benchmarks(folder: Path, model: Model) -> None:
-    """Seed 0 is the noise of `mmbench.predict`; another seed is another noise, and a seed repeats itself."""
+    """Seed 0 is the noise of `mmbench.stages.predict`; another seed is another noise, and a seed repeats itself."""
     own = values(3)
     case = Case("from_mask", "from_mask", 3, {"mask": own["mask"]})
     task = model.task(("mask",), ["image", "label"])
@@ -267,7 +269,7 @@ def test_a_folder_that_is_not_whole(folder: Path, tmp_path: Path, name: str, cha
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     monkeypatch.setattr(sys, "argv", ["generate", *words])
-    runpy.run_module("mmbench.generate", run_name="__main__")
+    runpy.run_module("mmbench.cli.sample", run_name="__main__")
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +283,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
                                       "precision": "fp32", "flip": False, "checkpoint_every": 3}})  # fmt: skip
     common = ["--settings", str(folder / "settings.json")]
     prepare_data.main([*common, "--out", str(folder / "data")])
-    train.main([*common, "--method", str(ROOT / "mmbench/mt_diffusion.py"), "--data", str(folder / "data"),
+    train.main([*common, "--method", str(ROOT / "mmbench/models/mt_diffusion.py"), "--data", str(folder / "data"),
                 "--seed", "0", "--device", "cpu", "--state", str(folder / "state"),
                 "--out", str(folder / "seed0")])  # fmt: skip
     shutil.rmtree(folder / "data")

@@ -34,9 +34,9 @@ from snakemake.cli import get_argument_parser
 from tiny_model import write_model
 
 from mmbench.cli import run as run_command
-from mmbench.config import Config
-from mmbench.discovery import find_in
-from mmbench.files import load_arrays, read_json, write_json
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import find_in
+from mmbench.files.store import load_arrays, read_json, write_json
 from tools import figures
 
 REFERENCE = ROOT / "results/reference/camvid-masking"
@@ -72,7 +72,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> P
     weights = ["--weights", str(lpips_weights)]
     stages(
         folder,
-        ["mmbench.prepare_data", "--settings", written(folder, "data", settings), "--out", "results/data"],
+        ["mmbench.stages.data", "--settings", written(folder, "data", settings), "--out", "results/data"],
         *asked(folder, settings, "masking", weights),
         *baseline(folder, settings, "masking", "mean_fill", weights),
         *asked(folder, settings, "thumbnail", weights),
@@ -94,22 +94,31 @@ def asked(folder: Path, settings: dict, experiment: str, weights: list[str]) -> 
     """The stages before any method."""
     own = written(folder, experiment, settings | {"experiment": experiment})
     common = ["--settings", own, "--data", "results/data", "--out", f"results/{experiment}"]
-    return [["mmbench.cases", *common], ["mmbench.reference", *common, *weights]]
+    return [["mmbench.stages.cases", *common], ["mmbench.stages.reference", *common, *weights]]
 
 
 def baseline(folder: Path, settings: dict, experiment: str, name: str, weights: list[str]) -> list[list[str]]:
     """The stages of one method, with the settings of its experiment's configuration."""
     configured = yaml.safe_load((folder / f"config/experiments/{experiment}.yaml").read_text())["methods"]
     settings = settings | {"experiment": experiment, "method": name, "method_settings": configured.get(name, {})}
-    file = "mmbench/mt_diffusion.py" if name == "mt_diffusion" else f"baselines/{experiment}/{name}.py"
+    file = "mmbench/models/mt_diffusion.py" if name == "mt_diffusion" else f"baselines/{experiment}/{name}.py"
     cases, out = f"results/{experiment}", f"results/{experiment}/{name}/seed0"
     own = written(folder, f"{experiment}-{name}", settings)
     common = f"--settings {own} --data results/data --seed 0 --out {out}".split()
     given = f"--cases {cases} --reference {cases}/reference.npz --predictions {out} --method {name} --title {name}"
     return [
-        ["mmbench.train", *common, "--method", file, "--state", f"{out}/state"],
-        ["mmbench.predict", *common, "--method", file, "--weights", f"{out}/weights.safetensors", "--cases", cases],
-        ["mmbench.evaluate", *common, *weights, *given.split()],
+        ["mmbench.stages.train", *common, "--method", file, "--state", f"{out}/state"],
+        [
+            "mmbench.stages.predict",
+            *common,
+            "--method",
+            file,
+            "--weights",
+            f"{out}/weights.safetensors",
+            "--cases",
+            cases,
+        ],
+        ["mmbench.stages.evaluate", *common, *weights, *given.split()],
     ]
 
 

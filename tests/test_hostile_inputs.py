@@ -35,24 +35,25 @@ from tiny_model import CARD, FOUR, MODALITIES, SIZE, write_model
 from torchvision.datasets import CIFAR10
 
 import mmbench
-from mmbench import weights
-from mmbench.checkpoint import NAME, load_checkpoint, save_checkpoint
-from mmbench.config import Config
+from mmbench.config.check import check
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import find_methods
+from mmbench.config.schema import Profile
+from mmbench.config.yaml_files import read_yaml, typed
 from mmbench.data import DataSettings, fashion_mnist, load
 from mmbench.data._pictures import open_picture
-from mmbench.discovery import find_methods
 from mmbench.errors import UserError
-from mmbench.evaluate import check_array, read_answers
-from mmbench.experiments import Case, masking
-from mmbench.files import load_array, load_arrays, read_headers, read_json, save_arrays, write_json
-from mmbench.generated import Generated
-from mmbench.given import as_stored
+from mmbench.experiments.experiment import Case
+from mmbench.experiments.masking import tasks as masking
+from mmbench.files.store import load_array, load_arrays, read_headers, read_json, save_arrays, write_json
+from mmbench.files.weights import load_weights, save_weights
+from mmbench.frozen import lpips as weights
+from mmbench.inference.inputs import as_stored
+from mmbench.inference.outputs import Generated
 from mmbench.method import Modality
-from mmbench.records import Card, Cases, Predicted, Training, Tuned, checked
-from mmbench.schema import Profile
-from mmbench.tensors import load_weights, save_weights
-from mmbench.valid import check
-from mmbench.yaml_files import read_yaml, typed
+from mmbench.runs.records import Card, Cases, Predicted, Training, Tuned, checked
+from mmbench.stages.evaluate import check_array, read_answers
+from mmbench.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parents[1]
 QUICK = re.sub(r"(?m)^experiments: .*", "experiments: [masking]", (ROOT / "config/profiles/quick.yaml").read_text())
@@ -271,7 +272,7 @@ def test_no_name_is_acted_on_by_a_shell(tmp_path: Path, name: str) -> None:
 def test_no_file_of_a_method_has_such_a_name(tmp_path: Path, name: str, suffix: str) -> None:
     for part in ("mmbench/experiments", "baselines/masking"):
         (tmp_path / part).mkdir(parents=True)
-    for part in ("mmbench/experiments/masking.py", "mmbench/mt_diffusion.py"):
+    for part in ("mmbench/experiments/masking/tasks.py", "mmbench/models/mt_diffusion.py"):
         (tmp_path / part).write_text((ROOT / part).read_text())
     (tmp_path / f"baselines/masking/{name}.{suffix}").write_text("# TITLE: x\n# TASKS: generate\n")
     assert "only a-z, 0-9 and _" in refused(lambda: find_methods(tmp_path, ["masking"]))

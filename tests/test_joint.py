@@ -11,18 +11,20 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mmbench import cases as cases_command
-from mmbench import predict
-from mmbench.config import Config
-from mmbench.declared import data_modalities, experiment_modalities, read_tasks
-from mmbench.discovery import find_methods
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import find_methods
+from mmbench.config.literals import data_modalities, experiment_modalities, read_tasks
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
-from mmbench.evaluate import read_answers
-from mmbench.experiments import Case, asked, joint, masking, read_cases, to_batch, used_modalities
-from mmbench.files import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.schema.joint import Options
-from mmbench.tensors import save_weights
-from mmbench.yaml_files import read_yaml
+from mmbench.experiments.experiment import Case, asked, read_cases, to_batch, used_modalities
+from mmbench.experiments.joint import tasks as joint
+from mmbench.experiments.joint.options import Options
+from mmbench.experiments.masking import tasks as masking
+from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.weights import save_weights
+from mmbench.stages import cases as cases_command
+from mmbench.stages import predict
+from mmbench.stages.evaluate import read_answers
 
 ROOT = Path(__file__).parents[1]
 FOUR = ("image", "mask", "label", "embedding")

@@ -19,7 +19,7 @@ from checkout import NOTHING_TO_DO, copied
 
 from mmbench.data import DataSettings, image_folder, load
 from mmbench.data._settings import hashed_first, hashed_order
-from mmbench.files import load_arrays
+from mmbench.files.store import load_arrays
 
 pytestmark = pytest.mark.timeout(900)
 

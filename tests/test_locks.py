@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from mmbench import locks
 from mmbench.errors import UserError
-from mmbench.files import atomic_path, write_text
-from mmbench.locks import alone
+from mmbench.files import locks
+from mmbench.files.locks import alone
+from mmbench.files.store import atomic_path, write_text
 
 ROOT = Path(__file__).parents[1]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from mmbench.files import atomic_path
-from mmbench.locks import alone
+from mmbench.files.store import atomic_path
+from mmbench.files.locks import alone
 
 with alone(Path(sys.argv[1]), "work"), atomic_path(Path(sys.argv[1]) / "table.csv") as temporary:
     temporary.write_text("half")

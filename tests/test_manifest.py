@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 from fake_results import METHODS, write_results
 
-from mmbench import manifest as module
-from mmbench import verify
 from mmbench.__main__ import COMMANDS
 from mmbench.__main__ import main as command
-from mmbench.config import Config
+from mmbench.config.configuration import Config
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
-from mmbench.files import read_json, sha256_file, write_json
-from mmbench.keep import keep
-from mmbench.manifest import NAME, make_manifest, read_manifest
-from mmbench.provenance import provenance
-from mmbench.report.load import load_results
-from mmbench.report.origin import facts
-from mmbench.schema.manifest import Manifest
-from mmbench.verify import check_files, configuration_notes, notes
-from mmbench.yaml_files import read_yaml
+from mmbench.files.store import read_json, sha256_file, write_json
+from mmbench.report.parts.origin import facts
+from mmbench.report.read.results import load_results
+from mmbench.runs import manifest as module
+from mmbench.runs import verify
+from mmbench.runs.keep import keep
+from mmbench.runs.manifest import NAME, make_manifest, read_manifest
+from mmbench.runs.manifest_schema import Manifest
+from mmbench.runs.provenance import provenance
+from mmbench.runs.verify import check_files, configuration_notes, notes
 
 ROOT = Path(__file__).parents[1]
 DDPM = "masking/ddpm/seed0"

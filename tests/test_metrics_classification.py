@@ -11,10 +11,10 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassPrecision, MulticlassRecall
 
-from mmbench.metrics.classification import calibration_error, check_probabilities, correct, macro
-from mmbench.metrics.frechet import frechet_distance
-from mmbench.metrics.inception_score import inception_score
-from mmbench.metrics.joint import frechet_joint_distance, with_labels
+from mmbench.scoring.metrics.classification import calibration_error, check_probabilities, correct, macro
+from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.inception_score import inception_score
+from mmbench.scoring.metrics.joint import frechet_joint_distance, with_labels
 
 
 def random_case(n: int, classes: int, seed: int = 0, sharp: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,9 +14,9 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.fid import _compute_fid
 
-from mmbench.metrics.frechet import covariance_root, frechet_distance
-from mmbench.metrics.kernel import kernel_distance
-from mmbench.metrics.neighbours import neighbour_scores
+from mmbench.scoring.metrics.frechet import covariance_root, frechet_distance
+from mmbench.scoring.metrics.kernel import kernel_distance
+from mmbench.scoring.metrics.neighbours import neighbour_scores
 
 
 def features(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:

@@ -14,9 +14,9 @@ from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetric
 from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from mmbench.metrics.perceptual import SMALLEST_SIDE, lpips_to_each
-from mmbench.metrics.pixel import PSNR_CEILING, SSIM_CHUNK, l1_hole, psnr_hole, ssim
-from mmbench.weights import load_lpips
+from mmbench.frozen.lpips import load_lpips
+from mmbench.scoring.metrics.perceptual import SMALLEST_SIDE, lpips_to_each
+from mmbench.scoring.metrics.pixel import PSNR_CEILING, SSIM_CHUNK, l1_hole, psnr_hole, ssim
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "lpips-samples"
 

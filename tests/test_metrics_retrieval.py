@@ -13,7 +13,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from torchmetrics.functional import pairwise_cosine_similarity
 from torchmetrics.retrieval import RetrievalHitRate
 
-from mmbench.metrics.retrieval import both_ways, cosine
+from mmbench.scoring.metrics.retrieval import both_ways, cosine
 
 
 def pairs(n: int = 60, d: int = 7, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

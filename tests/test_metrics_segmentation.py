@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from mmbench.metrics.segmentation import IGNORE, confusion_matrix, iou, mean_iou, pixel_accuracy
+from mmbench.scoring.metrics.segmentation import IGNORE, confusion_matrix, iou, mean_iou, pixel_accuracy
 
 
 def maps(seed: int, classes: int, drawn: int, ignored: float = 0.2) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmbench.diffusion.model import one_hot_map, to_z0, training_target
-from mmbench.diffusion.states import States
 from mmbench.errors import UserError
-from mmbench.experiments.masking import TASKS, draw_masks, hide, training_batch
-from mmbench.experiments.segmentation import TASKS as SEGMENTATION
+from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide, training_batch
+from mmbench.experiments.segmentation.tasks import TASKS as SEGMENTATION
 from mmbench.method import Batch, Modality, Sampling, Spec, Task
-from mmbench.mt_diffusion import Method
+from mmbench.models.diffusion.model import one_hot_map, to_z0, training_target
+from mmbench.models.diffusion.states import States
+from mmbench.models.mt_diffusion import Method
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
@@ -253,7 +253,7 @@ def test_a_value_that_is_not_known_does_not_reach_the_network() -> None:
     other["mask"], other["label"] = (other["mask"] + 1) % 5, (other["label"] + 1) % 3
     z, t = batch["image"], torch.tensor([500, 500])
     flags = dict.fromkeys(("mask", "label", "embedding"), torch.zeros(2))
-    from mmbench.diffusion.model import Known  # noqa: PLC0415
+    from mmbench.models.diffusion.model import Known  # noqa: PLC0415
 
     maps = [method.model.features(z, t, Known(b, flags), flags).map for b in (batch, other)]
     assert torch.equal(*maps)
@@ -315,7 +315,7 @@ def test_loading_it_hides_no_module_of_another_name() -> None:
 import sys
 from pathlib import Path
 from mmbench.method import Modality, Spec, load_method
-load_method("mmbench/mt_diffusion.py", Spec({"image": Modality("image", (3, 16, 16))}, {"width": 8}))
+load_method("mmbench/models/mt_diffusion.py", Spec({"image": Modality("image", (3, 16, 16))}, {"width": 8}))
 files = {n: Path(getattr(m, "__file__", None) or "/").resolve() for n, m in sys.modules.items()}
 own = [n for n, file in files.items() if file.is_relative_to(Path("mmbench").resolve())]
 assert "mmbench.method" in own

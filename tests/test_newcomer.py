@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from mmbench.config.checkout import PARTS
 from mmbench.errors import UserError
-from mmbench.home import PARTS
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(600)

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from tiny_model import write_model
 
 import mmbench
-from mmbench.home import CARRIED, PARTS
+from mmbench.config.checkout import CARRIED, PARTS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference" / "camvid-masking"

@@ -15,9 +15,9 @@ from fake_joint import write_joint
 from fake_results import METHODS, write_results
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from mmbench.report.load import load_results
+from mmbench.claims.statements import stated_claims
 from mmbench.report.page import write_report
-from mmbench.stated import stated_claims
+from mmbench.report.read.results import load_results
 
 ROOT = Path(__file__).parents[1]
 COMMAND = "snakemake --cores all --config profile=fake"

@@ -19,12 +19,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmbench import train
-from mmbench.checkpoint import NAME
 from mmbench.errors import UserError
-from mmbench.files import read_json, save_arrays, sha256_arrays, write_json
-from mmbench.gradients import mean_gradients
-from mmbench.parallel import Team
+from mmbench.files.store import read_json, save_arrays, sha256_arrays, write_json
+from mmbench.stages import train
+from mmbench.training.checkpoint import NAME
+from mmbench.training.gradients import mean_gradients
+from mmbench.training.processes import Team
 
 ROOT = Path(__file__).parents[1]
 SETTINGS: dict[str, Any] = {
@@ -50,7 +50,7 @@ import os
 import signal
 from pathlib import Path
 
-from mmbench.mt_diffusion import Method as MultitaskModel
+from mmbench.models.mt_diffusion import Method as MultitaskModel
 
 TITLE = "Goes wrong"
 TASKS = ("generate",)
@@ -163,7 +163,7 @@ def test_two_processes_go_on_with_what_one_has_learnt(
 def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path) -> None:
     """As the workflow starts it, with settings that can be read only once."""
     (folder / "diverged").touch()
-    command = [sys.executable, "-m", "mmbench.train", *arguments(folder, "two", 2)]
+    command = [sys.executable, "-m", "mmbench.stages.train", *arguments(folder, "two", 2)]
     line = shlex.join(command).replace(
         f"--settings {folder}/settings.json", f"--settings <(cat {folder}/settings.json)"
     )
@@ -190,7 +190,7 @@ def test_processes_that_are_asked_to_stop_keep_the_same_step(
     """One alone, or what has started them, which tells all; some time passes until the last has heard it."""
     whole = run(folder, "one", 1)
     (folder / trouble).touch()
-    command = [sys.executable, "-m", "mmbench.train", *arguments(folder, "two", 2)]
+    command = [sys.executable, "-m", "mmbench.stages.train", *arguments(folder, "two", 2)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
     assert done.returncode == status, done.stderr
     assert not (folder / "two/weights.safetensors").exists()

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from mmbench.cli.app import main
-from mmbench.config import Config
-from mmbench.discovery import find_methods
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import find_methods
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.planning.costs import Costs, make_plan
 from mmbench.planning.jobs import Job, jobs_of, read_jobs
 from mmbench.planning.measure import Bench, Step
 from mmbench.planning.plan import Plan, as_record
-from mmbench.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results/smoke")

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import mmbench
-from mmbench import provenance as module
-from mmbench.provenance import PACKAGES, git, lock_sha256, processor, provenance, version
+from mmbench.runs import provenance as module
+from mmbench.runs.provenance import PACKAGES, git, lock_sha256, processor, provenance, version
 
 
 @pytest.fixture

@@ -26,20 +26,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from mmbench.claims.statements import stated_claims
 from mmbench.errors import UserError
-from mmbench.files import read_json, save_arrays, write_json
-from mmbench.report import common
-from mmbench.report.board import Board, Entry, make_board
-from mmbench.report.differences import said
-from mmbench.report.figures import spread
-from mmbench.report.load import ExperimentResults, load_results
-from mmbench.report.overview import relative
+from mmbench.experiments.masking.section.pictures import reconstructions
+from mmbench.files.store import read_json, save_arrays, write_json
+from mmbench.report.draw.figures import spread
 from mmbench.report.page import write_report
-from mmbench.report.sections import Context
-from mmbench.report.sections._masking_pictures import reconstructions
-from mmbench.report.tables import Cell, Table, latex, to_csv, to_markdown
-from mmbench.stated import stated_claims
-from mmbench.statistics import PairedDifference, Retrained, over_seeds
+from mmbench.report.parts.overview import relative
+from mmbench.report.parts.section import Context
+from mmbench.report.read.results import ExperimentResults, load_results
+from mmbench.report.tables import common
+from mmbench.report.tables.board import Board, Entry, make_board
+from mmbench.report.tables.differences import said
+from mmbench.report.tables.table import Cell, Table, latex, to_csv, to_markdown
+from mmbench.scoring.statistics import PairedDifference, Retrained, over_seeds
 
 ROOT = Path(__file__).parents[1]
 NASTY = r"<script>alert(1)</script> & 50 % | _x_ $\foo$ #1 ~^{}"
@@ -786,7 +786,7 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "items without a column": (
         lambda root: (root / ITEM_FILE).write_text("case,item,value\nx,1,2\n"),
         ITEM_FILE,
-        "has no column 'metric'; run mmbench.evaluate again",
+        "has no column 'metric'; run mmbench.stages.evaluate again",
     ),
     "items empty": (lambda root: (root / ITEM_FILE).write_text(""), ITEM_FILE, "not a readable table .*again"),
     "an item without a value": (append(ITEM_FILE, "x,1,ssim,\n"), ITEM_FILE, r"line \d+ has 'nan' for a number.*again"),
@@ -854,7 +854,9 @@ def test_predictions_that_are_no_pictures_of_the_cases_are_refused(
     save_arrays(tmp_path / "predictions.npz", {"reconstruct-10/image": array})
     run = replace(masking.runs_of("palette")[0], folder=tmp_path)
     context = Context(load_results(tree, methods=["palette"], seeds=[0]), replace(masking, runs=[run]), tmp_path)
-    with pytest.raises(UserError, match=r"predictions.npz: reconstruct-10/image is .*; run mmbench.predict again"):
+    with pytest.raises(
+        UserError, match=r"predictions.npz: reconstruct-10/image is .*; run mmbench.stages.predict again"
+    ):
         reconstructions(context, "lpips_alex")
 
 

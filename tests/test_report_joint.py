@@ -14,15 +14,15 @@ from fake_joint import METHODS, SINGLES, write_joint
 from scipy import stats
 
 from mmbench.errors import UserError
-from mmbench.files import load_arrays, read_json, save_arrays
-from mmbench.report.board import Entry
-from mmbench.report.load import load_results
+from mmbench.experiments.joint.section.cells import make_matrix
+from mmbench.experiments.joint.section.gradients import pair_name
+from mmbench.experiments.joint.section.matrix import ends, place
+from mmbench.experiments.joint.section.transfer import relative_changes
+from mmbench.files.store import load_arrays, read_json, save_arrays
 from mmbench.report.page import write_report
-from mmbench.report.sections._joint_cells import make_matrix
-from mmbench.report.sections._joint_gradients import pair_name
-from mmbench.report.sections._joint_matrix import ends, place
-from mmbench.report.sections._joint_transfer import relative_changes
-from mmbench.statistics import over_seeds
+from mmbench.report.read.results import load_results
+from mmbench.report.tables.board import Entry
+from mmbench.scoring.statistics import over_seeds
 
 STUDIED = [name for name in METHODS if name.startswith("mt_diffusion")]
 

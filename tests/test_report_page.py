@@ -12,17 +12,17 @@ from fake_results import METHODS, write_results
 from matplotlib.figure import Figure
 
 from mmbench.errors import UserError
-from mmbench.files import save_arrays
-from mmbench.report.bars import Scale, bar, scales
+from mmbench.experiments.masking.section.noise import samples
+from mmbench.experiments.masking.section.pictures import reconstructions
+from mmbench.files.store import save_arrays
 from mmbench.report.commands import of_experiment, of_page
-from mmbench.report.hover import Point, points, tell, tell_curve
-from mmbench.report.load import load_results
+from mmbench.report.draw.hover import Point, points, tell, tell_curve
 from mmbench.report.page import breakable
-from mmbench.report.sections import Context
-from mmbench.report.sections._masking_noise import samples
-from mmbench.report.sections._masking_pictures import reconstructions
-from mmbench.report.tables import NONE, Cell, Table
-from mmbench.report.trajectory import trajectory
+from mmbench.report.parts.section import Context
+from mmbench.report.parts.trajectory import trajectory
+from mmbench.report.read.results import load_results
+from mmbench.report.tables.bars import Scale, bar, scales
+from mmbench.report.tables.table import NONE, Cell, Table
 
 PAGE = "snakemake --cores all --config profile=quick"
 
@@ -74,7 +74,7 @@ class TestTrajectory:
     @pytest.mark.parametrize(
         ("image", "step", "says"),
         [
-            (np.zeros((3, 3, 8, 8)), np.arange(3), "generate/image is float64 .*; run mmbench.predict again"),
+            (np.zeros((3, 3, 8, 8)), np.arange(3), "generate/image is float64 .*; run mmbench.stages.predict again"),
             (np.zeros((3, 3, 8, 8), np.uint8), np.arange(2), "generate/step is not one whole number for each image"),
             (np.zeros((3, 3, 8, 8), np.uint8), np.ones(3), "generate/step is not one whole number for each image"),
         ],
@@ -157,7 +157,7 @@ class TestBars:
         ("make results", "make results"),
         (
             "",
-            "python -m mmbench.report --results 'results/my run' --out 'results/my run/only-masking' "
+            "python -m mmbench.stages.report --results 'results/my run' --out 'results/my run/only-masking' "
             "--experiments masking",
         ),
     ],
@@ -165,7 +165,7 @@ class TestBars:
 def test_the_command_of_an_experiment(command: str, expected: str) -> None:
     assert of_experiment(command, "my run", "masking") == expected
     assert of_page(command, "quick") == (
-        command or "python -m mmbench.report --results results/quick --out results/quick"
+        command or "python -m mmbench.stages.report --results results/quick --out results/quick"
     )
 
 

@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 import torch
 
-from mmbench.diffusion.process import Process
-from mmbench.diffusion.sampler import Denoiser, SamplerName, sample, snr_steps, time_steps
+from mmbench.models.diffusion.process import Process
+from mmbench.models.diffusion.sampler import Denoiser, SamplerName, sample, snr_steps, time_steps
 
 STEPS = 20_000  # so fine that a step's place is as wanted
 #: Deviations of z_0 from pixel to pixel, and of the encoding, and their correlation.
@@ -78,7 +78,7 @@ def spread_error(process: Process, sampler: str, nfe: int, monkeypatch: pytest.M
         noise[next(drawn)] = 1
         return noise
 
-    monkeypatch.setattr("mmbench.diffusion.sampler.noise_like", unit)
+    monkeypatch.setattr("mmbench.models.diffusion.sampler.noise_like", unit)
     found = sample(process, denoiser(process), z, sampler=sampler, nfe=nfe, generator=torch.Generator())
     deviation = (found[1:] - found[0]).square().sum(dim=0).sqrt()
     return float((deviation - DEVIATIONS[0]).abs().mean())

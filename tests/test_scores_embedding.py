@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from mmbench import evaluate, reference
-from mmbench.cases import write_cases
-from mmbench.embed import write_embedded
 from mmbench.errors import UserError
-from mmbench.experiments import Case, read_cases
-from mmbench.features import EXTRACTOR, Reference, load_extractor
-from mmbench.files import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.metrics.frechet import frechet_distance
-from mmbench.metrics.retrieval import both_ways, cosine
+from mmbench.experiments.embedding import scores as embedding
+from mmbench.experiments.experiment import Case, read_cases
+from mmbench.experiments.masking import scores as masking
+from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.frozen.features import EXTRACTOR, Reference, load_extractor
 from mmbench.report.names import describe
-from mmbench.scores import Scored, Tools, embedding, masking, score_floor
-from mmbench.scores._distribution import shuffled
+from mmbench.scoring.distribution import shuffled
+from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.retrieval import both_ways, cosine
+from mmbench.scoring.scores import Scored, Tools, score_floor
+from mmbench.stages import evaluate, reference
+from mmbench.stages.cases import write_cases
+from mmbench.stages.embed import write_embedded
 
 CPU = torch.device("cpu")
 CARD = {"name": "noise", "modalities": ["image"], "classes": [], "size": [32, 32]}

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from mmbench import train
-from mmbench.cases import write_cases
 from mmbench.errors import UserError
-from mmbench.experiments import Case, joint
-from mmbench.features import load_extractor
-from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.judges import Judge, load_judge
+from mmbench.experiments.experiment import Case
+from mmbench.experiments.joint import scores
+from mmbench.experiments.joint import tasks as joint
+from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.weights import load_weights
+from mmbench.frozen.features import load_extractor
+from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Spec, Task
-from mmbench.metrics.retrieval import cosine
-from mmbench.scores import Scored, Tools, score_floor, score_real
-from mmbench.scores import joint as scores
-from mmbench.scores._distribution import shuffled
-from mmbench.tensors import load_weights
+from mmbench.scoring.distribution import shuffled
+from mmbench.scoring.metrics.retrieval import cosine
+from mmbench.scoring.scores import Scored, Tools, score_floor, score_real
+from mmbench.stages import train
+from mmbench.stages.cases import write_cases
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["sky", "road", "tree", "car"]

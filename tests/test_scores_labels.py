@@ -9,18 +9,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmbench import evaluate, predict, reference, train
-from mmbench.cases import write_cases
 from mmbench.errors import UserError
-from mmbench.experiments import Case, labels, read_cases
-from mmbench.experiments.labels import TASKS
-from mmbench.features import load_extractor
-from mmbench.files import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.judges import Judge, load_judge
+from mmbench.experiments.experiment import Case, read_cases
+from mmbench.experiments.labels import scores
+from mmbench.experiments.labels import tasks as labels
+from mmbench.experiments.labels.tasks import TASKS
+from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.frozen.features import load_extractor
+from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Spec
-from mmbench.metrics.classification import ECE_BINS
-from mmbench.scores import Scored, Tools, score_real
-from mmbench.scores import labels as scores
+from mmbench.scoring.metrics.classification import ECE_BINS
+from mmbench.scoring.scores import Scored, Tools, score_real
+from mmbench.stages import evaluate, predict, reference, train
+from mmbench.stages.cases import write_cases
 
 ROOT = Path(__file__).parents[1]
 LABELS = ["red", "green", "blue", "grey"]

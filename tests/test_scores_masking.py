@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from mmbench.errors import UserError
-from mmbench.experiments import Case
-from mmbench.features import load_extractor
-from mmbench.files import save_arrays, write_json
-from mmbench.scores import Scored, Tools, load_scores, masking
+from mmbench.experiments.experiment import Case
+from mmbench.experiments.masking import scores as masking
+from mmbench.files.store import save_arrays, write_json
+from mmbench.frozen.features import load_extractor
+from mmbench.scoring.scores import Scored, Tools, load_scores
 
 PER_IMAGE = {"psnr_hole", "l1_hole", "ssim", "lpips_alex", "lpips_vgg"}
 

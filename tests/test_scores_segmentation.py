@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from mmbench import evaluate, reference, train
-from mmbench.cases import write_cases
 from mmbench.errors import UserError
-from mmbench.experiments import Case, read_cases
-from mmbench.experiments.segmentation import TASKS
-from mmbench.features import load_extractor
-from mmbench.files import Arrays, read_json, save_arrays, sha256_arrays, sha256_file, write_json
-from mmbench.judges import Judge, load_judge
+from mmbench.experiments.experiment import Case, read_cases
+from mmbench.experiments.masking import scores as masking
+from mmbench.experiments.segmentation import scores as segmentation
+from mmbench.experiments.segmentation.tasks import TASKS
+from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, sha256_file, write_json
+from mmbench.frozen.features import load_extractor
+from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Modality, Spec
-from mmbench.scores import Scored, Tools, _judged, masking, score_real, segmentation
+from mmbench.scoring import judged as _judged
+from mmbench.scoring.scores import Scored, Tools, score_real
+from mmbench.stages import evaluate, reference, train
+from mmbench.stages.cases import write_cases
 
 CLASSES = ["sky", "road", "tree", "car"]
 CARD = {

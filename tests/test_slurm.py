@@ -20,7 +20,7 @@ import slurm_cluster
 import yaml
 from checkout import NOTHING_TO_DO, Checkout, copied, give_networks
 
-from mmbench.files import read_json
+from mmbench.files.store import read_json
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(900)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mmbench.statistics import bca_interval, compare_paired, holm, over_seeds, sign_flip_p, zero_mean_p
+from mmbench.scoring.statistics import bca_interval, compare_paired, holm, over_seeds, sign_flip_p, zero_mean_p
 
 
 def test_over_seeds_by_hand():
@@ -182,7 +182,7 @@ def test_interval_turns_around_with_the_comparison():
 def test_large_inputs_in_chunks_give_the_same_as_at_once(monkeypatch):
     x = np.random.default_rng(0).normal(0.1, 1, 200)
     whole = (bca_interval(x, resamples=999), sign_flip_p(x, resamples=999))
-    monkeypatch.setattr("mmbench.statistics.CHUNK", 200 * 64)
+    monkeypatch.setattr("mmbench.scoring.statistics.CHUNK", 200 * 64)
     assert (bca_interval(x, resamples=999), sign_flip_p(x, resamples=999)) == whole
 
 

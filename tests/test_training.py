@@ -15,16 +15,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmbench import predict, steps, train
-from mmbench.cases import write_cases
-from mmbench.checkpoint import NAME, snapshot_path
 from mmbench.errors import UserError
-from mmbench.experiments import load_experiment, to_batch
-from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.labelled import keep_labelled, kept
-from mmbench.locks import alone
+from mmbench.experiments.experiment import load_experiment, to_batch
+from mmbench.files.locks import alone
+from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.weights import load_weights, save_weights
 from mmbench.method import Modality, available
-from mmbench.tensors import load_weights, save_weights
+from mmbench.stages import predict, train
+from mmbench.stages.cases import write_cases
+from mmbench.training import schedule as steps
+from mmbench.training.checkpoint import NAME, snapshot_path
+from mmbench.training.partial_labels import keep_labelled, kept
 
 METHOD = Path(__file__).parents[1] / "mmbench" / "mt_diffusion.py"
 TRAIN = {
@@ -262,7 +263,7 @@ def test_what_takes_no_generator_is_resumed_too(tmp_path: Path, data: Path, monk
     """Dropout draws from the global source."""
     method = tmp_path / "drops.py"
     method.write_text(
-        "import torch\nfrom mmbench.mt_diffusion import Method as MT\nTITLE = 'Drops'\nTASKS = ('generate',)\n"
+        "import torch\nfrom mmbench.models.mt_diffusion import Method as MT\nTITLE = 'Drops'\nTASKS = ('generate',)\n"
         "class Method(MT):\n"
         "    def loss(self, batch, generator):\n"
         "        terms = super().loss(batch, generator)\n"
@@ -365,7 +366,7 @@ class ThreadedLock:
 def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(tmp_path: Path, data: Path) -> None:
     bad = tmp_path / "diverges.py"
     bad.write_text(
-        "from mmbench.mt_diffusion import Method as MT\nTITLE = 'Diverges'\nTASKS = ('generate',)\nclass Method(MT):\n"
+        "from mmbench.models.mt_diffusion import Method as MT\nTITLE = 'Diverges'\nTASKS = ('generate',)\nclass Method(MT):\n"
         "    calls = 0\n    def loss(self, batch, generator):\n        self.calls += 1\n"
         "        terms = super().loss(batch, generator)\n"
         "        return terms if self.calls < 4 else {'loss': terms['loss'] * float('nan')}\n"

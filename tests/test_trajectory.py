@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmbench import predict
-from mmbench.diffusion.process import Process
-from mmbench.diffusion.sampler import Trace, sample
-from mmbench.experiments import Case
+from mmbench.experiments.experiment import Case
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
+from mmbench.models.diffusion.process import Process
+from mmbench.models.diffusion.sampler import Trace, sample
+from mmbench.stages import predict
 
 
 class Drawing(Method):

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmbench import predict, tune
-from mmbench.cases import write_cases
-from mmbench.discovery import find_in
+from mmbench.config.discovery import find_in
 from mmbench.errors import UserError
-from mmbench.files import load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.tensors import save_weights
+from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.weights import save_weights
+from mmbench.stages import predict, tune
+from mmbench.stages.cases import write_cases
 
 METHOD = '''
 from mmbench.method import Method as BaseMethod
@@ -111,7 +111,7 @@ def test_wrong_declarations_are_named(tmp_path: Path, old: str, new: str, said: 
     root = Path(__file__).parents[1]
     for name in ("mmbench", "baselines/masking"):
         (tmp_path / name).mkdir(parents=True)
-    for path in ("mmbench/mt_diffusion.py", "mmbench/experiments/masking.py"):
+    for path in ("mmbench/models/mt_diffusion.py", "mmbench/experiments/masking/tasks.py"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text((root / path).read_text())
     (tmp_path / "baselines/masking/grey.py").write_text(METHOD)

@@ -15,9 +15,9 @@ import pytest
 from checkout import NOTHING_TO_DO, Checkout
 from fake_results import METHODS, write_results
 
-from mmbench.files import sha256_file, write_json
-from mmbench.manifest import NAME, make_manifest, read_manifest
-from mmbench.verify import check_files
+from mmbench.files.store import sha256_file, write_json
+from mmbench.runs.manifest import NAME, make_manifest, read_manifest
+from mmbench.runs.verify import check_files
 
 boto3 = pytest.importorskip("boto3", reason="the extra `s3` is not installed")
 server = pytest.importorskip("moto.server", reason="moto, which answers as S3, is not installed")

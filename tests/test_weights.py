@@ -14,10 +14,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mmbench import weights
 from mmbench.errors import UserError
-from mmbench.files import read_json, sha256_file
-from mmbench.weights import TRUNKS, archive_trunk, assemble, load_lpips, unpickle_arrays, weights_path, write_weights
+from mmbench.files.store import read_json, sha256_file
+from mmbench.frozen import lpips as weights
+from mmbench.frozen.lpips import (
+    TRUNKS,
+    archive_trunk,
+    assemble,
+    load_lpips,
+    unpickle_arrays,
+    weights_path,
+    write_weights,
+)
 
 
 @pytest.fixture

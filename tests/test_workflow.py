@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from checkout import Checkout, copied, give_networks
 
-from mmbench.discovery import find_methods
-from mmbench.files import read_json
-from mmbench.manifest import read_manifest
-from mmbench.verify import check_files, configuration_notes
-from mmbench.yaml_files import read_yaml
+from mmbench.config.discovery import find_methods
+from mmbench.config.yaml_files import read_yaml
+from mmbench.files.store import read_json
+from mmbench.runs.manifest import read_manifest
+from mmbench.runs.verify import check_files, configuration_notes
 
 ROOT = Path(__file__).parents[1]
 METHODS = find_methods(ROOT, ["masking"])["masking"]
@@ -121,12 +121,12 @@ def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_ex
     lines = [line for line in done.stdout.splitlines() if "python -m mmbench." in line]
     assert len(lines) == len(commands) and commands.count("embed") == 1
     folders = {"embedding": f"results/smoke/embedded/{extractor}", "masking": "results/smoke/data"}
-    read = [line for line in lines if " --data " in line and "mmbench.embed " not in line]
+    read = [line for line in lines if " --data " in line and "mmbench.stages.embed " not in line]
     assert len(read) > 20
     for line in read:
         experiment = "embedding" if '"experiment": "embedding"' in line else "masking"
         assert f" --data {folders[experiment]} " in line, line
-    embed = next(line for line in lines if "mmbench.embed " in line)
+    embed = next(line for line in lines if "mmbench.stages.embed " in line)
     assert f"--extractor {extractor} " in embed and "--data results/smoke/data " in embed
 
 
@@ -256,10 +256,10 @@ class TestPlan:
         [
             ("baselines/masking/ddpm.py", chain("ddpm", "repaint", "sdedit", trained=["ddpm"])),
             ("baselines/masking/mt_head.py", chain("mt_head")),
-            ("mmbench/metrics/pixel.py", chain(*TUNED) | {f"evaluate {method}" for method in METHODS}),
-            ("mmbench/statistics.py", {"report", "manifest", "all"}),
-            ("mmbench/manifest.py", {"manifest", "all"}),
-            ("mmbench/config.py", set()),
+            ("mmbench/scoring/metrics/pixel.py", chain(*TUNED) | {f"evaluate {method}" for method in METHODS}),
+            ("mmbench/scoring/statistics.py", {"report", "manifest", "all"}),
+            ("mmbench/runs/manifest.py", {"manifest", "all"}),
+            ("mmbench/config/configuration.py", set()),
         ],
     )
     def test_an_edit_of_code_reruns_what_it_touches(self, finished: Checkout, file: str, jobs: set[str]) -> None:
@@ -295,11 +295,13 @@ class TestSnapshots:
         parts = ("at0.34", "at0.5")
         assert made == {f"{m}/seed0/{at}/{f}" for f, methods in files.items() for m in methods for at in parts}
         assert {"mt_diffusion", "mt_head", "repaint"} <= trained < set(METHODS)
-        train = [line for line in done.stdout.splitlines() if "python -m mmbench.train " in line]
+        train = [line for line in done.stdout.splitlines() if "python -m mmbench.stages.train " in line]
         state = "results/smoke/masking/ddpm/seed0"
         assert sum(f"--until 3 --kept {state}/state" in x and f"--out {state}/at0.5" in x for x in train) == 1
         assert all("--keep" not in line for line in train)
-        predict = [line for line in done.stdout.splitlines() if "mmbench.predict " in line and "sdedit/seed0" in line]
+        predict = [
+            line for line in done.stdout.splitlines() if "mmbench.stages.predict " in line and "sdedit/seed0" in line
+        ]
         assert len(predict) == 2
         assert all("--tuned results/smoke/masking/sdedit/seed0/tuned.json" in line for line in predict)
         assert sum(f"--weights {state}/at0.34/weights.safetensors" in line for line in predict) == 1
@@ -309,7 +311,9 @@ class TestSnapshots:
     def test_a_training_is_told_what_to_keep(self, tmp_path: Path) -> None:
         done = copied(tmp_path).smoke("--dry-run", "-p", "masking", config=["override={snapshots: [0.34, 0.5]}"])
         whole = [
-            line for line in done.stdout.splitlines() if "python -m mmbench.train " in line and "--until" not in line
+            line
+            for line in done.stdout.splitlines()
+            if "python -m mmbench.stages.train " in line and "--until" not in line
         ]
         told = {re.search(r"/masking/(\w+)/seed0/state", line)[1] for line in whole if " --keep 2 3 " in line}
         assert told == {name for name, m in METHODS.items() if m.trained and not m.weights_from}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmbench.files import write_json
+from mmbench.files.store import write_json
+from mmbench.files.weights import save_weights
 from mmbench.method import Modality, Spec, load_method
-from mmbench.tensors import save_weights
 
 ROOT = Path(__file__).parents[1]
 SIZE, DIM = 16, 6
@@ -43,7 +43,7 @@ def write_model(folder: Path, *names: str, experiment: str = "joint", method: st
     if method == "mt_diffusion":
         own = {"weights": {name: w for name, w in WEIGHTS.items() if name in names}, **own}
     base = method.partition("@")[0]
-    file = ROOT / ("mmbench/mt_diffusion.py" if base == "mt_diffusion" else f"baselines/{experiment}/{base}.py")
+    file = ROOT / ("mmbench/models/mt_diffusion.py" if base == "mt_diffusion" else f"baselines/{experiment}/{base}.py")
     built = load_method(file, Spec(modalities, NETWORK, own))
     with torch.no_grad():
         for parameter in built.parameters():

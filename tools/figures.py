@@ -16,10 +16,10 @@ from torch import Tensor
 
 import mmbench.data
 from mmbench.data import DataSettings
-from mmbench.diffusion.model import ClassMapEncoder
-from mmbench.diffusion.process import OmegaShape, Process, Schedule, alpha_bars, w_from_omega
-from mmbench.experiments import to_batch, to_uint8
-from mmbench.mt_diffusion import SCALE
+from mmbench.experiments.experiment import to_batch, to_uint8
+from mmbench.models.diffusion.model import ClassMapEncoder
+from mmbench.models.diffusion.process import OmegaShape, Process, Schedule, alpha_bars, w_from_omega
+from mmbench.models.mt_diffusion import SCALE
 
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
 #: Legible on white and on black paper.

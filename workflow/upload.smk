@@ -7,8 +7,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from mmbench.errors import UserError  # noqa: E402
-from mmbench.manifest import NAME, read_manifest  # noqa: E402
-from mmbench.verify import check_files  # noqa: E402
+from mmbench.runs.manifest import NAME, read_manifest  # noqa: E402
+from mmbench.runs.verify import check_files  # noqa: E402
 
 
 def finished(run):

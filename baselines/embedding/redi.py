@@ -15,14 +15,14 @@ import torch
 from _vectors import pack, unpack
 from torch import Tensor, nn
 
-from mmbench.diffusion.model import Prediction, VectorHead
-from mmbench.diffusion.parameterisation import Parameterisation
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion.model import Prediction, VectorHead
+from mmbench.models.diffusion.parameterisation import Parameterisation
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "ReDi-like"
 TASKS = ("embed", "paint", "generate")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import UNet
+from mmbench.models.nets.unet import UNet
 
 TITLE = "Regression encoder"
 TASKS = ("embed",)

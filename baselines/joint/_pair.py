@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mmbench.method import Spec
-from mmbench.mt_diffusion import Method as MultitaskMethod
+from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
 
 class Pair(MultitaskMethod):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmbench.diffusion.supervised import HoleFiller
+from mmbench.models.diffusion.supervised import HoleFiller
 
 TITLE = "Inpainter"
 TASKS = ("reconstruct",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmbench.diffusion.painter import Painter
+from mmbench.models.diffusion.painter import Painter
 
 TITLE = "Painter from embeddings"
 TASKS = ("from_embedding",)

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmbench.diffusion.supervised import Reader
 from mmbench.method import Batch, available
+from mmbench.models.diffusion.supervised import Reader
 
 TITLE = "Regressor"
 TASKS = ("from_image",)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import Prediction, training_target
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.model import Prediction, training_target
 
 
 def denoising_loss(

@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from _guidance import denoising_loss, draw_labels, shares_of
 from torch import Tensor, nn
 
-from mmbench.diffusion.model import Prediction, to_z0
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion.model import Prediction, to_z0
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Class-conditional DDPM"
 TASKS = ("paint", "generate")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from mmbench.diffusion.supervised import Reader
 from mmbench.method import Batch, Sampling, Task
+from mmbench.models.diffusion.supervised import Reader
 
 TITLE = "Classifier"
 TASKS = ("classify", "classify_noised")

@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from _guidance import denoising_loss, draw_labels, log_likelihood_gradient, shares_of
 from torch import Tensor
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import Prediction, to_z0
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet, VectorReader
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.model import Prediction, to_z0
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.nets.unet import PixelHead, UNet, VectorReader
 
 TITLE = "Classifier guidance"
 TASKS = ("paint", "generate")

@@ -16,14 +16,14 @@ import torch
 from _guidance import denoising_loss, log_likelihood_gradient
 from torch import Tensor
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import Prediction, VectorHead, to_z0
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.model import Prediction, VectorHead, to_z0
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "JointDiffusion-like"
 TASKS = ("classify", "classify_noised", "paint", "generate")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import UNet, VectorReader
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like
+from mmbench.models.nets.unet import UNet, VectorReader
 
 TITLE = "Noised classifier"
 TASKS = ("classify", "classify_noised")

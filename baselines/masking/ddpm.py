@@ -5,7 +5,7 @@ Schedule, prediction and loss weighting are those of the multitask model, so tha
 
 from __future__ import annotations
 
-from mmbench.diffusion.painter import Painter
+from mmbench.models.diffusion.painter import Painter
 
 TITLE = "DDPM"
 TASKS = ("generate",)

@@ -14,14 +14,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmbench.diffusion.model import Prediction
-from mmbench.diffusion.parameterisation import Parameterisation
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion.model import Prediction
+from mmbench.models.diffusion.parameterisation import Parameterisation
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "DDPM, masked images as augmentation"
 TASKS = ("generate",)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.mt_diffusion import Method as MultitaskMethod
+from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
 TITLE = "Masked autoencoder"
 TASKS = ("reconstruct",)

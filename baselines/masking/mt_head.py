@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from mmbench.method import Batch, Sampling, Task
-from mmbench.mt_diffusion import Method as MultitaskMethod
+from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
 TITLE = "MT-Diffusion, one pass"
 TASKS = ("reconstruct",)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.mt_diffusion import Method as MultitaskMethod
+from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
 TITLE = "Reconstruction only"
 TASKS = ("reconstruct",)

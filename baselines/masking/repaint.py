@@ -14,13 +14,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from mmbench.diffusion.model import Prediction, to_z0
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import ddim_step, noise_like
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion.model import Prediction, to_z0
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import ddim_step, noise_like
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "RePaint"
 TASKS = ("reconstruct",)

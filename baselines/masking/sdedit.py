@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmbench.diffusion.model import Prediction, to_z0
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion.model import Prediction, to_z0
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "SDEdit"
 TASKS = ("reconstruct",)

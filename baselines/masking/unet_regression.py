@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from mmbench.diffusion.supervised import HoleFiller
 from mmbench.errors import UserError
 from mmbench.method import Spec
+from mmbench.models.diffusion.supervised import HoleFiller
 
 TITLE = "U-Net regression"
 TASKS = ("reconstruct",)

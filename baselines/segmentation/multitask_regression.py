@@ -10,11 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import one_hot_map
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.model import one_hot_map
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Multitask regression"
 TASKS = ("segment", "paint")

@@ -13,14 +13,14 @@ import torch
 from _class_maps import from_analog, masked_mean, to_analog
 from torch import Tensor
 
-from mmbench.diffusion import loss as losses
-from mmbench.diffusion.model import Prediction, to_z0, training_target
-from mmbench.diffusion.process import Process, Schedule
-from mmbench.diffusion.sampler import noise_like, sample
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.model import Prediction, to_z0, training_target
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "SegDiff-like"
 TASKS = ("segment",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmbench.diffusion.supervised import Reader
+from mmbench.models.diffusion.supervised import Reader
 
 TITLE = "U-Net"
 TASKS = ("segment",)

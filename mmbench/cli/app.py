@@ -25,15 +25,15 @@ PANELS = {
         ("plan", "cli.plan", "measure this machine and predict hours, memory and disk of a profile"),
         ("run", "cli.run", "run the workflow, or one experiment of it, with one live view"),
         ("score", "cli.score", "score predictions that were made elsewhere"),
-        ("sample", "generate", "give a trained model some modalities, get the others as files"),
-        ("export", "export", "write a trained model as a folder of its own, or to a hub"),
+        ("sample", "cli.sample", "give a trained model some modalities, get the others as files"),
+        ("export", "cli.export", "write a trained model as a folder of its own, or to a hub"),
     ),
     "Read": (
         ("results", "cli.results", "show the scores of a run"),
-        ("claims", "claims", "hold the claims of config/claims.yaml against the results of a run"),
-        ("compare", "compare", "compare the numbers of two runs within stated tolerances"),
-        ("verify", "verify", "recompute the hashes of a run's files and say what changed"),
-        ("keep", "keep", "copy the small files of a finished run for others to read"),
+        ("claims", "cli.claims", "hold the claims of config/claims.yaml against the results of a run"),
+        ("compare", "runs.compare", "compare the numbers of two runs within stated tolerances"),
+        ("verify", "runs.verify", "recompute the hashes of a run's files and say what changed"),
+        ("keep", "runs.keep", "copy the small files of a finished run for others to read"),
     ),
 }
 COMMANDS = {name: text for commands in PANELS.values() for name, _, text in commands}
@@ -77,7 +77,7 @@ def top(
       mmbench new-baseline masking my_idea
 
     `mmbench COMMAND --help` has examples of each. What the workflow runs itself are the stages `python -m
-    mmbench.train` and so on; docs/command.md explains all of it.
+    mmbench.stages.train` and so on; docs/command.md explains all of it.
     """
 
 

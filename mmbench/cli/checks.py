@@ -18,13 +18,13 @@ from typing import Any, Literal
 import psutil
 from packaging.requirements import Requirement
 
-from mmbench.config import Config
+from mmbench.config.checkout import ROOT
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import find_methods
 from mmbench.data import DataSettings, card, names
 from mmbench.data._settings import data_root
-from mmbench.discovery import find_methods
 from mmbench.errors import UserError
-from mmbench.files import read_json, sha256_file
-from mmbench.home import ROOT
+from mmbench.files.store import read_json, sha256_file
 
 #: absent: not there, and not needed for this profile.
 Status = Literal["ok", "warning", "problem", "absent"]

@@ -12,13 +12,13 @@ from rich.text import Text
 
 from mmbench.cli.checks import where
 from mmbench.command import console, new_app, prose
-from mmbench.config import find_profile
+from mmbench.config.checkout import find_checkout
+from mmbench.config.configuration import find_profile
+from mmbench.config.yaml_files import read_yaml
 from mmbench.data import DataSettings, card, names
 from mmbench.errors import UserError
-from mmbench.home import find_checkout
-from mmbench.prepare_data import prepare
-from mmbench.records import read_card
-from mmbench.yaml_files import read_yaml
+from mmbench.runs.records import read_card
+from mmbench.stages.data import prepare
 
 app = new_app(help="List data sets, prepare one, show its card.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a data set.", autocompletion=names)]

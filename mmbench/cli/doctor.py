@@ -16,11 +16,11 @@ from rich.text import Text
 from mmbench.cli import checks
 from mmbench.cli.checks import Check
 from mmbench.command import console
-from mmbench.config import Config
+from mmbench.config.check import TOP
+from mmbench.config.checkout import ROOT, find_checkout
+from mmbench.config.configuration import Config
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
-from mmbench.home import ROOT, find_checkout
-from mmbench.valid import TOP
-from mmbench.yaml_files import read_yaml
 
 LOOKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("PROBLEM", "bold red"),
          "absent": ("absent", "dim")}  # fmt: skip

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from mmbench.config.checkout import CARRIED, PACKAGE, PARTS, ROOT
 from mmbench.errors import UserError
-from mmbench.home import CARRIED, PACKAGE, PARTS, ROOT
 
 LEFT = shutil.ignore_patterns("__pycache__", CARRIED.name, ".*")
 

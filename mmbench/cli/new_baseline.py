@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmbench.config import Config
-from mmbench.discovery import NAME, find_in
+from mmbench.config.check import TOP
+from mmbench.config.checkout import find_checkout
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import NAME, find_in
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError, near
-from mmbench.files import write_text
-from mmbench.home import find_checkout
-from mmbench.valid import TOP
-from mmbench.yaml_files import read_yaml
+from mmbench.files.store import write_text
 
 TEMPLATES = PackageLoader("mmbench.cli")
 #: Folders beside those of the methods in an experiment's results.

@@ -15,10 +15,10 @@ from mmbench.cli.checks import usable_cores
 from mmbench.cli.progress import clock
 from mmbench.cli.run import config_keys
 from mmbench.command import console
-from mmbench.config import Config
-from mmbench.home import find_checkout
-from mmbench.valid import TOP
-from mmbench.yaml_files import read_yaml, typed
+from mmbench.config.check import TOP
+from mmbench.config.checkout import find_checkout
+from mmbench.config.configuration import Config
+from mmbench.config.yaml_files import read_yaml, typed
 
 GB = 1e9
 

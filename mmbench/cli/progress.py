@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-#: What `python -m mmbench.train` prints every ten seconds.
+#: What `python -m mmbench.stages.train` prints every ten seconds.
 STEP = re.compile(r"step (\d+)/(\d+) .*?(\d+) images/s\s+(\S+) left")
 TAIL = 4096
 SHOWN = 12  # running jobs that are listed

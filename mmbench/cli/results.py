@@ -14,10 +14,10 @@ from rich.text import Text
 from mmbench.cli.runs import find_run
 from mmbench.command import console
 from mmbench.errors import UserError, near
-from mmbench.report.board import Board, make_board
-from mmbench.report.common import value_cell
-from mmbench.report.load import ExperimentResults, load_results
 from mmbench.report.names import STUDIED, describe, in_order
+from mmbench.report.read.results import ExperimentResults, load_results
+from mmbench.report.tables.board import Board, make_board
+from mmbench.report.tables.common import value_cell
 
 #: Beginnings of the metrics that are shown unless others are asked for, where an experiment has them.
 LEADING = ("lpips_alex", "fd[", "fd_embedding", "miou", "judged_miou", "accuracy", "judged_accuracy", "cosine")

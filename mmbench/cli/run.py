@@ -12,9 +12,9 @@ import typer
 from typer.core import TyperCommand
 
 from mmbench.command import new_app, prose
-from mmbench.config import find_profile
+from mmbench.config.checkout import find_checkout
+from mmbench.config.configuration import find_profile
 from mmbench.errors import UserError, near
-from mmbench.home import find_checkout
 
 PLUGINS = Path("mmbench", "cli", "plugins")
 DRY = {"-n", "--dry-run", "--dryrun"}

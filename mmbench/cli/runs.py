@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmbench.config import RESERVED, Config
+from mmbench.config.check import TOP
+from mmbench.config.checkout import find_checkout
+from mmbench.config.configuration import RESERVED, Config
+from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
-from mmbench.files import read_record, sha256_file
-from mmbench.home import find_checkout
-from mmbench.manifest import NAME, read_manifest
-from mmbench.schema.manifest import Configured
-from mmbench.valid import TOP
-from mmbench.yaml_files import read_yaml
+from mmbench.files.store import read_record, sha256_file
+from mmbench.runs.manifest import NAME, read_manifest
+from mmbench.runs.manifest_schema import Configured
 
 
 def find_run(run: Path | None) -> Path:

@@ -19,11 +19,11 @@ from rich.text import Text
 
 from mmbench.cli.runs import data_folder, find_run, profile_values
 from mmbench.command import console, existing
-from mmbench.discovery import NAME
+from mmbench.config.discovery import NAME
 from mmbench.errors import UserError, near
-from mmbench.files import atomic_path, read_headers, read_record, sha256_file, write_json
-from mmbench.report.common import number_cell
+from mmbench.files.store import atomic_path, read_headers, read_record, sha256_file, write_json
 from mmbench.report.names import describe, in_order
+from mmbench.report.tables.common import number_cell
 
 PREDICTIONS = "predictions.npz"
 
@@ -108,7 +108,7 @@ def command(
     with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stdout(io.StringIO()):
         write_json(Path(temporary) / "settings.json", settings)
         words = [f"--{key}={value}" for key, value in flags.items()]
-        evaluate = importlib.import_module("mmbench.evaluate")
+        evaluate = importlib.import_module("mmbench.stages.evaluate")
         evaluate.main([f"--settings={Path(temporary) / 'settings.json'}", *words])
     screen = console()
     screen.print(scores_table(read_record(target / "metrics.json")))

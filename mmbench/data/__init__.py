@@ -17,8 +17,8 @@ import numpy as np
 
 from mmbench.data._settings import IGNORED, SPLITS, Card, DataSettings, check_split, did_you_mean
 from mmbench.errors import UserError
-from mmbench.files import Arrays, load_arrays, sha256_arrays
-from mmbench.records import read_card
+from mmbench.files.store import Arrays, load_arrays, sha256_arrays
+from mmbench.runs.records import read_card
 
 __all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "read_card", "read_prepared"]
 

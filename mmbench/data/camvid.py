@@ -13,7 +13,7 @@ import numpy as np
 from mmbench.data._pictures import chw, hw, open_pair
 from mmbench.data._settings import IGNORED, Card, DataSettings, data_root, hashed_order, take
 from mmbench.errors import UserError
-from mmbench.files import Arrays
+from mmbench.files.store import Arrays
 
 CARD = Card(
     name="camvid",

@@ -16,8 +16,8 @@ from PIL import Image
 from mmbench.data._pictures import chw
 from mmbench.data._settings import Card, DataSettings, data_root, hashed_parts, take
 from mmbench.errors import UserError
-from mmbench.files import Arrays
-from mmbench.pickles import unpickle_arrays
+from mmbench.files.pickles import unpickle_arrays
+from mmbench.files.store import Arrays
 
 CARD = Card(
     name="cifar10",

@@ -20,7 +20,7 @@ import numpy as np
 from mmbench.data._pictures import chw, hw, open_pair
 from mmbench.data._settings import IGNORED, Card, DataSettings, data_root, hashed_order, take
 from mmbench.errors import UserError
-from mmbench.files import Arrays
+from mmbench.files.store import Arrays
 
 FOLDERS = {"train": "train", "validation": "train", "test": "val"}
 VALIDATION_CITIES = ("erfurt", "monchengladbach", "ulm")

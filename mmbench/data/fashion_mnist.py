@@ -18,7 +18,7 @@ from PIL import Image
 from mmbench.data._pictures import chw
 from mmbench.data._settings import Card, DataSettings, data_root, hashed_parts, take
 from mmbench.errors import UserError
-from mmbench.files import Arrays
+from mmbench.files.store import Arrays
 
 CARD = Card(
     name="fashion_mnist",

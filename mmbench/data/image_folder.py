@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from mmbench.data._pictures import SUFFIXES, chw, open_colour
 from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_first, take
 from mmbench.errors import UserError
-from mmbench.files import Arrays
+from mmbench.files.store import Arrays
 
 CARD = Card(
     name="image_folder",

@@ -15,7 +15,7 @@ from PIL import Image
 from mmbench.data._pictures import chw
 from mmbench.data._settings import Card, DataSettings, data_root, hashed_parts, take
 from mmbench.errors import UserError
-from mmbench.files import Arrays, load_arrays
+from mmbench.files.store import Arrays, load_arrays
 
 SIDE, CLASSES = 64, 1000
 VALIDATION_SHARE = 25

@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from mmbench.data._settings import Card, DataSettings
-from mmbench.data._streets_develop import draw
-from mmbench.data._streets_plan import make_scene
-from mmbench.data._streets_record import CLASSES
-from mmbench.data._streets_scene import FACTORS, LABELS, VERSION
-from mmbench.files import Arrays
+from mmbench.data.streets.develop import draw
+from mmbench.data.streets.plan import make_scene
+from mmbench.data.streets.record import CLASSES
+from mmbench.data.streets.scene import FACTORS, LABELS, VERSION
+from mmbench.files.store import Arrays
 
 #: Sizes of the splits where the settings give none.
 COUNTS = {"train": 20_000, "validation": 1_000, "test": 5_000}

@@ -8,12 +8,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from mmbench.config import Config
-from mmbench.discovery import Found, find_judge, find_methods, of_modalities, read_literals
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import Found, find_judge, find_methods, of_modalities, read_literals
 from mmbench.planning.jobs import Job
 from mmbench.planning.measure import Bench, Step, starting
 from mmbench.planning.plan import Plan
-from mmbench.runtime import choose_device, peak_memory
+from mmbench.stages.runtime import choose_device, peak_memory
 
 #: Seconds of the metrics of an item beside its networks, see benchmarks/results/evaluation-cpu.md.
 SCORE_DRAWN, SCORE_GIVEN = 0.003, 0.0015
@@ -27,10 +27,10 @@ TYPICAL = {"train": 50_000, "validation": 5_000, "test": 10_000}
 COMPARED = 20  # steps of a training at which gradients are compared
 #: What a kind of job imports before it begins.
 STARTS = {
-    "method": "mmbench.train",
-    "network": "mmbench.train, mmbench.nets.unet",
-    "scores": "mmbench.evaluate",
-    "report": "mmbench.report.__main__",
+    "method": "mmbench.stages.train",
+    "network": "mmbench.stages.train, mmbench.models.nets.unet",
+    "scores": "mmbench.stages.evaluate",
+    "report": "mmbench.stages.report",
 }
 
 

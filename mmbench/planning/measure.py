@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from lpips import LPIPS
 
-from mmbench.config import Config
+from mmbench.config.configuration import Config
+from mmbench.config.discovery import Found, read_literals
 from mmbench.data import DataSettings, card, load
-from mmbench.discovery import Found, read_literals
 from mmbench.errors import UserError
-from mmbench.experiments import Case, asked, load_experiment, to_batch, used_modalities
-from mmbench.files import Arrays
+from mmbench.experiments.experiment import Case, asked, load_experiment, to_batch, used_modalities
+from mmbench.files.store import Arrays
 from mmbench.method import Method, Sampling, Spec, Task, load_method
-from mmbench.predict import Evaluations, answer_case, untold
-from mmbench.training import Training
+from mmbench.stages.predict import Evaluations, answer_case, untold
+from mmbench.training.loop import Training
 
 #: Test items that stand for the profile's: as many of each kind of case as can be told apart by their number.
 RECONSTRUCTIONS, SAMPLES = 16, 17

@@ -9,20 +9,24 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from mmbench.files import write_text
-from mmbench.report import bars, origin, pictures, tables, text
-from mmbench.report.claims import write_claims
+from mmbench.claims.read import Stated
+from mmbench.files.store import write_text
+from mmbench.report import text
 from mmbench.report.commands import of_experiment, of_page
-from mmbench.report.curves import quality_against_compute
-from mmbench.report.effects import Axes, write_effects
-from mmbench.report.figures import Drawing
-from mmbench.report.load import Results
+from mmbench.report.draw import pictures
+from mmbench.report.draw.figures import Drawing
+from mmbench.report.draw.theme import Mode
 from mmbench.report.names import STUDIED, slug
-from mmbench.report.overview import write_overview
-from mmbench.report.sections import Context, Section, load_section
-from mmbench.report.theme import Mode
-from mmbench.report.trajectory import trajectory
-from mmbench.verdicts.read import Stated
+from mmbench.report.parts import origin
+from mmbench.report.parts.claims import write_claims
+from mmbench.report.parts.curves import quality_against_compute
+from mmbench.report.parts.effects import Axes, write_effects
+from mmbench.report.parts.overview import write_overview
+from mmbench.report.parts.section import Context, Section, load_section
+from mmbench.report.parts.trajectory import trajectory
+from mmbench.report.read.results import Results
+from mmbench.report.tables import bars
+from mmbench.report.tables import table as tables
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = TEMPLATES / "scripts"

@@ -16,7 +16,7 @@ from pathlib import Path
 from faulty_run import Job, Run
 from safetensors import SafetensorError, safe_open
 
-from mmbench.checkpoint import NAME, OLDER
+from mmbench.training.checkpoint import NAME, OLDER
 
 LONG_SECONDS, NOTICED_SECONDS = 120, 10
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmbench.files import load_arrays, sha256_arrays, sha256_file
+from mmbench.files.store import load_arrays, sha256_arrays, sha256_file
 
 #: Keys of records that say how long something took, on what and when: these differ between any two runs.
 MEASURED = {

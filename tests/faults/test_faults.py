@@ -14,7 +14,7 @@ from faulty_run import ROOT
 from same_results import litter, results
 
 from mmbench.errors import UserError
-from mmbench.files import save_arrays, write_json, write_text
+from mmbench.files.store import save_arrays, write_json, write_text
 
 KINDS = ["kill -9 of snakemake", "last state cut off", "full disk"]
 SEED = "16"  # the state is cut off first, while there is a training
@@ -90,7 +90,7 @@ from pathlib import Path
 import torch
 
 from mmbench.errors import run_command
-from mmbench.tensors import save_weights
+from mmbench.files.weights import save_weights
 
 path = Path(sys.argv[1]) / "weights.safetensors"
 save_weights(path, {"a": torch.ones(2)})

@@ -12,10 +12,10 @@ rule data_card:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/cards"),
+        code=code("mmbench/report/cards", "mmbench/stages/cards.py"),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.cards {params.folder} 2>&1 | tee {log}"
+        "python -m mmbench.stages.cards {params.folder} 2>&1 | tee {log}"
 
 
 # One job for all models of an experiment: starting Python takes longer than writing a card.
@@ -33,7 +33,7 @@ for experiment in CFG.experiments:
         conda:
             CONDA_ENV
         params:
-            code=code("mmbench/cards"),
+            code=code("mmbench/report/cards", "mmbench/stages/cards.py"),
             folders=[str(Path(path).parent) for path in model_cards(experiment)],
         shell:
-            "python -m mmbench.cards {params.folders} 2>&1 | tee {log}"
+            "python -m mmbench.stages.cards {params.folders} 2>&1 | tee {log}"

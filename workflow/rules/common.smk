@@ -9,12 +9,12 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
-from mmbench.config import Config  # noqa: E402
-from mmbench.discovery import code_hash, find_judge, find_methods  # noqa: E402
-from mmbench.discovery import of_modalities  # noqa: E402
+from mmbench.config.configuration import Config  # noqa: E402
+from mmbench.config.discovery import code_hash, find_judge, find_methods  # noqa: E402
+from mmbench.config.discovery import of_modalities  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
 from mmbench.report.names import reference_of  # noqa: E402
-from mmbench.stated import FILE as CLAIMS, stated_claims  # noqa: E402
+from mmbench.claims.statements import FILE as CLAIMS, stated_claims  # noqa: E402
 
 try:
     CFG = Config(config, ROOT)

@@ -12,10 +12,10 @@ rule data:
         CONDA_ENV
     params:
         settings=settings("data"),
-        code=code("mmbench/prepare_data.py", f"mmbench/data/{CFG.profile.data.name}.py"),
+        code=code("mmbench/stages/data.py", f"mmbench/data/{CFG.profile.data.name}.py"),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.prepare_data --settings <(echo {params.settings:q}) --out {params.out} 2>&1 | tee {log}"
+        "python -m mmbench.stages.data --settings <(echo {params.settings:q}) --out {params.out} 2>&1 | tee {log}"
 
 
 # Before hours of training: what needs the network should fail at once, if it does.
@@ -33,10 +33,10 @@ rule lpips:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/weights.py", "mmbench/lpips-trunk.lock"),
+        code=code("mmbench/stages/lpips.py", "mmbench/frozen/lpips-trunk.lock"),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.weights --out {params.out} 2>&1 | tee {log}"
+        "python -m mmbench.stages.lpips --out {params.out} 2>&1 | tee {log}"
 
 
 rule cases:
@@ -52,9 +52,9 @@ rule cases:
     params:
         settings=lambda wc: settings("cases", wc.experiment),
         code=lambda wc: code(
-            "mmbench/cases.py", f"mmbench/experiments/{wc.experiment}.py"
+            "mmbench/stages/cases.py", f"mmbench/experiments/{wc.experiment}/tasks.py"
         ),
         data=lambda wc: data_folder(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.cases --settings <(echo {params.settings:q}) --data {params.data} --out {params.out} 2>&1 | tee {log}"
+        "python -m mmbench.stages.cases --settings <(echo {params.settings:q}) --data {params.data} --out {params.out} 2>&1 | tee {log}"

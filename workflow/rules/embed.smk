@@ -22,10 +22,10 @@ rule embed:
     resources:
         gpu=CFG.top.gpu,
     params:
-        code=code("mmbench/embed.py"),
+        code=code("mmbench/stages/embed.py"),
         data=P / "data",
         weights=WEIGHTS,
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.embed --extractor {wildcards.extractor} --weights {params.weights} --data {params.data}"
+        "python -m mmbench.stages.embed --extractor {wildcards.extractor} --weights {params.weights} --data {params.data}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"

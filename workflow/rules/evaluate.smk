@@ -18,9 +18,9 @@ rule reference:
     params:
         settings=lambda wc: settings("reference", wc.experiment),
         code=lambda wc: code(
-            "mmbench/reference.py",
-            f"mmbench/experiments/{wc.experiment}.py",
-            f"mmbench/scores/{wc.experiment}.py",
+            "mmbench/stages/reference.py",
+            f"mmbench/experiments/{wc.experiment}/tasks.py",
+            f"mmbench/experiments/{wc.experiment}/scores.py",
             *judge_code(wc.experiment),
         ),
         data=lambda wc: data_folder(wc.experiment),
@@ -29,7 +29,7 @@ rule reference:
         judge=lambda wc: judge_option(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
+        "python -m mmbench.stages.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " {params.judge} --cache {params.cache} --threads {threads} --out {params.out} 2>&1 | tee {log}"
 
 
@@ -53,9 +53,9 @@ rule evaluate:
     params:
         settings=lambda wc: settings("evaluate", wc.experiment),
         code=lambda wc: code(
-            "mmbench/evaluate.py",
-            f"mmbench/experiments/{wc.experiment}.py",
-            f"mmbench/scores/{wc.experiment}.py",
+            "mmbench/stages/evaluate.py",
+            f"mmbench/experiments/{wc.experiment}/tasks.py",
+            f"mmbench/experiments/{wc.experiment}/scores.py",
             *judge_code(wc.experiment),
         ),
         data=lambda wc: data_folder(wc.experiment),
@@ -71,7 +71,7 @@ rule evaluate:
         training=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.method)}/seed{wc.seed}/{wc.at}training.json",
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
+        "python -m mmbench.stages.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " --cases {params.cases} --reference {input.reference} --predictions {params.out}"
         " --training {params.training} --method {wildcards.method} --title {params.title:q}"
         " {params.judge} --seed {wildcards.seed} --tasks {params.tasks} {params.answers} --cache {params.cache}"

@@ -20,8 +20,8 @@ rule judge:
         settings=lambda wc: judge_settings(wc.judged),
         method=lambda wc: JUDGES[wc.judged],
         code=lambda wc: code(
-            "mmbench/train.py",
-            f"mmbench/experiments/{wc.judged}.py",
+            "mmbench/stages/train.py",
+            f"mmbench/experiments/{wc.judged}/tasks.py",
             JUDGES[wc.judged],
         ),
         data=lambda wc: data_folder(wc.judged),
@@ -29,6 +29,6 @@ rule judge:
         processes=lambda wc, output: processes_option(),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        'python -m mmbench.stages.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --data {params.data} --seed {params.seed} --threads {threads} {params.processes}"
         " --state {params.out}/state --out {params.out} 2>&1 | tee {log}"

@@ -14,7 +14,7 @@ rule manifest:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/manifest.py"),
+        code=code("mmbench/stages/manifest.py"),
         methods=lambda wc: reported_folders(wc.which),
         seeds=CFG.profile.seeds,
         results=P,
@@ -22,6 +22,6 @@ rule manifest:
         command=lambda wc: command(wc.which),
         configuration=lambda wc: json.dumps(CFG.described(list(REPORTS[wc.which]))),
     shell:
-        "python -m mmbench.manifest --results {params.results} --report {params.out} --methods {params.methods}"
+        "python -m mmbench.stages.manifest --results {params.results} --report {params.out} --methods {params.methods}"
         " --seeds {params.seeds} --command {params.command:q} --configuration <(echo {params.configuration:q})"
         " 2>&1 | tee {log}"

@@ -23,8 +23,8 @@ rule predict:
         settings=lambda wc: settings("predict", wc.experiment, wc.own),
         method=lambda wc: found(wc.experiment, wc.own).path,
         code=lambda wc: code(
-            "mmbench/predict.py",
-            f"mmbench/experiments/{wc.experiment}.py",
+            "mmbench/stages/predict.py",
+            f"mmbench/experiments/{wc.experiment}/tasks.py",
             found(wc.experiment, wc.own).path,
         ),
         tuned=lambda wc, input: f"--tuned {input.tuned}" if input.tuned else "",
@@ -32,6 +32,6 @@ rule predict:
         cases=subpath(input.cases, parent=True),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.predict --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        'python -m mmbench.stages.predict --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --weights {input.weights} --data {params.data} --cases {params.cases} {params.tuned} --seed {wildcards.seed}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"

@@ -36,7 +36,7 @@ rule report:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/report", "mmbench/verdicts/assess.py"),
+        code=code("mmbench/stages/report.py", "mmbench/report", "mmbench/claims"),
         claims=code(CLAIMS),
         experiments=lambda wc: list(REPORTS[wc.which]),
         methods=lambda wc: reported_methods(wc.which),
@@ -47,7 +47,7 @@ rule report:
         out=subpath(output.page, parent=True),
         command=lambda wc: command(wc.which),
     shell:
-        "python -m mmbench.report --results {params.results} --out {params.out} --experiments {params.experiments}"
+        "python -m mmbench.stages.report --results {params.results} --out {params.out} --experiments {params.experiments}"
         " --methods {params.methods} --seeds {params.seeds} --snapshots {params.snapshots}"
         ' --claims "$MMBENCH/config/claims.yaml" --ablations <(echo {params.ablations:q})'
         " --command {params.command:q} 2>&1 | tee {log}"

@@ -25,8 +25,8 @@ rule train:
         settings=lambda wc: settings("train", wc.experiment, wc.own),
         method=lambda wc: found(wc.experiment, wc.own).path,
         code=lambda wc: code(
-            "mmbench/train.py",
-            f"mmbench/experiments/{wc.experiment}.py",
+            "mmbench/stages/train.py",
+            f"mmbench/experiments/{wc.experiment}/tasks.py",
             found(wc.experiment, wc.own).path,
         ),
         data=lambda wc: data_folder(wc.experiment),
@@ -37,6 +37,6 @@ rule train:
         ),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        'python -m mmbench.stages.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --data {params.data} --seed {wildcards.seed} --threads {threads} {params.until} {params.keep}"
         " {params.processes} --state {params.out}/state --out {params.out} 2>&1 | tee {log}"

@@ -21,9 +21,9 @@ rule tune:
         settings=lambda wc: settings("tune", wc.experiment, wc.own),
         method=lambda wc: found(wc.experiment, wc.own).path,
         code=lambda wc: code(
-            "mmbench/tune.py",
-            f"mmbench/experiments/{wc.experiment}.py",
-            f"mmbench/scores/{wc.experiment}.py",
+            "mmbench/stages/tune.py",
+            f"mmbench/experiments/{wc.experiment}/tasks.py",
+            f"mmbench/experiments/{wc.experiment}/scores.py",
             found(wc.experiment, wc.own).path,
             *judge_code(wc.experiment),
         ),
@@ -32,6 +32,6 @@ rule tune:
         judge=lambda wc: judge_option(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.tune --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        'python -m mmbench.stages.tune --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --weights {input.weights} --lpips {params.lpips} --data {params.data} {params.judge} --seed {wildcards.seed}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"

@@ -1,0 +1,52 @@
+"""Command line: a trained model as a folder of its own that loads with one call on another machine, or on a hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import mmbench
+from mmbench.command import main_of
+from mmbench.errors import UserError, run_command
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of one training.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the three files.")],
+    push: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Also upload it to this repository.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="A new repository is private.")] = False,
+) -> None:
+    """Write a trained model as a folder of its own that loads with one call on another machine, or to a hub.
+
+    A folder to copy to another machine:
+
+      mmbench export results/quick/joint/mt_diffusion/seed0 street-model
+
+    The same as a private repository of a hub that you are logged in to (`hf auth login`):
+
+      mmbench export results/quick/joint/mt_diffusion/seed0 street-model \\
+        --push you/street-model --private
+
+    There, `mmbench.load("street-model")` loads the folder, and `Model.from_pretrained("you/street-model")` of
+    `mmbench.inference.model` the repository.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is there already; name a new folder")
+    model = mmbench.load(folder, "cpu")
+    model.save_pretrained(out)
+    print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+    if push:
+        try:
+            print(model.push_to_hub(push, private=private or None))
+        except Exception as error:  # the hub's own, and those of whichever HTTP client it has
+            reason = " ".join(str(error).split())
+            raise UserError(f"--push {push}: {reason:.200}; log in, or copy {out} there yourself") from None
+
+
+main = main_of(command, "mmbench export")
+
+
+if __name__ == "__main__":
+    run_command(main)

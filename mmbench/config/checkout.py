@@ -1,0 +1,34 @@
+"""Where the files are that lie beside the package: those of a checkout, or the copies of them that a wheel carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmbench.errors import UserError
+
+PACKAGE = Path(__file__).parents[1]
+#: What a checkout consists of beside the package, and so what a wheel carries (`pyproject.toml` puts it there).
+PARTS = ("Snakefile", "workflow", "config", "profiles", "baselines", "environment.yml", "requirements.lock")
+CARRIED = PACKAGE / "_checkout"
+
+
+def is_checkout(folder: Path) -> bool:
+    """Whether a folder is a checkout: a clone, or what `mmbench init` made."""
+    return all((folder / name).exists() for name in ("Snakefile", "config/config.yaml", "mmbench/__init__.py"))
+
+
+#: Configuration and baselines that belong to this package.
+ROOT = PACKAGE.parent if is_checkout(PACKAGE.parent) else CARRIED
+
+
+def find_checkout(start: Path | None = None) -> Path:
+    """The checkout to work in: the nearest folder upwards from `start` (None: the current one), else this package's.
+
+    Raises:
+        UserError: there is none.
+    """
+    start = (start or Path.cwd()).absolute()
+    for folder in (start, *start.parents, PACKAGE.parent):
+        if is_checkout(folder):
+            return folder
+    raise UserError(f"{start}: is in no checkout of mmbench; go to one, or make one: mmbench init my-benchmark")

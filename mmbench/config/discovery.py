@@ -1,0 +1,301 @@
+"""Methods found by their path and read without importing them, and the hash of the code a stage runs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmbench.config.literals import assigned, experiment_tasks, parse, read_tasks
+from mmbench.errors import UserError, near
+
+#: Literal constants of a method's file: their type and whether they must be there.
+LITERALS = {
+    "TITLE": (str, True),
+    "TASKS": (tuple, True),
+    "ANSWERS": (tuple, False),
+    "WEIGHTS_FROM": (str, False),
+    "TRAINED": (bool, False),
+    "TUNE": (dict, False),
+    "TUNE_BY": (tuple, False),
+    "SIZE_DIFFERS": (str, False),
+}
+EXAMPLES = {
+    "TITLE": '"My method"',
+    "TASKS": '("reconstruct",)',
+    "ANSWERS": '("mask",)',
+    "WEIGHTS_FROM": '"ddpm"',
+    "TRAINED": "False",
+    "TUNE": '{"strength": (0.3, 0.6)}',
+    "TUNE_BY": '("reconstruct", "lpips_alex")',
+    "SIZE_DIFFERS": '"a second network classifies"',
+}
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+MULTITASK = Path("mmbench/models/mt_diffusion.py")
+EVERY_TASK = ("*",)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A method as its file declares it; `external` ones are a `.smk` that hands in predictions.
+
+    `tune` names the settings that are chosen on the validation split. `answers` are the only modalities it answers, of
+    what its tasks want; `needs` are those without which it can do nothing. Both are empty for a method of all.
+    `trained` is False for one that learns nothing step by step.
+    """
+
+    name: str
+    path: Path
+    title: str
+    tasks: tuple[str, ...]
+    weights_from: str | None = None
+    external: bool = False
+    tune: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    trained: bool = True
+
+
+def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
+    """The constants of a method's file that `LITERALS` lists, without running it.
+
+    Args:
+        path: the file.
+        shown: how errors call it, if not by `path`.
+
+    Raises:
+        UserError: the file is not Python, or a constant is missing or not the literal it should be.
+    """
+    shown = shown or path
+    values = assigned(parse(path, shown))
+    found = {}
+    for name, (kind, needed) in LITERALS.items():
+        if name not in values:
+            if needed:
+                raise UserError(f"{shown}: {name} is missing; add a line like {name} = {example(name)}")
+            continue
+        try:
+            found[name] = ast.literal_eval(values[name])
+        except ValueError:
+            raise UserError(
+                f"{shown}: {name} is computed, and read unrun; write it out like {name} = {example(name)}"
+            ) from None
+        texts = found[name] if kind is tuple else ()
+        if not isinstance(found[name], kind) or found[name] in ("", ()) or not all(isinstance(t, str) for t in texts):
+            raise UserError(f"{shown}: {name} is {found[name]!r}; write it like {name} = {example(name)}")
+    return found
+
+
+def example(name: str) -> str:
+    """How a literal constant of a method's file looks."""
+    return EXAMPLES[name]
+
+
+def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Path) -> tuple[str, ...]:
+    """Names of the settings that a method's file wants chosen on the validation split.
+
+    Raises:
+        UserError: `TUNE` holds no candidates, or `TUNE_BY` is not a task that it does and a metric.
+    """
+    tune, by, tasks = literals.get("TUNE", {}), literals.get("TUNE_BY"), list(known)
+    for name, values in tune.items():
+        if not isinstance(values, tuple) or not values or not all(isinstance(v, int | float) for v in values):
+            raise UserError(f"{shown}: TUNE: {name} is {values!r}; write its candidates like {example('TUNE')}")
+    if tune and (by is None or len(by) != 2 or by[0] not in tasks):
+        raise UserError(f"{shown}: TUNE_BY is {by!r}; write one of {', '.join(tasks)} and a metric of it")
+    return tuple(tune)
+
+
+def read_external(path: Path, shown: Path) -> Found:
+    """An external method's declaration: the comments `# TITLE: ...`, `# TASKS: a, b`, `# ANSWERS: x` of its `.smk`."""
+    text = path.read_text(encoding="utf-8")
+    found = dict(re.findall(r"^# (TITLE|TASKS|ANSWERS): *(.+?) *$", text, flags=re.MULTILINE))
+    for key in ("TITLE", "TASKS"):
+        if key not in found:
+            raise UserError(f"{shown}: {key} is missing; add a comment line '# {key}: ...'")
+    tasks, answers = (
+        tuple(word.strip() for word in found.get(key, "").split(",") if word.strip()) for key in ("TASKS", "ANSWERS")
+    )
+    return Found(path.stem, shown, found["TITLE"], tasks, external=True, answers=answers)
+
+
+def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, Found]]:
+    """Every method of each experiment: the multitask model, and each file under baselines/<experiment>/.
+
+    Raises:
+        UserError: a folder of an unknown experiment, a bad or doubled name, or a bad declaration.
+    """
+    known = sorted(p.parent.name for p in (root / "mmbench" / "experiments").glob("[!_]*/tasks.py"))
+    for folder in sorted((root / "baselines").iterdir()):
+        if folder.is_dir() and folder.name not in known and not folder.name.startswith(("_", ".")):
+            raise UserError(
+                f"baselines/{folder.name}: no experiment of that name{near(folder.name, known)}; rename the folder: "
+                f"there are {', '.join(known)}"
+            )
+    return {name: find_in(root, name) for name in experiments}
+
+
+def find_in(root: Path, experiment: str) -> dict[str, Found]:
+    """The methods of one experiment, by name."""
+    folder = root / "baselines" / experiment
+    found: dict[str, Found] = {}
+    known = experiment_tasks(root, experiment)
+    for path in [root / MULTITASK, *sorted(folder.glob("[!_.]*.py")), *sorted(folder.glob("[!_.]*.smk"))]:
+        name, shown = path.stem, path.relative_to(root)
+        if not NAME.fullmatch(name):
+            raise UserError(f"{shown}: a method's name has only a-z, 0-9 and _, and starts with a letter; rename it")
+        if name in found:
+            raise UserError(f"{shown}: there is already a method '{name}' in {found[name].path}; rename one")
+        if path.suffix == ".smk":
+            found[name] = read_external(path, shown)
+        else:
+            literals = read_literals(path, shown)
+            tasks = claimed_tasks(literals["TASKS"], known)
+            found[name] = Found(
+                name,
+                shown,
+                literals["TITLE"],
+                tasks,
+                literals.get("WEIGHTS_FROM"),
+                tune=tuned_settings(literals, tasks, shown),
+                answers=literals.get("ANSWERS", ()),
+                trained=literals.get("TRAINED", True),
+            )
+    found = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in found.items()}
+    check_tasks(found, known)
+    check_sources(found)
+    return {name: with_needs(method, root, experiment) if method.answers else method for name, method in found.items()}
+
+
+def find_judge(root: Path, experiment: str) -> Path | None:
+    """The file of an experiment's judge, below `root`; None if it has none."""
+    path = Path("mmbench", "experiments", experiment, "judge.py")
+    return path if (root / path).is_file() else None
+
+
+def claimed_tasks(declared: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
+    """The tasks that a declared `TASKS` stands for: `("*",)` are all of the experiment's."""
+    return tuple(known) if declared == EVERY_TASK else declared
+
+
+def with_needs(method: Found, root: Path, experiment: str) -> Found:
+    """A method of some modalities with what it needs: those it says it answers, and those that its tasks give.
+
+    Raises:
+        UserError: one of its `ANSWERS` is wanted by none of its tasks, or a task wants none of them.
+    """
+    tasks = read_tasks(root, experiment)
+    wanted = {name: tasks[name]["want"] for name in method.tasks}
+    known = list(dict.fromkeys(modality for want in wanted.values() for modality in want))
+    for answer in method.answers:
+        if answer not in known:
+            raise UserError(
+                f"{method.path}: ANSWERS: '{answer}' is wanted by none of its tasks{near(answer, known)}; "
+                f"there are {', '.join(known)}"
+            )
+    for name, want in wanted.items():
+        if not set(want) & set(method.answers):
+            raise UserError(
+                f"{method.path}: ANSWERS: the task '{name}' wants {', '.join(want)}, of which it answers none; take "
+                "the task out of TASKS, or answer one"
+            )
+    given = [modality for name in method.tasks for modality in tasks[name]["given"]]
+    return replace(method, needs=tuple(dict.fromkeys([*method.answers, *given])))
+
+
+def of_modalities(method: Found, learns: Collection[str], root: Path, experiment: str) -> Found:
+    """What is left of a method that is trained on some modalities only: tasks that give no others, and want one."""
+    tasks = read_tasks(root, experiment)
+    left = tuple(
+        n for n in method.tasks if set(tasks[n]["given"]) <= set(learns) and set(tasks[n]["want"]) & set(learns)
+    )
+    wanted = [modality for name in left for modality in tasks[name]["want"]]
+    answers = tuple(name for name in method.answers or learns if name in learns and name in wanted)
+    return replace(method, tasks=left, answers=answers, needs=tuple(learns))
+
+
+def check_tasks(found: Mapping[str, Found], known: list[str]) -> None:
+    """Every task that a method claims must be one of its experiment."""
+    for method in found.values():
+        for task in method.tasks:
+            if task not in known:
+                raise UserError(
+                    f"{method.path}: TASKS: '{task}' is no task of this experiment{near(task, known)}; "
+                    f"there are {', '.join(known)}"
+                )
+
+
+def check_sources(found: Mapping[str, Found]) -> None:
+    """Every WEIGHTS_FROM must name a method that is trained itself."""
+    trained = sorted(m.name for m in found.values() if not m.weights_from and not m.external)
+    for method in found.values():
+        source = method.weights_from
+        if source is not None and source not in trained:
+            raise UserError(
+                f"{method.path}: WEIGHTS_FROM: '{source}' is no trained method of this experiment"
+                f"{near(source, trained)}; there are {', '.join(trained)}"
+            )
+
+
+@cache
+def imported_modules(path: Path, root: Path) -> frozenset[str]:
+    """Dotted names that a file imports, at any depth of it, and the packages that these are in."""
+    names: set[str] = set()
+    for node in ast.walk(parse(path, path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(root).parts[: -node.level] if node.level else ()
+            module = ".".join([*package, *filter(None, [node.module])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return frozenset(name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1))
+
+
+def resolve(module: str, root: Path, beside: Path) -> Path | None:
+    """The project's file of a module: of the package, or a method's `_helper`; None for other packages."""
+    parts = module.split(".")
+    if parts[0] != "mmbench" and not parts[0].startswith("_"):
+        return None
+    base = (root if parts[0] == "mmbench" else beside).joinpath(*parts)
+    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+
+
+@cache
+def closure(path: Path, root: Path) -> frozenset[Path]:
+    """A file and every file of the project that it imports, directly or not."""
+    seen, queue = {path}, [path]
+    while queue:
+        current = queue.pop()
+        for module in imported_modules(current, root):
+            found = resolve(module, root, current.parent)
+            if found and found not in seen:
+                seen.add(found)
+                queue.append(found)
+    return frozenset(seen)
+
+
+def code_hash(root: Path, *entries: str | Path) -> str:
+    """SHA-256 over the code reachable from `entries`; a folder stands for all its files.
+
+    A file outside `root` counts by its own name.
+    """
+    files: set[Path] = set()
+    for entry in entries:
+        path = root / entry
+        if path.is_dir():
+            files |= {p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+        elif path.suffix == ".py":
+            files |= closure(path, root)
+        else:
+            files.add(path)
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        name = path.relative_to(root) if path.is_relative_to(root) else path.name
+        digest.update(f"{name}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

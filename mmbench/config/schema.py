@@ -1,0 +1,195 @@
+"""What the configuration may hold: one model for each file and section, every key known, every value bounded.
+
+An experiment whose configuration has keys of its own describes them in its module `options`, as a class `Options`
+derived from `Experiment`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationInfo,
+    model_serializer,
+)
+
+from mmbench.experiments import load_part
+
+Count = Annotated[int, Field(gt=0, strict=True)]
+Whole = Annotated[int, Field(ge=0, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+ChosenName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")]
+#: Those of mmbench.models.diffusion.sampler, which takes PyTorch to be read.
+SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr", "dpm++sde"]
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
+AblatedName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(@[a-z0-9_.]+)?$")]
+AxisName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 ]*$")]
+
+
+SMALLEST, LARGEST = 32, 1024  # side of an image in pixels; LPIPS needs at least 31
+
+
+def pixels(value: Any) -> Any:
+    """`value` if it is the side of a square image or [height, width], in pixels."""
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    if not all(type(side) is int and SMALLEST <= side <= LARGEST for side in sides):
+        raise ValueError(f"write a side in pixels from {SMALLEST} to {LARGEST}, or [height, width]")
+    return value
+
+
+def plain_path(value: str) -> str:
+    """`value` if it is a path that means the same to Snakemake and to a shell."""
+    if not re.fullmatch(r"[\w./][\w./@%+=:,-]*", value):
+        raise ValueError("write a path without spaces, quotes, brackets and the like, that begins with none of -~@%")
+    return value
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """`values` if no two are equal."""
+    if len(set(values)) < len(values):
+        raise ValueError("name each only once")
+    return values
+
+
+def rising(values: list[float]) -> list[float]:
+    """`values` if each is larger than the one before."""
+    if values != sorted(set(values)):
+        raise ValueError("list them from small to large, each only once")
+    return values
+
+
+def even_parts(value: int, info: ValidationInfo) -> int:
+    """`value` if a batch can be cut into so many equal parts."""
+    if info.data.get("batch_size", 0) % value:
+        raise ValueError(f"write a number by which batch_size, {info.data['batch_size']}, can be divided")
+    return value
+
+
+class Section(BaseModel):
+    """A part of the configuration in which every key is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Which data set, how large its images, how many items of each split (all, when null)."""
+
+    name: str
+    size: Annotated[Any, AfterValidator(pixels)]
+    train: Count | None = None
+    validation: Count | None = None
+    test: Count | None = None
+    root: str | None = None
+
+
+class Network(Section):
+    """Arguments of the backbone that every trained method shares."""
+
+    width: Annotated[int, Field(gt=0, multiple_of=8, strict=True)] = 32
+    channel_mult: Annotated[list[Count], Field(min_length=1)] = [1, 2, 4]
+    layers: Count = 1
+    patch: Count = 1
+    attention: Flag = False
+
+
+class Train(Section):
+    """One training's length and optimiser."""
+
+    steps: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup: Count
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["fp32", "bf16"]
+    flip: Flag
+    checkpoint_every: Count
+    shards: Annotated[Count, AfterValidator(even_parts)] = 1
+
+    @model_serializer(mode="wrap")
+    def without_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All keys, but for `shards` where a batch is whole: what is computed is then what it was without the key."""
+        return {key: value for key, value in handler(self).items() if (key, value) != ("shards", 1)}
+
+
+class Sample(Section):
+    """How sampling methods draw."""
+
+    sampler: SamplerName
+    nfe: Annotated[int, Field(gt=0, le=1000, strict=True)]
+    batch_size: Count
+
+
+class OwnSample(Section):
+    """What a method or variant may draw with instead; the size of batches, which fixes the noise, is everyone's."""
+
+    sampler: SamplerName | None = None
+    nfe: Annotated[int, Field(gt=0, le=1000, strict=True)] | None = None
+
+
+class Evaluate(Section):
+    """How many items are scored, and the split that stands for the real distribution."""
+
+    reconstructions: Count
+    samples: Annotated[int, Field(ge=16, strict=True)]
+    reference: Literal["train", "validation", "test"]
+
+
+class Profile(Section):
+    """The size of a run: config/profiles/<name>.yaml."""
+
+    description: str
+    experiments: Annotated[list[str], Field(min_length=1), AfterValidator(distinct)]
+    seeds: Annotated[list[Whole], Field(min_length=1), AfterValidator(distinct)]
+    data: Data
+    network: Network
+    train: Train
+    sample: Sample
+    evaluate: Evaluate
+    methods: Annotated[list[ChosenName], Field(min_length=1), AfterValidator(distinct)] | None = None
+    variants: Annotated[list[VariantName], AfterValidator(distinct)] = []
+    snapshots: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(rising)] = []
+    ablations: Annotated[list[AxisName], AfterValidator(distinct)] | None = None
+
+
+class Experiment(Section):
+    """What an experiment asks and how methods are set in it: config/experiments/<name>.yaml."""
+
+    methods: dict[MethodName, dict[str, Any]] = {}
+    variants: dict[VariantName, dict[str, Any]] = {}
+    ablations: dict[AxisName, dict[AblatedName, dict[str, Any]]] = {}
+
+    def every_variant(self) -> dict[str, dict[str, Any]]:
+        """The settings of every variant, whether it is on an axis of the ablation or not."""
+        ablated = {name: own for axis in self.ablations.values() for name, own in axis.items() if "@" in name}
+        return {**self.variants, **ablated}
+
+    def options(self) -> dict[str, Any]:
+        """The values of the keys that only this experiment has, as far as they are set."""
+        return self.model_dump(mode="json", exclude=set(Experiment.model_fields), exclude_none=True)
+
+
+def experiment_schema(name: str) -> type[Experiment]:
+    """What config/experiments/<name>.yaml may hold: its class `Options`, if it has one."""
+    module = load_part(name, "options")
+    options: type[Experiment] = module.Options if module else Experiment
+    return options
+
+
+class Top(Section):
+    """config/config.yaml, and what `snakemake --config` sets on top of it."""
+
+    profile: str
+    results: Annotated[str, AfterValidator(plain_path)]
+    conda_env: str
+    threads: Count
+    gpu: Whole
+    processes: Count = 1
+    override: dict[str, Any] = {}

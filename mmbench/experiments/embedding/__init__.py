@@ -1,0 +1,1 @@
+"""Embedding: an image and what a frozen network says of it."""

@@ -1,0 +1,25 @@
+"""The keys that only the experiment of embeddings has."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from mmbench.config.schema import Experiment
+
+EXTRACTOR = re.compile(r"vgg16-relu5_3-gap|clip\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+def known_extractor(name: str) -> str:
+    """`name` if it is spelt like an extractor; whether open_clip has a CLIP of that name, only open_clip knows."""
+    if not EXTRACTOR.fullmatch(name):
+        raise ValueError("write vgg16-relu5_3-gap, or clip.<model>.<weights> as open_clip calls the two")
+    return name
+
+
+class Options(Experiment):
+    """Which network makes the embeddings."""
+
+    extractor: Annotated[str, AfterValidator(known_extractor)] = "vgg16-relu5_3-gap"

@@ -1,0 +1,90 @@
+"""Embedding: embeddings against the true ones, and images by what the frozen extractor says of them.
+
+An image is embedded anew by the extractor that embedded the data, with the same scaling, and compared with the
+embedding that it was painted from or drawn with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmbench.experiments.experiment import Case
+from mmbench.files.store import Arrays
+from mmbench.scoring.distribution import score_drawn
+from mmbench.scoring.embeddings import by_extractor, score_retrieval, score_shuffled_cosine
+from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.retrieval import cosine
+from mmbench.scoring.scores import Answered, Measure, Question, Scored, Tools
+
+
+def score(answered: Answered, tools: Tools) -> Scored:
+    """What each task is scored by: see `score_embed`, `score_paint` and `score_generate`."""
+    scored = Scored()
+    by_task = {"embed": score_embed, "paint": score_paint, "generate": score_generate}
+    for case, answer in answered:
+        by_task[case.task](case, answer, tools, scored)
+    return scored
+
+
+def score_floor(real: Arrays, other: Arrays, tools: Tools) -> Scored:
+    """What real embeddings say: shuffled among themselves, and another split's against this one's as a set."""
+    scored = Scored()
+    embedding = real["embedding"]
+    chance = by_extractor("shuffled_cosine", True, tools)
+    score_shuffled_cosine(Case("floor", "paint", len(embedding)), embedding, embedding, chance, scored)
+    case = Case("floor", "generate", len(other["embedding"]))
+    score_set(case, other["embedding"], embedding, {"real": "the reference split"}, tools, scored)
+    return scored
+
+
+def score_embed(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
+    """Cosine of each embedding with the true one, retrieval both ways, and the distance to real ones as a set."""
+    predicted, truth = answer["embedding"], case.truth["embedding"]
+    scored.add_each(case, Measure("cosine", True), torch.from_numpy(cosine(predicted, truth)), {})
+    score_retrieval(case, {"predicted": predicted, "true": truth}, Measure, scored)
+    score_set(case, predicted, tools.reference.arrays["embedding"], of_split(tools), tools, scored)
+
+
+def score_paint(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
+    """Painted images against real ones as a set, and by what the extractor says of them against what was given."""
+    score_drawn(case, answer["image"], tools, scored)
+    score_agreement(case, case.given["embedding"], answer["image"], "given", tools, scored)
+
+
+def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
+    """Drawn images and drawn embeddings against real ones as sets, and each pair's agreement."""
+    score_drawn(case, answer["image"], tools, scored)
+    score_set(case, answer["embedding"], tools.reference.arrays["embedding"], of_split(tools), tools, scored)
+    score_agreement(case, answer["embedding"], answer["image"], "drawn", tools, scored)
+
+
+def score_agreement(
+    case: Question, embedding: np.ndarray, images: np.ndarray, origin: str, tools: Tools, scored: Scored
+) -> None:
+    """Cosine and retrieval of embeddings (n, d) and of images embedded anew, and what agrees by chance."""
+    seen = tools.embedded(images)
+    each = torch.from_numpy(cosine(embedding, seen))
+    scored.add_each(case, by_extractor("cosine", True, tools), each, {"of": f"{origin} embedding and image"})
+    score_shuffled_cosine(case, embedding, seen, by_extractor("shuffled_cosine", True, tools), scored)
+
+    def measure(name: str, higher_is_better: bool) -> Measure:
+        return by_extractor(name, higher_is_better, tools)
+
+    score_retrieval(case, {origin: embedding, "image": seen}, measure, scored)
+
+
+def score_set(
+    case: Question, embedding: np.ndarray, real: np.ndarray, detail: dict[str, Any], tools: Tools, scored: Scored
+) -> None:
+    """`fd_embedding[<extractor>]`: Frechet distance of embeddings (m, d) to real ones (n, d)."""
+    measure = by_extractor(f"fd_embedding[{tools.card['embedding']['extractor']}]", False, tools)
+    detail = {"n_real": len(real), "n_fake": len(embedding), **detail}
+    scored.add(case, measure, frechet_distance(real, embedding), len(embedding), detail)
+
+
+def of_split(tools: Tools) -> dict[str, Any]:
+    """Which split the real embeddings are of."""
+    return {"real_split": tools.reference.card["split"]}

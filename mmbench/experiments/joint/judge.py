@@ -1,0 +1,40 @@
+"""The judge of joint: a network that names each pixel's class, one that names the image's, as far as there are any."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmbench.experiments.labels import judge as labels
+from mmbench.experiments.segmentation import judge as segmentation
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+
+TITLE = "Judge"
+TASKS = ("from_image",)
+READERS = {"mask": segmentation.Method, "label": labels.Method}
+
+
+class Method(BaseMethod):
+    """The judges of `segmentation` and `labels` side by side, with nothing shared.
+
+    Args:
+        spec: modalities and network. Without mask and label there is nothing to judge, and nothing to train.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.readers = nn.ModuleDict({name: make(spec) for name, make in READERS.items() if name in spec.modalities})
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """The sum of both cross-entropies."""
+        terms = {name: reader.loss(batch, generator)["loss"] for name, reader in self.readers.items()}  # type: ignore[operator]
+        return {"loss": torch.stack(list(terms.values())).sum(), **{name: x.detach() for name, x in terms.items()}}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """What is wanted, each from its own network in one pass."""
+        answer: Batch = {}
+        for name in task.want:
+            answer |= self.readers[name].predict(task, given, count, sampling, generator)  # type: ignore[operator]
+        return answer

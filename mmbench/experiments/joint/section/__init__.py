@@ -1,0 +1,162 @@
+"""Joint: one model of image, mask, label and embedding that makes any of them from any others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from mmbench.errors import UserError
+from mmbench.experiments.joint.section.cells import PER_TASK, Matrix, Spot, make_matrix, short
+from mmbench.experiments.joint.section.consistency import (
+    agreements,
+    consistency_figure,
+    consistency_findings,
+    consistency_table,
+)
+from mmbench.experiments.joint.section.gradients import gradient_findings, gradient_frame, gradients
+from mmbench.experiments.joint.section.matrix import heat_map, matrix_finding, matrix_table
+from mmbench.experiments.joint.section.pictures import any_to_any, strip
+from mmbench.experiments.joint.section.transfer import (
+    Change,
+    changes,
+    comparison_table,
+    per_cent,
+    transfer_figure,
+    transfer_findings,
+    transfer_frame,
+    transfer_table,
+)
+from mmbench.report import text
+from mmbench.report.names import STUDIED, describe, is_studied
+from mmbench.report.parts.section import Card, Context, Headline, Section
+from mmbench.report.parts.shared import training
+from mmbench.report.tables import common
+from mmbench.report.tables.board import method_order
+from mmbench.report.tables.table import NONE, Cell, Table
+
+TITLE = "Any to any"
+#: How boxes call the rivals.
+AGAINST = {"single": "single-task (C)", "per_task": "single-task (C/K)", "pair": "two modalities"}
+
+
+def build(context: Context) -> Section:
+    """The section, its tables and figures.
+
+    Raises:
+        UserError: the method under study was not scored, so there is no matrix.
+    """
+    results = context.experiment
+    if STUDIED not in results.titles:
+        raise UserError(f"{results.folder}: {STUDIED} was not scored, of which this section is; evaluate it")
+    matrix = make_matrix(results)
+    context.frame(f"{results.name}-long", common.long_frame(results))
+    context.frame(f"{results.name}-summary", common.summary_frame(matrix.boards, results))
+    found, agreed = changes(matrix), agreements(matrix)
+    content: dict[str, Any] = {
+        "heat": heat_map(context, matrix),
+        "matrix": matrix_table(context, matrix),
+        "transfer": transfer(context, matrix, found),
+        "gradients": gradients(context),
+        "agreement": (consistency_figure(context, matrix, agreed), consistency_table(context, matrix, agreed))
+        if agreed
+        else None,
+        "strip": strip(context, matrix),
+        "examples": any_to_any(context, matrix),
+        "variants": variants_table(context, matrix),
+        "cost": context.table(common.cost_table(results)),
+        "curves": training(context),
+        "classes": "mask" in matrix.columns,
+    }
+    findings = [matrix_finding(matrix), *transfer_findings(matrix, found), *consistency_findings(matrix, agreed)]
+    findings += gradient_findings(gradient_frame(results))
+    lines = [Headline(_question(spot), spot.board, spot.case) for spot in headline_spots(matrix)]
+    return Section(results.name, TITLE, lead(matrix), findings, cards(matrix, found), content, lines)
+
+
+def lead(matrix: Matrix) -> str:
+    """What was asked."""
+    names = text.listing([*matrix.columns])
+    return (
+        f"One network learns {names} together and is given every subset of them, to generate all the rest, and masked "
+        "images to fill in. Beside it stand models of two modalities and of one task, trained as long or for the share "
+        "that one task has of its training."
+    )
+
+
+def transfer(context: Context, matrix: Matrix, found: list[Change]) -> dict[str, Any] | None:
+    """Comparison and relative changes; None without any model of fewer tasks."""
+    if not found:
+        return None
+    context.frame(f"{matrix.results.name}-relative-changes", transfer_frame(found))
+    return {
+        "comparison": comparison_table(context, matrix, found),
+        "drawing": transfer_figure(context, matrix, found),
+        "table": transfer_table(context, matrix, found),
+    }
+
+
+def headline_spots(matrix: Matrix) -> list[Spot]:
+    """The cells that single-task models answer; every cell of one given modality, if there are no such models."""
+    own = [spot for spot in matrix.compared() if {"single", "per_task"} & matrix.rivals(spot).keys()]
+    return own or [spot for spot in matrix.answered(STUDIED) if len(spot.given) <= 1]
+
+
+def _question(spot: Spot) -> str:
+    return spot.title[0].upper() + spot.title[1:]
+
+
+def cards(matrix: Matrix, found: list[Change]) -> list[Card]:
+    """A box per cell of `headline_spots`: the best, the multitask model's value, and its change against the others."""
+    boxes = []
+    for spot in headline_spots(matrix):
+        entry = spot.entry(STUDIED)
+        if entry is None:
+            continue
+        best, titles, decimals = spot.board.best(spot.case), matrix.results.titles, describe(spot.metric).decimals
+        arrow = "↑" if spot.board.higher_is_better else "↓"
+        value = text.number(spot.board.entries[best[0], spot.case].summary.mean, decimals)
+        lines = [f"{titles[STUDIED]}: {text.number(entry.summary.mean, decimals)}"] if STUDIED not in best else []
+        lines += [f"{per_cent(c.summary.mean)} against {AGAINST[c.rival]}" for c in found if c.spot is spot]
+        headline = text.listing([titles[method] for method in best])
+        boxes.append(Card(f"{_question(spot)}, {short(spot)} {arrow}", headline, value, lines))
+    return boxes
+
+
+def variants_table(context: Context, matrix: Matrix) -> Table | None:
+    """The method under study beside its variants; None without any.
+
+    Baselines that have a variant too, other than of their compute, are beside theirs.
+    """
+    order = method_order(matrix.results)
+    methods = [m for m in order if is_studied(m)]
+    if len(methods) < 2:
+        return None
+    others = [m for m in order if "@" in m and not is_studied(m) and not m.endswith(PER_TASK)]
+    methods += [m for m in order if m in {*others, *(m.partition("@")[0] for m in others)} - set(methods)]
+    spots = [s for s in matrix.answered(STUDIED) if len(s.given) <= 1]
+    columns = [_ranked(spot, methods) for spot in spots]
+    rows = [[common.method_cell(matrix.results, method), *(column[method] for column in columns)] for method in methods]
+    real = [_real_cell(matrix, spot) for spot in spots]
+    if any(cell is not NONE for cell in real):
+        rows.append([Cell("Real data"), *real])
+    header = [
+        f"{_question(spot)}: {short(spot)} {'↑' if spot.board.higher_is_better else '↓'}" for spot in spots
+    ]  # fmt: skip
+    caption = "The multitask model and its variants."
+    name = f"{matrix.results.name}-variants"
+    return context.table(Table(name, caption, ["Method", *header], rows, [common.seeds_note(matrix.results)]))
+
+
+def _real_cell(matrix: Matrix, spot: Spot) -> Cell:
+    return common.number_cell(matrix.real_data(spot), describe(spot.metric).decimals)
+
+
+def _ranked(spot: Spot, methods: list[str]) -> dict[str, Cell]:
+    """Cells of one column, the best and the second among these methods marked."""
+    entries = {m: entry for m in methods if (entry := spot.entry(m))}
+    order = sorted(entries, key=lambda m: entries[m].rank)
+    cells = {m: NONE for m in methods}
+    for place, method in enumerate(order, start=1):
+        cell = common.value_cell(entries[method], describe(spot.metric).decimals)
+        cells[method] = replace(cell, mark=common.MARKS.get(place, ""))
+    return cells

@@ -1,0 +1,153 @@
+"""The joint experiment as a matrix: what is given (rows) by what is generated (columns), one main metric a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmbench.report import text
+from mmbench.report.names import STUDIED, describe, in_order, is_studied
+from mmbench.report.read.results import ExperimentResults
+from mmbench.report.tables.board import Board, Entry, make_board
+
+#: Columns, in their order.
+MODALITIES = ("image", "mask", "label", "embedding")
+#: What a cell is scored by, the first that there is; a name that ends with `[` stands for any extractor.
+AGAINST_TRUTH = {"image": ("fd[",), "mask": ("miou",), "label": ("accuracy",), "embedding": ("cosine",)}
+#: The same where there is no truth, as nothing was given: the image is asked whether it shows what was drawn with it.
+DRAWN = {"image": ("fd[",), "mask": ("judged_miou",), "label": ("judged_accuracy",), "embedding": ("cosine[",)}
+RECONSTRUCTED = ("lpips_alex",)
+#: Two-modality models are called so.
+PAIR = "pair_"
+PER_TASK = "@per_task"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One cell of the matrix.
+
+    Attributes:
+        case: its name in cases.json.
+        given: modalities.
+        want: the modality that is generated.
+        metric: by which it is scored.
+        board: that metric in that case.
+    """
+
+    case: str
+    given: tuple[str, ...]
+    want: str
+    metric: str
+    board: Board
+
+    @property
+    def title(self) -> str:
+        """What is asked, e.g. `mask given image`."""
+        if self.want == "image" and "masked_image" in self.given:
+            return "holes of an image"
+        return f"{self.want} given {given_words(self.given)}"
+
+    def entry(self, method: str) -> Entry | None:
+        """A method's result."""
+        return self.board.entries.get((method, self.case))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All that the experiment's methods answered.
+
+    Attributes:
+        results: of the experiment.
+        rows: cases with what is given, in their order.
+        columns: modalities that anything generates.
+        spots: by case and modality.
+        boards: of every metric, over the cases that have it.
+    """
+
+    results: ExperimentResults
+    rows: Sequence[tuple[str, tuple[str, ...]]]
+    columns: Sequence[str]
+    spots: Mapping[tuple[str, str], Spot]
+    boards: Sequence[Board]
+
+    def answered(self, method: str) -> list[Spot]:
+        """The cells that a method answers."""
+        return [spot for spot in self.spots.values() if spot.entry(method)]
+
+    def singles(self) -> list[str]:
+        """The single-task models, at full compute: baselines that answer one cell."""
+        methods = [m for m in self.results.titles if not is_studied(m) and not m.startswith(PAIR) and "@" not in m]
+        return [method for method in methods if len(self.answered(method)) == 1]
+
+    def rivals(self, spot: Spot) -> dict[str, str]:
+        """Whom the multitask model is compared with in a cell: `single`, `per_task` and `pair`, where there are any.
+
+        Where several two-modality models answer, it is the best of them.
+        """
+        ranked = {m: entry.rank for m in self.results.titles if (entry := spot.entry(m))}
+        single = [m for m in self.singles() if m in ranked]
+        pairs = [m for m in ranked if m.startswith(PAIR) and "@" not in m]
+        found = {}
+        if single:
+            found["single"] = min(single, key=lambda m: ranked[m])
+        shared = [m for m in ranked if m.endswith(PER_TASK) and not m.startswith(PAIR)]
+        if shared:
+            found["per_task"] = min(shared, key=lambda m: ranked[m])
+        if pairs:
+            found["pair"] = min(pairs, key=lambda m: ranked[m])
+        return found
+
+    def compared(self) -> list[Spot]:
+        """The cells of the multitask model that another model answers, too."""
+        return [spot for spot in self.answered(STUDIED) if self.rivals(spot)]
+
+    def real_data(self, spot: Spot) -> float | None:
+        """What a cell's metric says of real data: of other ones as a set (the floor), or what a judge sees in them."""
+        return {**self.real("floor"), **self.real("ceiling")}.get(spot.metric)
+
+    def real(self, case: str) -> dict[str, float]:
+        """What metrics say of real data, by their name: of the `ceiling` or the `floor`."""
+        rows = self.results.reference.get("metrics", [])
+        return {
+            str(row["name"]): float(row["value"])
+            for row in rows
+            if row.get("case") == case and row.get("value") is not None
+        }
+
+
+def make_matrix(results: ExperimentResults) -> Matrix:
+    """Every cell that any method answers."""
+    cases = [(str(case["name"]), tuple(case.get("given", ())), case.get("want", ())) for case in results.cases]
+    cases.sort(key=lambda case: ("masked_image" in case[1], len(case[1])))
+    scored = results.metrics.groupby("metric")["case"].unique()
+    boards = {
+        metric: make_board(results, metric, [name for name, *_ in cases if name in set(scored[metric])])
+        for metric in in_order(scored.index)
+    }
+    spots = {}
+    for name, given, want in cases:
+        for modality in [m for m in MODALITIES if m in want]:
+            metric = main_metric(given, modality, [m for m, board in boards.items() if name in board.cases])
+            if metric:
+                spots[name, modality] = Spot(name, given, modality, metric, boards[metric])
+    rows = [(name, given) for name, given, _ in cases if any(case == name for case, _ in spots)]
+    columns = [m for m in MODALITIES if any(want == m for _, want in spots)]
+    return Matrix(results, rows, columns, spots, list(boards.values()))
+
+
+def main_metric(given: Sequence[str], want: str, known: Sequence[str]) -> str | None:
+    """By which of the `known` metrics of its case a cell is scored; None if it is not scored."""
+    names = AGAINST_TRUTH[want] if given else DRAWN[want]
+    if want == "image" and "masked_image" in given:
+        names = RECONSTRUCTED
+    return next((m for name in names for m in known if m == name or (name[-1] == "[" and m.startswith(name))), None)
+
+
+def given_words(given: Sequence[str]) -> str:
+    """`nothing`, `image`, `mask and label`, `image with holes`."""
+    return text.listing([name.replace("masked_image", "image with holes") for name in given]) if given else "nothing"
+
+
+def short(spot: Spot) -> str:
+    """The metric's label without its extractor."""
+    return describe(spot.metric.partition("[")[0]).label

@@ -1,0 +1,180 @@
+"""Whether what is generated belongs together: the image is asked what it shows, beside chance and real data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from mmbench.experiments.joint.section.cells import Matrix, given_words
+from mmbench.report import text
+from mmbench.report.draw.figures import Drawing
+from mmbench.report.draw.hover import tell
+from mmbench.report.draw.theme import Mode, method_styles, paper
+from mmbench.report.names import STUDIED, describe
+from mmbench.report.parts.section import Context
+from mmbench.report.tables import common
+from mmbench.report.tables.board import Board, method_order
+from mmbench.report.tables.table import NONE, Cell, Table
+
+#: By modality: what the image says of it, and what agrees by chance. `[` stands for any extractor.
+AGREEMENT = {
+    "mask": ("judged_miou", "shuffled_miou"),
+    "label": ("judged_accuracy", "shuffled_accuracy"),
+    "embedding": ("cosine[", "shuffled_cosine["),
+}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The two boards of a modality, and what real data have.
+
+    Attributes:
+        want: the modality.
+        judged, chance: of every case with them.
+        ceiling: of real images and their own; None where it is not known.
+        floor: of real images and another's.
+    """
+
+    want: str
+    judged: Board
+    chance: Board | None
+    ceiling: float | None
+    floor: float | None
+
+
+def agreements(matrix: Matrix) -> list[Agreement]:
+    """For each modality that drawn images were asked about."""
+    found = []
+    ceiling, floor = matrix.real("ceiling"), matrix.real("floor")
+    for want, (judged, chance) in AGREEMENT.items():
+        boards = [_find(matrix, name) for name in (judged, chance)]
+        if boards[0] is None:
+            continue
+        best = 1.0 if want == "embedding" else ceiling.get(boards[0].metric)
+        least = next((v for name, v in floor.items() if _is(name, chance)), None)
+        found.append(Agreement(want, boards[0], boards[1], best, least))
+    return found
+
+
+def _is(name: str, wanted: str) -> bool:
+    return name == wanted or (wanted[-1] == "[" and name.startswith(wanted))
+
+
+def _find(matrix: Matrix, wanted: str) -> Board | None:
+    return next((board for board in matrix.boards if _is(board.metric, wanted)), None)
+
+
+def lines(matrix: Matrix, found: Sequence[Agreement]) -> list[tuple[str, str]]:
+    """Method and case of every row: drawing from nothing by all that draw both, then the studied method's cases."""
+    free = [case for case, given in matrix.rows if not given]
+    others = [case for case, given in matrix.rows if given]
+    wanted = [(method, case) for case in free for method in method_order(matrix.results)]
+    wanted += [(STUDIED, case) for case in others]
+    return [key for key in wanted if any(key in agreement.judged.entries for agreement in found)]
+
+
+def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreement]) -> Table:
+    """A row per method and case, two columns per modality."""
+    rows, given = [], dict(matrix.rows)
+    for method, case in lines(matrix, found):
+        cells = [Cell(matrix.results.titles[method], tone="studied" if method == STUDIED and not given[case] else "")]
+        cells.append(Cell(given_words(given[case])))
+        for agreement in found:
+            decimals = describe(agreement.judged.metric).decimals
+            cells.append(common.value_cell(agreement.judged.entries.get((method, case)), decimals))
+            chance = agreement.chance.entries.get((method, case)) if agreement.chance else None
+            cells.append(common.value_cell(chance, decimals))
+        rows.append([*cells[:2], *(Cell(c.text, c.value, c.lines) for c in cells[2:])])
+    real = [Cell("Real images"), NONE]
+    for agreement in found:
+        decimals = describe(agreement.judged.metric).decimals
+        for value in (agreement.ceiling, agreement.floor):
+            real.append(common.number_cell(value, decimals))
+    header = ["Method", "Given"]
+    for agreement in found:
+        header += [f"{agreement.want.capitalize()}: {describe(agreement.judged.metric.partition('[')[0]).label} ↑",
+                   f"{agreement.want.capitalize()}: shuffled"]  # fmt: skip
+    caption = "Whether a drawn image shows the mask, label and embedding that were drawn with it, or given."
+    notes = [
+        common.spread_note(matrix.results),
+        "Judged: what frozen networks see in the drawn image, against what it should show. Shuffled: the same of every "
+        "item beside another's image, which agrees by chance. Real images: the judge's value of real pairs, which a "
+        "method can exceed by painting what the judge knows best, and of shuffled ones.",
+    ]
+    name = f"{matrix.results.name}-consistency"
+    return context.table(Table(name, caption, header, [*rows, real], notes, frozenset({1})))
+
+
+def consistency_figure(context: Context, matrix: Matrix, found: Sequence[Agreement]) -> Drawing | None:
+    """From shuffled to judged, method by method, drawing from nothing."""
+    free = next((case for case, given in matrix.rows if not given), None)
+    shown = [a for a in found if free in a.judged.cases]
+    if free is None or not shown:
+        return None
+    return context.draw(
+        f"{matrix.results.name}-consistency",
+        "Drawn from nothing: does the image show what was drawn with it? From what agrees by chance (open) to what was "
+        "drawn together (filled), mean over seeds; the line is the value of real images, the dotted one that of "
+        "shuffled real ones. The longer a bar, the more the parts belong together.",
+        "Dumbbell plot of judged and shuffled agreement by method, one panel for each modality; its numbers are in the "
+        "table below.",
+        partial(draw_consistency, matrix, shown, free),
+    )
+
+
+def draw_consistency(matrix: Matrix, shown: Sequence[Agreement], case: str, mode: Mode) -> Figure:
+    """A panel per modality, a row per method."""
+    methods = [m for m in method_order(matrix.results) if any((m, case) in a.judged.entries for a in shown)]
+    figure = Figure(figsize=(2.1 + 2.5 * len(shown), 1.25 + 0.36 * len(methods)), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    styles, ink = method_styles(method_order(matrix.results), mode), paper(mode)
+    for axes, agreement in zip(panels, shown, strict=True):
+        for row, method in enumerate(methods):
+            entry = agreement.judged.entries.get((method, case))
+            if entry is None:
+                continue
+            chance = agreement.chance.entries.get((method, case)) if agreement.chance else None
+            colour, value = styles[method].colour, entry.summary.mean
+            if chance:
+                axes.hlines(row, chance.summary.mean, value, color=colour, linewidth=2.2, alpha=0.55)
+                axes.scatter(chance.summary.mean, row, s=34, facecolors=ink["paper"], edgecolors=colour, zorder=4)
+            axes.scatter(value, row, s=40, color=colour, zorder=5)
+            decimals = describe(agreement.judged.metric).decimals
+            words = common.value_words(entry, decimals)
+            if chance:
+                words += f"; shuffled {common.value_words(chance, decimals)}"
+            tell(axes, value, row, f"{matrix.results.titles[method]}, {agreement.want}: {words}")
+        for real, dash in ((agreement.ceiling, "-"), (agreement.floor, ":")):
+            if real is not None:
+                axes.axvline(real, color=ink["soft"], linewidth=1.1, linestyle=dash)
+        label = describe(agreement.judged.metric.partition("[")[0]).label
+        axes.set_title(f"{agreement.want.capitalize()}: {label[0].lower() + label[1:]}", fontsize=10)
+        axes.grid(visible=False, axis="y")
+    panels[0].set_yticks(range(len(methods)), [matrix.results.titles[m] for m in methods])
+    panels[0].tick_params(axis="y", labelcolor=ink["ink"])
+    panels[0].set_ylim(len(methods) - 0.5, -0.5)
+    return figure
+
+
+def consistency_findings(matrix: Matrix, found: Sequence[Agreement]) -> list[str]:
+    """One sentence: judged, shuffled and real of the studied method, drawing from nothing."""
+    free = next((case for case, given in matrix.rows if not given), "")
+    parts = []
+    for agreement in found:
+        entry = agreement.judged.entries.get((STUDIED, free))
+        chance = agreement.chance.entries.get((STUDIED, free)) if agreement.chance else None
+        if entry is None or chance is None:
+            continue
+        decimals = min(3, describe(agreement.judged.metric).decimals)
+        said = f"{agreement.want} {text.number(entry.summary.mean, decimals)}, by chance "
+        said += text.number(chance.summary.mean, decimals)
+        if agreement.ceiling is not None and agreement.want != "embedding":
+            said += f", real images {text.number(agreement.ceiling, decimals)}"
+        parts.append(said)
+    if not parts:
+        return []
+    title = matrix.results.titles[STUDIED]
+    return [f"Drawn from nothing by {title}, the image agrees with what was drawn with it: {'; '.join(parts)}."]

@@ -1,0 +1,152 @@
+"""Whether the tasks pull the shared network the same way: cosines of the loss terms' gradients over training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from mmbench.report import text
+from mmbench.report.draw.figures import Drawing, spread
+from mmbench.report.draw.hover import tell_curve
+from mmbench.report.draw.theme import Mode, method_styles, paper
+from mmbench.report.names import STUDIED
+from mmbench.report.parts.section import Context
+from mmbench.report.read.results import ExperimentResults
+from mmbench.report.tables import common
+from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.scoring.statistics import LEVEL
+
+COLUMNS = ["seed", "step", "pair", "cosine"]
+#: A share of the points that the running mean is over.
+WINDOW = 0.1
+
+
+def gradient_frame(results: ExperimentResults) -> pd.DataFrame:
+    """One row per seed, step and pair of loss terms of the method under study; no rows if nothing was recorded."""
+    rows = [
+        (run.seed, point["step"], pair_name(pair), value)
+        for run in results.runs_of(STUDIED)
+        for point in run.training.get("gradient_cosines") or []
+        for pair, value in point["pairs"].items()
+        if value is not None
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def pair_name(pair: str) -> str:
+    """`generate,recover_mask` as `generation · mask`."""
+    words = [term.removeprefix("recover_").replace("_", " ") for term in pair.split(",")]
+    return " · ".join("generation" if word == "generate" else word for word in words)
+
+
+def gradients(context: Context) -> tuple[Drawing, Table] | None:
+    """Figure and table; None if no cosines were recorded."""
+    frame, name = gradient_frame(context.experiment), context.experiment.name
+    if frame.empty:
+        return None
+    context.frame(f"{name}-gradients", frame)
+    title = context.experiment.titles[STUDIED]
+    drawing = context.draw(
+        f"{name}-gradients",
+        f"Cosine between the gradients of {title}'s loss terms in the shared network, over training: mean over seeds, "
+        "faint as measured and strong as a running mean. Below 0, a step that lowers one loss raises the other.",
+        f"Line chart of the cosine between gradients of each pair of {title}'s loss terms over training steps.",
+        partial(draw_gradients, frame),
+    )
+    return drawing, context.table(gradient_table(frame, name))
+
+
+def gradient_table(frame: pd.DataFrame, name: str) -> Table:
+    """A row per pair: mean over training, share of negative points, first and last tenth."""
+    rows = []
+    steps = frame["step"].max()
+    for pair, own in _ordered(frame):
+        early, late = own[own["step"] <= 0.1 * steps], own[own["step"] > 0.9 * steps]
+        below = own.assign(cosine=(own["cosine"] < 0).astype(float))
+        rows.append([Cell(pair), _cosine(own), _by_seed(below, _per_cent), _cosine(early), _cosine(late)])
+    caption = "Cosine between the gradients of two loss terms in the shared network, the most opposed pair first."
+    header = ["Loss terms", "Mean", "Below 0", "First tenth", "Last tenth"]
+    notes = [
+        "Of each seed the mean over its recorded steps; ± is the sample standard deviation over seeds, below it are "
+        f"the {100 * LEVEL:.0f} % t-interval and each seed, if there are several. Below 0: the share of the steps at "
+        "which the two pull against each other."
+    ]
+    return Table(f"{name}-gradients", caption, header, rows, notes)
+
+
+def _cosine(points: pd.DataFrame) -> Cell:
+    return _by_seed(points, partial(text.signed, decimals=3))
+
+
+def _by_seed(points: pd.DataFrame, form: Callable[[float], str]) -> Cell:
+    """The mean of each seed's points as a cell; a dash without any."""
+    means = [float(value) for value in points.groupby("seed")["cosine"].mean()]
+    return common.seeds_cell(means, form) if means else NONE
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.0f} %".replace("-", text.MINUS)
+
+
+def _ordered(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Pairs with their rows, the least mean cosine first."""
+    groups = [(str(pair), own) for pair, own in frame.groupby("pair", sort=False)]
+    return sorted(groups, key=lambda group: group[1]["cosine"].mean())
+
+
+def draw_gradients(frame: pd.DataFrame, mode: Mode) -> Figure:
+    """A line per pair, named at its end."""
+    figure = Figure(figsize=(8.2, 4.4), layout="constrained")
+    axes, ink = figure.add_subplot(), paper(mode)
+    pairs = [pair for pair, _ in _ordered(frame)]
+    styles = method_styles(sorted(pairs), mode)
+    ends = {}
+    for pair, own in _ordered(frame):
+        mean = own.groupby("step")["cosine"].mean()
+        smooth = mean.rolling(max(1, round(WINDOW * len(mean))), min_periods=1).mean()
+        style = styles[pair]
+        axes.plot(mean.index, mean, color=style.colour, linewidth=0.7, alpha=0.25)
+        axes.plot(smooth.index, smooth, color=style.colour, linewidth=1.7, linestyle=style.dash)
+        ends[pair] = float(smooth.iloc[-1])
+        told = [(x, y, f"{pair}: {text.signed(y, 3)} at step {x:,}") for x, y in zip(mean.index, smooth, strict=True)]
+        tell_curve(axes, told)
+    axes.axhline(0, color=ink["ink"], linewidth=1)
+    axes.set(xlabel="training step", ylabel="")
+    axes.set_title("Cosine between gradients of two loss terms")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.quantity(value)))
+    axes.margins(x=0.01)
+    _name(axes, ends, {pair: styles[pair].colour for pair in pairs})
+    return figure
+
+
+def _name(axes: Axes, ends: dict[str, float], colours: dict[str, str]) -> None:
+    """Each pair's name at the right end of its line, moved apart."""
+    low, high = axes.get_ylim()
+    places = spread([(value - low) / (high - low) for value in ends.values()], 0.062, 0.0, 1.0)
+    for (pair, value), place in zip(ends.items(), places, strict=True):
+        axes.annotate(
+            pair, xy=(1.005, (value - low) / (high - low)), xytext=(1.04, place), xycoords="axes fraction",
+            textcoords="axes fraction", va="center", fontsize=8.5, color=colours[pair],
+            arrowprops={"arrowstyle": "-", "color": colours[pair], "lw": 0.6, "alpha": 0.6, "shrinkA": 2, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
+        )  # fmt: skip
+    axes.set_ylim(low, high)
+
+
+def gradient_findings(frame: pd.DataFrame) -> list[str]:
+    """How many pairs oppose each other in the mean, and which most and least."""
+    if frame.empty:
+        return []
+    ordered: Sequence[tuple[str, float]] = [(pair, own["cosine"].mean()) for pair, own in _ordered(frame)]
+    opposed = sum(mean < 0 for _, mean in ordered)
+    said = [f"{pair} ({text.signed(mean, 3)})" for pair, mean in (ordered[0], ordered[-1])]
+    between = f"lowest {said[0]}, highest {said[1]}" if len(ordered) > 1 else said[0]
+    return [
+        f"Gradients of {opposed} of {len(ordered)} pairs of loss terms oppose each other in the mean over training "
+        f"(cosine below 0): {between}."
+    ]

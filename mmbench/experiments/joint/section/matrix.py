@@ -1,0 +1,169 @@
+"""The matrix of one method: a heat map whose colour says how far each cell is from chance to the best there can be."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from mmbench.experiments.joint.section.cells import Matrix, Spot, given_words, short
+from mmbench.report import text
+from mmbench.report.draw.figures import Drawing
+from mmbench.report.draw.hover import tell
+from mmbench.report.draw.theme import Mode, paper, steps
+from mmbench.report.names import STUDIED, describe
+from mmbench.report.parts.section import Context
+from mmbench.report.tables import common
+from mmbench.report.tables.table import NONE, Cell, Table
+
+#: What agrees by chance, and the best there can be, of each metric of masks, labels and embeddings.
+CHANCE = {"mask": "shuffled_miou", "label": "shuffled_accuracy", "embedding": "shuffled_cosine"}
+CEILING = {"mask": "judged_miou", "label": "judged_accuracy"}
+
+
+def ends(matrix: Matrix, spot: Spot) -> tuple[float, float]:
+    """The values of a cell's metric that count as worst and as best.
+
+    Of masks, labels and embeddings: what real data have by chance (shuffled), and what the judge reaches on real
+    images (1 for a cosine). Of images: the worst of all methods in any case, and the distance of other real images (of
+    LPIPS, the best method).
+    """
+    same = [s.board for s in matrix.spots.values() if s.metric == spot.metric][:1]
+    values = [entry.summary.mean for board in same for entry in board.entries.values()]
+    floor, ceiling = matrix.real("floor"), matrix.real("ceiling")
+    if spot.want == "image":
+        return max(values), floor.get(spot.metric, min(values))
+    chance = next((v for name, v in floor.items() if name.partition("[")[0] == CHANCE[spot.want]), min(values))
+    best = 1.0 if spot.want == "embedding" else ceiling.get(CEILING[spot.want], max(values))
+    return chance, best
+
+
+def place(matrix: Matrix, spot: Spot, value: float) -> float:
+    """Where a value lies between its ends, from 0 (worst) to 1 (best)."""
+    worst, best = ends(matrix, spot)
+    return float(np.clip((value - worst) / (best - worst), 0, 1)) if best != worst else 1.0
+
+
+def matrix_table(context: Context, matrix: Matrix) -> Table:
+    """Rows: what is given; columns: what is generated."""
+    rows = []
+    for case, given in matrix.rows:
+        cells = [Cell(given_words(given))]
+        for column in matrix.columns:
+            spot = matrix.spots.get((case, column))
+            entry = spot.entry(STUDIED) if spot else None
+            if spot is None or entry is None:
+                cells.append(NONE)
+                continue
+            decimals = describe(spot.metric).decimals
+            found = common.value_cell(entry, decimals)
+            arrow = "↑" if spot.board.higher_is_better else "↓"
+            real = matrix.real_data(spot)
+            beside = [] if real is None else [f"real data {text.number(real, decimals)}"]
+            cells.append(Cell(found.text, found.value, [f"{short(spot)} {arrow}", *found.lines, *beside]))
+        rows.append(cells)
+    title = matrix.results.titles[STUDIED]
+    notes = [common.spread_note(matrix.results), metric_note(matrix)]
+    header = ["Given", *(column.capitalize() for column in matrix.columns)]
+    caption = f"What {title} generates (columns) from what it is given (rows), all with one network."
+    return context.table(Table(f"{matrix.results.name}-matrix", caption, header, rows, notes))
+
+
+def metric_note(matrix: Matrix) -> str:
+    """Which metrics are in the matrix, and between what the colours lie."""
+    found: dict[str, str] = {}
+    for spot in matrix.spots.values():
+        worst, best = ends(matrix, spot)
+        decimals = describe(spot.metric).decimals
+        span = f"{text.number(worst, decimals)} to {text.number(best, decimals)}"
+        found.setdefault(f"{spot.want}: {describe(spot.metric).label}", span)
+    spans = "; ".join(f"{name}, {span}" for name, span in found.items())
+    return (
+        f"Ends of the colours, from worst to best: {spans}. They are what real data have by chance (shuffled) and the "
+        "judge's value of real images, or 1 for a cosine; for images, the worst method anywhere and other real images "
+        "(LPIPS: the best method). Judged: where nothing is given there is no truth, so the image beside it is asked."
+    )
+
+
+def heat_map(context: Context, matrix: Matrix) -> Drawing:
+    """The matrix as a figure."""
+    title = matrix.results.titles[STUDIED]
+    return context.draw(
+        f"{matrix.results.name}-matrix",
+        f"One network, any to any: what {title} generates (columns) from what it is given (rows), mean over seeds. "
+        "Colour: where the value lies between chance, or the worst method (faint), and the best there can be (strong); "
+        "arrows say which way is better. The table below has the ends.",
+        f"Heat map of {title}: rows what is given, columns what is generated; its numbers are in the table below.",
+        partial(draw_matrix, matrix),
+    )
+
+
+def draw_matrix(matrix: Matrix, mode: Mode) -> Figure:
+    """A cell for each given set and generated modality: its value, its metric, and its place as colour."""
+    count, width = len(matrix.rows), len(matrix.columns)
+    figure = Figure(figsize=(2.3 + 1.55 * width, 0.75 + 0.47 * count), layout="constrained")
+    axes, ink = figure.add_subplot(), paper(mode)
+    scale = LinearSegmentedColormap.from_list("place", [ink["paper"], *steps(4, mode)[: 3 if mode == "dark" else 4]])
+    for row, (case, given) in enumerate(matrix.rows):
+        for column, want in enumerate(matrix.columns):
+            spot = matrix.spots.get((case, want))
+            entry = spot.entry(STUDIED) if spot else None
+            if spot is None or entry is None:
+                word = "given" if want in given else text.DASH
+                axes.text(column, row, word, ha="center", va="center", color=ink["soft"], fontsize=8.5)
+                continue
+            value = entry.summary.mean
+            colour = scale(0.08 + 0.92 * place(matrix, spot, value))
+            axes.add_patch(_box(column, row, colour, ink["line"]))
+            on = ink["ink"] if _contrast(ink["ink"], colour) > _contrast(ink["paper"], colour) else ink["paper"]
+            arrow = "↑" if spot.board.higher_is_better else "↓"
+            decimals = describe(spot.metric).decimals
+            shown = text.number(value, min(3, decimals))
+            tell(axes, column, row, f"{spot.title}: {short(spot)} {arrow} {common.value_words(entry, decimals)}")
+            axes.text(column, row - 0.13, shown, ha="center", va="center", color=on, fontsize=10.5, fontweight="bold")
+            axes.text(column, row + 0.26, f"{short(spot)} {arrow}", ha="center", va="center", color=on, fontsize=7)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(count - 0.5, -0.5))
+    axes.set_xticks(range(width), [name.capitalize() for name in matrix.columns])
+    axes.set_yticks(range(count), [given_words(given).capitalize() for _, given in matrix.rows])
+    axes.tick_params(labelsize=9.5, labelcolor=ink["ink"], labeltop=True, labelbottom=False)
+    axes.set(xlabel="generated", ylabel="given")
+    axes.xaxis.set_label_position("top")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _box(column: int, row: int, colour: Any, edge: str) -> FancyBboxPatch:
+    return FancyBboxPatch(
+        (column - 0.46, row - 0.44), 0.92, 0.88, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour,
+        edgecolor=edge, linewidth=0.7,
+    )  # fmt: skip
+
+
+def _contrast(first: Any, second: Any) -> float:
+    """How far two colours are from each other in lightness: the ratio of WCAG 2."""
+    light = []
+    for colour in (first, second):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        light.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+    return max(light) / min(light)
+
+
+def matrix_finding(matrix: Matrix) -> str:
+    """How many cells one network answers, and where it is furthest from and nearest to the best there can be."""
+    spots = [spot for spot in matrix.answered(STUDIED) if spot.want != "image"]
+    title = matrix.results.titles[STUDIED]
+    first = f"{title} answers {len(matrix.answered(STUDIED))} cells of the matrix with one network"
+    if not spots:
+        return f"{first}."
+    places = {spot.title: place(matrix, spot, e.summary.mean) for spot in spots if (e := spot.entry(STUDIED))}
+    kinds = text.listing([f"{column}s" for column in matrix.columns if column != "image"])
+    low, high = min(places, key=lambda k: places[k]), max(places, key=lambda k: places[k])
+    return (
+        f"{first}. Of {kinds} it is nearest to the best there can be for {high} "
+        f"({100 * places[high]:.0f} % of the way from chance) and furthest for {low} ({100 * places[low]:.0f} %)."
+    )

@@ -1,0 +1,265 @@
+"""What learning everything at once costs or gains: the multitask model beside models of fewer tasks, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from mmbench.experiments.joint.section.cells import Matrix, Spot, short
+from mmbench.report import text
+from mmbench.report.draw.figures import Drawing
+from mmbench.report.draw.hover import tell
+from mmbench.report.draw.theme import Mode, method_styles, paper
+from mmbench.report.names import STUDIED, describe
+from mmbench.report.parts.section import Context
+from mmbench.report.tables import common
+from mmbench.report.tables.board import ALPHA, Entry
+from mmbench.report.tables.table import NONE, Cell, Mark, Table
+from mmbench.scoring.statistics import LEVEL, SeedSummary, holm_known, over_seeds, zero_mean_p
+
+#: Whom the multitask model is compared with, and how tables and figures call them.
+RIVALS = {"single": "Single-task, C", "per_task": "Single-task, C/K", "pair": "Two modalities"}
+COMPUTE = (
+    "C: as many training steps as the multitask model; C/K: its steps divided by the number K of modalities that it "
+    "learns, one's share."
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Relative change of the multitask model in one cell against one rival, above 0 where the multitask is better.
+
+    Attributes:
+        spot: the cell.
+        rival: key of `RIVALS`.
+        method: the rival's name.
+        values: of each seed that both have, its difference over the rival's mean.
+        p_holm: p-value of the t-test over seeds that their mean is 0, adjusted over all changes; None with one seed.
+    """
+
+    spot: Spot
+    rival: str
+    method: str
+    values: Sequence[float]
+    p_holm: float | None = None
+
+    @property
+    def summary(self) -> SeedSummary:
+        """Over the seeds."""
+        return over_seeds(self.values)
+
+    @property
+    def tone(self) -> str:
+        """`better` or `worse` where the interval over seeds leaves out 0 and the adjusted p agrees, else nothing."""
+        low, high = self.summary.low, self.summary.high
+        if low is None or high is None or low <= 0 <= high or self.p_holm is None or self.p_holm > ALPHA:
+            return ""
+        return "better" if low > 0 else "worse"
+
+
+def relative_changes(own: Entry, other: Entry, higher_is_better: bool) -> list[float]:
+    """Seeds' relative changes; that of the means where no seed is shared; none if the rival's mean is 0."""
+    base = abs(other.summary.mean)
+    if not base:
+        return []
+    sign = 1 if higher_is_better else -1
+    shared = sorted(set(own.values) & set(other.values))
+    if not shared:
+        return [sign * (own.summary.mean - other.summary.mean) / base]
+    base = abs(float(np.mean([other.values[seed] for seed in shared]))) or base
+    return [sign * (own.values[seed] - other.values[seed]) / base for seed in shared]
+
+
+def changes(matrix: Matrix) -> list[Change]:
+    """Every comparison there is, cell by cell."""
+    found = []
+    for spot in matrix.compared():
+        own = spot.entry(STUDIED)
+        for rival, method in matrix.rivals(spot).items():
+            other = spot.entry(method)
+            values = relative_changes(own, other, spot.board.higher_is_better) if own and other else []
+            if values:
+                found.append(Change(spot, rival, method, values))
+    adjusted = holm_known({i: zero_mean_p(change.values) for i, change in enumerate(found)})
+    return [replace(change, p_holm=adjusted.get(i)) for i, change in enumerate(found)]
+
+
+def present(found: Sequence[Change]) -> list[str]:
+    """The rivals that there are, in their order."""
+    return [rival for rival in RIVALS if any(change.rival == rival for change in found)]
+
+
+def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) -> Table:
+    """Values side by side: a row per cell, a column per kind of model."""
+    title, shown = matrix.results.titles[STUDIED], present(found)
+    rows = []
+    for spot in matrix.compared():
+        decimals, rivals = describe(spot.metric).decimals, matrix.rivals(spot)
+        cells = {STUDIED: common.value_cell(spot.entry(STUDIED), decimals)}
+        cells |= {rival: common.value_cell(spot.entry(method), decimals) for rival, method in rivals.items()}
+        sign = -1 if spot.board.higher_is_better else 1
+        best = min(cells, key=lambda key: sign * (cells[key].value or 0.0))
+        arrow = "↑" if spot.board.higher_is_better else "↓"
+        row = [Cell(spot.title[0].upper() + spot.title[1:]), Cell(f"{short(spot)} {arrow}")]
+        for key in (STUDIED, *shown):
+            cell = cells.get(key, NONE)
+            names = [matrix.results.titles[rivals[key]]] if key in rivals else []
+            mark: Mark = "best" if key == best and len(cells) > 1 else ""
+            row.append(NONE if cell is NONE else Cell(cell.text, cell.value, [*names, *cell.lines], mark))
+        real = matrix.real_data(spot)
+        row.append(common.number_cell(real, decimals))
+        rows.append(row)
+    header = ["Task", "Metric", title, *(RIVALS[rival] for rival in shown), "Real data"]
+    caption = f"{title} beside models of two modalities and of one task, where they answer the same cell."
+    notes = [
+        COMPUTE,
+        common.spread_note(matrix.results),
+        f"{text.DASH}: no such model, or nothing to say of real data. Best in bold. Of several two-modality models, "
+        "the best is shown.",
+    ]
+    return context.table(Table(f"{matrix.results.name}-comparison", caption, header, rows, notes, frozenset({1})))
+
+
+def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) -> Table:
+    """Relative changes: a row per cell, a column per kind of rival."""
+    by_place = {(change.spot.title, change.rival): change for change in found}
+    rows = []
+    for title in dict.fromkeys(change.spot.title for change in found):
+        cells = [change_cell(by_place.get((title, rival))) for rival in present(found)]
+        rows.append([Cell(title[0].upper() + title[1:]), *cells])
+    studied = matrix.results.titles[STUDIED]
+    caption = f"Transfer: relative change of {studied} against models of fewer tasks; above 0, {studied} is better."
+    notes = [COMPUTE]
+    if any(change.summary.low is not None for change in found):
+        notes.append(
+            f"Mean ± standard deviation of the seeds' differences over the other model's mean; in brackets the "
+            f"{100 * LEVEL:.0f} % t-interval over seeds, then each seed; p of the t-test over seeds, Holm-adjusted "
+            f"over all cells of this table. In colour where the interval leaves out 0 and p ≤ {ALPHA}."
+        )
+    else:
+        notes.append("One training seed: no deviation and no interval, so no change here is called one.")
+    header = ["Task", *(f"against {RIVALS[rival].lower().replace(', c', ', C')}" for rival in present(found))]
+    header = [name.replace("C/k", "C/K") for name in header]
+    return context.table(Table(f"{matrix.results.name}-transfer", caption, header, rows, notes, differences=True))
+
+
+def per_cent(share: float) -> str:
+    """0.053 as `+5.3 %`, with a space that does not break."""
+    return f"{100 * share:+.1f}\u00a0%".replace("-", text.MINUS)
+
+
+def change_cell(change: Change | None) -> Cell:
+    """A relative change in per cent."""
+    if change is None:
+        return NONE
+    summary, lines = change.summary, []
+    shown = per_cent(summary.mean)
+    if summary.sd is not None:
+        shown += f" ± {100 * summary.sd:.1f}"
+    if summary.low is not None and summary.high is not None:
+        lines = [f"[{per_cent(summary.low)}, {per_cent(summary.high)}]", common.single_seeds(change.values, per_cent)]
+        lines.append(text.p_value(change.p_holm))
+    ends = None if summary.low is None or summary.high is None else (100 * summary.low, 100 * summary.high)
+    return Cell(shown, 100 * summary.mean, lines, tone=change.tone, ends=ends)
+
+
+def transfer_frame(found: Sequence[Change]) -> pd.DataFrame:
+    """Tidy: a row per cell and rival."""
+    return pd.DataFrame(
+        [
+            {"case": c.spot.case, "generated": c.spot.want, "metric": c.spot.metric, "against": c.rival,
+             "method": c.method, "seeds": c.summary.count, "relative_change": c.summary.mean, "sd": c.summary.sd,
+             "t_low": c.summary.low, "t_high": c.summary.high, "p_holm": c.p_holm}
+            for c in found
+        ]
+    )  # fmt: skip
+
+
+def transfer_figure(context: Context, matrix: Matrix, found: Sequence[Change]) -> Drawing:
+    """The relative changes as dots beside a line at 0."""
+    title = matrix.results.titles[STUDIED]
+    return context.draw(
+        f"{matrix.results.name}-transfer",
+        f"Transfer: relative change of {title} against models of fewer tasks, turned so that right is better for "
+        f"{title}. Bars are standard deviations over seeds, where there are several. {COMPUTE}",
+        f"Dot plot of the relative change of {title} in each task against models of fewer tasks; its numbers are in "
+        "the table below.",
+        partial(draw_transfer, found),
+    )
+
+
+def draw_transfer(found: Sequence[Change], mode: Mode) -> Figure:
+    """A row per cell, a mark per kind of rival; left of 0 the ground is tinted: negative transfer."""
+    titles = list(dict.fromkeys(change.spot.title for change in found))
+    figure = Figure(figsize=(8.6, 1.35 + 0.46 * len(titles)), layout="constrained")
+    axes, ink, shown = figure.add_subplot(), paper(mode), present(found)
+    styles = method_styles(list(RIVALS), mode)
+    for index, rival in enumerate(shown):
+        own = [change for change in found if change.rival == rival]
+        offset = 0.5 * ((index + 0.5) / len(shown) - 0.5)
+        rows = [titles.index(change.spot.title) + offset for change in own]
+        means = [100 * change.summary.mean for change in own]
+        errors = [100 * (change.summary.sd or 0.0) for change in own]
+        for x, y, change in zip(means, rows, own, strict=True):
+            cell = change_cell(change)
+            tell(axes, x, y, f"{change.spot.title}, against {RIVALS[rival]}: {' '.join([cell.text, *cell.lines[:1]])}")
+        style = styles[rival]
+        axes.hlines(rows, 0, means, color=style.colour, linewidth=1.1, alpha=0.55)
+        axes.errorbar(means, rows, xerr=errors, fmt="none", ecolor=style.colour, elinewidth=1.8, alpha=0.8)
+        axes.scatter(means, rows, color=style.colour, marker=style.marker, s=34, zorder=4, label=RIVALS[rival],
+                     linewidth=0.6, edgecolor=ink["paper"])  # fmt: skip
+    axes.axvline(0, color=ink["ink"], linewidth=1)
+    low, high = axes.get_xlim()
+    reach = max(abs(low), abs(high), 1.0)
+    axes.set_xlim(min(low, -0.15 * reach), max(high, 0.15 * reach))
+    axes.axvspan(axes.get_xlim()[0], 0, color=ink["line"], alpha=0.28, linewidth=0, zorder=0)
+    axes.set_yticks(range(len(titles)), [f"{t[0].upper()}{t[1:]} · {_metric(found, t)}" for t in titles])
+    axes.set_ylim(len(titles) - 0.5, -0.5)
+    axes.tick_params(axis="y", labelcolor=ink["ink"])
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{text.signed(value, 0)}\u00a0%"))
+    axes.set_xlabel("relative change (left of 0: negative transfer)")
+    figure.legend(loc="outside upper right", ncols=len(shown), handletextpad=0.2)
+    return figure
+
+
+def _metric(found: Sequence[Change], title: str) -> str:
+    return short(next(change.spot for change in found if change.spot.title == title))
+
+
+def transfer_findings(matrix: Matrix, found: Sequence[Change]) -> list[str]:
+    """One sentence for each kind of rival."""
+    title, names = matrix.results.titles[STUDIED], {
+        "single": "single-task models trained as long (C)",
+        "per_task": "single-task models at one task's share (C/K)",
+        "pair": "models of two modalities",
+    }  # fmt: skip
+    return [_sentence(title, names, rival, [c for c in found if c.rival == rival]) for rival in present(found)]
+
+
+def _sentence(title: str, names: Mapping[str, str], rival: str, own: Sequence[Change]) -> str:
+    values = [change.summary.mean for change in own]
+    better, clear = sum(value > 0 for value in values), [change for change in own if change.tone]
+    order = sorted(own, key=lambda change: change.summary.mean)
+
+    def said(change: Change) -> str:
+        return f"{change.spot.title} ({per_cent(change.summary.mean)})"
+
+    parts = [
+        f"Against {names[rival]}, {title} has the better mean in {better} of {len(own)} tasks, median relative change "
+        f"{per_cent(float(np.median(values)))}"
+    ]
+    if len(own) > 1:
+        parts.append(f"from {said(order[0])} to {said(order[-1])}")
+    elif own:
+        parts.append(said(own[0]))
+    if own and own[0].summary.low is not None:
+        worse = sum(change.tone == "worse" for change in clear)
+        parts.append(f"{len(clear) - worse} better and {worse} worse by the adjusted test over seeds")
+    return "; ".join(parts) + "."

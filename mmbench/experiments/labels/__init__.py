@@ -1,0 +1,1 @@
+"""Labels: an image and its class."""

@@ -1,0 +1,1 @@
+"""Masking: an image and its masked copy."""

@@ -1,0 +1,118 @@
+"""Masked reconstruction: quality by masked share, drawing from noise, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from mmbench.experiments.masking.section.noise import generation_findings, generation_table, samples
+from mmbench.experiments.masking.section.pictures import reconstructions
+from mmbench.report import text
+from mmbench.report.draw import charts
+from mmbench.report.names import STUDIED, describe, in_order, slug
+from mmbench.report.parts.section import Card, Context, Headline, Section
+from mmbench.report.parts.shared import over_cases, training
+from mmbench.report.read.check import check_keys
+from mmbench.report.tables import common
+from mmbench.report.tables.board import Board, make_board, means_frame
+from mmbench.report.tables.differences import ONE_SEED, dependence_notes, difference_table
+
+TITLE = "Masked reconstruction"
+LEAD = (
+    "Every method sees the same test images under the same frozen masks, and the known pixels are pasted into its "
+    "answer before anything is measured. Methods that can also draw from noise are compared on that."
+)
+PRIMARY = "lpips_alex"
+#: Drawn as lines against the masked share.
+DRAWN = ("lpips_alex", "lpips_vgg")
+
+
+def build(context: Context) -> Section:
+    """The section, its tables and figures."""
+    results = context.experiment
+    cases = [case for case in results.cases if case["task"] == "reconstruct"]
+    for case in cases:
+        where = f"{results.folder / 'cases.json'}: case {case['name']!r}"
+        check_keys(where, case, {"share": float}, "run mmbench.stages.cases again")
+    names = [case["name"] for case in cases]
+    labels = [text.percent(case["share"]) + " masked" for case in cases]
+    scored = results.metrics[results.metrics["case"].isin(names)]
+    boards = [make_board(results, metric, names) for metric in in_order(scored["metric"])]
+    drawn = [case["name"] for case in results.cases if case["task"] == "generate"]
+    free = results.metrics[results.metrics["case"].isin(drawn)]
+    noise = [make_board(results, metric, drawn) for metric in in_order(free["metric"])]
+    context.frame(f"{results.name}-long", common.long_frame(results))
+    context.frame(f"{results.name}-summary", common.summary_frame([*boards, *noise], results))
+    findings, cards, headlines = [], [], []
+    if boards:
+        primary = next((board for board in boards if board.metric == PRIMARY), boards[0])
+        cards = [_card(primary, name, label, results.titles) for name, label in zip(names, labels, strict=True)]
+        headlines = [Headline(f"Reconstructing, {label}", primary, n) for n, label in zip(names, labels, strict=True)]
+        findings = [over_cases(board, labels, results.titles) for board in boards if board.metric in DRAWN] or [
+            over_cases(primary, labels, results.titles)
+        ]
+    extra, more = generation_findings(noise, results)
+    content = {
+        "metrics": [_metric(context, board, labels) for board in boards],
+        "reconstructions": reconstructions(context, PRIMARY),
+        "generation": context.table(generation_table(noise, results)) if noise else None,
+        "samples": samples(context),
+        "cost": context.table(common.cost_table(results)),
+        "curves": training(context),
+        "count": cases[0]["count"] if cases else 0,
+    }
+    headlines += [Headline("Drawing images", board, drawn[0]) for board in noise if board.metric.startswith("fd[")]
+    return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content, headlines)
+
+
+def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[str, object]:
+    """Tables of one metric, and its figures if it is one of those drawn."""
+    results = context.experiment
+    name, label = f"{results.name}-{slug(board.metric)}", describe(board.metric).label
+    figures = []
+    if board.metric in DRAWN:
+        frame = means_frame(board, results)
+        figures.append(
+            context.draw(
+                f"{name}-by-share",
+                f"{label} against the masked share. {charts.MARKS}",
+                f"Line chart of {label} by masked share; its numbers are in the table '{label}'.",
+                partial(charts.metric_by_share, frame, board, results.titles, "masked share of the image, %"),
+            )
+        )
+        if any(entry.difference for entry in board.entries.values()):
+            figures.append(
+                context.draw(
+                    f"{name}-ratios",
+                    f"{label} relative to the best baseline at each masked share (line at 1×), with the paired 95 % "
+                    "image-level interval, which is about these trainings only.",
+                    f"Interval chart of {label} relative to the best baseline; its numbers are in a table.",
+                    partial(charts.ratios, board, labels, results.titles),
+                )
+            )
+    return {
+        "label": label,
+        "table": context.table(common.value_table(board, labels, results)),
+        "differences": context.table(difference_table(board, labels, results, dependence_notes(context.results.card))),
+        "figures": figures,
+        "open": board.metric == PRIMARY,
+    }
+
+
+def _card(board: Board, case: str, label: str, titles: Mapping[str, str]) -> Card:
+    """Who is best in one case, and where the method under study stands."""
+    decimals, best = describe(board.metric).decimals, board.best(case)
+    value = text.number(board.entries[best[0], case].summary.mean, decimals) if best else text.DASH
+    headline = text.listing([titles[method] for method in best])
+    reading, lines = board.reading(STUDIED, case), []
+    entry = board.entries.get((STUDIED, case))
+    if entry and entry.difference and case in board.best_baseline:
+        difference = entry.difference
+        lines = [
+            f"{titles[STUDIED]}: {text.number(entry.summary.mean, decimals)}",
+            f"{text.signed(difference.difference, decimals)} "
+            f"{text.interval(difference.low, difference.high, decimals)} from the best baseline"
+            + (f", {titles[board.best_baseline[case]]}" if STUDIED in best else ""),
+        ]
+        lines += [ONE_SEED] if board.scope(STUDIED, case) else []
+    return Card(f"{describe(board.metric).label}, {label}", headline, value, lines, reading)

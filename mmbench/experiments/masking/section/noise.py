@@ -1,0 +1,144 @@
+"""Drawing from noise: what the second task costs generation, beside plain DDPM and the real-vs-real floor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mmbench.report import text
+from mmbench.report.draw import pictures
+from mmbench.report.names import STUDIED, describe, slug
+from mmbench.report.parts.section import Card, Context
+from mmbench.report.parts.shared import answering, direction, real_notes, real_values
+from mmbench.report.read.check import check_images
+from mmbench.report.read.results import ExperimentResults
+from mmbench.report.tables import common
+from mmbench.report.tables.board import Board
+from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.scoring.statistics import LEVEL, over_seeds
+
+#: The same network trained on generation alone: what the second task is measured against.
+PLAIN = "ddpm"
+#: How many drawn images are shown, and in how many columns.
+SHOWN, COLUMNS = 24, 8
+
+
+def distance(boards: Sequence[Board]) -> Board | None:
+    """The board of the Fréchet distance."""
+    return next((board for board in boards if board.metric.startswith("fd")), None)
+
+
+def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Table:
+    """A row per method that draws from noise, a column per metric, the ratio of FD to plain DDPM, and the floor."""
+    fd = distance(boards)
+    header = ["Method", *(direction(board) for board in boards)]
+    if fd:
+        header.insert(2, f"FD ÷ {results.titles.get(PLAIN, 'plain DDPM')}")
+    drawing = answering(boards)
+    rows = []
+    for method in drawing:
+        cells = []
+        for board in boards:
+            cells.append(
+                common.value_cell(board.entries.get((method, board.cases[0])), describe(board.metric).decimals)
+            )
+            if board is fd:
+                found = ratios(fd, method)
+                cells.append(common.seeds_cell(found, lambda value: f"{value:.2f}×") if found else NONE)
+        rows.append([common.method_cell(results, method), *cells])
+    real = real_values(results)
+    if real:
+        rows.append([Cell("Real images (floor)"), *_floor_cells(boards, fd, real)])
+    caption = "Images drawn from noise against real ones."
+    if real:
+        caption += " The last row is the floor: other real images in place of drawn ones."
+    return Table(f"{results.name}-generation", caption, header, rows, _notes(results, drawing))
+
+
+def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, float]) -> list[Cell]:
+    cells = []
+    for board in boards:
+        value = real.get(board.metric)
+        cells.append(common.number_cell(value, describe(board.metric).decimals))
+        if board is fd:
+            cells.append(NONE)
+    return cells
+
+
+def _notes(results: ExperimentResults, drawing: Sequence[str]) -> list[str]:
+    notes = [common.seeds_note(results)]
+    if others := [title for method, title in results.titles.items() if method not in drawing]:
+        notes.append(f"Not drawing from noise: {text.listing(others)}.")
+    notes += real_notes(results)
+    return notes
+
+
+def ratios(fd: Board, method: str) -> list[float]:
+    """FD of a method over that of plain DDPM of the same seed, for every seed that both have."""
+    plain, own = fd.entries.get((PLAIN, fd.cases[0])), fd.entries.get((method, fd.cases[0]))
+    if plain is None or own is None:
+        return []
+    return [value / other for seed, value in own.values.items() if (other := plain.values.get(seed, 0.0)) > 0]
+
+
+def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> tuple[list[str], list[Card]]:
+    """One sentence and one card on the Fréchet distance of the method under study."""
+    fd = distance(boards)
+    if fd is None or not fd.best(fd.cases[0]):
+        return [], []
+    label, case, titles = describe(fd.metric).label, fd.cases[0], results.titles
+    best = fd.best(case)
+    real = real_values(results).get(fd.metric)
+    lines = [] if real is None else [f"real images against real ones: {text.number(real, 1)}"]
+    card = Card(
+        f"{label}, from noise",
+        text.listing([titles[m] for m in best]),
+        text.number(fd.entries[best[0], case].summary.mean, 1),
+        lines,
+    )
+    studied, found = fd.entries.get((STUDIED, case)), ratios(fd, STUDIED)
+    if studied is None or not found:
+        return [], [card]
+    value = over_seeds(found)
+    plain = fd.entries[PLAIN, case].summary.mean
+    mine = text.number(studied.summary.mean, 1)
+    lines.insert(0, f"{titles[STUDIED]}: {mine}, {value.mean:.2f}× {titles[PLAIN]}")
+    interval = "one seed, so no interval"
+    if value.low is not None:
+        interval = f"{100 * LEVEL:.0f} % t-interval over seeds {value.low:.2f} to {value.high:.2f}"
+    floor_text = "" if real is None else f"; the real-vs-real floor is {text.number(real, 1)}"
+    sentence = (
+        f"Drawing from noise, {titles[STUDIED]} has {label} {mine} and {titles[PLAIN]} {text.number(plain, 1)} "
+        f"(ratio {value.mean:.2f}; {interval}; FD is not bootstrapped){floor_text}."
+    )
+    return [sentence], [card]
+
+
+def samples(context: Context) -> list[dict[str, object]]:
+    """The first drawn images of each method that draws, all from the same noise, with real ones first."""
+    results = context.experiment
+    case = next((case["name"] for case in results.cases if case["task"] == "generate"), None)
+    sheets: list[tuple[str, np.ndarray]] = []
+    truth = next((c["name"] for c in results.cases if c["task"] == "reconstruct"), None)
+    if truth:
+        found = results.case_arrays([f"{truth}/truth/image"])
+        sheets += [("Real test images", images) for images in found.values()]
+    for method in common.method_order(results):
+        run = results.runs_of(method)[0]
+        found = run.arrays([f"{case}/image"])
+        check_images(run.folder / "predictions.npz", found, (None, 3, None, None))
+        sheets += [(results.titles[method], images) for images in found.values()]
+    shown = []
+    for title, images in sheets if len(sheets) > bool(truth) else []:
+        height, width = images.shape[2:]
+        count = pictures.affordable(SHOWN, len(sheets), height, width)
+        pixels = pictures.sheet(images[:count], min(COLUMNS, count))
+        path = context.out / "figures" / f"{results.name}-samples-{slug(title)}.png"
+        factor = pictures.zoom_of(width)
+        pictures.write_picture(path, pixels, factor)
+        context.written.append(path)
+        tile = pictures.Tile(pixels, f"{min(count, len(images))} images: {title}")
+        height, width = pixels.shape[:2]
+        shown.append({"title": title, "tile": tile, "height": height, "width": width, "zoom": 3 if factor > 1 else 1})
+    return shown

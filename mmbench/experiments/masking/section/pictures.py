@@ -1,0 +1,88 @@
+"""The picture grid: source, masked, and what each method makes of it, with the score of each picture below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mmbench.files.store import Arrays
+from mmbench.report import text
+from mmbench.report.draw.pictures import Grid, Tile, affordable, composite, masked_pixels, to_pixels
+from mmbench.report.names import STUDIED, describe
+from mmbench.report.parts.section import Context
+from mmbench.report.read.check import check_images
+from mmbench.report.read.results import ExperimentResults, Run
+from mmbench.report.tables import common
+
+#: Pictures per masked share, if they are small.
+ITEMS = 2
+
+
+def reconstructions(context: Context, metric: str) -> Grid | None:
+    """The grid over all masked shares; None if no predictions were kept."""
+    results = context.experiment
+    cases = [case for case in results.cases if case["task"] == "reconstruct"]
+    wanted = [f"{case['name']}/{part}" for case in cases for part in ("given/masked_image", "truth/image")]
+    given = results.case_arrays(wanted)
+    answers: dict[str, tuple[Run, Arrays]] = {}
+    height, width = next(iter(given.values())).shape[2:] if given else (0, 0)
+    for method in common.method_order(results):
+        run = results.runs_of(method)[0]
+        if found := run.arrays([f"{case['name']}/image" for case in cases]):
+            for case in cases:
+                own = {name: images for name, images in found.items() if name == f"{case['name']}/image"}
+                check_images(run.folder / "predictions.npz", own, (case["count"], 3, height, width))
+            answers[method] = run, found
+    if not answers or not given:
+        return None
+    items = affordable(ITEMS, len(cases) * (len(answers) + 2), height, width)
+    items = min(items, *(int(case["count"]) for case in cases))
+    rows: list[tuple[str, list[Tile | None]]] = [("Source", []), ("Masked", [])]
+    rows += [(results.titles[method], []) for method in answers]
+    scores = (
+        results.items[results.items["metric"] == metric]
+        .set_index(["method", "seed", "case", "item"])["value"]
+        .to_dict()
+    )
+    for index, case in enumerate(cases):
+        # other images at each share, so that more of the test set is seen
+        for item in [(index * items + k) % int(case["count"]) for k in range(items)]:
+            column = _column(results, case, item, given, answers, scores)
+            for (_, tiles), tile in zip(rows, column, strict=True):
+                tiles.append(tile)
+    seed = next(iter(answers.values()))[0].seed
+    caption = (
+        f"Source, masked input and reconstructions (known pixels pasted) of test images, not selected; seed {seed}. "
+        f"Below each picture: its {describe(metric).label}."
+    )
+    groups = [(text.percent(case["share"]) + " masked", items) for case in cases]
+    emphasised = [results.titles[STUDIED]] if STUDIED in results.titles else []
+    return context.grid(Grid(f"{results.name}-reconstructions", caption, groups, rows, emphasised))
+
+
+def _column(
+    results: ExperimentResults,
+    case: Mapping[str, Any],
+    item: int,
+    given: Arrays,
+    answers: Mapping[str, tuple[Run, Arrays]],
+    scores: Mapping[tuple[str, int, str, int], float],
+) -> list[Tile | None]:
+    """Source, masked input and every method's reconstruction of one item."""
+    name, where = case["name"], f"test image {item}, {text.percent(case['share'])} masked"
+    masked: np.ndarray = given[f"{name}/given/masked_image"][item]
+    column: list[Tile | None] = [
+        Tile(to_pixels(given[f"{name}/truth/image"][item]), f"Source: test image {item}"),
+        Tile(masked_pixels(masked), f"Masked input: {where}"),
+    ]
+    for method, (run, arrays) in answers.items():
+        if (images := arrays.get(f"{name}/image")) is None:
+            column.append(None)
+            continue
+        score = scores.get((method, run.seed, name, item))
+        note = "" if score is None else text.number(score, 3)
+        title = results.titles[method]
+        column.append(Tile(to_pixels(composite(masked, images[item])), f"{title}: {where}", note))
+    return column

@@ -1,0 +1,1 @@
+"""Segmentation: an image and its class map."""

@@ -1,0 +1,54 @@
+"""Segmentation: class maps of images, images of class maps, and both drawn together."""
+
+from __future__ import annotations
+
+from mmbench.report.parts.section import Context, Section
+from mmbench.report.parts.task_pictures import drawn_pairs, painted, segmented
+from mmbench.report.parts.tasks import Question, build_tasks
+
+TITLE = "Image and mask"
+LEAD = (
+    "Three questions: name the class of each pixel of a test image, paint an image for a test mask, and draw an image "
+    "and its mask together. What an image shows is said by a judge, a segmenter trained on real images that is no "
+    "method here."
+)
+JUDGED = "Judged: what the judge sees in an image, against the mask it should show; for real images, the true mask."
+SHUFFLED = "Shuffled: the same with every mask beside another image, which is what agrees by chance."
+QUESTIONS = (
+    Question(
+        "segment",
+        "Segmenting",
+        "miou",
+        paired="pixel_accuracy",
+        apart="iou/",
+        apart_caption="IoU of each class; higher is better. A class that is in no test mask and was never predicted "
+        "has none.",
+        picture=segmented,
+    ),
+    Question(
+        "paint",
+        "Painting given masks",
+        "judged_miou",
+        also=("fd",),
+        paired="judged_accuracy",
+        real="Real images",
+        notes=(JUDGED,),
+        picture=painted,
+    ),
+    Question(
+        "generate",
+        "Drawing image and mask together",
+        "judged_miou",
+        also=("fd",),
+        paired="judged_accuracy",
+        real="Real images",
+        control="shuffled_miou",
+        notes=(JUDGED, SHUFFLED),
+        picture=drawn_pairs,
+    ),
+)
+
+
+def build(context: Context) -> Section:
+    """The section, its tables and figures."""
+    return build_tasks(context, TITLE, LEAD, QUESTIONS, classes=True)

@@ -1,0 +1,1 @@
+"""Files between the stages: arrays, JSON and weights, written atomically, read without trust, hashed and locked."""

@@ -1,0 +1,39 @@
+"""A network's weights on file: safetensors, written atomically, loaded only if every tensor matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from mmbench.errors import UserError
+from mmbench.files.store import atomic_path
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, atomically."""
+    whole = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
+    with atomic_path(path) as temporary:
+        # Without tensors, an empty header of metadata makes a file that cannot be read (safetensors issue 466). Not
+        # save_file: it hides a full disk in an error of its own, and leaves files of its own when it is killed.
+        temporary.write_bytes(save(whole, dict(metadata) if metadata else None))
+
+
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Load weights that `save_weights` wrote into `module`; every tensor must match.
+
+    Raises:
+        UserError: the file is missing, damaged, or belongs to another network.
+    """
+    try:
+        module.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such weights; train the method first") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: not readable as safetensors ({error}); delete it and train again") from None
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(f"{path}: weights of another network ({reason}); delete them and train again") from None

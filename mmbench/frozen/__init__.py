@@ -1,0 +1,1 @@
+"""Networks that are never trained here, and judges, which are trained once: feature extractors, LPIPS, embedders."""

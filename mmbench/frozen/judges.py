@@ -1,0 +1,74 @@
+"""Frozen judges: networks that say what drawn and painted images show, to be compared with what they should show.
+
+A module here is a method's file, and the judge of the experiment of its name. It is trained on the real training split
+by `python -m mmbench.stages.train`, like any method, and is in no table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmbench.errors import UserError
+from mmbench.experiments import part_file
+from mmbench.experiments.experiment import to_batch, to_stored
+from mmbench.files.store import Arrays, sha256_file
+from mmbench.files.weights import load_weights
+from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
+from mmbench.runs.records import Training, checked
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained judge.
+
+    Attributes:
+        name: as it stands in the records of metrics.
+        method: the network.
+        weights_sha256: hash of the file that its weights are from.
+        device: where it computes.
+    """
+
+    name: str
+    method: Method
+    weights_sha256: str
+    device: torch.device
+
+    @torch.no_grad()
+    def answer(self, task: Task, given: Arrays, batch_size: int = 100) -> Arrays:
+        """What the judge answers to stored arrays, as stored arrays: masks uint8 (n, h, w), labels (n, classes)."""
+        count = len(next(iter(given.values())))
+        parts: list[Arrays] = []
+        for start in range(0, count, batch_size):
+            batch = to_batch({name: array[start : start + batch_size] for name, array in given.items()}, self.device)
+            items, generator = min(batch_size, count - start), torch.Generator().manual_seed(start)
+            parts.append(to_stored(self.method.predict(task, batch, items, Sampling(), generator), self.method.spec))
+        return {name: np.concatenate([part[name] for part in parts]) for name in task.want}
+
+
+def load_judge(folder: Path, experiment: str, modalities: Mapping[str, Modality], device: torch.device) -> Judge:
+    """The judge of an experiment from the folder that `python -m mmbench.stages.train` wrote.
+
+    Args:
+        folder: of weights.safetensors and training.json.
+        experiment: whose judge it is.
+        modalities: of the data set to judge.
+        device: where to compute.
+
+    Raises:
+        UserError: a file is missing or broken, or the judge is another experiment's or was trained on other data.
+    """
+    settings = checked(folder / "training.json", Training, "train the judge again, or name its folder")["settings"]
+    if settings["experiment"] != experiment:
+        raise UserError(
+            f"{folder / 'training.json'}: not a judge of '{experiment}'; train it again, or name its folder"
+        )
+    spec = Spec(modalities, settings["network"], settings["method_settings"])
+    method = load_method(part_file(experiment, "judge"), spec)
+    load_weights(folder / "weights.safetensors", method)
+    digest = sha256_file(folder / "weights.safetensors")
+    return Judge(f"judge-{experiment}", method.to(device).eval(), digest, device)

@@ -1,0 +1,265 @@
+"""A trained model in Python: any modalities given, any others generated, by the path that the benchmark predicts on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmbench.config.checkout import ROOT as HOME
+from mmbench.config.discovery import MULTITASK, claimed_tasks, read_literals
+from mmbench.errors import UserError, near
+from mmbench.experiments.experiment import Case, load_experiment
+from mmbench.files.store import Arrays, sha256_arrays
+from mmbench.files.weights import load_weights
+from mmbench.inference.hub import Published, layout
+from mmbench.inference.inputs import as_stored
+from mmbench.inference.outputs import Generated
+from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
+from mmbench.models.device import place
+from mmbench.runs.provenance import provenance
+from mmbench.runs.records import Training, checked, read_tuned
+from mmbench.stages.predict import NOISE_SEED, answer_case
+from mmbench.stages.runtime import choose_device
+
+ROOT = Path(__file__).parents[2]
+SAMPLING = Sampling("dpm++", 20)
+#: Noise of another seed starts this far away, so that no batches of two near seeds share theirs; the generator looks at
+#: 32 bits.
+SEED_STRIDE, SEED_SIZE = 1_000_003, 2**32
+#: A given modality that is part of another one, and so is never made.
+PARTS = {"masked_image": "image"}
+
+
+@dataclass(frozen=True)
+class Model(Published):
+    """One training's model, ready to answer, and to be saved or published on its own (`mmbench.inference.hub`).
+
+    Attributes:
+        folder: of the training.
+        file: of the method.
+        experiment: whose modalities it knows.
+        settings: of the training, with what was chosen on the validation split.
+        modalities: what it knows, by name.
+        card: name, classes, palette and labels of the data it was trained on.
+        device: where it computes.
+        method: the network, with its weights.
+    """
+
+    folder: Path
+    file: Path
+    experiment: str
+    settings: Mapping[str, Any]
+    modalities: Mapping[str, Modality]
+    card: Mapping[str, Any]
+    device: torch.device
+    method: Method
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str], device: str = "auto") -> Model:
+        """The model of a folder, see `load`."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; name one training, e.g. results/quick/joint/mt_diffusion/seed0")
+        about, weights = layout(folder)
+        record = checked(about, Training, "the model cannot be built from it; train the method again")
+        settings = dict(record["settings"])
+        if (tuned := folder / "tuned.json").is_file():
+            settings["method_settings"] = {**settings["method_settings"], **read_tuned(tuned)}
+        modalities = {
+            name: Modality(entry["kind"], tuple(entry["shape"]), entry["classes"])
+            for name, entry in record["modalities"].items()
+        }
+        load_experiment(settings["experiment"])
+        file = method_file(settings["experiment"], settings["method"], about)
+        method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
+        load_weights(weights, method)
+        chosen = choose_device(device, torch.get_num_threads())
+        place(method, chosen).eval()
+        return cls(folder, file, settings["experiment"], settings, modalities, record.get("card") or {}, chosen, method)
+
+    def generate(
+        self,
+        *,
+        want: Sequence[str] | None = None,
+        count: int = 1,
+        guidance: float | None = None,
+        seed: int = 0,
+        sampler: str = SAMPLING.sampler,
+        nfe: int = SAMPLING.nfe,
+        batch_size: int = 50,
+        resize: bool = False,
+        **given: Any,
+    ) -> Generated:
+        """Generate modalities given others; nothing given draws all from noise.
+
+        Args:
+            want: names of what to generate; everything that is not given unless named.
+            count: answers for each given item, which differ by their noise; answers in all, if nothing is given. The
+                answers to one item follow each other.
+            guidance: strength of guidance by what is given, where the method has it; None leaves it as it was trained.
+            seed: of the noise, from 0; 0 is the benchmark's noise.
+            sampler: `ancestral`, `ddim`, `dpm++`, `dpm++snr` or `dpm++sde`.
+            nfe: network evaluations for each answer.
+            batch_size: answers at a time.
+            resize: whether pictures of another size are resized.
+            given: modalities by name, see `mmbench.inference.inputs.as_stored`: one item each, or equally many.
+
+        Raises:
+            UserError: a name is unknown, a value does not fit, or the model cannot make what is wanted.
+        """
+        known = {k: as_stored(k, v, self._modality(k), self.card, resize=resize)
+                 for k, v in given.items() if v is not None}  # fmt: skip
+        task = self.task(tuple(known), want)
+        if count < 1 or not 0 <= seed < 2**31 or nfe < 1 or batch_size < 1:
+            raise UserError("count, nfe and batch_size must be at least 1, and seed a whole number from 0 to 2^31 - 1")
+        known = repeated(known, count)
+        total = len(next(iter(known.values()))) if known else count
+        method = self.method if guidance is None else self._guided(guidance)
+        answered = answer_case(
+            method,
+            task,
+            Case("answer", task.name, total, known),
+            sampling=Sampling(sampler, nfe),
+            batch_size=batch_size,
+            device=self.device,
+            noise_seed=(NOISE_SEED + SEED_STRIDE * seed) % SEED_SIZE,
+        )
+        arrays = {name.removeprefix("answer/"): array for name, array in answered.items()}
+        shown = {name: {"shape": list(x.shape), "sha256": sha256_arrays({name: x})} for name, x in known.items()}
+        asked = {"given": shown, "want": list(task.want), "count": count, "items": total, "guidance": guidance,
+                 "seed": seed, "sampler": sampler, "nfe": nfe, "batch_size": batch_size}  # fmt: skip
+        return Generated(arrays, known, self.modalities, self.card, {**self.origin(), **asked})
+
+    def task(self, given: Collection[str], want: Sequence[str] | None) -> Task:
+        """The question that is asked, in the modalities' order.
+
+        Raises:
+            UserError: nothing is wanted, or the method does not answer that.
+        """
+        able = self.answers(given)
+        for name in want or ():
+            self._modality(name)
+            if name in given:
+                raise UserError(f"want: {name} is given; name others, of {listed(able)}")
+            if name not in able:
+                says = f"given {' and '.join(given) or 'nothing'}, {self.settings['method']} makes {listed(able)}"
+                raise UserError(f"want: {name}: {says}; want that, or load another model")
+        chosen = [name for name in self.modalities if name in (able if want is None else want)]
+        if not chosen:
+            raise UserError(
+                f"want: given {' and '.join(given) or 'nothing'}, there is nothing that {self.settings['method']} of "
+                f"{self.experiment} can make; give {' or '.join(self.questions())}"
+            )
+        return Task("answer", tuple(name for name in self.modalities if name in given), tuple(chosen))
+
+    def answers(self, given: Collection[str]) -> list[str]:
+        """What the model can make, given exactly these modalities."""
+        whole = {PARTS[name] for name in given if name in PARTS and PARTS[name] in given}
+        if whole:
+            raise UserError(f"{whole.pop()} is given whole and with holes; give one of the two")
+        if self.file != ROOT / MULTITASK:
+            only = read_literals(self.file).get("ANSWERS")
+            found = {name for task in self._tasks() if set(task.given) == set(given) for name in only or task.want}
+            return [name for name in self.modalities if name in found and name not in given]
+        weights = {"generate": 1.0, **(self.settings["method_settings"].get("weights") or {})}
+        target = self.settings["method_settings"].get("target", "image")
+        learnt = {name for name in self.modalities if weights.get("generate" if name == target else name)}
+        return [name for name in self.modalities if name in learnt - set(given) - PARTS.keys()]
+
+    def questions(self) -> list[str]:
+        """What can be given, in words."""
+        if self.file != ROOT / MULTITASK:
+            return sorted({" and ".join(task.given) or "nothing" for task in self._tasks()})
+        return ["nothing", *self.modalities]
+
+    def _tasks(self) -> list[Task]:
+        tasks = load_experiment(self.experiment).TASKS
+        return [tasks[name] for name in claimed_tasks(read_literals(self.file)["TASKS"], tasks)]
+
+    def check_names(self, names: Collection[str]) -> None:
+        """Refuse what is no modality, with a UserError."""
+        for name in names:
+            self._modality(name)
+
+    def _modality(self, name: str) -> Modality:
+        if name not in self.modalities:
+            raise UserError(
+                f"'{name}' is no modality of {self.experiment}{near(name, self.modalities)}; there are "
+                f"{', '.join(self.modalities)}"
+            )
+        return self.modalities[name]
+
+    def _guided(self, guidance: float) -> Method:
+        """The same weights in a method with another strength of guidance."""
+        settings = {**self.settings["method_settings"], "guidance": guidance}
+        try:
+            method = load_method(self.file, Spec(self.modalities, self.settings["network"], settings))
+        except UserError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            raise UserError(f"guidance: {self.settings['method']} has no such setting; leave it out") from None
+        method.load_state_dict(self.method.state_dict())
+        return place(method, self.device).eval()
+
+    def origin(self) -> dict[str, Any]:
+        """Whose answers these are: method, hashes of its files, and the program's version."""
+        files = {path.name: path for path in layout(self.folder)}
+        return {"model": str(self.folder), "experiment": self.experiment, "method": self.settings["method"],
+                "provenance": provenance(self.settings, {**files, "method": self.file})}  # fmt: skip
+
+
+def load(folder: str | os.PathLike[str], device: str = "auto") -> Model:
+    """The model of a training's folder, or of one that `Model.save_pretrained` wrote; no data folder is needed.
+
+    Args:
+        folder: with weights.safetensors and training.json, and tuned.json if something was chosen on the validation
+            split; or with model.safetensors and config.json.
+        device: `auto` (a GPU if there is one), `cpu` or `cuda`.
+
+    Raises:
+        UserError: a file is missing, is damaged, or belongs to another version.
+    """
+    return Model.read(folder, device)
+
+
+def method_file(experiment: str, method: str, record: Path) -> Path:
+    """The file of a method or variant, which is code and will be run: only one of this checkout.
+
+    Raises:
+        UserError: there is none of that name here.
+    """
+    name = method.partition("@")[0]
+    if name == MULTITASK.stem:
+        return ROOT / MULTITASK
+    known = {path.stem: path for path in (HOME / "baselines" / experiment).glob("[!_]*.py")}
+    if name not in known:
+        raise UserError(
+            f"{record}: settings.method: '{name}' is no method of {experiment} here{near(name, known)}; there are "
+            f"{', '.join(sorted([MULTITASK.stem, *known]))}"
+        )
+    return known[name]
+
+
+def repeated(given: Arrays, count: int) -> Arrays:
+    """Given items, each `count` times in a row; a single item goes with every item of the others.
+
+    Raises:
+        UserError: they are not equally many.
+    """
+    sizes = {name: len(array) for name, array in given.items() if len(array) != 1}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{size} of {name}" for name, size in sizes.items())
+        raise UserError(f"given are {told}; give equally many of each, or one")
+    most = max(sizes.values(), default=1)
+    return {n: np.repeat(x if len(x) == most else x.repeat(most, axis=0), count, axis=0) for n, x in given.items()}
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b`, or `nothing`."""
+    return ", ".join(names) or "nothing"

@@ -1,0 +1,55 @@
+"""A network in the process that aggregates modalities: what it has put into z_t, and what it makes of z_t."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmbench.method import Batch
+from mmbench.models.diffusion.model import MultimodalDenoiser, Output, Prediction, as_value, to_z0
+from mmbench.models.diffusion.process import Process
+from mmbench.models.diffusion.sampler import noise_like
+from mmbench.models.diffusion.states import States
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """The network, the process around it, and what the network predicts about z_0."""
+
+    model: MultimodalDenoiser
+    process: Process
+    prediction: Prediction
+
+    def hide(self, encodings: Sequence[Tensor], states: States) -> list[Tensor]:
+        """Encodings with those of absent modalities set to zero."""
+        names = self.model.aggregated
+        return [e * states.present[name][:, None, None, None] for name, e in zip(names, encodings, strict=True)]
+
+    def encode(self, values: Batch, states: States) -> list[Tensor]:
+        """The encodings (n, c, h, w) that z_t holds of the data."""
+        return self.hide(self.model.encode(values), states)
+
+    def estimate_encodings(self, output: Output, values: Batch, states: States) -> list[Tensor]:
+        """Encodings of the data where a modality is known, of its decoder's prediction where it is not."""
+        encodings = []
+        for name in self.model.aggregated:
+            guess = self.model.encoders[name](as_value(output.decoded[name], self.model.modalities[name]))
+            if states.known[name].any():
+                known = states.known[name][:, None, None, None]
+                guess = known * self.model.encoders[name](values[name]) + (1 - known) * guess
+            encodings.append(guess)
+        return self.hide(encodings, states)
+
+    def estimate_z0(self, output: Output, z_t: Tensor, t: Tensor, encodings: Sequence[Tensor]) -> Tensor:
+        """The network's estimate of z_0, once the drift of `encodings` is taken off z_t."""
+        signal, noise = self.process.coefficients(t, z_t)
+        return to_z0(output.prediction, self.prediction, z_t - self.process.drift(encodings, t), signal, noise)
+
+    def start(self, states: States, values: Batch, like: Tensor, generator: torch.Generator) -> Tensor:
+        """z_T, shaped as `like`: noise, and what the process has added to it by then of the modalities present."""
+        noise = noise_like(like, generator)
+        t = torch.full((len(like),), self.process.steps, dtype=torch.long)
+        return noise + self.process.drift(self.encode(values, states), t)

@@ -1,0 +1,116 @@
+"""Answers of a trained network: z_0 sampled given any modalities, or the others read off a given z_0."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mmbench.errors import UserError
+from mmbench.method import Batch, Sampling
+from mmbench.models.diffusion.aggregation import Aggregation
+from mmbench.models.diffusion.model import Known, Output
+from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.states import States, fill, given_states
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How a trained network is asked.
+
+    Attributes:
+        around: the network in its process.
+        absent: modalities that were trained in the state absent, too.
+        joint: whether modalities that are neither given nor wanted are unknown, not absent.
+        impose: whether seen pixels are put into the estimate of z_0.
+        guidance: how far sampling goes beyond what is known.
+    """
+
+    around: Aggregation
+    absent: Collection[str]
+    joint: bool
+    impose: bool
+    guidance: float
+
+    def question(self, given: Batch, want: Sequence[str], like: Tensor) -> tuple[Batch, States]:
+        """Values for every modality, and the states: what is given is known, what is wanted unknown."""
+        model = self.around.model
+        names = model.aggregated
+        values = fill(given, {name: model.modalities[name] for name in names}, like)
+        return values, given_states(names, given, names if self.joint else want, like)
+
+    def draw(
+        self, like: Tensor, given: Batch, want: Sequence[str], sampling: Sampling, generator: torch.Generator
+    ) -> tuple[Batch, Tensor]:
+        """What the decoders say at the last evaluation, and the sampled z_0, shaped as `like`.
+
+        Raises:
+            UserError: guidance takes two evaluations a step, and there is one.
+        """
+        values, states = self.question(given, want, like)
+        guided, nfe = bool(self.guidance and given), sampling.nfe
+        if guided and (nfe := nfe // 2) < 1:
+            says = f"{self.guidance} takes two evaluations a step; raise sample.nfe to 2"
+            raise UserError(f"mt_diffusion: guidance: {says}")
+        decoded: Batch = {}
+
+        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+            output = self.around.model(z_t, t, Known(values, states.known), states.present)
+            decoded.update(output.decoded)
+            encodings = self.around.estimate_encodings(output, values, states)
+            if guided:
+                output = self.guide(output, z_t, t, values, states)
+            z0 = self.around.estimate_z0(output, z_t, t, encodings).clamp(-1, 1)
+            return self.constrain(z0, given), encodings
+
+        z_t = self.around.start(replace(states, present=states.known), values, like, generator)
+        process = self.around.process
+        return decoded, sample(process, denoise, z_t, sampler=sampling.sampler, nfe=nfe, generator=generator)
+
+    def guide(self, output: Output, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
+        """`output` moved away from what the network says of the same z_t when it is given nothing.
+
+        Classifier-free guidance (Ho and Salimans 2022), `(1 + guidance) known - guidance unknown`, of what the network
+        predicts: z_0 is affine in that. What was given is then absent, its share taken off z_t, if the network was
+        trained without it; else it is unknown, and left where it is.
+        """
+        gone = {name: flag * (name in self.absent) for name, flag in states.known.items()}
+        here = {name: flag - gone[name] for name, flag in states.present.items()}
+        z_t = z_t - self.around.process.drift(self.around.encode(values, replace(states, present=gone)), t)
+        nothing = {name: torch.zeros_like(flag) for name, flag in states.known.items()}
+        free = self.around.model(z_t, t, Known(values, nothing), here).prediction
+        return replace(output, prediction=output.prediction + self.guidance * (output.prediction - free))
+
+    def constrain(self, z0: Tensor, given: Batch) -> Tensor:
+        """The estimate of z_0 with what is certain about it put in: with `impose`, seen pixels."""
+        for name, value in given.items():
+            if self.impose and self.around.model.modalities[name].kind == "masked_image":
+                seen = value[:, -1:]
+                z0 = seen * value[:, :-1] + (1 - seen) * z0
+        return z0
+
+    def read(self, z0: Tensor, given: Batch, want: Sequence[str], generator: torch.Generator) -> Batch:
+        """What the decoders say of a given z_0 in one evaluation, at t = 1: nothing wanted is in z_1 to speak of."""
+        t = torch.ones(len(z0), dtype=torch.long)
+        z_t = self.around.process.marginal(z0, [], t, noise_like(z0, generator))
+        return self.evaluate(z_t, t, *self.question(given, want, z0))
+
+    def read_noised(self, z_t: Tensor, t: Tensor, given: Batch) -> Batch:
+        """What the decoders say of a noised z_0 at its own step: nothing is in it, so what is wanted is absent."""
+        return self.evaluate(z_t, t, *replace(self, joint=False).question(given, (), z_t))
+
+    @torch.no_grad()
+    def evaluate(self, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Batch:
+        """The decoders at z_t, once what is known is aggregated there."""
+        encodings = self.around.encode(values, replace(states, present=states.known))
+        z_t = z_t + self.around.process.drift(encodings, t)
+        return self.around.model(z_t, t, Known(values, states.known), states.present).decoded
+
+    def at_once(self, like: Tensor, given: Batch, generator: torch.Generator) -> Batch:
+        """What the decoders say at t = T, given other modalities: one evaluation, no sampling."""
+        values, states = self.question(given, (), like)
+        t = torch.full((len(like),), self.around.process.steps, dtype=torch.long)
+        z_t = self.around.start(states, values, like, generator)
+        return self.around.model(z_t, t, Known(values, states.known), states.present).decoded

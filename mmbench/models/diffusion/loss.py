@@ -1,0 +1,97 @@
+"""The four terms of the objective, each as a value per item (n,).
+
+L0 pulls q(z_T | z_0, X) to the prior, L1 matches the reverse step, L2 recovers each modality from the diffused state,
+L3 reconstructs z_0 from z_1 (MT-Diffusion, arXiv:2407.17571). `simple` training keeps L1 in its noise-prediction form
+and L2; `vlb` adds the exact weights, the mismatch of the encodings inside L1, L0 and L3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmbench.method import IGNORED, Modality, available
+from mmbench.models.diffusion.model import Prediction
+from mmbench.models.diffusion.process import Process, w_from_omega
+
+
+def per_item(x: Tensor) -> Tensor:
+    """Mean over everything but the first axis."""
+    return x.flatten(1).mean(dim=1)
+
+
+def prior_kl(process: Process, z0: Tensor, encodings: Sequence[Tensor]) -> Tensor:
+    """L0: KL(q(z_T | z_0, X) || N(0, I)) in nats per item."""
+    t = torch.full((len(z0),), process.steps, dtype=torch.long)
+    signal, noise = process.coefficients(t, z0)
+    mean = signal * z0 + process.drift(encodings, t)
+    variance = noise**2
+    kl = 0.5 * (mean**2 + variance - 1 - variance.log())
+    return kl.flatten(1).sum(dim=1)
+
+
+def simple(prediction: Tensor, target: Tensor) -> Tensor:
+    """L1 in its simple form: squared error of the network's prediction per item."""
+    return per_item((prediction - target) ** 2)
+
+
+def snr_weight(kind: Prediction, signal: Tensor, noise: Tensor, bound: float) -> Tensor:
+    """Weight of the simple loss with which an error in z_0 counts min(SNR + 1, bound), or min(SNR, bound) for eps.
+
+    With a large bound it is the plain loss on v and on eps; with a small one, the little-noise end, where a small
+    network cannot win, does not drown the rest (Hang et al. 2023, Min-SNR).
+    """
+    if kind == "eps":
+        return (bound * (noise / signal) ** 2).clamp(max=1)
+    weight = (1 / noise**2).clamp(max=bound)
+    return weight * noise**2 if kind == "v" else weight
+
+
+def step_kl(
+    process: Process,
+    eps: Tensor,
+    eps_hat: Tensor,
+    encodings: Sequence[Tensor],
+    recovered: Sequence[Tensor],
+    t: Tensor,
+) -> Tensor:
+    """L1 exactly: KL between the forward posterior and the learned reverse step of equal variance, in nats per item.
+
+    The means differ by the noise's error and by `sum_i w_t^i (E_i(x_i) - E_i(D_i(z_t)))`; t (n,) is at least 2, where
+    the posterior has a variance.
+    """
+    zero = torch.zeros_like(eps)
+    w = w_from_omega(process.omega(), process.alpha_bar)
+    now, before = (process.alpha_bar[i.cpu()].reshape(-1, *[1] * (eps.dim() - 1)).to(eps) for i in (t, t - 1))
+    a = now / before
+    _, variance = process.posterior(zero, zero, [], t)
+    difference = (1 - a) / ((1 - now).sqrt() * a.sqrt()) * (eps - eps_hat)
+    mismatch = [e - r for e, r in zip(encodings, recovered, strict=True)]
+    difference = difference + process.drift(mismatch, t, w)
+    return (difference**2 / (2 * variance)).flatten(1).sum(dim=1)
+
+
+def reconstruction(process: Process, z0: Tensor, z0_hat: Tensor) -> Tensor:
+    """L3: -log p(z_0 | z_1) per item for a Gaussian of variance 1 - alpha_bar_1, without its constant."""
+    variance = 1 - process.alpha_bar[1].to(z0)
+    return ((z0 - z0_hat) ** 2 / (2 * variance)).flatten(1).sum(dim=1)
+
+
+def recovery(modality: Modality, decoded: Tensor, value: Tensor) -> Tensor:
+    """L2: how badly a decoder's output explains its modality, per item; 0 for an item that lacks it.
+
+    Images and embeddings: absolute error (a Laplace likelihood; sharper than the Gaussian's squared error). Masks and
+    labels: cross-entropy; ignored pixels (class 255) do not count.
+    """
+    here = available(modality, value)
+    if modality.kind in ("image", "masked_image"):
+        return per_item((decoded - value[:, : decoded.shape[1]]).abs())
+    if modality.kind == "embedding":
+        return here * per_item((decoded - torch.where(here[:, None], value, 0.0)).abs())
+    if modality.kind == "label":
+        return here * F.cross_entropy(decoded, value.clamp(min=0), reduction="none")
+    loss = F.cross_entropy(decoded, value, reduction="none", ignore_index=IGNORED)
+    return loss.flatten(1).sum(dim=1) / (value != IGNORED).flatten(1).sum(dim=1).clamp(min=1)

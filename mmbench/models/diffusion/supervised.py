@@ -1,0 +1,82 @@
+"""The shared backbone trained for one answer in one pass, without diffusion: what several single-task methods are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Method as BaseMethod
+from mmbench.models.diffusion import loss as losses
+from mmbench.models.diffusion.model import as_answer, vector_width
+from mmbench.models.nets.unet import PixelHead, UNet, VectorReader
+
+
+class Reader(BaseMethod):
+    """A network that reads one modality off an image; a subclass names it as `answers`.
+
+    Args:
+        spec: modalities and network.
+    """
+
+    backbone: UNet
+    handles_missing = True
+    answers: str
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.modality = spec.modalities[self.answers]
+        self.backbone = UNet(spec.modalities["image"].shape[0], **spec.network)
+        if self.modality.kind == "mask":
+            self.head: PixelHead | VectorReader = PixelHead(self.backbone, self.modality.classes)
+        else:
+            self.head = VectorReader(self.backbone, vector_width(self.modality))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Of an image (n, 3, h, w): class logits (n, classes, h, w) or (n, classes), or an embedding (n, d)."""
+        time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
+        features = self.backbone(image, time)
+        return self.head(features.map if self.modality.kind == "mask" else features)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Cross-entropy of a mask's labelled pixels or of a label, absolute error of an embedding."""
+        return {"loss": losses.recovery(self.modality, self(batch["image"]), batch[self.answers]).mean()}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """The likeliest class of each pixel, class probabilities, or an embedding; no noise."""
+        return {self.answers: as_answer(self(given["image"]), self.modality)}
+
+
+class HoleFiller(BaseMethod):
+    """A network that answers the image of a masked one.
+
+    Args:
+        spec: modalities and network.
+        power: of the absolute error of a hidden pixel.
+    """
+
+    backbone: UNet
+    handles_missing = True
+
+    def __init__(self, spec: Spec, *, power: int = 1) -> None:
+        super().__init__(spec)
+        self.power = power
+        self.backbone = UNet(spec.modalities["masked_image"].shape[0], **spec.network)
+        self.head = PixelHead(self.backbone, spec.modalities["image"].shape[0])
+
+    def forward(self, masked: Tensor) -> Tensor:
+        """The image (n, 3, h, w) of a masked image (n, 4, h, w)."""
+        time = torch.zeros(len(masked), dtype=torch.long)  # the backbone's clock stands still
+        return self.head(self.backbone(masked, time).map)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Mean error over the hidden pixels of the batch."""
+        hidden = 1 - batch["masked_image"][:, -1:]
+        error = (self(batch["masked_image"]) - batch["image"]).abs() ** self.power
+        return {"loss": (hidden * error).sum() / (hidden.sum() * error.shape[1]).clamp(min=1)}
+
+    @torch.no_grad()
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+        """One pass; no noise."""
+        return {"image": self(given["masked_image"]).clamp(-1, 1)}

@@ -1,0 +1,1 @@
+"""Figures and pictures: charts, themes, hover texts and grids."""

@@ -1,0 +1,247 @@
+"""The claims and what came of them: evidence from the results, the page's table, the tidy file, and plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmbench.claims.assess import Evidence, Outcome, PartOutcome, Trial, assess
+from mmbench.claims.language import Bounds
+from mmbench.claims.read import Stated
+from mmbench.report import text
+from mmbench.report.read.results import ExperimentResults, Results
+from mmbench.report.tables import table as tables
+from mmbench.report.tables.table import Cell, Table
+from mmbench.scoring.statistics import LEVEL
+
+TONES = {"reproduced": "better", "not reproduced": "worse", "inconclusive": "unclear"}
+RULE = (
+    f"Interval: {100 * LEVEL:.0f} % t-interval over training seeds of the values seed by seed; of a ratio, that of its "
+    "logarithm. A case holds if the whole interval is where it is wanted, fails if no part of it is, and is open "
+    "otherwise. What is wanted in every case holds if each does, and fails if one does by an interval whose error is "
+    "divided by the number of cases and parts; what is wanted in some case, the other way round. A claim is reproduced "
+    "if all its parts hold, not reproduced if one fails, else inconclusive; so is every claim with one seed."
+)
+
+
+def evidence(results: ExperimentResults) -> Evidence:
+    """The numbers of an experiment, as claims ask for them."""
+    values: dict[tuple[str, str, str], dict[int, float]] = {}
+    for row in results.metrics.sort_values("seed").itertuples():
+        values.setdefault((str(row.method), str(row.metric), str(row.case)), {})[int(row.seed)] = float(row.value)
+    higher = {str(name): bool(own.iloc[0]) for name, own in results.metrics.groupby("metric")["higher_is_better"]}
+    cases: dict[str, list[str]] = {}
+    for case in results.cases:
+        cases.setdefault(case["task"], []).append(case["name"])
+    return Evidence(values, higher, [method for method in results.titles if method not in results.studied], cases)
+
+
+def outcomes(claims: Sequence[Stated], results: Results) -> list[Outcome]:
+    """Every claim held against the results."""
+    known = {experiment.name: evidence(experiment) for experiment in results.experiments}
+    return [assess(stated, known) for stated in claims]
+
+
+def write_claims(claims: Sequence[Stated], results: Results, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """The table of claims for the page and the paths of its files, written to `folder`; empty without claims."""
+    if not claims:
+        return {}, []
+    found = outcomes(claims, results)
+    table = claims_table(found, results)
+    written = tables.write_table(table, folder)
+    if len(frame := trials_frame(found)):
+        written.append(tables.write_frame(frame, folder / "claims-trials.csv"))
+    return {"table": table, "tally": tally(found)}, written
+
+
+def tally(found: Sequence[Outcome]) -> str:
+    """One sentence: how many claims had which verdict."""
+    verdicts = [outcome.verdict for outcome in found]
+    tested = [verdict for verdict in verdicts if verdict != "not tested"]
+    if not tested:
+        return f"None of the {len(found)} claims is tested by these results."
+    counts = text.listing([f"{tested.count(word)} {word}" for word in TONES])  # type: ignore[arg-type]
+    number = f"{len(tested)} {'is' if len(tested) == 1 else 'are'}"
+    return f"Of {len(found)} claims, {number} tested by these results: {counts}."
+
+
+def claims_table(found: Sequence[Outcome], results: Results) -> Table:
+    """A row per claim that the results can test; the others are named below it."""
+    rows = []
+    for outcome in (o for o in found if o.verdict != "not tested"):
+        claim = outcome.stated.claim
+        rows.append(
+            [
+                Cell(claim.text),
+                Cell(claim.paper) if claim.paper else Cell("no figure"),
+                Cell(claim.source),
+                Cell(summary(outcome), lines=ours(outcome, results)),
+                Cell(outcome.verdict, tone=TONES[outcome.verdict]),
+                Cell(scale(outcome, results)),
+            ]
+        )
+    header = ["Claim", "Figure claimed", "Source", "Ours, interval over seeds", "Verdict", "Tested at"]
+    caption = "Claims and what these results make of them; every verdict is computed, see docs/claims.md."
+    return Table("claims", caption, header, rows, [RULE, *untested(found)], frozenset(range(6)))
+
+
+def untested(found: Sequence[Outcome]) -> list[str]:
+    """One sentence that names the claims without a verdict, grouped by what is lacking."""
+    lacking: dict[str, list[str]] = {}
+    for outcome in found:
+        if outcome.verdict == "not tested":
+            lacking.setdefault(text.listing(outcome.missing), []).append(outcome.stated.claim.name)
+    groups = [f"{', '.join(names)} ({lack})" for lack, names in lacking.items()]
+    return [f"Not tested here: {'; '.join(groups)}."] if groups else []
+
+
+def summary(outcome: Outcome) -> str:
+    """How many cases hold, fail and are open; the value itself of a single one."""
+    trials = [trial for part in outcome.parts for trial in part.trials]
+    if len(trials) == 1:
+        return value(trials[0])
+    counts = [(sum(trial.state == state for trial in trials), state) for state in ("holds", "fails", "open")]
+    words = [f"{n} {state if n == 1 else state.removesuffix('s')}" for n, state in counts if n]
+    return f"{len(trials)} cases: {', '.join(words)}"
+
+
+def ours(outcome: Outcome, results: Results) -> list[str]:
+    """What was compared, what is wanted of it, each case's value, interval and state, and what is lacking."""
+    lines = []
+    for part in (p for p in outcome.parts if p.trials):
+        where = "" if len(part.trials) == 1 else f" in {part.comparison.part.over} case"
+        lines.append(f"{part.comparison.part.what}, wanted {wanted(part.comparison.holds)}{where}:")
+        lines += [f"{label(part, trial, results)}: {value(trial)}, {told(part, trial)}" for trial in part.trials]
+    return [*lines, *(f"not tested here: {lack}" for lack in outcome.missing)]
+
+
+def value(trial: Trial) -> str:
+    """Mean and interval; a dash where the expression has no value."""
+    if trial.summary is None:
+        return text.DASH
+    interval = f"[{text.number(trial.summary.low, 3)}, {text.number(trial.summary.high, 3)}]"
+    return text.number(trial.summary.mean, 3) + (f" {interval}" if trial.summary.low is not None else "")
+
+
+def told(part: PartOutcome, trial: Trial) -> str:
+    """A case's state, why it is open where its interval does not show that, and which seeds were left out."""
+    found, bounds = trial.summary, part.comparison.holds
+    words = [trial.state, trial.why]
+    if trial.state == "open" and found and found.low is not None and found.high is not None:
+        unadjusted = {"holds": bounds.contain, "fails": bounds.miss}
+        words += [f"{state} only unadjusted" for state, test in unadjusted.items() if test(found.low, found.high)]
+    if trial.dropped:
+        words.append(f"without seed {text.listing([str(seed) for seed in trial.dropped])}, which not all have")
+    return ", ".join(filter(None, words))
+
+
+def wanted(bounds: Bounds) -> str:
+    """Where a claim holds, with the margin put in."""
+    low, high = (f"{end:.4g}".replace("-", text.MINUS) for end in (bounds.low, bounds.high))
+    if bounds.low == -float("inf"):
+        return f"{'<' if bounds.high_open else '≤'} {high}"
+    if bounds.high == float("inf"):
+        return f"{'>' if bounds.low_open else '≥'} {low}"
+    return f"from {low} to {high}"
+
+
+def label(part: PartOutcome, trial: Trial, results: Results) -> str:
+    """A case for a reader: its masked share where it has one, else its name."""
+    experiment = next(e for e in results.experiments if e.name == part.comparison.part.experiment)
+    case = next(case for case in experiment.cases if case["name"] == trial.case)
+    return text.percent(case["share"]) if case.get("share") is not None else str(case["name"])
+
+
+def scale(outcome: Outcome, results: Results) -> str:
+    """Data, resolution, training, size of the networks, seeds and items, of each experiment that the claim is about."""
+    card = results.card
+    facts = [str(card.get("title") or card.get("name", "unknown data"))]
+    if size := card.get("size"):
+        facts[0] += f", {size[0]} × {size[1]}"
+    if count := card.get("splits", {}).get("train", {}).get("count"):
+        facts.append(f"{count:,} training images")
+    tested = [experiment for experiment in results.experiments if trials_of(outcome, experiment.name)]
+    for experiment in tested:
+        prefix = f"{experiment.name}: " if len(tested) > 1 else ""
+        facts.append(prefix + ", ".join(_run_facts(experiment, trials_of(outcome, experiment.name))))
+    return "; ".join(facts)
+
+
+def trials_of(outcome: Outcome, experiment: str) -> list[Trial]:
+    """The cases of a claim that are of an experiment."""
+    return [t for part in outcome.parts if part.comparison.part.experiment == experiment for t in part.trials]
+
+
+def _run_facts(experiment: ExperimentResults, trials: Sequence[Trial]) -> list[str]:
+    methods = {method for trial in trials for method in trial.methods}
+    runs = [run for run in experiment.runs if run.method in methods]
+    seeds = sorted({seed for trial in trials for seed in trial.values})
+    named = text.listing([str(seed) for seed in seeds]) if seeds else ""
+    items = {case["count"] for case in experiment.cases if case["name"] in {trial.case for trial in trials}}
+    found = [
+        _span([run.training.get("steps") for run in runs], "{:,.0f}", "training steps"),
+        _span([run.cost.get("images_seen") for run in runs], "{:,.0f}", "images seen"),
+        _span([run.cost.get("parameters") for run in runs], "{:.3g}", "million parameters", 1e6),
+        f"one seed ({named})" if len(seeds) == 1 else named and f"seeds {named}",
+        _span(items, "{:,.0f}", "items a case"),
+    ]
+    return [fact for fact in found if fact]
+
+
+def _span(values: Any, form: str, unit: str, scale: float = 1) -> str:
+    """Smallest to largest of what is not 0 and is known."""
+    known = sorted({form.format(v / scale): v for v in values if v}.items(), key=lambda pair: pair[1])
+    return f"{' to '.join(dict.fromkeys([known[0][0], known[-1][0]]))} {unit}" if known else ""
+
+
+def trials_frame(assessed: Sequence[Outcome]) -> pd.DataFrame:
+    """Tidy: a row per claim, part and case."""
+    rows = []
+    for outcome in assessed:
+        for number, part in enumerate(outcome.parts, 1):
+            for trial in part.trials:
+                summary = trial.summary
+                rows.append(
+                    {
+                        "claim": outcome.stated.claim.name,
+                        "verdict": outcome.verdict,
+                        "part": number,
+                        "experiment": part.comparison.part.experiment,
+                        "case": trial.case,
+                        "ours": part.comparison.part.ours,
+                        "holds": part.comparison.part.holds,
+                        "margin": part.comparison.part.margin,
+                        "over": part.comparison.part.over,
+                        "methods": " ".join(trial.methods),
+                        "state": trial.state,
+                        "seeds": len(trial.values),
+                        "mean": summary.mean if summary else None,
+                        "t_low": summary.low if summary else None,
+                        "t_high": summary.high if summary else None,
+                        **{f"seed{seed}": found for seed, found in trial.values.items()},
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def plain(found: Sequence[Outcome], results: Results) -> str:
+    """The table as text for a terminal."""
+    blocks = [tally(found)]
+    for outcome in (o for o in found if o.verdict != "not tested"):
+        claim = outcome.stated.claim
+        facts = [
+            ("claim", claim.text),
+            ("figure", claim.paper or "no figure"),
+            ("source", claim.source),
+            *(("ours" if i == 0 else "", line) for i, line in enumerate(ours(outcome, results))),
+            ("tested at", scale(outcome, results)),
+        ]
+        lines = [f"{outcome.verdict.upper()}: {claim.name}"]
+        for key, words in facts:
+            lines += textwrap.wrap(words, 110, initial_indent=f"  {key:10}", subsequent_indent=" " * 12)
+        blocks.append("\n".join(lines))
+    return "\n\n".join([*blocks, *(textwrap.fill(note, 110) for note in [*untested(found), RULE])])

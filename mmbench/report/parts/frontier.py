@@ -1,0 +1,77 @@
+"""What methods trade by the settings that were tried on the validation split: one metric against another."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mmbench.report.draw.figures import Drawing
+from mmbench.report.draw.hover import tell
+from mmbench.report.draw.theme import Mode, method_styles, paper
+from mmbench.report.names import STUDIED, describe
+from mmbench.report.parts.section import Context
+from mmbench.report.read.results import ExperimentResults
+from mmbench.report.tables import common
+
+COLUMNS = ["method", "seed", "value", "x", "y", "chosen"]
+
+
+def frontier(context: Context, across: str, up: str) -> Drawing | None:
+    """A curve for each method and seed through the settings that were tried; None where nothing was.
+
+    Args:
+        context: results, and where files go.
+        across: metric of the horizontal axis, by its name up to any bracket; likewise `up`.
+    """
+    results = context.experiment
+    frame = frontier_frame(results, across, up)
+    if frame.empty:
+        return None
+    context.frame(f"{results.name}-frontier", frame)
+    names = describe(across).label, describe(up).label
+    return context.draw(
+        f"{results.name}-frontier",
+        f"{names[1]} against {names[0]} on the validation split, for every strength that was tried (at the points); "
+        "the ringed ones were chosen and used for the test questions. One curve per seed.",
+        f"Curves of {names[1]} against {names[0]}, one point for each strength of guidance.",
+        partial(draw_frontier, frame, results, names),
+    )
+
+
+def frontier_frame(results: ExperimentResults, across: str, up: str) -> pd.DataFrame:
+    """One row per method, seed and tried setting: its value, both metrics, and whether it was chosen."""
+    rows = []
+    for run in results.runs:
+        chosen = run.tuning.get("chosen")
+        for entry in run.tuning.get("tried", []):
+            found = {row["name"].partition("[")[0]: row["value"] for row in entry["metrics"]}
+            if len(entry["settings"]) == 1 and {across, up} <= found.keys():
+                value = next(iter(entry["settings"].values()))
+                same = entry["settings"] == chosen
+                rows.append((run.method, run.seed, value, found[across], found[up], same))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def draw_frontier(frame: pd.DataFrame, results: ExperimentResults, names: tuple[str, str], mode: Mode) -> Figure:
+    """The curves, points named by the setting's value."""
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes, styles = figure.add_subplot(), method_styles(common.method_order(results), mode)
+    for method in [m for m in common.method_order(results) if m in set(frame["method"])]:
+        style = styles[method]
+        for i, (_, own) in enumerate(frame[frame["method"] == method].groupby("seed")):
+            curve = own.sort_values("value")
+            label = results.titles[method] if i == 0 else None
+            weight = 2.2 if method == STUDIED else 1.5
+            axes.plot(curve["x"], curve["y"], color=style.colour, marker=style.marker, label=label, linewidth=weight)
+            best = curve[curve["chosen"]]
+            axes.scatter(best["x"], best["y"], s=150, facecolors="none", edgecolors=style.colour, linewidths=1.6)
+            for point in curve.itertuples():
+                words = f"{names[0]} {point.x:.4g}, {names[1]} {point.y:.4g}" + ", chosen" * bool(point.chosen)
+                tell(axes, point.x, point.y, f"{results.titles[method]}, {point.value:g}: {words}")
+                axes.annotate(f"{point.value:g}", (point.x, point.y), xytext=(5, 5), textcoords="offset points",
+                              fontsize=8, color=paper(mode)["soft"])  # fmt: skip
+    axes.set(xlabel=f"{names[0]} (validation)", ylabel=f"{names[1]} (validation)")
+    axes.legend()
+    return figure

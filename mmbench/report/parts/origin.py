@@ -1,0 +1,169 @@
+"""How each number was made: measures, questions, runs and data, gathered from the records beside the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmbench.report import text
+from mmbench.report.names import describe, in_order, slug
+from mmbench.report.read.results import ExperimentResults, Results, Run
+from mmbench.report.tables.table import Cell, Table
+
+#: Records of a run's stages: which file, and what it is called.
+STAGES = (("training", "train"), ("prediction", "predict"), ("scores", "evaluate"))
+LONG = 60
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Facts of one stage of all runs of an experiment.
+
+    Attributes:
+        stage: train, predict or evaluate.
+        shared: key and value where all runs agree.
+        different: key, then run and value, where they do not.
+    """
+
+    stage: str
+    shared: Sequence[tuple[str, str]]
+    different: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+
+
+def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Nested records as dotted keys and printable values; short lists stay on one line."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(inner, Mapping | list | tuple) for inner in value):
+        for index, inner in enumerate(value):
+            yield from flatten(inner, f"{path}[{index}]")
+    elif isinstance(value, list | tuple):
+        yield path, ", ".join(str(inner) for inner in value)
+    else:
+        yield path, "none" if value is None else str(value)
+
+
+def origins(results: ExperimentResults) -> list[Origin]:
+    """Settings and provenance of every stage, what all runs share apart from what sets them apart."""
+    found = []
+    for attribute, stage in STAGES:
+        records = {f"{run.method} seed {run.seed}": dict(_record(run, attribute)) for run in results.runs}
+        records = {name: record for name, record in records.items() if record}
+        if not records:
+            continue
+        keys = list(dict.fromkeys(key for record in records.values() for key in record))
+        shared, different = [], []
+        for key in keys:
+            values = {name: record[key] for name, record in records.items() if key in record}
+            if len(set(values.values())) == 1 and len(values) == len(records):
+                shared.append((key, next(iter(values.values()))))
+            else:
+                different.append((key, list(values.items())))
+        found.append(Origin(stage, shared, different))
+    return found
+
+
+def _record(run: Run, attribute: str) -> Iterator[tuple[str, str]]:
+    record: Mapping[str, Any] = getattr(run, attribute)
+    for part in ("settings", "provenance"):
+        yield from flatten(record.get(part) or {}, "settings" if part == "settings" else "")
+
+
+def measures_table(results: ExperimentResults) -> Table:
+    """Each metric: what it measures, with which network, on how many items, how."""
+    rows = []
+    for name in in_order(results.metrics["metric"]):
+        own = results.metrics[results.metrics["metric"] == name]
+        extractor = ", ".join(sorted(own["extractor"].dropna().unique())) or "none"
+        hashes = ", ".join(sorted(own["weights_sha256"].dropna().unique())) or "none"
+        counts = ", ".join(f"{n:,}" for n in sorted(own["n"].unique()))
+        better = "higher" if own["higher_is_better"].iloc[0] else "lower"
+        texts = [describe(name).meaning or name, better, extractor, hashes, counts, _details(results.runs, name)]
+        rows.append([Cell(name), *(Cell(value) for value in texts)])
+    header = ["Metric", "What", "Better", "Network", "Weights, SHA-256", "Items", "How"]
+    return Table(f"{results.name}-measures", "How each metric was measured.", header, rows, words=frozenset(range(7)))
+
+
+def _details(runs: Sequence[Run], name: str) -> str:
+    """Details of a metric on which all its rows agree."""
+    found = [
+        dict(flatten(row.get("detail") or {})) for run in runs for row in run.scores["metrics"] if row["name"] == name
+    ]
+    first = found[0]
+    agreed = [key for key in first if all(other.get(key) == first[key] for other in found)]
+    return "; ".join(f"{key.replace('_', ' ')}: {first[key]}" for key in agreed) or "see metrics.json"
+
+
+def cases_table(results: ExperimentResults) -> Table:
+    """The frozen questions and their hashes."""
+    rows = [
+        [
+            Cell(case["name"]),
+            Cell(case["task"]),
+            Cell(text.percent(case["share"]) if case.get("share") is not None else text.DASH, case.get("share")),
+            Cell(f"{case['count']:,}", float(case["count"])),
+            Cell(", ".join(case.get("given", [])) or "nothing"),
+            Cell(", ".join(case.get("want", [])) or text.DASH),
+            Cell(case.get("sha256", text.DASH)),
+        ]
+        for case in results.cases
+    ]
+    header = ["Case", "Task", "Masked", "Items", "Given", "Wanted", "SHA-256 of given and truth"]
+    caption = "The frozen questions: the same for every method and seed."
+    return Table(f"{results.name}-cases", caption, header, rows, words=frozenset({1, 4, 5, 6}))
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """The scale of the run, for the page's head; only what the records say."""
+    card, found = results.card, []
+    found.append(("Data set", str(card.get("title") or card.get("name", "unknown"))))
+    if size := card.get("size"):
+        found.append(("Image size", f"{size[0]} × {size[1]}"))
+    splits = card.get("splits", {})
+    counts = [f"{splits[name]['count']:,} {name}" for name in ("train", "validation", "test") if name in splits]
+    if counts:
+        found.append(("Images", ", ".join(counts)))
+    runs = [run for experiment in results.experiments for run in experiment.runs]
+    train = [run.training["settings"].get("train") or {} for run in runs if run.training.get("settings")]
+    budgets = sorted({(t["steps"], t["batch_size"]) for t in train if "steps" in t and "batch_size" in t})
+    if budgets:
+        found.append(("Training", ", ".join(f"{steps:,} steps of {batch}" for steps, batch in budgets)))
+    seeds = sorted({run.seed for run in runs})
+    found.append(("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"))
+    if commits := code_of(runs):
+        found.append(("Code", commits))
+    devices = sorted({str(run.cost["device"]) for run in runs if run.cost.get("device")})
+    if devices:
+        found.append(("Device", ", ".join(devices)))
+    return found
+
+
+def code_of(runs: Sequence[Run]) -> str:
+    """The commits that scored, each with a word if the checkout had changes; empty if no record says."""
+    made = [run.scores.get("provenance") or {} for run in runs]
+    commits = {(str(p["git_sha"])[:12], bool(p.get("git_dirty"))) for p in made if p.get("git_sha")}
+    return ", ".join(f"commit {sha}{' with changes' if dirty else ''}" for sha, dirty in sorted(commits))
+
+
+def data_card(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The data card for the page: statements, splits with hashes, classes with their colours."""
+    keys = ("title", "provenance", "licence", "citation", "download", "version")
+    colours = card.get("palette") or []
+    classes = [
+        (name, "rgb({}, {}, {})".format(*colours[i]) if i < len(colours) else "transparent")
+        for i, name in enumerate(card.get("classes") or [])
+    ]
+    splits = [
+        (name, split.get("count", 0), split.get("sha256", text.DASH)) for name, split in card.get("splits", {}).items()
+    ]
+    return {
+        "name": card.get("name", "data"),
+        "anchor": slug(str(card.get("name", "data"))),
+        "statements": [(key.capitalize(), str(card[key])) for key in keys if card.get(key)],
+        "notes": list(card.get("notes") or []),
+        "classes": classes,
+        "labels": list(card.get("labels") or []),
+        "splits": splits,
+    }

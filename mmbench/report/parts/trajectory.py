@@ -1,0 +1,54 @@
+"""How a drawn picture came about: one item of each method that samples it, from noise to the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmbench.errors import UserError
+from mmbench.report.draw.pictures import Grid, Tile, to_pixels
+from mmbench.report.names import STUDIED
+from mmbench.report.parts.section import Context
+from mmbench.report.read.check import check_images
+from mmbench.report.read.results import Run
+from mmbench.report.tables import common
+
+
+def trajectory(context: Context) -> Grid | None:
+    """The strip of every method that kept one, from the case that gives nothing; None if none did."""
+    results = context.experiment
+    case = next((case["name"] for case in results.cases if not case.get("given")), None)
+    if case is None:
+        return None
+    found = {}
+    for method in common.method_order(results):
+        run = results.runs_of(method)[0]
+        if strip := run.trajectory(case):
+            found[method] = run, _tiles(run, case, *strip)
+    if not found:
+        return None
+    width = max(len(tiles) for _, tiles in found.values())
+    rows = [
+        (results.titles[method], [tiles[0], *[None] * (width - len(tiles)), *tiles[1:]])
+        for method, (_, tiles) in found.items()
+    ]
+    groups = [("Noise", 1), ("Estimates of the image", width - 2), ("Answer", 1)] if width > 2 else [("", width)]
+    seed = next(iter(found.values()))[0].seed
+    caption = (
+        "How the first image drawn from nothing came about, not selected: the noise that the sampler starts from "
+        "(colours beyond black and white cut off), then what the network takes the image to be at some of its steps, t "
+        f"counting down to the image. The last estimate is the answer. Seed {seed}."
+    )
+    emphasised = [results.titles[STUDIED]] if STUDIED in found else []
+    return context.grid(Grid(f"{results.name}-trajectory", caption, groups, rows, emphasised))
+
+
+def _tiles(run: Run, case: str, images: np.ndarray, steps: np.ndarray) -> list[Tile]:
+    path = run.folder / "trajectory.npz"
+    check_images(path, {f"{case}/image": images}, (None, 3, None, None))
+    if steps.shape != (len(images),) or steps.dtype.kind not in "ui" or len(images) < 2:
+        raise UserError(f"{path}: {case}/step is not one whole number for each image; run mmbench.stages.predict again")
+    names = ["noise", *["estimate of the image"] * (len(images) - 2), "answer"]
+    return [
+        Tile(to_pixels(image), f"{run.title}: {name} at step {step}", f"t = {step:,}")
+        for name, image, step in zip(names, images, steps.tolist(), strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""The results that a report is made of, read and checked."""

@@ -1,0 +1,1 @@
+"""Tables: cells, rankings, differences, and the five formats that each is written in."""

@@ -1,0 +1,187 @@
+"""Who is best at what: one metric over an experiment's cases, methods ranked and compared with the best baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mmbench.errors import UserError
+from mmbench.report.names import is_studied
+from mmbench.report.read.results import ExperimentResults
+from mmbench.scoring.statistics import PairedDifference, Retrained, SeedSummary, compare_paired, holm_known, over_seeds
+
+#: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.
+ALPHA = 0.05
+#: How a reading is put in a table.
+WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method's result in one case.
+
+    Attributes:
+        values: the metric by training seed.
+        summary: over the seeds.
+        rank: 1 for the best mean among all methods; equal means share a rank.
+        difference: paired, per seed and image, from the best baseline; None for that baseline itself, for a metric
+            without per-image values, and where there is no other baseline.
+        p_holm: its image-level p-value, adjusted over all methods and cases of this metric.
+        p_retrained: likewise that over trainings and images.
+    """
+
+    values: Mapping[int, float]
+    summary: SeedSummary
+    rank: int
+    difference: PairedDifference | None = None
+    p_holm: float | None = None
+    p_retrained: float | None = None
+
+
+@dataclass(frozen=True)
+class Board:
+    """One metric over several cases.
+
+    Attributes:
+        metric: its name in metrics.json.
+        higher_is_better: its direction.
+        cases: in their order.
+        methods: all methods of the experiment, also those without a result here.
+        best_baseline: the baseline with the best mean, by case; absent if no baseline does the case.
+        entries: by method and case; absent where a method does not do the case.
+    """
+
+    metric: str
+    higher_is_better: bool
+    cases: Sequence[str]
+    methods: Sequence[str]
+    best_baseline: Mapping[str, str]
+    entries: Mapping[tuple[str, str], Entry]
+
+    def best(self, case: str) -> list[str]:
+        """The methods of rank 1 in a case."""
+        return [method for method in self.methods if (e := self.entries.get((method, case))) and e.rank == 1]
+
+    def reading(self, method: str, case: str) -> str:
+        """`better`, `worse`, `unclear` (not told apart from the best baseline), or nothing without a comparison.
+
+        It is about other trainings on other images where there are several trainings, else as `of_these`.
+        """
+        entry = self.entries.get((method, case))
+        if entry is None or entry.difference is None or entry.difference.retrained is None:
+            return self.of_these(method, case)
+        return self._word(entry.difference.retrained, entry.difference.difference, entry.p_retrained)
+
+    def of_these(self, method: str, case: str) -> str:
+        """The reading that is about these very trainings on other images."""
+        entry = self.entries.get((method, case))
+        if entry is None or entry.difference is None:
+            return ""
+        return self._word(entry.difference, entry.difference.difference, entry.p_holm)
+
+    def _word(self, interval: PairedDifference | Retrained, difference: float, p: float | None) -> str:
+        if p is None:
+            return ""
+        if not interval.clear or p > ALPHA:
+            return "unclear"
+        return "better" if (difference > 0) == self.higher_is_better else "worse"
+
+    def scope(self, method: str, case: str) -> str:
+        """What must be said beside `reading`: ` (these trainings)` if it is about no others, else nothing."""
+        entry = self.entries.get((method, case))
+        alone = entry is not None and entry.difference is not None and entry.difference.retrained is None
+        return " (these trainings)" if alone and self.reading(method, case) in ("better", "worse") else ""
+
+
+def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) -> Board:
+    """Rank all methods by `metric` in each of `cases` and compare each with the case's best baseline.
+
+    The baseline is chosen by the test images it is then compared on, which flatters it, not the method under study.
+    """
+    rows = results.metrics[(results.metrics["metric"] == metric) & results.metrics["case"].isin(cases)]
+    directions = rows["higher_is_better"].unique()
+    if len(directions) != 1:
+        raise UserError(f"{results.folder}: metric '{metric}' is missing or has two directions; evaluate all again")
+    higher = bool(directions[0])
+    methods, studied = method_order(results), results.studied
+    entries: dict[tuple[str, str], Entry] = {}
+    best_baseline: dict[str, str] = {}
+    for case in cases:
+        ranked = _rank(rows[rows["case"] == case], higher)
+        entries |= {(method, case): entry for method, entry in ranked.items()}
+        baselines = {method: entry.rank for method, entry in ranked.items() if method not in studied}
+        if baselines:
+            best_baseline[case] = min(baselines, key=lambda method: (baselines[method], method))
+    _compare(entries, best_baseline, results.items[results.items["metric"] == metric])
+    return Board(metric, higher, cases, methods, best_baseline, entries)
+
+
+def method_order(results: ExperimentResults) -> list[str]:
+    """The method under study, its variants, then the baselines by name."""
+    return sorted(results.titles, key=lambda method: (not is_studied(method), method))
+
+
+def _rank(rows: pd.DataFrame, higher_is_better: bool) -> dict[str, Entry]:
+    values = {
+        str(method): dict(zip(group["seed"].tolist(), group["value"].tolist(), strict=True))
+        for method, group in rows.sort_values("seed").groupby("method")
+    }
+    summaries = {method: over_seeds(list(by_seed.values())) for method, by_seed in values.items()}
+    means = pd.Series({method: summary.mean for method, summary in summaries.items()}, dtype=float)
+    ranks = means.rank(method="min", ascending=not higher_is_better)
+    return {method: Entry(values[method], summaries[method], int(ranks[method])) for method in values}
+
+
+def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], items: pd.DataFrame) -> None:
+    """Add the paired difference from the best baseline to each entry, and the p-values adjusted together."""
+    per_item = {
+        (str(method), str(case)): by_item(str(method), str(case), group)
+        for (method, case), group in items.groupby(["method", "case"])
+    }
+    differences: dict[tuple[str, str], PairedDifference] = {}
+    for method, case in entries:
+        other = best.get(case, method)
+        first, second = per_item.get((method, case)), per_item.get((other, case))
+        if method == other or first is None or second is None:
+            continue
+        if not first.columns.equals(second.columns):
+            raise UserError(
+                f"items.csv of '{method}' and '{other}' list different items of {case}; evaluate both again"
+            )
+        differences[method, case] = compare_paired(*_same_seeds(first, second))
+    images = holm_known({key: found.p for key, found in differences.items()})
+    both = holm_known({key: found.retrained.p if found.retrained else None for key, found in differences.items()})
+    for key, difference in differences.items():
+        entries[key] = replace(entries[key], difference=difference, p_holm=images.get(key), p_retrained=both.get(key))
+
+
+def _same_seeds(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The values (seeds, items) of the seeds that both have, which saw the same batches; else means over seeds."""
+    shared = first.index.intersection(second.index)
+    if shared.empty:
+        return first.mean().to_numpy(float), second.mean().to_numpy(float)
+    return first.loc[shared].to_numpy(float), second.loc[shared].to_numpy(float)
+
+
+def by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:
+    """Values of one method and case, a row per seed, a column per item."""
+    table = items.pivot(index="seed", columns="item", values="value")
+    if table.isna().any(axis=None):
+        raise UserError(
+            f"items.csv of '{method}': its seeds list different items of {case}; evaluate all of them again"
+        )
+    return table
+
+
+def means_frame(board: Board, results: ExperimentResults, key: str = "share") -> pd.DataFrame:
+    """One row per method, case and seed with the share that the case's `key` is, for drawing."""
+    shares = {case["name"]: case.get(key, np.nan) for case in results.cases}
+    rows = [
+        {"method": method, "case": case, "share": shares[case], "seed": seed, "value": value}
+        for (method, case), entry in board.entries.items()
+        for seed, value in entry.values.items()
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,262 @@
+"""Command line: compare the numbers of two runs, value by value, within stated tolerances."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from pydantic import Field
+
+from mmbench.command import main_of
+from mmbench.config.check import check
+from mmbench.config.checkout import ROOT
+from mmbench.config.schema import Section
+from mmbench.config.yaml_files import read_yaml, shown
+from mmbench.errors import UserError, run_command
+from mmbench.report.read.check import read_cases, read_scores
+from mmbench.runs.manifest import describe_data, describe_making, experiments_in, list_files, read_records
+
+TOLERANCES = ROOT / "config" / "tolerances.yaml"
+
+Bound = Annotated[float, Field(ge=0)]
+
+
+class Tolerance(Section):
+    """How far two values of a metric may be apart: the larger of the two bounds.
+
+    Attributes:
+        absolute: in the metric's unit.
+        relative: share of the larger of the two values.
+        items: that many of the items that the value is of, for shares of right answers.
+        reason: where the bounds come from.
+    """
+
+    absolute: Bound = 0.0
+    relative: Bound = 0.0
+    items: Bound = 0.0
+    reason: Annotated[str, Field(min_length=1)]
+
+    def allowed(self, a: float, b: float, n: int) -> float:
+        """The largest difference of two values over `n` items that is within."""
+        return max(self.absolute, self.relative * max(abs(a), abs(b)), self.items / max(n, 1))
+
+
+class Tolerances(Section):
+    """config/tolerances.yaml: by the metric's name without what is in brackets or after @ or /, and for all others."""
+
+    default: Tolerance
+    metrics: dict[str, dict[str, Any]]
+
+
+EXACT = Tolerance(reason="the same bits")
+
+
+class Key(NamedTuple):
+    """What a value is of."""
+
+    experiment: str
+    method: str
+    seed: int
+    case: str
+    metric: str
+
+    def __str__(self) -> str:
+        return f"{self.experiment}/{self.method} seed {self.seed} {self.case}"
+
+
+class Value(NamedTuple):
+    """A metric's value, None if it could not be measured, and the number of items it is of."""
+
+    value: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two values of the same, and how far they may be apart."""
+
+    key: Key
+    a: float | None
+    b: float | None
+    allowed: float
+
+    @property
+    def apart(self) -> float:
+        """Their distance; infinite if only one is known."""
+        if self.a is None or self.b is None:
+            return 0.0 if self.a == self.b else float("inf")
+        return abs(self.a - self.b)
+
+    @property
+    def outside(self) -> bool:
+        """Whether they are farther apart than allowed."""
+        return self.apart > self.allowed
+
+    @property
+    def badness(self) -> tuple[bool, float, float]:
+        """Sorts pairs: those outside last, then by how much of what is allowed they take."""
+        return self.outside, self.apart / self.allowed if self.allowed else self.apart, self.apart
+
+
+def kind(metric: str) -> str:
+    """A metric's name without its k, class and network: `precision` for `precision@k5[vgg16-relu5_3-gap]`."""
+    return re.split(r"[\[@/]", metric)[0]
+
+
+def read_tolerances(path: Path) -> dict[str, Tolerance]:
+    """The tolerance of every kind of metric that has its own, and of the others as `default`.
+
+    Raises:
+        UserError: a file is missing, a key is unknown or a value is wrong.
+    """
+    where = shown(path, ROOT)
+    found = check(Tolerances, read_yaml(path, ROOT), where)
+    own = {name: check(Tolerance, entry, f"{where}: metrics.{name}") for name, entry in found.metrics.items()}
+    return {"default": found.default, **own}
+
+
+def read_values(results: Path) -> dict[Key, Value]:
+    """Every value of every scored method of a folder of results.
+
+    Raises:
+        UserError: there is none, or a file is not as scoring writes it.
+    """
+    found = {}
+    for path in sorted(results.glob("*/*/seed*/metrics.json")):
+        scores = read_scores(path)
+        for row in scores["metrics"]:
+            key = Key(path.parts[-4], scores["method"], scores["seed"], row["case"], row["name"])
+            found[key] = Value(row["value"], row["n"])
+    if not found:
+        raise UserError(f"{results}: holds no scores (*/*/seed*/metrics.json); give a folder like results/quick")
+    return found
+
+
+def pair_up(a: Mapping[Key, Value], b: Mapping[Key, Value], tolerances: Mapping[str, Tolerance] | None) -> list[Pair]:
+    """The values that both have; without tolerances, they must be equal."""
+    pairs = []
+    for key in sorted(a.keys() & b.keys()):
+        (left, n), (right, m) = a[key], b[key]
+        own = EXACT if tolerances is None else tolerances.get(kind(key.metric), tolerances["default"])
+        allowed = 0.0 if left is None or right is None else own.allowed(left, right, min(n, m))
+        pairs.append(Pair(key, left, right, allowed))
+    return pairs
+
+
+def table(pairs: Sequence[Pair]) -> list[str]:
+    """One line for each metric: how many values, how many are equal or outside, and the worst of them."""
+    rows = [("metric", "values", "equal", "outside", "worst", "relative", "allowed", "of")]
+    for metric, group in groupby(sorted(pairs, key=lambda pair: pair.key.metric), key=lambda pair: pair.key.metric):
+        own = list(group)
+        worst = max(own, key=lambda pair: pair.badness)
+        largest = max(abs(worst.a or 0.0), abs(worst.b or 0.0))
+        rows.append(
+            (
+                metric,
+                str(len(own)),
+                str(sum(pair.apart == 0 for pair in own)),
+                str(sum(pair.outside for pair in own)),
+                f"{worst.apart:.3g}",
+                f"{100 * worst.apart / largest:.2g} %" if largest else "0 %",
+                f"{worst.allowed:.3g}",
+                f"{worst.key}: {number(worst.a)} and {number(worst.b)}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def number(value: float | None) -> str:
+    """A value for a reader."""
+    return "none" if value is None else f"{value:.6g}"
+
+
+def only(name: str, own: Mapping[Key, Value], other: Mapping[Key, Value]) -> Iterator[str]:
+    """What only one of two runs has, a line for each method and seed."""
+    keys = sorted(own.keys() - other.keys())
+    for (experiment, method, seed), group in groupby(keys, key=lambda key: key[:3]):
+        yield f"only in {name}: {experiment}/{method} seed {seed} ({sum(1 for _ in group)} values)"
+
+
+def notes(a: Path, b: Path) -> Iterator[str]:
+    """What else differs between two runs: questions, data, code, packages, machines."""
+    for name in sorted(set(experiments_in(a)) & set(experiments_in(b))):
+        asked = [{case["name"]: case.get("sha256") for case in read_cases(folder / name / "cases.json")}
+                 for folder in (a, b)]  # fmt: skip
+        others = sorted(case for case in asked[0].keys() & asked[1].keys() if asked[0][case] != asked[1][case])
+        if others:
+            yield f"questions: {name} asks something else in {', '.join(others)}: these numbers are not of the same"
+    data = [describe_data(folder) for folder in (a, b)]
+    for name in sorted(data[0].keys() & data[1].keys()):
+        splits = sorted(s for s in data[0][name].keys() & data[1][name].keys() if data[0][name][s] != data[1][name][s])
+        if splits:
+            yield f"data: {name} has other items in {', '.join(splits)}"
+    made = [describe_making(read_records(folder, list_files(folder, folder, experiments_in(folder))))
+            for folder in (a, b)]  # fmt: skip
+    for key in ("code", "environments", "hardware"):
+        left, right = ([{k: v for k, v in entry.items() if k != "records"} for entry in one[key]] for one in made)
+        for field in dict.fromkeys(field for entry in (*left, *right) for field in entry):
+            values = [unique(entry.get(field) for entry in side) for side in (left, right)]
+            if values[0] != values[1]:
+                yield f"{field}: A {'; '.join(values[0]) or 'unknown'} | B {'; '.join(values[1]) or 'unknown'}"
+
+
+def unique(values: Iterator[Any]) -> list[str]:
+    """Different values for a reader, sorted."""
+    texts = (
+        ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
+        for value in values
+        if value is not None
+    )
+    return sorted(set(texts))
+
+
+def command(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a run.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another, of the same profile.")],
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Allow no difference: one machine, one number of threads.")
+    ] = False,
+    tolerances: Annotated[
+        Path, typer.Option(help="How far values may be apart.", show_default="config/tolerances.yaml")
+    ] = TOLERANCES,
+) -> None:
+    """Compare the numbers of two runs, value by value, within stated tolerances.
+
+    Values are matched by experiment, method, seed, case and metric. One that is farther away than its metric's
+    tolerance, or that only one of the two runs could measure, is outside (exit status 1); what only one run has is
+    listed.
+
+    Examples:
+
+      mmbench compare results/reference/camvid-masking results/camvid-masking
+      mmbench compare --exact results/quick elsewhere/results/quick
+    """
+    allowed = None if exact else read_tolerances(tolerances)
+    a, b = read_values(first), read_values(second)
+    pairs = pair_up(a, b, allowed)
+    if not pairs:
+        raise UserError(f"{first} and {second} have no value in common; give two runs of the same profile")
+    print(f"A is {first}, B is {second}; allowed is {'nothing' if exact else f'what {tolerances} says'}\n")
+    print("\n".join(table(pairs)), end="\n\n")
+    for line in (*only("A", a, b), *only("B", b, a), *(f"note: {note}" for note in notes(first, second))):
+        print(line)
+    outside, equal = sum(pair.outside for pair in pairs), sum(pair.apart == 0 for pair in pairs)
+    print(
+        f"{'FAILED' if outside else 'ok'}: {len(pairs)} values in both, {equal} equal, "
+        f"{outside} outside the tolerances, {len(a.keys() - b.keys())} only in A, {len(b.keys() - a.keys())} only in B"
+    )
+    if outside:
+        sys.exit(1)
+
+
+main = main_of(command, "mmbench compare")
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,73 @@
+"""Command line: copy the small files of a finished run for others to read: page, tables, figures and records.
+
+What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes as `left_out`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbench.command import main_of
+from mmbench.errors import UserError, run_command
+from mmbench.files.store import sha256_file, write_json
+from mmbench.runs.manifest import NAME, read_manifest
+from mmbench.runs.manifest_schema import Manifest
+
+LARGE = (".npz", ".safetensors", "/items.csv")
+
+
+def keep(run: Path, out: Path) -> Manifest:
+    """Copy the small files of a run's manifest to `out`, in place of an earlier copy; returns the copy's manifest.
+
+    Raises:
+        UserError: a file is not as the manifest says, or `out` holds something else than such a copy.
+    """
+    whole = read_manifest(run / NAME)
+    if whole.results != ".":
+        raise UserError(f"{run}: is a page of a part of {run.parent}; keep that")
+    if out.exists() and not (out / "index.html").is_file():
+        raise UserError(f"{out}: is there and holds no page; name a new folder, or one that was kept before")
+    small = {name: content for name, content in whole.files.items() if not name.endswith(LARGE)}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as made:
+        folder = Path(made) / out.name
+        for name, content in small.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not (run / name).is_file() or sha256_file(shutil.copyfile(run / name, target)) != content.sha256:
+                raise UserError(f"{run / name}: is not what {run / NAME} says; finish the run: snakemake --cores all")
+        left_out = {name: content for name, content in whole.files.items() if name not in small} | whole.left_out
+        manifest = whole.model_copy(update={"files": small, "left_out": left_out})
+        write_json(folder / NAME, manifest.model_dump(mode="json"))
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(folder, out)
+    return manifest
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the copy; an earlier copy is replaced.")],
+) -> None:
+    """Copy the small files of a finished run for others to read: page, tables, figures and records.
+
+    What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes.
+
+    Example:
+
+      mmbench keep results/quick results/reference/quick
+    """
+    manifest = keep(run, out)
+    print(f"kept: {out}: {len(manifest.files)} files, {len(manifest.left_out)} left out")
+
+
+main = main_of(command, "mmbench keep")
+
+if __name__ == "__main__":
+    run_command(main)

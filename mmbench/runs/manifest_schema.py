@@ -1,0 +1,119 @@
+"""What results/<profile>/manifest.json holds, see docs/results.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from mmbench.config.schema import Section
+
+
+def below(name: str) -> str:
+    """`name` if it is a plain path below the folder that it is seen from."""
+    parts = name.split("/")
+    if not all(part.isprintable() and part not in ("", ".", "..") for part in parts):
+        raise ValueError("write a path below the folder, without . and ..")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(below)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Content(Section):
+    """What a file holds, by hash, and its size."""
+
+    sha256: Sha256
+    bytes: int
+
+
+class Code(Section):
+    """The code that records name, and how many of them do; None where they do not say."""
+
+    mmbench: str | None
+    git_sha: str | None
+    git_dirty: bool | None
+    lock_sha256: Sha256 | None
+    records: int
+
+
+class Environment(Section):
+    """The packages and the machine that records name, and how many of them do."""
+
+    packages: dict[str, str | None]
+    python: str | None
+    platform: str | None
+    processor: str | None
+    records: int
+
+
+class Hardware(Section):
+    """What computed, and how many records name it; None where they do not say."""
+
+    device: str
+    threads: int | None
+    gpu: str | None
+    records: int
+
+
+class Split(Section):
+    """Items of a split of the data, and the hash of their arrays."""
+
+    count: int
+    sha256: Sha256
+
+
+class Took(Section):
+    """A method's seeds, and what all of them together took; None where nothing says so."""
+
+    trained: list[int]
+    scored: list[int]
+    train_seconds: float | None
+    training_flops: int | None
+    predict_seconds: float | None
+    evaluate_seconds: float | None
+
+
+class Configured(Section):
+    """The configuration that the workflow was given."""
+
+    source: Literal["workflow"] = "workflow"
+    profile: str
+    override: dict[str, Any]
+    values: dict[str, Any]
+
+
+class Settings(Section):
+    """Settings, and the trainings that had them."""
+
+    settings: dict[str, Any]
+    of: list[Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]+")]]
+
+
+class Recorded(Section):
+    """What the records of the trainings say of the configuration, where nothing else tells."""
+
+    source: Literal["records"] = "records"
+    trainings: list[Settings]
+
+
+class Manifest(Section):
+    """results/<profile>/manifest.json; `results` is the folder that paths start from, seen from the manifest's."""
+
+    format: Literal[1] = 1
+    profile: str
+    results: Literal[".", ".."]
+    command: str | None
+    configuration: Annotated[Configured | Recorded, Field(discriminator="source")]
+    code: list[Code]
+    environments: list[Environment]
+    hardware: list[Hardware]
+    seeds: list[int]
+    data: dict[str, dict[str, Split]]
+    first_finished: str | None
+    last_finished: str | None
+    methods: dict[str, Took]
+    took: Took
+    files: dict[FileName, Content]
+    left_out: dict[FileName, Content]

@@ -1,0 +1,185 @@
+"""Command line: recompute the hashes of a run's files, and say what is not as its manifest says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmbench.command import main_of
+from mmbench.config.check import TOP
+from mmbench.config.configuration import Config
+from mmbench.config.yaml_files import read_yaml
+from mmbench.errors import UserError, run_command
+from mmbench.runs.manifest import NAME, contents, list_files, read_manifest, read_records
+from mmbench.runs.manifest_schema import Configured, Content, Manifest
+from mmbench.runs.provenance import provenance
+
+ROOT = Path(__file__).parents[2]
+SHOWN = 8  # differences of the configuration that are listed
+
+#: Inputs that a record names, and the file that each is: `here` is the record's folder, `all` the experiment's.
+LINKS = {
+    "predictions.json": {"cases": "{all}/cases.json"},
+    "metrics.json": {
+        "predictions": "{here}/predictions.npz",
+        "cases": "{all}/cases.npz",
+        "judge": "{all}/judge/weights.safetensors",
+    },
+    "reference.json": {"judge": "{all}/judge/weights.safetensors"},
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is not as the manifest says.
+
+    Attributes:
+        changed, missing, new: files, as paths from the folder of results.
+        broken: records and what of their inputs is another file now.
+        kept: number of files that are as they were.
+    """
+
+    changed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    kept: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the numbers cannot be taken for those of the run."""
+        return bool(self.changed or self.missing or self.broken)
+
+
+def check_files(folder: Path, manifest: Manifest) -> Findings:
+    """Compare the files with a manifest that lies in `folder`; those that a copy left out may be there or not."""
+    folder = folder.resolve()
+    results = folder if manifest.results == "." else folder.parent
+    experiments = {name.partition("/")[0] for name in manifest.methods}
+    here = contents(results, list_files(results, folder, experiments))
+    known = manifest.files | manifest.left_out
+    return Findings(
+        changed=[name for name, content in here.items() if name in known and content != known[name]],
+        missing=[name for name in manifest.files if name not in here],
+        new=[name for name in here if name not in known],
+        broken=list(broken_links(results, manifest, here)),
+        kept=sum(content == known.get(name) for name, content in here.items()),
+    )
+
+
+def broken_links(results: Path, manifest: Manifest, here: Mapping[str, Content]) -> Iterator[str]:
+    """Records of this run that were made from another file than the one that is there, or that the run had."""
+    known = {name: content.sha256 for name, content in {**manifest.left_out, **here}.items()}
+    cards = {digest for name, digest in known.items() if name.endswith("/card.json")}
+    records = read_records(results, [name for name in manifest.files if name in here])
+    for name, record in records.items():  # predictions.npz is not kept with the small files, but its hash is
+        if name.endswith("/predictions.json") and record.get("predictions_sha256"):
+            known.setdefault(name.replace(".json", ".npz"), record["predictions_sha256"])
+    for name, record in records.items():
+        parent, _, file = name.rpartition("/")
+        inputs: Mapping[str, str] = record["provenance"].get("inputs_sha256") or {}
+        for key, pattern in LINKS.get(file, {}).items():
+            source = pattern.format(here=parent, all=name.partition("/")[0])
+            if key in inputs and known.get(source, inputs[key]) != inputs[key]:
+                yield f"{name}: made from another {source}"
+        if "data" in inputs and cards and inputs["data"] not in cards:
+            yield f"{name}: made from other data"
+
+
+def differences(then: Any, now: Any, path: str = "") -> Iterator[str]:
+    """The values that are not the same in two nested mappings, as `key: then -> now`."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for key in [*then, *(key for key in now if key not in then)]:
+            inner = f"{path}.{key}" if path else str(key)
+            yield from differences(then.get(key, "absent"), now.get(key, "absent"), inner)
+    elif then != now:
+        yield f"{path}: {then} -> {now}"
+
+
+def configuration_notes(manifest: Manifest, root: Path) -> Iterator[str]:
+    """How the checkout's configuration differs from the run's."""
+    then = manifest.configuration
+    own = {"profile": then.profile, "override": then.override} if isinstance(then, Configured) else {}
+    try:
+        config = Config(read_yaml(root / TOP, root) | ({"profile": manifest.profile} | own), root)
+        if isinstance(then, Configured):
+            now = config.described(then.values["experiments"])["values"]
+            yield from differences(then.values, now)
+            return
+        for training in then.trainings:
+            methods = sorted({tuple(name.split("/")[:2]) for name in training.of})
+            for experiment, method in methods:
+                settings = config.settings("train", experiment, method)
+                yield from differences({**training.settings, "experiment": experiment, "method": method}, settings,
+                                       f"{experiment}/{method}")  # fmt: skip
+    except UserError as error:
+        yield f"it has no such configuration now ({error})"
+    except KeyError as error:
+        yield f"it has no experiment {error} now"
+    except TypeError:
+        yield "what it says of the configuration cannot be read"
+
+
+def notes(manifest: Manifest, root: Path = ROOT) -> Iterator[str]:
+    """How this checkout and environment differ from those that made the run, as far as the run says."""
+    now = provenance({}, {})
+    commits = [code.git_sha for code in manifest.code]
+    if now["git_sha"] not in commits or now["git_dirty"] or len(commits) > 1:
+        made = ", ".join(
+            f"{(code.git_sha or 'unknown')[:12]}{' with changes' if code.git_dirty else ''} ({code.records} records)"
+            for code in manifest.code
+        )
+        here = (now["git_sha"] or "unknown")[:12]
+        yield f"code: made at commit {made}; this checkout is at {here}{' with changes' if now['git_dirty'] else ''}"
+    for lock in sorted({code.lock_sha256 for code in manifest.code if code.lock_sha256} - {now["lock_sha256"]}):
+        yield f"lock: requirements.lock was {lock[:12]}; here it is {(now['lock_sha256'] or 'absent')[:12]}"
+    for environment in manifest.environments:
+        for key in ("packages", "python", "processor"):
+            yield from (f"{key}: {text}" for text in differences(getattr(environment, key), now[key]))
+    found = list(configuration_notes(manifest, root))
+    yield from (f"configuration: {text}" for text in found[:SHOWN])
+    if len(found) > SHOWN:
+        yield f"configuration: and {len(found) - SHOWN} more differences"
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help=f"Folder of a {NAME}.")],
+) -> None:
+    """Recompute the hashes of a run's files, and say what is not as its manifest says.
+
+    Files that changed or are missing, and numbers that were made from other files than those that are there, are
+    failures (exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are
+    notes.
+
+    Examples:
+
+      mmbench verify results/quick
+      mmbench verify results/reference/camvid-masking
+    """
+    manifest = read_manifest(folder / NAME)
+    found = check_files(folder, manifest)
+    for kind in ("changed", "missing", "broken", "new"):
+        for name in getattr(found, kind):
+            print(f"{kind:8}{name}")
+    for note in notes(manifest):
+        print(f"note    {note}")
+    absent = sum(not (folder / manifest.results / name).is_file() for name in manifest.left_out)
+    left_out = f", {absent} left out of this copy" if absent else ""
+    print(
+        f"{'FAILED' if found.failed else 'ok'}: {folder}: {found.kept} files as they were, "
+        f"{len(found.changed)} changed, {len(found.missing)} missing, {len(found.new)} new{left_out}, "
+        f"{len(found.broken)} made from another file"
+    )
+    if found.failed:
+        sys.exit(1)
+
+
+main = main_of(command, "mmbench verify")
+
+if __name__ == "__main__":
+    run_command(main)

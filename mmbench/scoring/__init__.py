@@ -1,0 +1,1 @@
+"""How answers are scored: metrics as pure functions, what the scores of several experiments share, and statistics."""

@@ -1,0 +1,228 @@
+"""What is measured in each experiment: a module here with `score(answered, tools)` is the experiment of its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmbench.errors import UserError
+from mmbench.experiments import load_part
+from mmbench.files.store import Arrays, sha256_file
+from mmbench.frozen.cache import Network, OutputCache
+from mmbench.frozen.embedders import Embedder, Standardised, load_standardised
+from mmbench.frozen.features import Extractor, Reference, load_extractor, read_reference
+from mmbench.frozen.judges import Judge
+from mmbench.frozen.lpips import Net, load_lpips, weights_path
+from mmbench.method import Task
+
+
+class Question(Protocol):
+    """A case as the scores see it (`mmbench.experiments.experiment.Case` is one)."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the experiment."""
+
+    @property
+    def task(self) -> str:
+        """Which of the experiment's tasks."""
+
+    @property
+    def count(self) -> int:
+        """Number of items."""
+
+    @property
+    def given(self) -> Arrays:
+        """What the method was given, as stored."""
+
+    @property
+    def truth(self) -> Arrays:
+        """What to score against, as stored; empty for generation."""
+
+    @property
+    def detail(self) -> Mapping[str, Any]:
+        """What sets this case apart, e.g. its masked share."""
+
+
+Answered = Sequence[tuple[Question, Arrays]]
+
+
+class Scores(Protocol):
+    """What a module of this package provides.
+
+    If real data have scores too, it has functions of the names and arguments of `score_real` and `score_floor` below,
+    without the first argument.
+    """
+
+    def score(self, answered: Answered, tools: Tools) -> Scored:
+        """Score a method's answers: for each case its arrays by modality, already checked."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a metric is called, which way is better, and with what it was measured."""
+
+    name: str
+    higher_is_better: bool
+    extractor: str | None = None
+    weights_sha256: str | None = None
+
+
+@dataclass
+class Scored:
+    """Scores gathered: records for metrics.json, and one row (case, item, metric, value) per image and metric."""
+
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    items: list[tuple[str, int, str, float]] = field(default_factory=list)
+
+    def add(self, case: Question, measure: Measure, value: float, n: int, detail: Mapping[str, Any]) -> None:
+        """Add the value of one metric for one case, measured on `n` items."""
+        self.metrics.append(
+            {
+                "name": measure.name,
+                "case": case.name,
+                **case.detail,
+                "value": value,
+                "n": n,
+                "higher_is_better": measure.higher_is_better,
+                "extractor": measure.extractor,
+                "weights_sha256": measure.weights_sha256,
+                "detail": dict(detail),
+            }
+        )
+
+    def add_each(self, case: Question, measure: Measure, values: Tensor, detail: Mapping[str, Any]) -> None:
+        """Add a metric that has one value (n,) an item; the case's value is their mean."""
+        numbers = values.double().cpu()
+        self.items += [(case.name, i, measure.name, value) for i, value in enumerate(numbers.tolist())]
+        self.add(case, measure, float(numbers.mean()), len(numbers), {"over": "mean of the items", **detail})
+
+
+class Tools:
+    """Networks and reference features, each read when it is first needed and then kept.
+
+    Args:
+        weights: folder that `python -m mmbench.stages.lpips` wrote.
+        reference: the npz that `python -m mmbench.stages.reference` wrote, or what it holds.
+        device: where the networks compute.
+        judge: the experiment's judge, if it has one.
+        card: what the data set says about itself.
+        data: folder of the data; needed where images are embedded.
+        cache: folder for what the networks say, to be read when the same is asked again; None to keep nothing.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        reference: Path | Reference,
+        device: torch.device,
+        judge: Judge | None = None,
+        card: Mapping[str, Any] | None = None,
+        data: Path | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.weights, self._reference, self.device = weights, reference, device
+        self._judge, self.card, self._data = judge, card or {}, data
+        self._lpips: dict[Net, tuple[nn.Module, str]] = {}
+        self.outputs = OutputCache(cache)
+
+    def lpips(self, net: Net) -> tuple[nn.Module, str]:
+        """LPIPS with the trunk `net`, and the hash of its weights."""
+        if net not in self._lpips:
+            module = load_lpips(net, self.weights, self.device)
+            self._lpips[net] = module, sha256_file(weights_path(net, self.weights))
+        return self._lpips[net]
+
+    @property
+    def judge(self) -> Judge:
+        """The experiment's judge; UserError if none was given."""
+        if self._judge is None:
+            raise UserError(
+                "--judge: not given, but this experiment is scored by a judge; train the file of its name in "
+                "mmbench/judges with `python -m mmbench.stages.train` and give the folder"
+            )
+        return self._judge
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """Features of images."""
+        return load_extractor(self.weights, self.device)
+
+    @cached_property
+    def embedder(self) -> Standardised:
+        """What embedded the data; UserError if nothing did."""
+        if self._data is None:
+            raise UserError("--data: not given, but this experiment is scored by the extractor of its embeddings")
+        return load_standardised(self.card, self._data, self.weights, self.device)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Features of the real images."""
+        given = self._reference
+        return given if isinstance(given, Reference) else read_reference(given, self.extractor)
+
+    def network(self, name: str, weights_sha256: str, *code: str, task: str = "") -> Network:
+        """A network on this device, as the cache of outputs knows it."""
+        return Network(name, weights_sha256, self.device.type, code, task)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Features, float32 (n, 512), of images, uint8 (n, 3, h, w)."""
+        return self._vectors(self.extractor, images)
+
+    def embedded(self, images: np.ndarray) -> np.ndarray:
+        """Standardised embeddings, float32 (n, d), of images, uint8 (n, 3, h, w), by what embedded the data."""
+        return self.embedder.scaling(self._vectors(self.embedder.embedder, images))
+
+    def judged(self, task: Task, images: np.ndarray) -> Arrays:
+        """What the judge answers to a task, by wanted modality, given images, uint8 (n, 3, h, w)."""
+        judge = self.judge
+        code = inspect.getfile(Judge), inspect.getfile(type(judge.method))
+        asked = " ".join([task.name, *task.want])
+        network = self.network(judge.name, judge.weights_sha256, *code, task=asked)
+        given = {"image": images}
+        return self.outputs(network, given, lambda: judge.answer(task, given))
+
+    def _vectors(self, embedder: Embedder, images: np.ndarray) -> np.ndarray:
+        network = self.network(embedder.name, embedder.weights_sha256, inspect.getfile(type(embedder)))
+        return self.outputs(network, {"image": images}, lambda: {"vectors": embedder(images)})["vectors"]
+
+
+def load_scores(experiment: str) -> Scores:
+    """The scores of an experiment; UserError if it has none."""
+    module = load_part(experiment, "scores")
+    if module is None:
+        raise UserError(f"experiment '{experiment}' has no scores; add mmbench/experiments/{experiment}/scores.py")
+    return cast(Scores, module)
+
+
+def score_real(experiment: str, real: Arrays, tools: Tools) -> Scored:
+    """What an experiment's scores say of real data, which no method can be expected to exceed; empty if nothing.
+
+    Args:
+        experiment: whose scores; its module may have a function `score_real(real, tools)`.
+        real: the arrays of the split that stands for the real distribution.
+        tools: what to score with.
+    """
+    found = getattr(load_scores(experiment), "score_real", None)
+    return found(real, tools) if found else Scored()
+
+
+def score_floor(experiment: str, real: Arrays, other: Arrays, tools: Tools) -> Scored:
+    """What an experiment's own scores say of other real items, beside those of drawn images; empty if nothing.
+
+    Args:
+        experiment: whose scores; its module may have a function `score_floor(real, other, tools)`.
+        real: the arrays of the split that stands for the real distribution.
+        other: as many items of another split as a method draws.
+        tools: what to score with; `reference` is not there yet.
+    """
+    found = getattr(load_scores(experiment), "score_floor", None)
+    return found(real, other, tools) if found else Scored()

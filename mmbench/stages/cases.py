@@ -1,0 +1,51 @@
+"""Command line: write the frozen cases of an experiment, which every method answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmbench.data import read_card, read_prepared
+from mmbench.errors import Parser, run_command
+from mmbench.experiments.experiment import asked, left_out, load_experiment, used_modalities
+from mmbench.files.locks import alone
+from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
+from mmbench.runs.records import read_settings
+
+
+def write_cases(settings: dict, data: Path, out: Path) -> None:
+    """Write `out`/cases.npz and cases.json for the experiment that `settings` names.
+
+    A modality that was asked for and that the data set lacks is printed, and named in cases.json as `left_out`.
+    """
+    experiment, card = load_experiment(settings["experiment"]), read_card(data)
+    used = used_modalities(experiment, card, settings)
+    lacking = left_out(experiment, used, settings)
+    for name in lacking:
+        print(f"{settings['experiment']}: {card.get('name', 'the data set')} has no {name}, which is left out")
+    arrays: Arrays = {}
+    described = []
+    for case in experiment.cases(read_prepared(data, "test"), {**settings, "modalities": list(used)}):
+        own = {f"given/{k}": v for k, v in case.given.items()} | {f"truth/{k}": v for k, v in case.truth.items()}
+        arrays |= {f"{case.name}/{key}": value for key, value in own.items()}
+        task = asked(experiment, case)
+        entry = {"name": case.name, "task": case.task, "count": case.count, **case.detail}
+        described.append({**entry, "given": task.given, "want": task.want, "sha256": sha256_arrays(own)})
+    save_arrays(out / "cases.npz", arrays)
+    record = {"experiment": settings["experiment"], "modalities": list(used), "cases": described}
+    write_json(out / "cases.json", record | ({"left_out": lacking} if lacking else {}))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench.stages.cases --settings S.json --data DIR --out DIR`."""
+    parser = Parser(prog="python -m mmbench.stages.cases", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, data, evaluate, its own keys")
+    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.stages.data wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder for cases.npz and cases.json")
+    args = parser.parse_args(argv)
+    with alone(args.out, "list of cases"):
+        write_cases(read_settings(args.settings, "cases"), args.data, args.out)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,250 @@
+"""Command line: score one method's predictions with one seed, whoever made them.
+
+Reads predictions.npz, arrays `<case>/<modality>`, and writes metrics.json and items.csv. No checkpoint is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbench.errors import Parser, UserError, closest, counting_number, run_command, seed_number
+from mmbench.experiments.experiment import (
+    Case,
+    Experiment,
+    asked,
+    check_cases,
+    load_experiment,
+    read_cases,
+    used_modalities,
+)
+from mmbench.files.locks import alone
+from mmbench.files.store import Arrays, Header, load_arrays, read_headers, write_json, write_text
+from mmbench.frozen.judges import load_judge
+from mmbench.method import Modality
+from mmbench.runs.provenance import provenance
+from mmbench.runs.records import Cost, Predicted, checked, read_card, read_settings
+from mmbench.scoring.metrics.classification import TOLERANCE
+from mmbench.scoring.scores import Scored, Tools, load_scores
+from mmbench.stages.runtime import choose_device, hardware
+
+
+def check_header(where: str, found: Header, modality: Modality, count: int) -> None:
+    """Check that an array is `count` items of `modality` as predictions.npz stores them, by its type and shape.
+
+    Images are uint8 (n, 3, h, w); masks integer classes (n, h, w); labels float class probabilities (n, classes);
+    embeddings float (n, d).
+
+    Raises:
+        UserError: it has another type or shape.
+    """
+    kind = modality.kind
+    shape = (count, modality.classes) if kind == "label" else (count, *modality.shape)
+    types = {"image": "uint8", "masked_image": "uint8", "mask": "integer"}
+    fix = {"image": "save colours from 0 to 255, channels first", "mask": "save one class for each pixel"}
+    wanted, number = types.get(kind, "float"), found.dtype
+    fits = {"uint8": number == np.uint8, "integer": number.kind in "ui", "float": number.kind == "f"}[wanted]
+    if not fits or found.shape != shape:
+        raise UserError(
+            f"{where} is {number} {found.shape}; expected {wanted} {shape}: "
+            f"{fix.get(kind, 'save one row for each item of the case, in its order')}"
+        )
+
+
+def check_array(where: str, array: np.ndarray, modality: Modality, count: int) -> None:
+    """Check that `array` is `count` items of `modality`: what `check_header` looks at, and the values.
+
+    Raises:
+        UserError: another type or shape, a value out of range, NaN or infinity.
+    """
+    check_header(where, Header(array.dtype, array.shape), modality, count)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UserError(f"{where} holds NaN or infinity; predict this case again")
+    if modality.kind == "label" and (array.min() < 0 or np.abs(array.sum(axis=1) - 1).max() > TOLERANCE):
+        raise UserError(f"{where} holds rows that do not add up to 1; save a probability for each class")
+    if modality.kind == "mask" and (array.min() < 0 or array.max() >= modality.classes):
+        raise UserError(
+            f"{where} holds classes outside 0 to {modality.classes - 1}; save the class numbers of card.json"
+        )
+
+
+def claimed_tasks(
+    cases: Sequence[Case],
+    names: set[str],
+    experiment: Experiment,
+    tasks: Sequence[str] | None,
+    path: Path,
+    answers: Sequence[str] | None = None,
+) -> set[str]:
+    """The tasks to score: those named, or those of which any case is answered in the arrays `names`.
+
+    Raises:
+        UserError: a named task does not exist, or an array answers no case of a claimed task, or a modality that is
+            not among those that the method `answers`.
+    """
+    of_array = {f"{c.name}/{want}": c.task for c in cases for want in asked(experiment, c).want}
+    for name in sorted(names):
+        if name not in of_array:
+            near = closest(name, of_array)
+            hint = f"did you mean '{near}'?" if near else f"the arrays asked for are {', '.join(sorted(of_array))}"
+            raise UserError(f"{path}: array '{name}' answers no case; {hint}")
+        modality = name.rpartition("/")[2]
+        if answers is not None and modality not in answers:
+            raise UserError(f"{path}: answers '{modality}', which the method does not claim; add it to its ANSWERS")
+    found = {of_array[name] for name in names}
+    if tasks is None:
+        return found
+    if unknown := sorted(set(tasks) - experiment.TASKS.keys()):
+        raise UserError(f"--tasks {unknown[0]}: no such task; the experiment's are {', '.join(experiment.TASKS)}")
+    if extra := sorted(found - set(tasks)):
+        raise UserError(f"{path}: answers task '{extra[0]}', which the method does not claim; add it to its TASKS")
+    return set(tasks)
+
+
+def read_answers(
+    path: Path,
+    cases: Sequence[Case],
+    experiment: Experiment,
+    modalities: Mapping[str, Modality],
+    tasks: Sequence[str] | None,
+    answers: Sequence[str] | None = None,
+) -> list[tuple[Case, Arrays]]:
+    """The answers in predictions.npz for every case of the claimed tasks, checked; cases without any are left out.
+
+    Args:
+        path: the file.
+        cases: the experiment's.
+        experiment: the module.
+        modalities: of the data set.
+        tasks: those that must be answered; without them, those that are.
+        answers: the modalities that the method answers; without them, all that a case wants.
+
+    Raises:
+        UserError: a case is not answered, or an answer is not what the case asks for.
+    """
+    headers = read_headers(path)
+    claimed = claimed_tasks(cases, set(headers), experiment, tasks, path, answers)
+    wanted: list[tuple[Case, tuple[str, ...]]] = []
+    for case in (c for c in cases if c.task in claimed):
+        wanted.append((case, asked(experiment, case, answers).want))
+        for want in wanted[-1][1]:
+            name = f"{case.name}/{want}"
+            if name not in headers:
+                raise UserError(f"{path}: array '{name}' is missing; answer every case of the task '{case.task}'")
+            check_header(f"{path}: array '{name}'", headers[name], modalities[want], case.count)
+    arrays = load_arrays(path)  # each is now known to be as large as it should be
+    answered = [(case, {want: arrays[f"{case.name}/{want}"] for want in wants}) for case, wants in wanted if wants]
+    for case, answer in answered:
+        for want, array in answer.items():
+            check_array(f"{path}: array '{case.name}/{want}'", array, modalities[want], case.count)
+    if not answered:
+        raise UserError(f"{path}: holds no answer; save at least one task's cases as arrays `<case>/<modality>`")
+    return answered
+
+
+def read_cost(predictions: Path, training: Path | None) -> dict[str, Any]:
+    """What training and prediction took, as far as their records are there; None where they are not.
+
+    Raises:
+        UserError: a record has another form; an external method may have written them.
+    """
+    remedy = "mend or delete it (docs/results.md says what it holds)"
+    trained = checked(training, Cost, remedy) if training and training.is_file() else {}
+    record = predictions / "predictions.json"
+    predicted = checked(record, Predicted, remedy) if record.is_file() else {}
+    cases = predicted.get("cases", {})
+    seconds = [entry["seconds"] for entry in cases.values() if entry.get("seconds") is not None]
+    peaks = [x["peak_memory_bytes"] for x in (trained, predicted) if x.get("peak_memory_bytes") is not None]
+    return {
+        "parameters": trained.get("parameters"),
+        "images_seen": trained.get("images_seen"),
+        "training_flops": trained.get("flops"),
+        "nfe": {name: entry.get("nfe") for name, entry in cases.items()},
+        "train_seconds": trained.get("seconds"),
+        "predict_seconds": sum(seconds) if seconds else None,
+        "peak_memory_bytes": max(peaks, default=None),
+        "device": predicted.get("device", trained.get("device")),
+    }
+
+
+def write_items(path: Path, scored: Scored) -> None:
+    """Write one row per case, item and metric."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["case", "item", "metric", "value"])
+    rows.writerows((case, item, metric, f"{value:.9g}") for case, item, metric, value in scored.items)
+    write_text(path, table.getvalue())
+
+
+def evaluate(args: argparse.Namespace) -> Scored:
+    """Score the predictions that the command line's `args` name, and write the two files."""
+    begin = time.monotonic()
+    device = choose_device(args.device, args.threads)
+    settings = read_settings(args.settings, "evaluate")
+    experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
+    path = args.predictions if args.predictions.is_file() else args.predictions / "predictions.npz"
+    card = read_card(args.data)
+    modalities = used_modalities(experiment, card, settings)
+    claims = args.tasks or None, args.answers or None
+    cases = read_cases(args.cases)
+    check_cases(cases, experiment, modalities, args.cases)
+    answered = read_answers(path, cases, experiment, modalities, *claims)
+    cost = read_cost(path.parent, args.training or path.parent / "training.json")
+    judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
+    scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data, args.cache))
+    inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
+    if args.judge:
+        inputs["judge"] = args.judge / "weights.safetensors"
+    record = {
+        "schema": 1,
+        "experiment": settings["experiment"],
+        "method": args.method,
+        "title": args.title or args.method,
+        "seed": args.seed,
+        "metrics": scored.metrics,
+        "cost": cost,
+        "evaluate_seconds": time.monotonic() - begin,
+        "hardware": hardware(device),
+        "provenance": provenance(settings, inputs),
+    }
+    write_items(args.out / "items.csv", scored)
+    write_json(args.out / "metrics.json", record)
+    return scored
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench.stages.evaluate --settings S.json --weights DIR --data DIR --cases DIR ...`."""
+    parser = Parser(prog="python -m mmbench.stages.evaluate", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
+    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.stages.data wrote")
+    parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.stages.cases wrote")
+    parser.add_argument("--reference", type=Path, required=True, help="reference.npz of the stage reference")
+    parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
+    parser.add_argument("--predictions", type=Path, required=True, help="predictions.npz, or its folder")
+    parser.add_argument("--training", type=Path, help="training.json; default: the one beside predictions.npz")
+    parser.add_argument("--method", required=True, help="name in the results")
+    parser.add_argument("--title", help="name for a reader; default: the method's")
+    parser.add_argument("--seed", type=seed_number, required=True, help="training seed of these predictions")
+    parser.add_argument("--tasks", nargs="*", help="tasks that must be answered; default: those answered")
+    parser.add_argument("--answers", nargs="*", help="modalities that are answered; default: all that a case wants")
+    parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
+    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
+    parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")
+    args = parser.parse_args(argv)
+    with alone(args.out, "scoring"):
+        scored = evaluate(args)
+    for row in scored.metrics:
+        print(f"{args.method} seed {args.seed}: {row['case']} {row['name']} {row['value']:.4f}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,138 @@
+"""Command line: features of the real images that drawn ones are compared with, and the floor of that comparison.
+
+The floor is what the metrics say of other real images, as many as a method draws: no method can be expected below it.
+The ceiling, where an experiment has a judge, is what that says of real data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmbench.data import read_prepared
+from mmbench.errors import Parser, counting_number, run_command
+from mmbench.experiments.experiment import Case, load_experiment, used_modalities
+from mmbench.files.locks import alone
+from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
+from mmbench.frozen.features import vectors
+from mmbench.frozen.judges import load_judge
+from mmbench.runs.provenance import provenance
+from mmbench.runs.records import read_card, read_settings
+from mmbench.scoring.distribution import SEED, distribution_scores
+from mmbench.scoring.scores import Scored, Tools, score_floor, score_real
+from mmbench.stages.runtime import choose_device, hardware
+
+
+def other_items(data: Path, reference: str, count: int) -> tuple[str, Arrays]:
+    """Name of another split and `count` of its items, drawn without replacement; all of them if there are fewer."""
+    split = "train" if reference != "train" else "test"
+    arrays = read_prepared(data, split)
+    order = np.sort(np.random.default_rng(SEED).permutation(len(arrays["image"]))[:count])
+    return split, {name: array[order] for name, array in arrays.items()}
+
+
+def tools_for(
+    settings: Mapping[str, Any],
+    *,
+    weights: Path,
+    data: Path,
+    out: Path,
+    judge: Path | None,
+    device: torch.device,
+    cache: Path | None,
+) -> Tools:
+    """What scores real data: the networks, and the experiment's judge if it has one; there is no reference yet."""
+    card, experiment = read_card(data), settings["experiment"]
+    modalities = used_modalities(load_experiment(experiment), card, settings)
+    loaded = load_judge(judge, experiment, modalities, device) if judge else None
+    return Tools(weights, out / "reference.npz", device, loaded, card, data, cache)
+
+
+def write_reference(
+    settings: Mapping[str, Any],
+    *,
+    weights: Path,
+    data: Path,
+    out: Path,
+    device: torch.device,
+    judge: Path | None = None,
+    cache: Path | None = None,
+) -> dict[str, Any]:
+    """Write `out`/reference.npz (features and vectors of the real split) and reference.json; returns the latter.
+
+    Args:
+        settings: the experiment, the section `evaluate`, and `modalities` if not all are used.
+        weights: folder that `python -m mmbench.stages.lpips` wrote.
+        data: folder that `python -m mmbench.stages.data` wrote.
+        out: folder to write to.
+        device: where to compute.
+        judge: folder of the experiment's trained judge, if it has one.
+        cache: folder for outputs of networks, read when the same is asked again; None to keep nothing.
+
+    Raises:
+        UserError: the weights or the data are missing, or there are too few images.
+    """
+    evaluate = settings["evaluate"]
+    split, count = evaluate["reference"], evaluate["samples"]
+    arrays = read_prepared(data, split)
+    images = arrays["image"]
+    other_split, other = other_items(data, split, count)
+    name = settings["experiment"]
+    tools = tools_for(settings, weights=weights, data=data, out=out, judge=judge, device=device, cache=cache)
+    extractor = tools.extractor
+    resize = extractor.resize_name(*images.shape[2:])
+    real, fake = tools.features(images), tools.features(other["image"])
+    floor = Scored()
+    case = Case("floor", "generate", len(fake))
+    for measure, value, detail in distribution_scores(extractor, real, fake, resize):
+        floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
+    own = [*score_real(name, arrays, tools).metrics, *score_floor(name, arrays, other, tools).metrics]
+    save_arrays(out / "reference.npz", {"features": real, **vectors(arrays)})
+    inputs = {"data": data / "card.json", "weights": weights / "weights.json"}
+    if judge:
+        inputs["judge"] = judge / "weights.safetensors"
+    record = {
+        "schema": 1,
+        "experiment": name,
+        "split": split,
+        "n": len(real),
+        "images_sha256": sha256_arrays({"image": images}),
+        "extractor": extractor.name,
+        "weights_sha256": extractor.weights_sha256,
+        "resize": resize,
+        "floor": {"split": other_split, "n": len(fake), "wanted": count, "seed": SEED},
+        "metrics": floor.metrics + own,
+        "hardware": hardware(device),
+        "provenance": provenance(settings, inputs),
+    }
+    write_json(out / "reference.json", record)
+    return record
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python -m mmbench.stages.reference --settings S.json --weights DIR --data DIR --out DIR`."""
+    parser = Parser(prog="python -m mmbench.stages.reference", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
+    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.stages.data wrote")
+    parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
+    parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
+    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
+    parser.add_argument("--out", type=Path, required=True, help="folder for reference.npz and reference.json")
+    args = parser.parse_args(argv)
+    device = choose_device(args.device, args.threads)
+    settings = read_settings(args.settings, "reference")
+    places = {"weights": args.weights, "data": args.data, "out": args.out, "judge": args.judge, "cache": args.cache}
+    with alone(args.out, "reference"):
+        record = write_reference(settings, **places, device=device)
+    for row in record["metrics"]:
+        print(f"real data, {row['case']}: {row['name']} {row['value']:.4f} ({row['n']} images)")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""One training: its loop, schedule, gradients, checkpoints and processes."""

@@ -1,0 +1,163 @@
+"""The state of an unfinished training, and the averaged weights it had on its way, until they are asked for.
+
+All are safetensors, written atomically, and ignored when they are not this training's or not as they were written. The
+last two states are kept: if the newer one is damaged, the older one serves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from mmbench.files.store import sha256_arrays
+from mmbench.files.weights import save_weights
+
+NAME, OLDER, NEW = (f"checkpoint{suffix}.safetensors" for suffix in ("", "-older", "-new"))
+#: What the log of a training always has.
+LOGGED = {"step", "seconds", "flops_per_step", "curve", "gradient_cosines"}
+
+
+def save_checkpoint(
+    folder: Path, key: str, module: nn.Module, ema: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, log: dict
+) -> None:
+    """Keep everything that step `log["step"]` leaves behind: weights, their average, moments and the curve so far.
+
+    What was kept before is the older state from then on.
+    """
+    tensors = {f"module/{k}": v for k, v in module.state_dict().items()}
+    tensors |= {f"ema/{k}": v for k, v in ema.items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{k}": v for k, v in moments.items()}
+    _write(folder / NEW, key, tensors, log)
+    if (folder / NAME).exists():
+        os.replace(folder / NAME, folder / OLDER)
+    os.replace(folder / NEW, folder / NAME)
+
+
+def load_checkpoint(
+    folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[str, Any] | None:
+    """Restore the newest state that `save_checkpoint` kept under the same key and that is whole.
+
+    None, and nothing touched, if there is nothing usable; that a file is there and is not used is printed.
+    """
+    own = {f"module/{name}": value for name, value in module.state_dict().items()}
+    own |= {f"ema/{name}": value for name, value in ema.items()}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name in (NAME, OLDER):
+        found = _read(folder / name, key, own, lambda moments: state.update(_moments(moments, optimizer)))
+        if found is not None:
+            break
+        state.clear()
+    else:
+        return None
+    log, tensors = found
+    module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
+    for name, average in ema.items():
+        average.copy_(tensors[f"ema/{name}"])
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return log
+
+
+def _moments(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """The optimizer's state in a checkpoint's `optimizer/<parameter>/<moment>`; ValueError if it does not fit."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, stored in tensors.items():
+        kind, index, moment = name.split("/")
+        if kind != "optimizer" or not 0 <= int(index) < len(parameters):
+            raise ValueError(f"'{name}' is of another network")
+        value, parameter = stored, parameters[int(index)]
+        if stored.dim():
+            if stored.shape != parameter.shape:
+                raise ValueError(f"'{name}' is of another network")
+            value = torch.empty_like(parameter).copy_(stored)  # the fused step reads them in their parameter's order
+        state.setdefault(int(index), {})[moment] = value
+    return state
+
+
+def _write(path: Path, key: str, tensors: Mapping[str, Tensor], log: dict) -> None:
+    """Write what `_read` reads, with a hash of all of it."""
+    whole, text = {name: value.detach().cpu() for name, value in tensors.items()}, json.dumps(log)
+    save_weights(path, whole, {"key": key, "log": text, "sha256": _digest(text, whole)})
+
+
+def _digest(log: str, tensors: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 of a log and of tensors; a file may have its length and not its content after a power cut."""
+    raw = {
+        f"{name}|{value.dtype}|{tuple(value.shape)}": value.contiguous().reshape(-1).view(torch.uint8).numpy()
+        for name, value in tensors.items()
+    }
+    return hashlib.sha256(f"{log}|{sha256_arrays(raw)}".encode()).hexdigest()
+
+
+def _read(
+    path: Path, key: str, own: Mapping[str, Tensor], rest: Callable[[Mapping[str, Tensor]], object]
+) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """The log and the tensors of a file with this key that has all of `own`, in their shapes.
+
+    None if there is no such file; if it is damaged or another's, that is printed. `rest` is shown the other tensors,
+    and raises ValueError if they do not fit.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about = stored.metadata() or {}
+            if about.get("key") != key:
+                print(f"{path}: of other settings, code or data; not used", flush=True)
+                return None
+            log = json.loads(about["log"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
+        if not isinstance(log, dict) or not log.keys() >= LOGGED or not isinstance(log["step"], int):
+            raise ValueError("no log of a training")
+        for name, value in own.items():
+            if tensors[name].shape != value.shape:
+                raise ValueError(f"'{name}' is of another network")
+        rest({name: value for name, value in tensors.items() if name not in own})
+        if about.get("sha256") != _digest(about["log"], tensors):
+            raise ValueError("its content is not what was written")
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, ValueError, KeyError, RecursionError) as error:
+        print(f"{path}: damaged ({' '.join(str(error).split())}); not used", flush=True)
+        return None
+    return log, tensors
+
+
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Where `save_snapshot` keeps what step `step` leaves behind."""
+    return folder / f"at{step}.safetensors"
+
+
+def save_snapshot(folder: Path, key: str, ema: Mapping[str, Tensor], log: dict) -> None:
+    """Keep the averaged weights after step `log["step"]` and the curve so far."""
+    _write(snapshot_path(folder, log["step"]), key, ema, log)
+
+
+def load_snapshot(folder: Path, key: str, step: int, ema: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """Fill `ema` with what `save_snapshot` kept of a step; None, and nothing touched, if there is nothing usable."""
+    if (found := _read(snapshot_path(folder, step), key, ema, lambda _: None)) is None:
+        return None
+    log, tensors = found
+    for name, average in ema.items():
+        average.copy_(tensors[name])
+    return log
+
+
+def remove_snapshots(folder: Path) -> None:
+    """Forget all that `save_snapshot` kept."""
+    for path in folder.glob("at*.safetensors"):
+        path.unlink()
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Forget what `save_checkpoint` kept."""
+    for name in (NAME, OLDER, NEW):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""A training set of which only a share of the items keeps a modality, as the key `labelled` of a method says.
+
+The items that keep it are the first of an order that is fixed by the hash of their number alone: the same for every
+method, seed and modality, so that those of a smaller share are among those of a larger one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mmbench.errors import UserError, near
+from mmbench.files.store import Arrays
+from mmbench.method import IGNORED, Method, Modality
+
+#: What stands for a missing value, by kind of modality, in the arrays and in a batch (see `mmbench.method.available`).
+MISSING: Mapping[str, float] = {"mask": IGNORED, "label": -1, "embedding": float("nan")}
+
+
+def kept(count: int, share: float) -> np.ndarray:
+    """Which of `count` items keep a modality that a share of them has, at least one: bool (count,)."""
+    order = sorted(range(count), key=lambda i: hashlib.sha256(f"labelled/{i}".encode()).digest())
+    found = np.zeros(count, bool)
+    found[order[: max(1, round(share * count))]] = True
+    return found
+
+
+def training_set(arrays: Arrays, settings: Mapping[str, Any], method: Method) -> Arrays:
+    """The stored training set of a method, less what `labelled` takes from it.
+
+    Raises:
+        UserError: a modality cannot be missing, or the method cannot do without.
+    """
+    shares = settings["train"].get("labelled", {})
+    where = f"config/experiments/{settings['experiment']}.yaml: {settings['method']}: labelled"
+    if shares and not method.handles_missing:
+        raise UserError(
+            f"{where}: the method does not learn from items that lack a modality; take the key out, or let its loss "
+            "use mmbench.method.available and set handles_missing = True in its class"
+        )
+    return keep_labelled(arrays, shares, method.spec.modalities, where)
+
+
+def keep_labelled(
+    arrays: Arrays, shares: Mapping[str, float], modalities: Mapping[str, Modality], where: str
+) -> Arrays:
+    """The stored arrays of a training set, with what is not labelled marked as missing.
+
+    Args:
+        arrays: one row per item; what belongs to a mirrored image, `<modality>_mirrored`, goes with its modality.
+        shares: share of the items, in (0, 1], that keep a modality; those not named are whole.
+        modalities: those of the experiment.
+        where: what set the shares, for errors.
+
+    Raises:
+        UserError: the experiment has no such modality, or it is one that cannot be missing.
+    """
+    changed = dict(arrays)
+    for name, share in shares.items():
+        able = [other for other, modality in modalities.items() if modality.kind in MISSING]
+        if name not in able:
+            there = f"those that can are {', '.join(able) or 'none'}"
+            raise UserError(f"{where}: '{name}' cannot be missing in this experiment{near(name, able)}; {there}")
+        here = kept(len(arrays["image"]), share)
+        for key in {name, f"{name}_mirrored"} & arrays.keys():
+            shape = (-1, *[1] * (arrays[key].ndim - 1))
+            missing = np.asarray(MISSING[modalities[name].kind], arrays[key].dtype)
+            changed[key] = np.where(here.reshape(shape), arrays[key], missing)
+    return changed
