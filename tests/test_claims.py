@@ -487,7 +487,8 @@ def test_the_committed_verdicts_are_those_of_the_committed_results(
     folder: Path, tmp_path: Path, shipped: list[Stated]
 ) -> None:
     write_claims(shipped, load_results(folder), tmp_path)
-    again = f"run `python -m mmbench.cli.claims --results {folder.relative_to(ROOT)} --out {folder.relative_to(ROOT)}/tables`"
+    shown = folder.relative_to(ROOT)
+    again = f"run `mmbench claims --results {shown} --out {shown}/tables`"
     for path in sorted(tmp_path.iterdir()):
         stored = folder / "tables" / path.name
         assert stored.is_file() and path.read_text() == stored.read_text(), again

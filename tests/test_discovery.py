@@ -62,7 +62,8 @@ class TestFound:
         assert (tool.path, tool.weights_from) == (Path("baselines/masking/tool.smk"), None)
 
     def test_the_multitask_model_does_every_task_of_a_new_experiment(self, checkout: Path) -> None:
-        (checkout / "mmbench" / "experiments" / "depth.py").write_text('TASKS = {"guess": 1, "draw": 2}\n')
+        (checkout / "mmbench" / "experiments" / "depth").mkdir()
+        (checkout / "mmbench" / "experiments" / "depth" / "tasks.py").write_text('TASKS = {"guess": 1, "draw": 2}\n')
         found = find_methods(checkout, ["depth"])["depth"]
         assert {name: method.tasks for name, method in found.items()} == {"mt_diffusion": ("guess", "draw")}
 
@@ -139,7 +140,7 @@ def test_a_folder_of_an_unknown_experiment(checkout: Path) -> None:
 
 
 def test_an_experiment_whose_tasks_cannot_be_read(checkout: Path) -> None:
-    path = checkout / "mmbench" / "experiments" / "masking.py"
+    path = checkout / "mmbench" / "experiments" / "masking" / "tasks.py"
     path.write_text("TASKS = dict(generate=1)\n")
     assert message(checkout).startswith("mmbench/experiments/masking/tasks.py: TASKS is not a dictionary written out")
 

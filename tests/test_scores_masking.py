@@ -123,5 +123,5 @@ def test_what_cannot_be_scored_is_said(tools: Tools) -> None:
         masking.score([(small, {"image": smooth(2, 0, side=24)})], tools)
     with pytest.raises(UserError, match=r"evaluate\.samples: 4 images"):
         masking.score([(Case("generate", "generate", 4), {"image": smooth(4, 2)})], tools)
-    with pytest.raises(UserError, match="no scores; add mmbench/scores/unheard_of"):
+    with pytest.raises(UserError, match="experiment 'unheard_of' does not exist"):
         load_scores("unheard_of")

@@ -366,8 +366,8 @@ class ThreadedLock:
 def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(tmp_path: Path, data: Path) -> None:
     bad = tmp_path / "diverges.py"
     bad.write_text(
-        "from mmbench.models.mt_diffusion import Method as MT\nTITLE = 'Diverges'\nTASKS = ('generate',)\nclass Method(MT):\n"
-        "    calls = 0\n    def loss(self, batch, generator):\n        self.calls += 1\n"
+        "from mmbench.models.mt_diffusion import Method as MT\nTITLE = 'Diverges'\nTASKS = ('generate',)\n"
+        "class Method(MT):\n    calls = 0\n    def loss(self, batch, generator):\n        self.calls += 1\n"
         "        terms = super().loss(batch, generator)\n"
         "        return terms if self.calls < 4 else {'loss': terms['loss'] * float('nan')}\n"
     )

@@ -20,7 +20,7 @@ from pydantic import (
     model_serializer,
 )
 
-from mmbench.experiments import load_part
+from mmbench.experiments import load_part, names
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
@@ -178,7 +178,7 @@ class Experiment(Section):
 
 def experiment_schema(name: str) -> type[Experiment]:
     """What config/experiments/<name>.yaml may hold: its class `Options`, if it has one."""
-    module = load_part(name, "options")
+    module = load_part(name, "options") if name in names() else None
     options: type[Experiment] = module.Options if module else Experiment
     return options
 

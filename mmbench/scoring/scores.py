@@ -146,8 +146,8 @@ class Tools:
         """The experiment's judge; UserError if none was given."""
         if self._judge is None:
             raise UserError(
-                "--judge: not given, but this experiment is scored by a judge; train the file of its name in "
-                "mmbench/judges with `python -m mmbench.stages.train` and give the folder"
+                "--judge: not given, but this experiment is scored by a judge; train the file judge.py of the "
+                "experiment's folder with `python -m mmbench.stages.train` and give the folder"
             )
         return self._judge
 
