@@ -121,7 +121,7 @@ class TestTraining:
         method = built(states=states, nothing_known=0.2, clean=0.3)
         n = 50_000
         drawn = method.draw_states(n, generator())
-        t = method.draw_steps(drawn, n, generator())
+        t, _ = method.draw_steps(drawn, n, generator())
         for task in questions():
             here = torch.ones(n, dtype=torch.bool)
             for name in method.others:

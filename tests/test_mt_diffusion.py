@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide, training_
 from mmbench.experiments.segmentation.tasks import TASKS as SEGMENTATION
 from mmbench.method import Batch, Modality, Sampling, Spec, Task
 from mmbench.models.diffusion.model import one_hot_map, to_z0, training_target
-from mmbench.models.diffusion.states import States
+from mmbench.models.diffusion.objective import simple_terms
+from mmbench.models.diffusion.states import States, at_the_ends
 from mmbench.models.mt_diffusion import Method
 
 ROOT = Path(__file__).parents[1]
@@ -110,12 +112,58 @@ def test_clean_items_are_those_with_something_to_recover() -> None:
     method = Method(Spec(FOUR, NETWORK), clean=0.5, one_pass=0.25)
     n = 10_000
     states = states_of(mask=[1.0, 1.0, 0.0] * n, label=[1.0, 0.0, 0.0] * n, embedding=[1.0, 1.0, 0.0] * n)
-    t = method.draw_steps(states, 3 * n, generator()).view(n, 3)
+    t = method.draw_steps(states, 3 * n, generator())[0].view(n, 3)
     first, last = ((t == step).float().mean(dim=0).tolist() for step in (1, 1000))
     assert first == pytest.approx([0.0, 0.5, 0.5], abs=0.02)
     assert last == pytest.approx([0.25, 0.25, 0.0], abs=0.02)
-    plain = Method(Spec(FOUR, NETWORK), one_pass=0.25).draw_steps(states, 3 * n, generator()).view(n, 3)
-    assert torch.equal(t[:, 0], plain[:, 0])
+    plain, _ = Method(Spec(FOUR, NETWORK), one_pass=0.25).draw_steps(states, 3 * n, generator())
+    assert torch.equal(t[:, 0], plain.view(n, 3)[:, 0])
+
+
+class TestItemsAtTheEnds:
+    """An item whose t is for the decoders' sake does not carry the generation loss; every other one does."""
+
+    STATES = states_of(mask=[1.0, 0.0] * 500, label=[1.0, 0.0] * 500, embedding=[1.0, 0.0] * 500)
+
+    def test_no_item_put_at_an_end_generates(self) -> None:
+        method = Method(Spec(FOUR, NETWORK), clean=0.5, one_pass=0.25)
+        t, generates = method.draw_steps(self.STATES, 1000, generator())
+        free, _ = Method(Spec(FOUR, NETWORK), clean=0.0, one_pass=0.0).draw_steps(self.STATES, 1000, generator())
+        assert torch.equal(generates == 0, t != free)
+        assert 300 < int((generates == 0).sum()) < 450
+
+    def test_an_end_drawn_by_chance_generates(self) -> None:
+        t = torch.tensor([1, 1000] * 500)
+        put = at_the_ends(t, self.STATES, 1000, generator(), one_pass=0.0, clean=0.0)[1]
+        assert not put.any()
+
+    @pytest.mark.parametrize("more", [{"ends_generate": True}, {"objective": "vlb"}], ids=["setting", "vlb"])
+    def test_all_items_generate(self, more: dict) -> None:
+        method = Method(Spec(FOUR, NETWORK), clean=0.5, one_pass=0.5, **more)
+        assert method.draw_steps(self.STATES, 1000, generator())[1].all()
+
+    def test_the_loss_is_that_of_the_others_over_the_whole_batch(self) -> None:
+        torch.manual_seed(0)
+        method = Method(Spec(FOUR, NETWORK), clean=0.5, states=(0.0, 1.0, 0.0))
+        noised = method.noise(batch_of(FOUR, 16), generator())
+        every = simple_terms(method.around, replace(noised, generates=torch.ones(16)), 10.0)["generate"]
+        each = [
+            simple_terms(method.around, replace(noised, generates=torch.eye(16)[i]), 10.0)["generate"]
+            for i in range(16)
+        ]
+        assert torch.stack(each).sum().item() == pytest.approx(every.item(), rel=1e-5)
+        kept = [value for value, flag in zip(each, noised.generates, strict=True) if flag]
+        assert 0 < len(kept) < 16
+        terms = simple_terms(method.around, noised, 10.0)
+        assert terms["generate"].item() == pytest.approx(torch.stack(kept).sum().item(), rel=1e-5)
+
+    def test_recovery_is_learnt_from_them(self) -> None:
+        torch.manual_seed(0)
+        settings = {"clean": 1.0, "states": (0.0, 1.0, 0.0), "weights": {"label": 1.0}}
+        method = Method(Spec(FOUR, NETWORK), **settings)
+        terms = method.loss(batch_of(FOUR), generator())
+        assert terms["generate"].item() == 0 and terms["recover_label"].item() > 0
+        assert method.loss(batch_of(FOUR), generator())["loss"].item() == pytest.approx(terms["recover_label"].item())
 
 
 def test_a_mask_is_learnt_by_heart_and_read_painted_and_drawn() -> None:
@@ -242,7 +290,7 @@ def test_a_share_of_the_items_is_told_nothing() -> None:
 def test_the_bound_is_trained_at_uniform_steps(objective: str, share: float) -> None:
     method = Method(Spec(FOUR, NETWORK), objective=objective, clean=0.0)
     every = torch.ones(20_000).tolist()
-    last = method.draw_steps(states_of(mask=every), 20_000, generator()) == method.process.steps
+    last = method.draw_steps(states_of(mask=every), 20_000, generator())[0] == method.process.steps
     assert last.float().mean().item() == pytest.approx(share, abs=0.01)
 
 

@@ -59,6 +59,8 @@ class Method(BaseMethod):
             evaluation; the objective `vlb` needs uniform steps and has no such share.
         clean: share of the items with something to recover trained at t = 1, where the target is all but given and
             the other decoders answer in one evaluation; none for `vlb`, either.
+        ends_generate: whether the items that `one_pass` and `clean` put at the ends of t carry the generation loss of
+            the objective `simple`, too. At t = 1 its weight is at its highest, and all there is to learn is to copy.
         recover_absent: whether a decoder also learns from items whose z_t does not hold its modality's encoding: for
             modalities that the image tells of (a label, a mask), unlike a random hole.
         guidance: how far sampling goes beyond the estimate of z_0 given what is known, away from that of nothing
@@ -91,6 +93,7 @@ class Method(BaseMethod):
         nothing_known: float = 0.0,
         one_pass: float = 0.25,
         clean: float = 0.0,
+        ends_generate: bool = False,
         recover_absent: bool = False,
         guidance: float = 0.0,
         objective: Literal["simple", "vlb"] = "simple",
@@ -104,7 +107,8 @@ class Method(BaseMethod):
             raise ValueError(f"balance '{balance}' is not one of {get_args(Balance)}")
         self.target, self.objective, self.max_weight = target, objective, max_weight
         self.channels = conditioning.startswith("channels")
-        self.one_pass, self.clean, self.recover_absent = one_pass, clean, recover_absent
+        self.one_pass, self.clean, self.ends_generate = one_pass, clean, ends_generate
+        self.recover_absent = recover_absent
         others = [name for name in spec.modalities if name != target]
         self.others = {name: spec.modalities[name] for name in others}
         self.shares = state_shares(states if self.channels else (0.0, 1.0, 0.0), others, SHARES)
@@ -160,12 +164,18 @@ class Method(BaseMethod):
         """Draw absent, unknown or known for each item and aggregated modality."""
         return draw_states(self.shares, count, generator, self.nothing_known)
 
-    def draw_steps(self, states: States, count: int, generator: torch.Generator) -> Tensor:
-        """Steps (count,) of 1..T: uniform for `vlb`, else with the shares `one_pass` and `clean` at both ends."""
+    def draw_steps(self, states: States, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Steps (count,) of 1..T, and which items carry the generation loss at theirs (count,), as 0/1 floats.
+
+        Steps are uniform for `vlb`, and all items carry it; else the shares `one_pass` and `clean` are put at both
+        ends for the decoders' sake.
+        """
         t = torch.randint(1, self.process.steps + 1, (count,), generator=generator)
         if self.objective == "vlb":
-            return t
-        return at_the_ends(t, states, self.process.steps, generator, one_pass=self.one_pass, clean=self.clean)
+            return t, torch.ones(count)
+        ends = {"one_pass": self.one_pass, "clean": self.clean}
+        t, put = at_the_ends(t, states, self.process.steps, generator, **ends)
+        return t, torch.ones(count) if self.ends_generate else (~put).float()
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The weighted terms of `mmbench.models.diffusion.loss` on one batch; items may lack modalities.
@@ -201,13 +211,13 @@ class Method(BaseMethod):
         z0 = batch[self.target]
         values, found = complete(batch, self.others)
         states = self.draw_states(len(z0), generator).limited(found)
-        t = self.draw_steps(states, len(z0), generator)
+        t, generates = self.draw_steps(states, len(z0), generator)
         states = states.to(z0)
         eps = noise_like(z0, generator)
         encodings = self.around.encode(values, states)
         z_t = self.process.marginal(z0, encodings, t, eps)
         output = self.model(z_t, t, Known(values, states.known), states.present)
-        return Noised(values, states, z0, eps, t, encodings, z_t, output)
+        return Noised(values, states, z0, eps, t, generates.to(z0), encodings, z_t, output)
 
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation.

@@ -18,24 +18,46 @@ from mmbench.models.diffusion.states import States
 
 @dataclass(frozen=True)
 class Noised:
-    """A training batch, how it was noised, and what the network made of it."""
+    """A training batch of n items, how it was noised, and what the network made of it.
+
+    Attributes:
+        values: every modality beside the target, and the target.
+        states: of the modalities beside the target.
+        z0: the target (n, c, h, w), in [-1, 1].
+        eps: the noise, shaped as z0.
+        t: steps (n,), 1 to T.
+        generates: 1 for the items that carry the generation loss, 0 for those whose t is for the decoders alone (n,).
+        encodings: of the modalities beside the target, each shaped as z0.
+        z_t: the noised z0.
+        output: of the network at z_t.
+    """
 
     values: Batch
     states: States
     z0: Tensor
     eps: Tensor
     t: Tensor
+    generates: Tensor
     encodings: Sequence[Tensor]
     z_t: Tensor
     output: Output
 
 
 def simple_terms(around: Aggregation, noised: Noised, max_weight: float) -> dict[str, Tensor]:
-    """L1 as the squared error of the network's prediction."""
+    """L1 as the squared error of the network's prediction, over the items that carry it.
+
+        L1 = 1/n sum_i g_i weight(t_i) |prediction_i - target_i|^2,   g_i = 0 for an item put at an end of t, else 1.
+
+    The mean is over all n items of the batch, as that of every recovery is: the expected gradient of an item does not
+    depend on which others are in its batch, nor on how the batch is split into shards, and a batch without any such
+    item has the loss 0. A mean over the items that carry it would raise the weight of generation beside the recoveries
+    whenever more items were put at the ends.
+    """
     signal, noise = around.process.coefficients(noised.t, noised.z0)
     target = training_target(around.prediction, noised.z0, noised.eps, signal, noise)
     weight = losses.snr_weight(around.prediction, signal, noise, max_weight).flatten()
-    return {"generate": (weight * losses.simple(noised.output.prediction, target)).mean()}
+    error = weight * losses.simple(noised.output.prediction, target)
+    return {"generate": (noised.generates * error).mean()}
 
 
 def vlb_terms(around: Aggregation, noised: Noised) -> dict[str, Tensor]:

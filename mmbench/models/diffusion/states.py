@@ -125,16 +125,17 @@ def draw_states(
 
 def at_the_ends(
     t: Tensor, states: States, steps: int, generator: torch.Generator, *, one_pass: float, clean: float
-) -> Tensor:
-    """Steps t (n,) of which two shares are put at the ends of 1..steps.
+) -> tuple[Tensor, Tensor]:
+    """Steps t (n,) of which two shares are put at the ends of 1..steps, and which items those are (n,), booleans.
 
     Of the items with something known, `one_pass` are put at the last step; of those with something to recover, `clean`
-    at the first. An item that is both takes part in both, as far as the two shares leave room beside each other.
+    at the first. An item that is both takes part in both, as far as the two shares leave room beside each other. An
+    item whose t (n,) is an end by chance is not put there.
     """
     special = torch.rand(len(t), generator=generator)
     last = one_pass * states.any_known(len(t))
     first = last + clean * states.unsettled(len(t))
-    return torch.where(special < last, steps, torch.where(special < first, 1, t))
+    return torch.where(special < last, steps, torch.where(special < first, 1, t)), special < first
 
 
 def given_states(names: Sequence[str], given: Collection[str], guessed: Collection[str], like: Tensor) -> States:
