@@ -7,22 +7,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from mmbench.data.streets.raster import FACTOR, Raster, rasterise
+from mmbench.data.streets.raster import CAMERA, FACTOR, Raster, rasterise
 from mmbench.data.streets.record import SKY, Shapes
 from mmbench.data.streets.scene import Scene
 from mmbench.data.streets.things import record_things
 from mmbench.data.streets.town import record_town
 
 SHADOW = np.float32(0.62)
-CAMERA = ("vanishing_x", "vanishing_y", "focal", "camera_x", "camera_height", "haze")
 F = np.float32
 
 
-def draw(scenes: Sequence[Scene], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(scenes: Sequence[Scene], height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw scenes at a size.
 
     Returns:
-        image uint8 (n, 3, height, width) and mask uint8 (n, height, width), the class at each pixel's centre.
+        image uint8 (n, 3, height, width); of what each pixel shows at its centre the class, mask uint8 (n, height,
+        width), and the metres along the camera's axis, depth float32 (n, height, width), NaN where the mask says sky.
     """
     recorded = [record(scene, width / height) for scene in scenes]
     raster = rasterise(recorded, height, width)
@@ -39,7 +39,7 @@ def draw(scenes: Sequence[Scene], height: int, width: int) -> tuple[np.ndarray, 
     grey = np.tensordot(image, np.array((0.299, 0.587, 0.114), F), (1, 0))[:, None]
     saturation = np.array([s.factors["saturation"] for s in scenes], F)[:, None, None, None]
     image = grey + saturation * (image - grey)
-    return np.clip(image + F(0.5), 0, 255).astype(np.uint8), mask
+    return np.clip(image + F(0.5), 0, 255).astype(np.uint8), mask, raster.depth()
 
 
 def record(scene: Scene, aspect: float) -> Shapes:
@@ -82,7 +82,7 @@ def _shaded(raster: Raster) -> np.ndarray:
     rows = raster.ids.copy()
     dark = np.flatnonzero(raster.shadow)
     shape = raster.ids.reshape(-1)[dark]
-    rows.reshape(-1)[dark] += len(raster.depth) * (raster.depth < 0)[shape]
+    rows.reshape(-1)[dark] += len(raster.middle) * (raster.middle < 0)[shape]
     return rows
 
 
@@ -91,10 +91,10 @@ def _table(raster: Raster, horizon: np.ndarray, white: np.ndarray, fog: np.ndarr
     shade, picture = raster.paint[:, 4:].astype(F), raster.picture
     light = np.where(shade < 0, F(1), white[picture] * shade)
     colour = np.minimum(raster.paint[:, 1:4].astype(F) * light, F(255))
-    clear = np.exp(-fog[picture] * np.maximum(raster.depth, 0).astype(F))[:, None]
+    clear = np.exp(-fog[picture] * np.maximum(raster.middle, 0).astype(F))[:, None]
     lit, dark = ((colour * part - horizon[picture]) * clear for part in (F(1), SHADOW))
     lit[0] = 0
-    ground = (raster.depth < 0)[:, None].astype(F)
+    ground = (raster.middle < 0)[:, None].astype(F)
     return np.concatenate([np.hstack([lit, ground]), np.hstack([dark, ground])]).T.copy()
 
 
@@ -125,7 +125,8 @@ def _add_glows(image: np.ndarray, recorded: Sequence[Shapes], mask: np.ndarray) 
     n, _, height, width = image.shape
     owner = np.repeat(np.arange(n), [len(r.glows) for r in recorded])
     x, y, z, radius, *colour = np.array([glow for r in recorded for glow in r.glows]).reshape(-1, 7).T
-    vx, vy, focal, x0, eye, fog = np.array([[r.scene.factors[name] for name in CAMERA] for r in recorded])[owner].T
+    names = (*CAMERA, "haze")
+    vx, vy, focal, eye, x0, fog = np.array([[r.scene.factors[name] for name in names] for r in recorded])[owner].T
     flat = z == 0
     scale = focal / np.where(flat, 1, z)
     x, y = np.where(flat, x, vx + scale * (x - x0)), np.where(flat, y, vy + scale * (eye - y))

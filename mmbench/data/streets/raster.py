@@ -1,9 +1,9 @@
 """A point-sampling rasteriser in numpy for many small pictures at once.
 
 Each pixel is sampled on a grid of FACTOR x FACTOR points. The image is the mean of the samples' colours, the mask is
-the class of the middle sample, which lies exactly on the pixel's centre because FACTOR is odd: both come from one
-raster and cannot be shifted against each other. Rows of samples are staggered within a pixel, so that upright edges get
-FACTOR^2 shades instead of FACTOR; the middle row is not.
+the class of the middle sample, which lies exactly on the pixel's centre because FACTOR is odd, and the depth is that of
+the same sample: all come from one raster and cannot be shifted against each other. Rows of samples are staggered within
+a pixel, so that upright edges get FACTOR^2 shades instead of FACTOR; the middle row is not.
 
 Every shape is convex, so on a row of samples it covers one span. The spans of all shapes of all pictures are found
 together and written in painting order by one assignment, in which later values win.
@@ -16,9 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmbench.data.streets.depth import depth_at_centres, planes
 from mmbench.data.streets.record import BACKDROP, ELLIPSE, GRID, GROUND, SHADOW, SHAPE, SKY_ELLIPSE, SKY_QUAD, Shapes
 
 FACTOR = 3
+#: Factors that say where the camera stands and looks.
+CAMERA = ("vanishing_x", "vanishing_y", "focal", "camera_height", "camera_x")
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,34 @@ class Raster:
         shadow: samples that lie in shadow if they show ground, bool (n, rows, columns).
         paint: class, red, green, blue, shade of each shape; row 0 is the bare sky.
         picture: which picture each shape belongs to.
-        depth: of each shape in metres, negative for ground, 0 for things in the sky.
+        middle: distance of each shape's middle in metres, negative for ground, 0 for things in the sky: its haze.
+        planes: inverse depth of each shape as `planes` says it; NaN for the bare sky.
     """
 
     ids: np.ndarray
     shadow: np.ndarray
     paint: np.ndarray
     picture: np.ndarray
-    depth: np.ndarray
+    middle: np.ndarray
+    planes: np.ndarray
 
     def mask(self) -> np.ndarray:
         """Class of the sample at each pixel's centre, uint8 (n, height, width)."""
-        middle = FACTOR // 2
-        return self.paint[:, 0].astype(np.uint8)[self.ids[:, middle::FACTOR, middle::FACTOR]]
+        return self.paint[:, 0].astype(np.uint8)[self._centres()]
+
+    def depth(self) -> np.ndarray:
+        """Metres along the camera's axis to the sample at each pixel's centre, float32 (n, height, width); sky NaN."""
+        return depth_at_centres(self._centres(), self.planes)
+
+    def _centres(self) -> np.ndarray:
+        return self.ids[:, FACTOR // 2 :: FACTOR, FACTOR // 2 :: FACTOR]
 
 
 def rasterise(recorded: Sequence[Shapes], height: int, width: int) -> Raster:
     """Sample pictures of height x width pixels; x runs from -aspect/2 to aspect/2, y from 0 down to 1."""
     shapes, picture = _collect(recorded)
-    corners, depth = _project(recorded, shapes, picture)
+    cameras = np.array([[r.scene.factors[name] for name in CAMERA] for r in recorded])[picture]
+    corners, middle = _project(shapes, cameras)
     rows, columns = height * FACTOR, width * FACTOR
     corners *= rows
     corners[:, :, 0] += columns / 2
@@ -64,7 +76,14 @@ def rasterise(recorded: Sequence[Shapes], height: int, width: int) -> Raster:
     for chosen, target in ((~dark, ids), (dark, shadow)):
         _fill(target, start[chosen], (right - left)[chosen], which[chosen] + 1)
     sky = np.array([[0, 0, 0, 0, -1.0]])
-    return Raster(ids, shadow, np.concatenate([sky, shapes[:, 11:]]), np.append(0, picture), np.append(0, depth))
+    return Raster(
+        ids,
+        shadow,
+        paint=np.concatenate([sky, shapes[:, 11:]]),
+        picture=np.append(0, picture),
+        middle=np.append(0, middle),
+        planes=np.hstack([np.full((3, 1), np.nan), planes(shapes, cameras)]),
+    )
 
 
 def _collect(recorded: Sequence[Shapes]) -> tuple[np.ndarray, np.ndarray]:
@@ -99,11 +118,9 @@ def _cells(grid: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([x, top, x, low, near, x, top, x, low, far, np.zeros(len(x)), paint]), owner
 
 
-def _project(recorded: Sequence[Shapes], shapes: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (p, 4, 2) in image heights, around the shape, and depths as `Raster` wants them."""
-    names = ("vanishing_x", "vanishing_y", "focal", "camera_height", "camera_x")
-    cameras = np.array([[r.scene.factors[name] for name in names] for r in recorded])
-    vx, vy, focal, eye, x0 = cameras[picture].T[:, :, None]
+def _project(shapes: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (p, 4, 2) in image heights, around the shape, and distances of the middle as `Raster` wants them."""
+    vx, vy, focal, eye, x0 = cameras.T[:, :, None]
     edge = shapes[:, :10].reshape(-1, 2, 5)
     kind = shapes[:, 10]
     scale = focal / edge[:, :, 4]
@@ -113,8 +130,8 @@ def _project(recorded: Sequence[Shapes], shapes: np.ndarray, picture: np.ndarray
     px = np.where(keep, x, vx[:, None] + scale[..., None] * (x - x0[:, None]))
     py = np.where(keep, y, vy[:, None] + scale[..., None] * (eye[:, None] - y))
     corners = np.stack([px, py], axis=-1).reshape(-1, 4, 2)[:, (0, 1, 3, 2)]
-    depth = np.where((kind == GROUND) | (kind == BACKDROP), -1.0, np.where(flat_sky, 0.0, edge[:, :, 4].mean(axis=1)))
-    return corners, depth
+    middle = np.where((kind == GROUND) | (kind == BACKDROP), -1.0, np.where(flat_sky, 0.0, edge[:, :, 4].mean(axis=1)))
+    return corners, middle
 
 
 def _spans(

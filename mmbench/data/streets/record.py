@@ -7,6 +7,8 @@ from mmbench.data.streets.scene import Colour, Scene
 
 CLASSES = ("sky", "building", "road", "marking", "pavement", "tree", "car", "person", "pole", "sign")
 SKY, BUILDING, ROAD, MARKING, PAVEMENT, TREE, CAR, PERSON, POLE, SIGN = range(len(CLASSES))
+#: Metres at which the world ends, before the horizon.
+FAR = 400.0
 
 #: How a shape's numbers are read. The first two are projected by the camera, the next two are in image heights already;
 #: GROUND takes its haze from the row, BACKDROP is ground that fills everything below the horizon and lies behind all

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmbench.data.streets.record import (
     BUILDING,
+    FAR,
     GROUND,
     MARKING,
     PAVEMENT,
@@ -17,8 +18,8 @@ from mmbench.data.streets.record import (
 )
 from mmbench.data.streets.scene import Building
 
-#: Metres: end of the road, nearest thing drawn, skyline, end of windows.
-FAR, NEAR, SKYLINE, DETAIL = 400.0, 1.0, 150.0, 45.0
+#: Metres: nearest thing drawn, skyline, end of windows.
+NEAR, SKYLINE, DETAIL = 1.0, 150.0, 45.0
 ROOF_RISE, ROOF_DEPTH, HOUSE_DEPTH = 2.8, 4.0, 8.0
 ALL_LIT = (1 << 64) - 1
 
