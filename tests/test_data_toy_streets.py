@@ -71,7 +71,7 @@ def test_the_same_pictures_to_the_bit() -> None:
     """One item of each label; no colour of theirs is as near to being rounded the other way as float32 is inexact."""
     scenes = [make_scene("test", i) for i in (405, 76, 13, 100, 338, 284, 373, 89, 59)]
     assert [scene.label for scene in scenes] == list(range(9))
-    image, mask = draw(scenes, 32, 32)
+    image, mask, _ = draw(scenes, 32, 32)
     factors = np.array([[scene.factors[name] for name in FACTORS] for scene in scenes], "<f4")
     assert [hashlib.sha256(array.tobytes()).hexdigest()[:16] for array in (image, mask, factors)] == [
         "54b8703552619403",

@@ -51,7 +51,6 @@ def load(split: str, settings: DataSettings) -> Arrays:
     height, width = settings.shape
     image = np.empty((count, 3, height, width), np.uint8)
     mask = np.empty((count, height, width), np.uint8)
-    depth = np.empty((count, height, width), np.float32)
     label = np.empty(count, np.int64)
     factors = np.empty((count, len(FACTORS)), np.float32)
     _keep_heap()
@@ -59,10 +58,10 @@ def load(split: str, settings: DataSettings) -> Arrays:
     for start in range(0, count, step):
         chunk = slice(start, min(start + step, count))
         scenes = [make_scene(split, i) for i in range(chunk.start, chunk.stop)]
-        image[chunk], mask[chunk], depth[chunk] = draw(scenes, height, width)
+        image[chunk], mask[chunk], _ = draw(scenes, height, width)
         label[chunk] = [scene.label for scene in scenes]
         factors[chunk] = [[scene.factors[name] for name in FACTORS] for scene in scenes]
-    return {"image": image, "mask": mask, "depth": depth, "label": label, "factors": factors}
+    return {"image": image, "mask": mask, "label": label, "factors": factors}
 
 
 def _keep_heap() -> None:
