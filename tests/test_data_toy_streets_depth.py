@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mmbench.data import DataSettings, read_prepared, toy_streets
 from mmbench.data.streets.develop import draw, record
 from mmbench.data.streets.plan import make_scene
 from mmbench.data.streets.raster import _collect, rasterise
@@ -27,6 +30,8 @@ from mmbench.data.streets.record import (
     Shapes,
 )
 from mmbench.data.streets.scene import Scene
+from mmbench.errors import UserError
+from mmbench.stages.data import prepare
 
 #: One test item of each label.
 ITEMS = (405, 76, 13, 100, 338, 284, 373, 89, 59)
@@ -213,3 +218,18 @@ def test_another_size_sees_the_same_depth() -> None:
 def test_the_same_depth_to_the_bit() -> None:
     depth = draw([make_scene("test", i) for i in ITEMS], 32, 32)[2]
     assert hashlib.sha256(depth.astype("<f4").tobytes()).hexdigest()[:16] == "bece47d64d72e9ce"
+
+
+def test_a_prepared_data_set_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as the card names it; and a distance that cannot be is refused."""
+    monkeypatch.setattr(toy_streets, "CARD", replace(toy_streets.CARD, modalities=("image", "mask", "depth")))
+    settings = DataSettings("toy_streets", (24, 40), train=3, validation=2, test=2)
+    prepare(settings, tmp_path)
+    arrays = read_prepared(tmp_path, "train")
+    assert list(arrays) == ["image", "mask", "depth"] and arrays["depth"].shape == (3, 24, 40)
+    np.testing.assert_array_equal(arrays["depth"], draw([make_scene("train", i) for i in range(3)], 24, 40)[2])
+    for wrong in (0.0, -1.0, np.inf):
+        monkeypatch.setattr(toy_streets, "load", lambda *_: {**arrays, "depth": np.full_like(arrays["depth"], wrong)})  # noqa: B023
+        prepare(settings, tmp_path)
+        with pytest.raises(UserError, match="depth"):
+            read_prepared(tmp_path, "train")

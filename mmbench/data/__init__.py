@@ -1,7 +1,8 @@
 """Datasets, each a module of this package with `CARD` and `load(split, settings)`; a new file is a new dataset.
 
 `load` returns arrays with one row per item: `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w) with 255 to ignore,
-`label` int64 (n,), `factors` float32 (n, k); which of them is written in the card.
+`label` int64 (n,), `factors` float32 (n, k), `depth` float32 (n, h, w) in metres along the camera's axis with NaN where
+there is none; which of them is written in the card.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "read_card
 
 def names() -> list[str]:
     """Names of the datasets there are, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not (m.ispkg or m.name.startswith("_")))
 
 
 def _module(name: str) -> ModuleType:
@@ -76,7 +77,7 @@ def read_prepared(folder: str | Path, split: str) -> Arrays:
 
 
 def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
-    """What is wrong with a split's arrays, whatever their hash: types, sizes, and numbers that no class has."""
+    """What is wrong with a split's arrays, whatever their hash: types, sizes, and numbers that cannot be."""
     count, (height, width) = arrays["image"].shape[:1] if "image" in arrays else (), card["size"]
     if not any(count):
         return "has no images"
@@ -84,6 +85,7 @@ def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
         "image": ("u1", (*count, 3, height, width)),
         "mask": ("u1", (*count, height, width)),
         "label": ("i8", count),
+        "depth": ("f4", (*count, height, width)),
     }
     for name, array in arrays.items():
         kind, shape = wanted.get(name, (None, None))
@@ -93,6 +95,14 @@ def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
             return f"{name} is {array.dtype} {array.shape}, not a row of floats for each of {count[0]} images"
         if not kind and not np.isfinite(array).all():
             return f"{name} holds NaN or infinity"
+    return _impossible(arrays, card)
+
+
+def _impossible(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
+    """Which number of a split's arrays is no class, no label or no distance."""
+    depth = arrays.get("depth", np.empty(0))
+    if (wrong := depth[(depth <= 0) | np.isinf(depth)]).size:
+        return f"depth has {wrong[0]}, which is no distance; a pixel without one has NaN"
     for name, names in (("mask", card.get("classes")), ("label", card.get("labels"))):
         if names and name in arrays:
             array = arrays[name][arrays[name] != IGNORED] if name == "mask" else arrays[name]

@@ -45,12 +45,14 @@ def load(split: str, settings: DataSettings) -> Arrays:
     """Draw a split.
 
     Returns:
-        `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w), `label` int64 (n,), `factors` float32 (n, len(FACTORS)).
+        What the card's `modalities` name of `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w), `label` int64 (n,),
+        `factors` float32 (n, len(FACTORS)), and `depth` float32 (n, h, w) in metres, NaN for the sky.
     """
     count = settings.count(split) or COUNTS[split]
     height, width = settings.shape
     image = np.empty((count, 3, height, width), np.uint8)
     mask = np.empty((count, height, width), np.uint8)
+    depth = np.empty((count, height, width), np.float32)
     label = np.empty(count, np.int64)
     factors = np.empty((count, len(FACTORS)), np.float32)
     _keep_heap()
@@ -58,10 +60,11 @@ def load(split: str, settings: DataSettings) -> Arrays:
     for start in range(0, count, step):
         chunk = slice(start, min(start + step, count))
         scenes = [make_scene(split, i) for i in range(chunk.start, chunk.stop)]
-        image[chunk], mask[chunk], _ = draw(scenes, height, width)
+        image[chunk], mask[chunk], depth[chunk] = draw(scenes, height, width)
         label[chunk] = [scene.label for scene in scenes]
         factors[chunk] = [[scene.factors[name] for name in FACTORS] for scene in scenes]
-    return {"image": image, "mask": mask, "label": label, "factors": factors}
+    arrays: Arrays = {"image": image, "mask": mask, "label": label, "factors": factors, "depth": depth}
+    return {name: arrays[name] for name in CARD.modalities}
 
 
 def _keep_heap() -> None:
