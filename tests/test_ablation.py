@@ -31,8 +31,8 @@ from mmbench.method import Method, Sampling, Spec, load_method
 from mmbench.report.page import write_report
 from mmbench.report.parts.effects import Axes, compare, write_effects
 from mmbench.report.parts.section import Context, Headline
-from mmbench.report.read.results import ExperimentResults, load_results
 from mmbench.report.tables.board import make_board
+from mmbench.runs.results import ExperimentResults, load_results
 from mmbench.scoring.statistics import bca_interval, zero_mean_p
 from mmbench.stages import predict
 

@@ -20,17 +20,16 @@ from fake_results import METHODS, write_results
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbench.claims.assess import Evidence, Outcome, assess
-from mmbench.claims.decide import join, shares, state_of, summarise
+from mmbench.claims.evidence import Evidence
 from mmbench.claims.language import Number, parse_bounds, parse_formula
-from mmbench.claims.read import Stated, read_claims
-from mmbench.claims.statements import FILE, stated_claims
+from mmbench.claims.statements import FILE, Statement, load_claims, read_claims
+from mmbench.claims.verdicts import Outcome, assess, assess_all, join, shares, state_of, summarise
 from mmbench.cli.claims import main
 from mmbench.errors import UserError
 from mmbench.files.store import read_json
-from mmbench.report.parts.claims import claims_table, outcomes, trials_frame, wanted, write_claims
-from mmbench.report.read.results import load_results
+from mmbench.report.parts.claims import claims_table, trials_frame, wanted, write_claims
 from mmbench.report.tables.table import to_csv, to_json, to_latex, to_markdown
+from mmbench.runs.results import load_results
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/data"))
@@ -51,7 +50,7 @@ def message(run: Any, *arguments: Any) -> str:
     return str(caught.value)
 
 
-def claims_of(folder: Path, *parts: Mapping[str, Any], **changes: Any) -> list[Stated]:
+def claims_of(folder: Path, *parts: Mapping[str, Any], **changes: Any) -> list[Statement]:
     """One claim of these parts, through a file."""
     claim = {"name": "mine", "text": "One.", "source": "here", "paper": None, "parts": [PART | dict(p) for p in parts]}
     (folder / "claims.yaml").write_text(yaml.safe_dump({"claims": [claim | changes]}))
@@ -358,7 +357,7 @@ class TestFile:
     )
     def test_every_name_must_exist(self, tmp_path: Path, part: dict[str, Any], says: str) -> None:
         claims_of(tmp_path, part)
-        found = message(stated_claims, ROOT, tmp_path / "claims.yaml")
+        found = message(load_claims, ROOT, tmp_path / "claims.yaml")
         assert says in found and "claims.yaml: claim 'mine': part 1: " in found
 
     def test_the_workflow_stops_at_a_mistake_before_anything_runs(self, tmp_path: Path) -> None:
@@ -374,23 +373,26 @@ class TestFile:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> list[Stated]:
-    return stated_claims(ROOT)
+def shipped() -> list[Statement]:
+    return load_claims(ROOT)
 
 
 class TestShipped:
-    def test_every_claim_says_where_it_is_from_and_what_is_second_hand(self, shipped: list[Stated]) -> None:
+    def test_every_claim_says_where_it_is_from_and_what_is_second_hand(self, shipped: list[Statement]) -> None:
         for stated in shipped:
             claim = stated.claim
             assert any(word in claim.source for word in ("paper", "article", "this project")), claim.name
             if claim.paper:
                 assert "second-hand" in claim.source + claim.paper, claim.name
 
-    def test_every_claim_can_have_every_verdict(self, shipped: list[Stated]) -> None:
+    def test_every_claim_can_have_every_verdict(self, shipped: list[Statement]) -> None:
         """On made-up numbers of all that is named: each part is evaluated, and none is decided by how it is written."""
         for stated in (s for s in shipped if s.comparisons):
             for comparison in stated.comparisons:
-                alone, wanted_too = Stated(stated.claim, [comparison]), {"reproduced", "not reproduced", "inconclusive"}
+                alone, wanted_too = (
+                    Statement(stated.claim, [comparison]),
+                    {"reproduced", "not reproduced", "inconclusive"},
+                )
                 for seed in range(2000):  # most find all three within twenty
                     outcome = assess(alone, made_up(alone, seed))
                     assert not outcome.missing and outcome.parts[0].trials
@@ -400,7 +402,7 @@ class TestShipped:
                 assert not wanted_too, comparison.where
 
 
-def made_up(stated: Stated, seed: int) -> dict[str, Evidence]:
+def made_up(stated: Statement, seed: int) -> dict[str, Evidence]:
     """Numbers for all that a claim asks for, of two cases in a task and three seeds."""
     rng = np.random.default_rng(seed)
     found: dict[str, Evidence] = {}
@@ -429,18 +431,18 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestReport:
-    def test_the_table_says_what_the_numbers_say(self, tree: Path, tmp_path: Path, shipped: list[Stated]) -> None:
+    def test_the_table_says_what_the_numbers_say(self, tree: Path, tmp_path: Path, shipped: list[Statement]) -> None:
         fill = 'ratio(value("unet_regression", "lpips_alex"), value("mean_fill", "lpips_alex"))'
         sure = claims_of(tmp_path, {"ours": fill, "holds": "ours < 1"})
         results = load_results(tree)
-        found = outcomes([*shipped, *sure], results)
-        verdicts = {outcome.stated.claim.name: outcome.verdict for outcome in found}
+        found = assess_all([*shipped, *sure], results)
+        verdicts = {outcome.statement.claim.name: outcome.verdict for outcome in found}
         assert {"reproduced", "not reproduced", "not tested"} <= {*verdicts.values()}
         assert verdicts["mine"] == "reproduced"
         table = claims_table(found, results)
         rows = {row[0].text: row for row in table.rows}
         for outcome in found:
-            claim = outcome.stated.claim
+            claim = outcome.statement.claim
             assert (claim.text in rows) == (outcome.verdict != "not tested")
             named = re.split(r"[ ,;]+", table.notes[-1])
             assert (claim.name in named) == (outcome.verdict == "not tested")
@@ -460,17 +462,20 @@ class TestReport:
         for form in (to_csv, to_json, to_markdown, to_latex):
             assert "not reproduced" in str(form(table))
 
-    def test_one_seed_is_inconclusive_throughout(self, tree: Path, shipped: list[Stated]) -> None:
+    def test_one_seed_is_inconclusive_throughout(self, tree: Path, shipped: list[Statement]) -> None:
         results = load_results(tree, seeds=[0])
-        table = claims_table(outcomes(shipped, results), results)
+        table = claims_table(assess_all(shipped, results), results)
         assert {row[4].text for row in table.rows} == {"inconclusive"}
         assert all("one training seed: no interval" in " ".join(row[3].lines) for row in table.rows)
         assert all("one seed (0)" in row[5].text for row in table.rows)
 
     def test_results_that_test_nothing_say_so(self, tmp_path: Path) -> None:
         write_results(tmp_path / "quick", methods=METHODS[2:3], predictions=False, items=4, seeds=(0,))
-        claims = claims_of(tmp_path, {"experiment": "labels", "task": "classify"})
-        found, written = write_claims(claims, load_results(tmp_path / "quick"), tmp_path / "tables")
+        claims, results = (
+            claims_of(tmp_path, {"experiment": "labels", "task": "classify"}),
+            load_results(tmp_path / "quick"),
+        )
+        found, written = write_claims(assess_all(claims, results), results, tmp_path / "tables")
         assert found["tally"] == "None of the 1 claims is tested by these results." and len(written) == 4
         assert "mine (no experiment labels)" in found["table"].notes[-1]
 
@@ -484,9 +489,10 @@ class TestReport:
 
 @pytest.mark.parametrize("folder", REFERENCE, ids=lambda path: path.name)
 def test_the_committed_verdicts_are_those_of_the_committed_results(
-    folder: Path, tmp_path: Path, shipped: list[Stated]
+    folder: Path, tmp_path: Path, shipped: list[Statement]
 ) -> None:
-    write_claims(shipped, load_results(folder), tmp_path)
+    results = load_results(folder)
+    write_claims(assess_all(shipped, results), results, tmp_path)
     shown = folder.relative_to(ROOT)
     again = f"run `mmbench claims --results {shown} --out {shown}/tables`"
     for path in sorted(tmp_path.iterdir()):

@@ -22,8 +22,8 @@ from mmbench.report.page import write_report
 from mmbench.report.parts.curves import quality_against_compute
 from mmbench.report.parts.reach import Reach, compute_to_reach, over_ratios, ratio
 from mmbench.report.parts.section import Context, Headline
-from mmbench.report.read.results import ExperimentResults, load_results
 from mmbench.report.tables.board import make_board
+from mmbench.runs.results import ExperimentResults, load_results
 
 SHARES, FLOPS, QUESTION = (0.25, 0.5), 4.1e13, "Reconstructing, 50\u00a0% masked: LPIPS (AlexNet) ↓"
 

@@ -26,9 +26,8 @@ from tiny_model import MODALITIES, values, write_model
 
 import mmbench
 import mmbench.data
-from mmbench.claims.schema import Claim, Part
 from mmbench.claims.statements import FILE as CLAIMS
-from mmbench.claims.statements import stated_claims
+from mmbench.claims.statements import Claim, Part, load_claims
 from mmbench.config import check
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods, read_literals
@@ -250,7 +249,7 @@ def test_a_configuration_is_accepted(block: Block, checkout: Path) -> None:
         configured.check_methods(find_methods(checkout, configured.experiments))
     elif path == CLAIMS:
         (checkout / "claims.yaml").write_text(block.text)
-        assert len(stated_claims(checkout, checkout / "claims.yaml")) == 1
+        assert len(load_claims(checkout, checkout / "claims.yaml")) == 1
     else:
         assert folder == "experiments"
         section = check(experiment_schema(path.stem), yaml.safe_load(block.text), block.path)

@@ -18,13 +18,13 @@ from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, sha256_file, write_json
 from mmbench.report.parts.origin import facts
-from mmbench.report.read.results import load_results
 from mmbench.runs import manifest as module
 from mmbench.runs import verify
 from mmbench.runs.keep import keep
 from mmbench.runs.manifest import NAME, make_manifest, read_manifest
 from mmbench.runs.manifest_schema import Manifest
 from mmbench.runs.provenance import provenance
+from mmbench.runs.results import load_results
 from mmbench.runs.verify import check_files, configuration_notes, notes
 
 ROOT = Path(__file__).parents[1]

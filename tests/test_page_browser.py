@@ -15,9 +15,9 @@ from fake_joint import write_joint
 from fake_results import METHODS, write_results
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from mmbench.claims.statements import stated_claims
+from mmbench.claims.statements import load_claims
 from mmbench.report.page import write_report
-from mmbench.report.read.results import load_results
+from mmbench.runs.results import load_results
 
 ROOT = Path(__file__).parents[1]
 COMMAND = "snakemake --cores all --config profile=fake"
@@ -40,7 +40,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes = [method for method in METHODS if method.name in chosen]
     write_results(folder, methods=fakes, seeds=(0, 1), items=12, snapshots=(0.5,))
     write_joint(folder, methods=("mt_diffusion", "segmenter"), seeds=(0, 1), items=4)
-    return write_report(load_results(folder), folder / "report", COMMAND, claims=stated_claims(ROOT))
+    return write_report(load_results(folder), folder / "report", COMMAND, claims=load_claims(ROOT))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mmbench.claims.statements import stated_claims
+from mmbench.claims.statements import load_claims
 from mmbench.errors import UserError
 from mmbench.experiments.masking.section.pictures import reconstructions
 from mmbench.files.store import read_json, save_arrays, write_json
@@ -34,11 +34,11 @@ from mmbench.report.draw.figures import spread
 from mmbench.report.page import write_report
 from mmbench.report.parts.overview import relative
 from mmbench.report.parts.section import Context
-from mmbench.report.read.results import ExperimentResults, load_results
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, Entry, make_board
 from mmbench.report.tables.differences import said
 from mmbench.report.tables.table import Cell, Table, latex, to_csv, to_markdown
+from mmbench.runs.results import ExperimentResults, load_results
 from mmbench.scoring.statistics import PairedDifference, Retrained, over_seeds
 
 ROOT = Path(__file__).parents[1]
@@ -147,7 +147,7 @@ def masking(tree: Path) -> ExperimentResults:
 @pytest.fixture(scope="module")
 def report(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole report of those results."""
-    out, claims = tmp_path_factory.mktemp("report"), stated_claims(ROOT)
+    out, claims = tmp_path_factory.mktemp("report"), load_claims(ROOT)
     return write_report(load_results(tree), out, "snakemake --cores <n>", claims=claims).parent
 
 
@@ -625,7 +625,7 @@ class TestLittle:
 
     def test_the_same_results_give_the_same_bytes(self, little: Path, tmp_path: Path, recwarn: Any) -> None:
         """Here as in the other process, which hashes otherwise."""
-        write_report(load_results(little / "results", methods=["mt_diffusion"]), tmp_path, claims=stated_claims(ROOT))
+        write_report(load_results(little / "results", methods=["mt_diffusion"]), tmp_path, claims=load_claims(ROOT))
         names = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
         assert names == sorted(p.relative_to(little / "report") for p in (little / "report").rglob("*") if p.is_file())
         assert [n for n in names if (little / "report" / n).read_bytes() != (tmp_path / n).read_bytes()] == []

@@ -20,8 +20,8 @@ from mmbench.experiments.joint.section.matrix import ends, place
 from mmbench.experiments.joint.section.transfer import relative_changes
 from mmbench.files.store import load_arrays, read_json, save_arrays
 from mmbench.report.page import write_report
-from mmbench.report.read.results import load_results
 from mmbench.report.tables.board import Entry
+from mmbench.runs.results import load_results
 from mmbench.scoring.statistics import over_seeds
 
 STUDIED = [name for name in METHODS if name.startswith("mt_diffusion")]

@@ -20,9 +20,9 @@ from mmbench.report.draw.hover import Point, points, tell, tell_curve
 from mmbench.report.page import breakable
 from mmbench.report.parts.section import Context
 from mmbench.report.parts.trajectory import trajectory
-from mmbench.report.read.results import load_results
 from mmbench.report.tables.bars import Scale, bar, scales
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.runs.results import load_results
 
 PAGE = "snakemake --cores all --config profile=quick"
 

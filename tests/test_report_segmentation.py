@@ -17,7 +17,7 @@ from mmbench.errors import UserError
 from mmbench.files.store import read_json, save_arrays, write_json
 from mmbench.report.draw.pictures import class_pixels
 from mmbench.report.page import write_report
-from mmbench.report.read.results import load_results
+from mmbench.runs.results import load_results
 
 ITEMS, SIZE, SEEDS = 12, 32, (0, 1)
 CLASSES, PALETTE = ["sky", "road", "tree"], [[120, 180, 255], [90, 90, 90], [20, 120, 30]]

@@ -14,10 +14,10 @@ from mmbench.experiments.experiment import Case, read_cases
 from mmbench.experiments.masking import scores as masking
 from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.frozen.features import EXTRACTOR, Reference, load_extractor
-from mmbench.report.names import describe
 from mmbench.scoring.distribution import shuffled
 from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.retrieval import both_ways, cosine
+from mmbench.scoring.names import describe
 from mmbench.scoring.scores import Scored, Tools, score_floor
 from mmbench.stages import evaluate, reference
 from mmbench.stages.cases import write_cases

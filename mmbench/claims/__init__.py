@@ -1,5 +1,5 @@
-"""Claims as checkable expressions over results, and the verdict that the numbers give.
+"""What the papers claim, held against results: a claim is a checkable expression, its verdict is computed.
 
-`expression` reads what config/claims.yaml compares, `read` the whole file, `assess` evaluates a claim for each training
-seed and `decide` turns the seeds into a verdict. Nothing here reads results or knows a method by name.
+`statements` reads config/claims.yaml, whose expressions `language` parses; `evidence` takes numbers for them from the
+results, and `verdicts` says what they make of a claim.
 """

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmbench.claims.statements import stated_claims
+from mmbench.claims.statements import load_claims
+from mmbench.claims.verdicts import Outcome, assess_all
 from mmbench.command import main_of
 from mmbench.config.checkout import find_checkout
 from mmbench.errors import UserError, run_command
-from mmbench.report.parts.claims import outcomes, plain, write_claims
-from mmbench.report.read.results import load_results
+from mmbench.report.parts.claims import RULE, ours, scale, tally, untested, write_claims
+from mmbench.runs.results import Results, load_results
 
 
 def command(
@@ -33,10 +36,30 @@ def command(
     folder = run or results
     if folder is None or (run and results):
         raise UserError("RUN: name one folder of results, e.g. results/quick")
-    stated, found = stated_claims(find_checkout(), claims), load_results(folder)
+    loaded = load_results(folder)
+    judged = assess_all(load_claims(find_checkout(), claims), loaded)
     if out:
-        write_claims(stated, found, out)
-    print(plain(outcomes(stated, found), found))
+        write_claims(judged, loaded, out)
+    print(plain(judged, loaded))
+
+
+def plain(outcomes: Sequence[Outcome], results: Results) -> str:
+    """The table as text for a terminal."""
+    blocks = [tally(outcomes)]
+    for outcome in (o for o in outcomes if o.verdict != "not tested"):
+        claim = outcome.statement.claim
+        facts = [
+            ("claim", claim.text),
+            ("figure", claim.paper or "no figure"),
+            ("source", claim.source),
+            *(("ours" if i == 0 else "", line) for i, line in enumerate(ours(outcome, results))),
+            ("tested at", scale(outcome, results)),
+        ]
+        lines = [f"{outcome.verdict.upper()}: {claim.name}"]
+        for key, words in facts:
+            lines += textwrap.wrap(words, 110, initial_indent=f"  {key:10}", subsequent_indent=" " * 12)
+        blocks.append("\n".join(lines))
+    return "\n\n".join([*blocks, *(textwrap.fill(note, 110) for note in [*untested(outcomes), RULE])])
 
 
 main = main_of(command, "mmbench claims")

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from mmbench.cli.runs import find_run
 from mmbench.command import console
+from mmbench.config.methods import STUDIED
 from mmbench.errors import UserError, near
-from mmbench.report.names import STUDIED, describe, in_order
-from mmbench.report.read.results import ExperimentResults, load_results
 from mmbench.report.tables.board import Board, make_board
 from mmbench.report.tables.common import value_cell
+from mmbench.runs.results import ExperimentResults, load_results
+from mmbench.scoring.names import describe, in_order
 
 #: Beginnings of the metrics that are shown unless others are asked for, where an experiment has them.
 LEADING = ("lpips_alex", "fd[", "fd_embedding", "miou", "judged_miou", "accuracy", "judged_accuracy", "cosine")

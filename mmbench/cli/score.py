@@ -22,8 +22,8 @@ from mmbench.command import console, existing
 from mmbench.config.discovery import NAME
 from mmbench.errors import UserError, near
 from mmbench.files.store import atomic_path, read_headers, read_record, sha256_file, write_json
-from mmbench.report.names import describe, in_order
 from mmbench.report.tables.common import number_cell
+from mmbench.scoring.names import describe, in_order
 
 PREDICTIONS = "predictions.npz"
 

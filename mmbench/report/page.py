@@ -9,14 +9,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from mmbench.claims.read import Stated
+from mmbench.claims.statements import Statement
+from mmbench.claims.verdicts import assess_all
+from mmbench.config.methods import STUDIED
 from mmbench.files.store import write_text
 from mmbench.report import text
 from mmbench.report.commands import of_experiment, of_page
 from mmbench.report.draw import pictures
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.theme import Mode
-from mmbench.report.names import STUDIED, slug
 from mmbench.report.parts import origin
 from mmbench.report.parts.claims import write_claims
 from mmbench.report.parts.curves import quality_against_compute
@@ -24,9 +25,10 @@ from mmbench.report.parts.effects import Axes, write_effects
 from mmbench.report.parts.overview import write_overview
 from mmbench.report.parts.section import Context, Section, load_section
 from mmbench.report.parts.trajectory import trajectory
-from mmbench.report.read.results import Results
 from mmbench.report.tables import bars
 from mmbench.report.tables import table as tables
+from mmbench.report.text import slug
+from mmbench.runs.results import Results
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = TEMPLATES / "scripts"
@@ -37,7 +39,7 @@ def write_report(
     out: Path,
     command: str = "",
     *,
-    claims: Sequence[Stated] = (),
+    claims: Sequence[Statement] = (),
     ablations: Mapping[str, Axes] | None = None,
 ) -> Path:
     """Write `out`/index.html, `out`/tables and `out`/figures; returns the page's path.
@@ -76,11 +78,11 @@ def write_report(
         )
     again = of_page(command, results.profile)
     overview, written = write_overview([(part["section"], part["experiment"]) for part in parts], out, again)
-    claimed, more = write_claims(claims, results, out / "tables")
+    claims_part, more = write_claims(assess_all(claims, results), results, out / "tables")
     page = render(
         "page.html.j2",
         overview=overview,
-        claims=claimed,
+        claims=claims_part,
         results=results,
         parts=parts,
         facts=origin.facts(results),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmbench.claims.read import read_claims
+from mmbench.claims.statements import read_claims
 from mmbench.errors import Parser, run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import read_json
 from mmbench.report.page import write_report
-from mmbench.report.read.results import load_results
+from mmbench.runs.results import load_results
 
 
 def main(argv: Sequence[str] | None = None) -> None:

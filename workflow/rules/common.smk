@@ -13,14 +13,14 @@ from mmbench.config.configuration import Config  # noqa: E402
 from mmbench.config.discovery import code_hash, find_judge, find_methods  # noqa: E402
 from mmbench.config.discovery import of_modalities  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
-from mmbench.report.names import reference_of  # noqa: E402
-from mmbench.claims.statements import FILE as CLAIMS, stated_claims  # noqa: E402
+from mmbench.config.methods import reference_of  # noqa: E402
+from mmbench.claims.statements import FILE as CLAIMS, load_claims  # noqa: E402
 
 try:
     CFG = Config(config, ROOT)
     METHODS = find_methods(ROOT, CFG.experiments)
     CFG.check_methods(METHODS)
-    stated_claims(ROOT)
+    load_claims(ROOT)
     if workflow.storage_settings.default_storage_provider:
         raise UserError(
             "--default-storage-provider: the stages read and write folders of this machine; leave it out, "

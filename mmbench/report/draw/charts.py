@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from mmbench.config.methods import STUDIED
 from mmbench.report.draw.figures import spread
 from mmbench.report.draw.hover import tell, tell_curve
 from mmbench.report.draw.theme import Mode, Style, method_styles, paper, steps
-from mmbench.report.names import STUDIED, describe
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board
 from mmbench.report.text import percent, quantity
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL
 
 #: What the marks of `metric_by_share` are, for its caption.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from cycler import cycler
 
-from mmbench.report.names import STUDIED, is_studied
+from mmbench.config.methods import STUDIED, is_studied
 
 Mode = Literal["light", "dark"]
 MODES: tuple[Mode, ...] = ("light", "dark")

@@ -1,21 +1,19 @@
-"""The claims and what came of them: evidence from the results, the page's table, the tidy file, and plain text."""
+"""The claims and what came of them: the page's table and the tidy file."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mmbench.claims.assess import Evidence, Outcome, PartOutcome, Trial, assess
 from mmbench.claims.language import Bounds
-from mmbench.claims.read import Stated
+from mmbench.claims.verdicts import Outcome, PartOutcome, Trial
 from mmbench.report import text
-from mmbench.report.read.results import ExperimentResults, Results
 from mmbench.report.tables import table as tables
 from mmbench.report.tables.table import Cell, Table
+from mmbench.runs.results import ExperimentResults, Results
 from mmbench.scoring.statistics import LEVEL
 
 TONES = {"reproduced": "better", "not reproduced": "worse", "inconclusive": "unclear"}
@@ -28,52 +26,33 @@ RULE = (
 )
 
 
-def evidence(results: ExperimentResults) -> Evidence:
-    """The numbers of an experiment, as claims ask for them."""
-    values: dict[tuple[str, str, str], dict[int, float]] = {}
-    for row in results.metrics.sort_values("seed").itertuples():
-        values.setdefault((str(row.method), str(row.metric), str(row.case)), {})[int(row.seed)] = float(row.value)
-    higher = {str(name): bool(own.iloc[0]) for name, own in results.metrics.groupby("metric")["higher_is_better"]}
-    cases: dict[str, list[str]] = {}
-    for case in results.cases:
-        cases.setdefault(case["task"], []).append(case["name"])
-    return Evidence(values, higher, [method for method in results.titles if method not in results.studied], cases)
-
-
-def outcomes(claims: Sequence[Stated], results: Results) -> list[Outcome]:
-    """Every claim held against the results."""
-    known = {experiment.name: evidence(experiment) for experiment in results.experiments}
-    return [assess(stated, known) for stated in claims]
-
-
-def write_claims(claims: Sequence[Stated], results: Results, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+def write_claims(outcomes: Sequence[Outcome], results: Results, folder: Path) -> tuple[dict[str, Any], list[Path]]:
     """The table of claims for the page and the paths of its files, written to `folder`; empty without claims."""
-    if not claims:
+    if not outcomes:
         return {}, []
-    found = outcomes(claims, results)
-    table = claims_table(found, results)
+    table = claims_table(outcomes, results)
     written = tables.write_table(table, folder)
-    if len(frame := trials_frame(found)):
+    if len(frame := trials_frame(outcomes)):
         written.append(tables.write_frame(frame, folder / "claims-trials.csv"))
-    return {"table": table, "tally": tally(found)}, written
+    return {"table": table, "tally": tally(outcomes)}, written
 
 
-def tally(found: Sequence[Outcome]) -> str:
+def tally(outcomes: Sequence[Outcome]) -> str:
     """One sentence: how many claims had which verdict."""
-    verdicts = [outcome.verdict for outcome in found]
+    verdicts = [outcome.verdict for outcome in outcomes]
     tested = [verdict for verdict in verdicts if verdict != "not tested"]
     if not tested:
-        return f"None of the {len(found)} claims is tested by these results."
+        return f"None of the {len(outcomes)} claims is tested by these results."
     counts = text.listing([f"{tested.count(word)} {word}" for word in TONES])  # type: ignore[arg-type]
     number = f"{len(tested)} {'is' if len(tested) == 1 else 'are'}"
-    return f"Of {len(found)} claims, {number} tested by these results: {counts}."
+    return f"Of {len(outcomes)} claims, {number} tested by these results: {counts}."
 
 
-def claims_table(found: Sequence[Outcome], results: Results) -> Table:
+def claims_table(outcomes: Sequence[Outcome], results: Results) -> Table:
     """A row per claim that the results can test; the others are named below it."""
     rows = []
-    for outcome in (o for o in found if o.verdict != "not tested"):
-        claim = outcome.stated.claim
+    for outcome in (o for o in outcomes if o.verdict != "not tested"):
+        claim = outcome.statement.claim
         rows.append(
             [
                 Cell(claim.text),
@@ -86,15 +65,15 @@ def claims_table(found: Sequence[Outcome], results: Results) -> Table:
         )
     header = ["Claim", "Figure claimed", "Source", "Ours, interval over seeds", "Verdict", "Tested at"]
     caption = "Claims and what these results make of them; every verdict is computed, see docs/claims.md."
-    return Table("claims", caption, header, rows, [RULE, *untested(found)], frozenset(range(6)))
+    return Table("claims", caption, header, rows, [RULE, *untested(outcomes)], frozenset(range(6)))
 
 
-def untested(found: Sequence[Outcome]) -> list[str]:
+def untested(outcomes: Sequence[Outcome]) -> list[str]:
     """One sentence that names the claims without a verdict, grouped by what is lacking."""
     lacking: dict[str, list[str]] = {}
-    for outcome in found:
+    for outcome in outcomes:
         if outcome.verdict == "not tested":
-            lacking.setdefault(text.listing(outcome.missing), []).append(outcome.stated.claim.name)
+            lacking.setdefault(text.listing(outcome.missing), []).append(outcome.statement.claim.name)
     groups = [f"{', '.join(names)} ({lack})" for lack, names in lacking.items()]
     return [f"Not tested here: {'; '.join(groups)}."] if groups else []
 
@@ -115,7 +94,7 @@ def ours(outcome: Outcome, results: Results) -> list[str]:
     for part in (p for p in outcome.parts if p.trials):
         where = "" if len(part.trials) == 1 else f" in {part.comparison.part.over} case"
         lines.append(f"{part.comparison.part.what}, wanted {wanted(part.comparison.holds)}{where}:")
-        lines += [f"{label(part, trial, results)}: {value(trial)}, {told(part, trial)}" for trial in part.trials]
+        lines += [f"{label(part, trial, results)}: {value(trial)}, {reading(part, trial)}" for trial in part.trials]
     return [*lines, *(f"not tested here: {lack}" for lack in outcome.missing)]
 
 
@@ -127,13 +106,13 @@ def value(trial: Trial) -> str:
     return text.number(trial.summary.mean, 3) + (f" {interval}" if trial.summary.low is not None else "")
 
 
-def told(part: PartOutcome, trial: Trial) -> str:
+def reading(part: PartOutcome, trial: Trial) -> str:
     """A case's state, why it is open where its interval does not show that, and which seeds were left out."""
-    found, bounds = trial.summary, part.comparison.holds
-    words = [trial.state, trial.why]
-    if trial.state == "open" and found and found.low is not None and found.high is not None:
+    bounds, words = part.comparison.holds, [trial.state, trial.why]
+    low, high = (trial.summary.low, trial.summary.high) if trial.summary else (None, None)
+    if trial.state == "open" and low is not None and high is not None:
         unadjusted = {"holds": bounds.contain, "fails": bounds.miss}
-        words += [f"{state} only unadjusted" for state, test in unadjusted.items() if test(found.low, found.high)]
+        words += [f"{state} only unadjusted" for state, test in unadjusted.items() if test(low, high)]
     if trial.dropped:
         words.append(f"without seed {text.listing([str(seed) for seed in trial.dropped])}, which not all have")
     return ", ".join(filter(None, words))
@@ -198,16 +177,16 @@ def _span(values: Any, form: str, unit: str, scale: float = 1) -> str:
     return f"{' to '.join(dict.fromkeys([known[0][0], known[-1][0]]))} {unit}" if known else ""
 
 
-def trials_frame(assessed: Sequence[Outcome]) -> pd.DataFrame:
+def trials_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """Tidy: a row per claim, part and case."""
     rows = []
-    for outcome in assessed:
+    for outcome in outcomes:
         for number, part in enumerate(outcome.parts, 1):
             for trial in part.trials:
                 summary = trial.summary
                 rows.append(
                     {
-                        "claim": outcome.stated.claim.name,
+                        "claim": outcome.statement.claim.name,
                         "verdict": outcome.verdict,
                         "part": number,
                         "experiment": part.comparison.part.experiment,
@@ -222,26 +201,7 @@ def trials_frame(assessed: Sequence[Outcome]) -> pd.DataFrame:
                         "mean": summary.mean if summary else None,
                         "t_low": summary.low if summary else None,
                         "t_high": summary.high if summary else None,
-                        **{f"seed{seed}": found for seed, found in trial.values.items()},
+                        **{f"seed{seed}": value for seed, value in trial.values.items()},
                     }
                 )
     return pd.DataFrame(rows)
-
-
-def plain(found: Sequence[Outcome], results: Results) -> str:
-    """The table as text for a terminal."""
-    blocks = [tally(found)]
-    for outcome in (o for o in found if o.verdict != "not tested"):
-        claim = outcome.stated.claim
-        facts = [
-            ("claim", claim.text),
-            ("figure", claim.paper or "no figure"),
-            ("source", claim.source),
-            *(("ours" if i == 0 else "", line) for i, line in enumerate(ours(outcome, results))),
-            ("tested at", scale(outcome, results)),
-        ]
-        lines = [f"{outcome.verdict.upper()}: {claim.name}"]
-        for key, words in facts:
-            lines += textwrap.wrap(words, 110, initial_indent=f"  {key:10}", subsequent_indent=" " * 12)
-        blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, *(textwrap.fill(note, 110) for note in [*untested(found), RULE])])

@@ -14,18 +14,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from mmbench.config.methods import STUDIED, STUDIED_TITLE
 from mmbench.report import text
 from mmbench.report.draw import charts
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, Style, method_styles, paper
-from mmbench.report.names import STUDIED, STUDIED_TITLE, describe
 from mmbench.report.parts.reach import Reach, compute_to_reach, over_ratios, ratio
 from mmbench.report.parts.section import Context, Headline
 from mmbench.report.parts.shared import direction
-from mmbench.report.read.results import ExperimentResults, Run
 from mmbench.report.tables import common
 from mmbench.report.tables.board import method_order
 from mmbench.report.tables.table import Cell, Table
+from mmbench.runs.results import ExperimentResults, Run
+from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL
 
 COLUMNS = ["question", "case", "metric", "method", "title", "seed", "share", "flops", "images", "seconds", "value"]

@@ -12,17 +12,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from mmbench.config.methods import STUDIED, STUDIED_TITLE, reference_of
 from mmbench.report import text
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, paper
-from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, reference_of
 from mmbench.report.parts.origin import flatten
 from mmbench.report.parts.section import Context, Headline
 from mmbench.report.parts.shared import direction
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common
 from mmbench.report.tables.board import ALPHA, WORD, Board, by_item
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import (
     LEVEL,
     PairedDifference,

@@ -7,13 +7,14 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mmbench.config.methods import STUDIED
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
-from mmbench.report.names import STUDIED, describe
 from mmbench.report.parts.section import Context
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe
 
 COLUMNS = ["method", "seed", "value", "x", "y", "chosen"]
 

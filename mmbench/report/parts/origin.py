@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmbench.report import text
-from mmbench.report.names import describe, in_order, slug
-from mmbench.report.read.results import ExperimentResults, Results, Run
 from mmbench.report.tables.table import Cell, Table
+from mmbench.report.text import slug
+from mmbench.runs.results import ExperimentResults, Results, Run
+from mmbench.scoring.names import describe, in_order
 
 #: Records of a run's stages: which file, and what it is called.
 STAGES = (("training", "train"), ("prediction", "predict"), ("scores", "evaluate"))

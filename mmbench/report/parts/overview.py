@@ -11,18 +11,19 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from mmbench.config.methods import STUDIED, STUDIED_TITLE, is_studied
 from mmbench.report import text
 from mmbench.report.draw import figures
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, paper
-from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, is_studied
 from mmbench.report.parts.section import Headline, Section
 from mmbench.report.parts.shared import direction, real_values
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common, differences
 from mmbench.report.tables import table as tables
 from mmbench.report.tables.board import Board
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe
 
 Part = tuple[Section, ExperimentResults]
 REAL_NOTE = (

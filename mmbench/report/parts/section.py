@@ -21,10 +21,10 @@ from mmbench.report.draw import figures, pictures
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.pictures import Grid
 from mmbench.report.draw.theme import Mode
-from mmbench.report.read.results import ExperimentResults, Results
 from mmbench.report.tables import table as tables
 from mmbench.report.tables.board import Board
 from mmbench.report.tables.table import Table
+from mmbench.runs.results import ExperimentResults, Results
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from mmbench.config.methods import STUDIED
 from mmbench.report import text
 from mmbench.report.draw import charts
 from mmbench.report.draw.figures import Drawing
-from mmbench.report.names import STUDIED, describe
 from mmbench.report.parts.section import Context
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board
 from mmbench.report.tables.table import Cell, Table
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe
 
 #: How a reading of `Board.reading` is put into a sentence.
 VERB = {"better": "better than", "worse": "worse than", "unclear": "not told apart from"}

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from mmbench.config.methods import STUDIED
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays
 from mmbench.report import text
 from mmbench.report.draw.pictures import Grid, Tile, affordable, class_pixels, to_pixels
-from mmbench.report.names import STUDIED, describe
 from mmbench.report.parts.section import Context
 from mmbench.report.read.check import check_images
-from mmbench.report.read.results import Run
 from mmbench.report.tables import common
+from mmbench.runs.results import Run
+from mmbench.scoring.names import describe
 
 #: Items in each grid, if they are small.
 ITEMS = 8

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from mmbench.config.methods import STUDIED
 from mmbench.report import text
 from mmbench.report.draw import charts
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.pictures import Grid
-from mmbench.report.names import STUDIED, describe, in_order, slug
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import VERB, case_table, over_cases, real_notes, real_values, training
 from mmbench.report.read.check import check_keys
@@ -19,6 +19,8 @@ from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, make_board, means_frame
 from mmbench.report.tables.differences import dependence_notes, difference_table
 from mmbench.report.tables.table import Table
+from mmbench.report.text import slug
+from mmbench.scoring.names import describe, in_order
 
 
 @dataclass(frozen=True)

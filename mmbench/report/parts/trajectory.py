@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmbench.config.methods import STUDIED
 from mmbench.errors import UserError
 from mmbench.report.draw.pictures import Grid, Tile, to_pixels
-from mmbench.report.names import STUDIED
 from mmbench.report.parts.section import Context
 from mmbench.report.read.check import check_images
-from mmbench.report.read.results import Run
 from mmbench.report.tables import common
+from mmbench.runs.results import Run
 
 
 def trajectory(context: Context) -> Grid | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from mmbench.config.methods import is_studied
 from mmbench.errors import UserError
-from mmbench.report.names import is_studied
-from mmbench.report.read.results import ExperimentResults
+from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import PairedDifference, Retrained, SeedSummary, compare_paired, holm_known, over_seeds
 
 #: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.

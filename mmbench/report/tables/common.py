@@ -8,12 +8,13 @@ from functools import partial
 
 import pandas as pd
 
+from mmbench.config.methods import STUDIED, STUDIED_TITLE
 from mmbench.report import text
-from mmbench.report.names import STUDIED, STUDIED_TITLE, describe, slug
-from mmbench.report.read.results import ExperimentResults, Run
 from mmbench.report.tables.board import Board, Entry, method_order
 from mmbench.report.tables.table import NONE, Cell, Mark, Table
-from mmbench.report.text import DASH
+from mmbench.report.text import DASH, slug
+from mmbench.runs.results import ExperimentResults, Run
+from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL, over_seeds
 
 MARKS: dict[int, Mark] = {1: "best", 2: "second"}

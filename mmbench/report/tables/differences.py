@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 from mmbench.report import text
-from mmbench.report.names import describe, slug
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common
 from mmbench.report.tables.board import ALPHA, WORD, Board
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.report.text import slug
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL, RESAMPLES
 
 IMAGES_NOTE = (

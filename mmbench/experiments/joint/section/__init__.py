@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from mmbench.config.methods import STUDIED, is_studied
 from mmbench.errors import UserError
 from mmbench.experiments.joint.section.cells import PER_TASK, Matrix, Spot, make_matrix, short
 from mmbench.experiments.joint.section.consistency import (
@@ -27,12 +28,12 @@ from mmbench.experiments.joint.section.transfer import (
     transfer_table,
 )
 from mmbench.report import text
-from mmbench.report.names import STUDIED, describe, is_studied
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import training
 from mmbench.report.tables import common
 from mmbench.report.tables.board import method_order
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.scoring.names import describe
 
 TITLE = "Any to any"
 #: How boxes call the rivals.

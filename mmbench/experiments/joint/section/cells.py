@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mmbench.config.methods import STUDIED, is_studied
 from mmbench.report import text
-from mmbench.report.names import STUDIED, describe, in_order, is_studied
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables.board import Board, Entry, make_board
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe, in_order
 
 #: Columns, in their order.
 MODALITIES = ("image", "mask", "label", "embedding")

@@ -8,16 +8,17 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from mmbench.config.methods import STUDIED
 from mmbench.experiments.joint.section.cells import Matrix, given_words
 from mmbench.report import text
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
-from mmbench.report.names import STUDIED, describe
 from mmbench.report.parts.section import Context
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, method_order
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.scoring.names import describe
 
 #: By modality: what the image says of it, and what agrees by chance. `[` stands for any extractor.
 AGREEMENT = {

@@ -10,15 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from mmbench.config.methods import STUDIED
 from mmbench.report import text
 from mmbench.report.draw.figures import Drawing, spread
 from mmbench.report.draw.hover import tell_curve
 from mmbench.report.draw.theme import Mode, method_styles, paper
-from mmbench.report.names import STUDIED
 from mmbench.report.parts.section import Context
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL
 
 COLUMNS = ["seed", "step", "pair", "cosine"]

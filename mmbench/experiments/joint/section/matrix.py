@@ -10,15 +10,16 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from mmbench.config.methods import STUDIED
 from mmbench.experiments.joint.section.cells import Matrix, Spot, given_words, short
 from mmbench.report import text
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, paper, steps
-from mmbench.report.names import STUDIED, describe
 from mmbench.report.parts.section import Context
 from mmbench.report.tables import common
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.scoring.names import describe
 
 #: What agrees by chance, and the best there can be, of each metric of masks, labels and embeddings.
 CHANCE = {"mask": "shuffled_miou", "label": "shuffled_accuracy", "embedding": "shuffled_cosine"}

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from mmbench.config.methods import STUDIED
 from mmbench.experiments.joint.section.cells import MODALITIES, Matrix, given_words
 from mmbench.files.store import Arrays
 from mmbench.report import text
 from mmbench.report.draw.pictures import Grid, Tile, class_pixels, masked_pixels, to_pixels
-from mmbench.report.names import STUDIED
 from mmbench.report.parts.section import Context
 from mmbench.report.parts.task_pictures import palette_of
 from mmbench.report.read.check import check_images
-from mmbench.report.read.results import Run
+from mmbench.runs.results import Run
 
 #: Scenes of the strip.
 SCENES = 8

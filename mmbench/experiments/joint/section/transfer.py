@@ -11,16 +11,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from mmbench.config.methods import STUDIED
 from mmbench.experiments.joint.section.cells import Matrix, Spot, short
 from mmbench.report import text
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
-from mmbench.report.names import STUDIED, describe
 from mmbench.report.parts.section import Context
 from mmbench.report.tables import common
 from mmbench.report.tables.board import ALPHA, Entry
 from mmbench.report.tables.table import NONE, Cell, Mark, Table
+from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL, SeedSummary, holm_known, over_seeds, zero_mean_p
 
 #: Whom the multitask model is compared with, and how tables and figures call them.

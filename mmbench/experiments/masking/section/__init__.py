@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from mmbench.config.methods import STUDIED
 from mmbench.experiments.masking.section.noise import generation_findings, generation_table, samples
 from mmbench.experiments.masking.section.pictures import reconstructions
 from mmbench.report import text
 from mmbench.report.draw import charts
-from mmbench.report.names import STUDIED, describe, in_order, slug
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import over_cases, training
 from mmbench.report.read.check import check_keys
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, make_board, means_frame
 from mmbench.report.tables.differences import ONE_SEED, dependence_notes, difference_table
+from mmbench.report.text import slug
+from mmbench.scoring.names import describe, in_order
 
 TITLE = "Masked reconstruction"
 LEAD = (

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mmbench.config.methods import STUDIED
 from mmbench.report import text
 from mmbench.report.draw import pictures
-from mmbench.report.names import STUDIED, describe, slug
 from mmbench.report.parts.section import Card, Context
 from mmbench.report.parts.shared import answering, direction, real_notes, real_values
 from mmbench.report.read.check import check_images
-from mmbench.report.read.results import ExperimentResults
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.report.text import slug
+from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL, over_seeds
 
 #: The same network trained on generation alone: what the second task is measured against.

@@ -1,14 +1,10 @@
-"""How metrics are called and rounded, and which method is the one under study."""
+"""What metrics are called, how they are rounded, and what each measures."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-#: The method under study. It and its variants (`mt_diffusion@tag`) are compared with the baselines, all other methods.
-STUDIED = "mt_diffusion"
-STUDIED_TITLE = "MT-Diffusion"
 
 _NAME = re.compile(r"(?P<base>[a-z0-9_]+)(?P<rest>.*)", re.IGNORECASE)
 
@@ -62,8 +58,8 @@ _ORDER = list(METRICS)
 
 
 def _key(name: str) -> str:
-    found = _NAME.match(name)
-    base = found["base"].lower() if found else name
+    match = _NAME.match(name)
+    base = match["base"].lower() if match else name
     if base in METRICS:
         return base
     return next((key for key in _ORDER if base.startswith(f"{key}_")), "")
@@ -78,25 +74,10 @@ def describe(name: str) -> Metric:
     key = _key(name)
     if not key:
         return Metric(name, 4, "")
-    known, found = METRICS[key], _NAME.match(name)
-    return Metric(known.label + (found["rest"] if found else ""), known.decimals, known.meaning)
+    metric, match = METRICS[key], _NAME.match(name)
+    return Metric(metric.label + (match["rest"] if match else ""), metric.decimals, metric.meaning)
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Metric names in the order in which they are shown: known ones first."""
     return sorted(set(names), key=lambda name: (_ORDER.index(_key(name)) if _key(name) else len(_ORDER), name))
-
-
-def is_studied(method: str) -> bool:
-    """Whether this is the method under study or one of its variants."""
-    return method.partition("@")[0] == STUDIED
-
-
-def reference_of(method: str) -> str:
-    """What a change is measured from: a variant's own method, or for a whole method that under study."""
-    return method.partition("@")[0] if "@" in method else STUDIED
-
-
-def slug(name: str) -> str:
-    """A name for files and anchors: lower case letters, digits and single hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmbench.config.methods import is_studied
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays, read_record
-from mmbench.report.names import is_studied
 from mmbench.report.read.check import ITEM_COLUMNS, read_cases, read_items, read_scores
 
 
