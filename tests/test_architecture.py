@@ -31,16 +31,16 @@ ALLOWED = {
     "training": {"experiments", "files", "method", "models"},
     "frozen": {"config", "experiments", "files", "method", "runs"},
     "scoring": {"experiments", "files", "frozen", "method"},
-    "claims": {"config", "report", "scoring"},
-    "report": {"claims", "experiments", "files", "runs", "scoring"},
-    "experiments/*": {"config", "experiments", "files", "method", "models", "report", "scoring"},
+    "claims": {"config", "runs", "scoring"},
+    "report": {"claims", "config", "experiments", "files", "runs", "scoring"},
+    "experiments/*": {"config", "experiments", "files", "method", "models", "report", "runs", "scoring"},
     "stages": {
         "claims", "config", "data", "experiments", "files", "frozen", "method", "models", "report", "runs", "scoring",
         "training",
     },
     "inference": {"config", "data", "experiments", "files", "method", "models", "report", "runs", "stages"},
     "planning": {"config", "data", "experiments", "files", "method", "stages", "training"},
-    "cli": {"claims", "config", "data", "files", "report", "runs", "stages"},
+    "cli": {"claims", "config", "data", "files", "report", "runs", "scoring", "stages"},
     "baselines": {"method", "models"},
 }  # fmt: skip
 
