@@ -42,7 +42,7 @@ from mmbench.stages.predict import NOISE_SEED, answer_case
 from mmbench.stages.runtime import choose_device
 
 ROOT = Path(__file__).parents[1]
-METHOD = ROOT / "mmbench" / "mt_diffusion.py"
+METHOD = ROOT / "mmbench/models/mt_diffusion.py"
 WORK = ROOT / "results" / "benchmarks" / "sampling"
 MODALITIES = ["image", "mask", "label", "masked_image"]
 FD, LPIPS = f"fd[{EXTRACTOR}]", "lpips_alex"

@@ -191,7 +191,14 @@ def data(tmp_path: Path) -> Path:
 
 def run(tmp_path: Path, data: Path, out: str, settings: dict) -> Path:
     (tmp_path / "s.json").write_text(json.dumps(settings))
-    paths = ["--settings", tmp_path / "s.json", "--method", train.ROOT / "mmbench" / "mt_diffusion.py", "--data", data]
+    paths = [
+        "--settings",
+        tmp_path / "s.json",
+        "--method",
+        train.ROOT / "mmbench/models/mt_diffusion.py",
+        "--data",
+        data,
+    ]
     folder = tmp_path / out
     train.main([*map(str, paths), "--seed", "0", "--state", str(folder / "state"), "--out", str(folder)])
     return folder

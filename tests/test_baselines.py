@@ -220,7 +220,7 @@ def test_every_trained_network_is_as_large_as_the_multitask_models(
 ) -> None:
     spec = Spec(modalities(experiment, 32, embedding={"size": 512}), network)
     with torch.device("meta"):
-        multitask = load_method(ROOT / "mmbench" / "mt_diffusion.py", spec)
+        multitask = load_method(ROOT / "mmbench/models/mt_diffusion.py", spec)
         method = load_method(ROOT / found.path, spec)
     ratio = count(method) / count(multitask)
     assert 0.95 < ratio < 1.05, f"{found.name} has {ratio:.1%} of the multitask model's parameters"
@@ -243,7 +243,7 @@ def test_diffusion_baselines_are_parameterised_as_the_multitask_model(experiment
         return {key: p.default for key, p in inspect.signature(type(method)).parameters.items()}
 
     spec = Spec(modalities("masking", 16), NETWORK)
-    multitask = defaults(load_method(ROOT / "mmbench" / "mt_diffusion.py", spec))
+    multitask = defaults(load_method(ROOT / "mmbench/models/mt_diffusion.py", spec))
     own = defaults(build(name, experiment=experiment))
     shared = {"schedule", "prediction", "max_weight"}
     assert shared <= own.keys()
@@ -472,7 +472,7 @@ def repaint_module() -> object:
 def test_reconstruction_only_is_the_multitask_network_and_learns() -> None:
     method, batch = build("reconstruction_only"), random_batch("masking", 16, 4)
     spec = Spec(modalities("masking", 16), NETWORK)
-    multitask = load_method(ROOT / "mmbench" / "mt_diffusion.py", spec)
+    multitask = load_method(ROOT / "mmbench/models/mt_diffusion.py", spec)
     assert {k: v.shape for k, v in method.state_dict().items()} == {
         k: v.shape for k, v in multitask.state_dict().items()
     }
@@ -490,7 +490,7 @@ def test_reconstruction_only_is_the_multitask_network_and_learns() -> None:
 
 def test_the_heads_answer_is_the_multitask_models() -> None:
     spec = Spec(modalities("masking", 16), NETWORK)
-    multitask = randomised(load_method(ROOT / "mmbench" / "mt_diffusion.py", spec))
+    multitask = randomised(load_method(ROOT / "mmbench/models/mt_diffusion.py", spec))
     head, given = build("mt_head"), {"masked_image": random_batch("masking", 16, 2)["masked_image"]}
     head.load_state_dict(multitask.state_dict())
     answer = head.predict(RECONSTRUCT, given, 2, FAST, generator())["image"]

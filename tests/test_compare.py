@@ -229,7 +229,7 @@ def whole_run(folder: Path, weights: Path) -> None:
     cases, out = folder / "masking", folder / "masking" / "mt_diffusion" / "seed3"
     write_cases(SETTINGS, folder / "data", cases)
     common = ["--settings", folder / "settings.json", "--data", folder / "data", "--device", "cpu"]
-    own = ["--method", ROOT / "mmbench" / "mt_diffusion.py", "--seed", 3, "--out", out]
+    own = ["--method", ROOT / "mmbench/models/mt_diffusion.py", "--seed", 3, "--out", out]
     scored = ["--weights", weights, "--cases", cases, "--reference", cases / "reference.npz", "--predictions", out]
     calls = [
         (reference, [*common, "--weights", weights, "--out", cases]),

@@ -309,7 +309,7 @@ def test_predictions_from_elsewhere_are_scored_and_shown(run: Path, monkeypatch:
     spaces: list[dict[str, Any]] = [{}, {}]
     exec(compile(programs[0].text, "program", "exec"), spaces[0])
     for words in of_program("python"):
-        if words[2] == "mmbench.report" or words[2:4] == ["mmbench", "score"]:
+        if words[2] == "mmbench.stages.report" or words[2:4] == ["mmbench", "score"]:
             call(words)
     page = (run / "results/quick/with-grey/index.html").read_text()
     assert "Flat grey" in page

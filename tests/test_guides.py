@@ -78,7 +78,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> P
         *asked(folder, settings, "thumbnail", weights),
         *baseline(folder, settings, "thumbnail", "regression", weights),
         *baseline(folder, settings, "thumbnail", "mt_diffusion", weights),
-        ["mmbench.report", "--results", "results", "--out", "results"],
+        ["mmbench.stages.report", "--results", "results", "--out", "results"],
         ["pytest", "-q", "-p", "no:cacheprovider", "tests/test_metrics_edges.py"],
     )
     return folder

@@ -18,7 +18,6 @@ from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, sha256_file, write_json
 from mmbench.report.parts.origin import facts
-from mmbench.runs import manifest as module
 from mmbench.runs import verify
 from mmbench.runs.keep import keep
 from mmbench.runs.manifest import NAME, make_manifest, read_manifest
@@ -26,6 +25,7 @@ from mmbench.runs.manifest_schema import Manifest
 from mmbench.runs.provenance import provenance
 from mmbench.runs.results import load_results
 from mmbench.runs.verify import check_files, configuration_notes, notes
+from mmbench.stages import manifest as module
 
 ROOT = Path(__file__).parents[1]
 DDPM = "masking/ddpm/seed0"
@@ -150,7 +150,7 @@ class TestManifest:
         with pytest.raises(UserError, match="is not in"):
             module.main(["--results", str(run), "--report", str(tmp_path)])
         write_json(run / NAME, read_json(run / NAME) | {"format": 2})
-        with pytest.raises(UserError, match=r"manifest\.json: format: .*make it again: python -m mmbench\.manifest"):
+        with pytest.raises(UserError, match=r"manifest\.json: format: .*again: python -m mmbench\.stages\.manifest"):
             read_manifest(run / NAME)
 
     def test_the_command_writes_the_same_again(self, run: Path) -> None:

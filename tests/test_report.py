@@ -173,7 +173,8 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_results(out / "results", methods=methods, seeds=(0,), items=8, predictions=False)
     for path in [out / "results/masking/reference.json", *out.glob("results/masking/*/*/training.json")]:
         path.unlink()
-    code = "import runpy, sys; runpy.run_module('mmbench.report', run_name='__main__'); print('torch' in sys.modules)"
+    code = "import runpy, sys; runpy.run_module('mmbench.stages.report', run_name='__main__'); "
+    code += "print('torch' in sys.modules)"
     flags = [
         "--results",
         str(out / "results"),
@@ -830,7 +831,7 @@ def test_the_command_names_what_is_broken_and_the_remedy(
     flags = ["--results", str(tmp_path / "fake"), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["report", *flags])
     with pytest.raises(SystemExit) as caught:
-        runpy.run_module("mmbench.report", run_name="__main__")
+        runpy.run_module("mmbench.stages.report", run_name="__main__")
     assert re.fullmatch(rf"error: {re.escape(str(tmp_path / 'fake' / name))}: .*{says}.*", str(caught.value.code))
     assert capsys.readouterr().out == "" and not (tmp_path / "out").exists()
 
@@ -839,7 +840,15 @@ def test_a_failing_command_has_one_line_and_a_status(little: Path, tmp_path: Pat
     """As a shell sees it."""
     shutil.copytree(little / "results", tmp_path / "fake")
     (tmp_path / "fake" / SCORES).write_text('{"method": ')
-    command = [sys.executable, "-m", "mmbench.report", "--results", str(tmp_path / "fake"), "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mmbench.stages.report",
+        "--results",
+        str(tmp_path / "fake"),
+        "--out",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"error: .*/palette/seed0/metrics.json: not a JSON file .*\n", done.stderr)

@@ -232,7 +232,7 @@ def trained(folder: Path, names: tuple[str, ...], **more: object) -> Judge:
     write_json(folder / "settings.json", {**SETTINGS, **more})
     write_cases({**SETTINGS, **more}, folder, folder / "cases")
     flags = ["--settings", str(folder / "settings.json"), "--data", str(folder), "--seed", "1", "--device", "cpu"]
-    method = ["--method", str(ROOT / "mmbench" / "judges" / "joint.py")]
+    method = ["--method", str(ROOT / "mmbench/experiments/joint/judge.py")]
     train.main([*flags, *method, "--state", str(folder / "state"), "--out", str(folder / "judge")])
     card = read_json(folder / "card.json")
     return load_judge(folder / "judge", "joint", joint.modalities(card), torch.device("cpu"))

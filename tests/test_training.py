@@ -27,7 +27,7 @@ from mmbench.training import schedule as steps
 from mmbench.training.checkpoint import NAME, snapshot_path
 from mmbench.training.partial_labels import keep_labelled, kept
 
-METHOD = Path(__file__).parents[1] / "mmbench" / "mt_diffusion.py"
+METHOD = Path(__file__).parents[1] / "mmbench/models/mt_diffusion.py"
 TRAIN = {
     "steps": 6,
     "batch_size": 4,

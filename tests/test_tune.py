@@ -112,7 +112,7 @@ def test_wrong_declarations_are_named(tmp_path: Path, old: str, new: str, said: 
     for name in ("mmbench", "baselines/masking"):
         (tmp_path / name).mkdir(parents=True)
     for path in ("mmbench/models/mt_diffusion.py", "mmbench/experiments/masking/tasks.py"):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text((root / path).read_text())
     (tmp_path / "baselines/masking/grey.py").write_text(METHOD)
     assert find_in(tmp_path, "masking")["grey"].tune == ("grey",)

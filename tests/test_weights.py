@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mmbench.errors import UserError
+from mmbench.errors import UserError, run_command
 from mmbench.files.store import read_json, sha256_file
 from mmbench.frozen import lpips as weights
 from mmbench.frozen.lpips import (
@@ -26,6 +26,7 @@ from mmbench.frozen.lpips import (
     weights_path,
     write_weights,
 )
+from mmbench.stages.lpips import main
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_an_offline_machine_is_told_what_to_do(no_hub: Path, tmp_path: Path, mon
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(SystemExit) as stopped:
-        weights.run_command(lambda _: weights.main(["--out", str(tmp_path / "out")]))
+        run_command(lambda _: main(["--out", str(tmp_path / "out")]))
     message = str(stopped.value)
     assert "\n" not in message and "could not be fetched" in message
     assert all(trunk.checkpoint in message for trunk in TRUNKS.values()) and str(no_hub) in message

@@ -147,7 +147,7 @@ def test_the_other_experiments_run_with_their_judges_embeddings_and_choices(
         assert np.isfinite(table["value"]).all()
         assert find_methods(ROOT, [experiment])[experiment][method].title in page
         reference = read_json(checkout.results / experiment / "reference.json")
-        judged = (ROOT / "mmbench" / "judges" / f"{experiment}.py").is_file()
+        judged = (ROOT / f"mmbench/experiments/{experiment}/judge.py").is_file()
         assert {row["case"] for row in reference["metrics"]} == {"floor", *(["ceiling"] if judged else [])}
     chosen = read_json(checkout.results / "labels" / "cfg_ddpm" / "seed0" / "tuned.json")["chosen"]
     predicted = read_json(checkout.results / "labels" / "cfg_ddpm" / "seed0" / "predictions.json")

@@ -19,7 +19,7 @@ def of_experiment(command: str, profile: str, experiment: str) -> str:
     if not command:
         folder = f"results/{profile}"
         words = ["--results", folder, "--out", f"{folder}/only-{experiment}", "--experiments", experiment]
-        return shlex.join(["python", "-m", "mmbench.report", *words])
+        return shlex.join(["python", "-m", "mmbench.stages.report", *words])
     try:
         words = shlex.split(command)
     except ValueError:  # no command of a shell
@@ -32,4 +32,4 @@ def of_experiment(command: str, profile: str, experiment: str) -> str:
 def of_page(command: str, profile: str) -> str:
     """What makes the whole page."""
     folder = f"results/{profile}"
-    return command or shlex.join(["python", "-m", "mmbench.report", "--results", folder, "--out", folder])
+    return command or shlex.join(["python", "-m", "mmbench.stages.report", "--results", folder, "--out", folder])
