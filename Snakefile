@@ -22,7 +22,7 @@ include: "workflow/rules/manifest.smk"
 
 
 # Methods that live outside Python hand in predictions by a rule of their own.
-for method in external_methods():
+for method in RUN.methods.external():
 
     include: method.path
 
@@ -32,18 +32,18 @@ rule all:
     input:
         P / "index.html",
         P / "manifest.json",
-        [cards(experiment) for experiment in CFG.experiments],
+        [RUN.cards(experiment) for experiment in RUN.config.experiments],
 
 
 # `snakemake --cores all <experiment>`: one experiment's scores, and the page with what is there.
-for experiment in CFG.experiments:
+for experiment in RUN.config.experiments:
 
     rule:
         name:
             experiment
         input:
-            scores(experiment),
-            cards(experiment),
+            RUN.scores(experiment),
+            RUN.cards(experiment),
             f"{P}/only-{experiment}/index.html",
             f"{P}/only-{experiment}/manifest.json",
 
@@ -51,6 +51,6 @@ for experiment in CFG.experiments:
 # `snakemake --cores all ablation`: what is on the axes under `ablations` in config/experiments/*.yaml.
 rule ablation:
     input:
-        [scores(experiment, ablated(experiment)) for experiment in CFG.experiments],
+        [RUN.scores(name, PAGES.ablated(name)) for name in RUN.config.experiments],
         P / "ablation" / "index.html",
         P / "ablation" / "manifest.json",

@@ -60,7 +60,7 @@ class Checkout:
             return set()
         jobs = set()
         for block in re.split(r"^(?:local)?rule ", done.stdout, flags=re.MULTILINE)[1:]:
-            method = re.search(r"wildcards: .*?\b(?:own|method)=([^,\s]+)", block)
+            method = re.search(r"wildcards: .*?\bmethod=([^,\s]+)", block)
             jobs.add(" ".join([block.partition(":")[0], *(method.groups() if method else ())]))
         return jobs
 

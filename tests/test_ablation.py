@@ -281,7 +281,7 @@ def planned(checkout: Path, override: str, *targets: str) -> list[tuple[str, str
     assert done.returncode == 0, done.stdout + done.stderr
     jobs = []
     for block in re.split(r"^(?:local)?rule ", done.stdout + done.stderr, flags=re.MULTILINE)[1:]:
-        method = re.search(r"wildcards: .*?\b(?:own|method)=([^,\s]+)", block)
+        method = re.search(r"wildcards: .*?\bmethod=([^,\s]+)", block)
         shell = re.search(r"^Shell command: (.*)$", block, flags=re.MULTILINE)
         jobs.append((block.partition(":")[0], method[1] if method else "", shell[1] if shell else ""))
     return jobs

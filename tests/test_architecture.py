@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.config.discovery import closure, imported_modules
+from mmbench.config.imports import closure, imported_modules
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(p.relative_to(ROOT) for folder in ("mmbench", "baselines") for p in (ROOT / folder).rglob("*.py"))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.config.discovery import closure, code_hash, find_methods, imported_modules, read_literals
+from mmbench.config.code_hash import stage_code
+from mmbench.config.discovery import find_methods, read_literals
+from mmbench.config.imports import closure, imported_modules
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -157,10 +159,10 @@ class TestCodeHash:
         closure.cache_clear()
         imported_modules.cache_clear()
         return {
-            "train mine": code_hash(root, self.TRAIN, self.EXPERIMENT, self.MINE),
-            "train other": code_hash(root, self.TRAIN, self.EXPERIMENT, self.OTHER),
-            "evaluate": code_hash(root, self.EVALUATE, self.EXPERIMENT, self.SCORES),
-            "report": code_hash(root, "mmbench/report", "mmbench/scoring/statistics.py"),
+            "train mine": stage_code(root, "train", experiment="masking", method=self.MINE),
+            "train other": stage_code(root, "train", experiment="masking", method=self.OTHER),
+            "evaluate": stage_code(root, "evaluate", experiment="masking", judge=None),
+            "report": stage_code(root, "report"),
         }
 
     def changed(self, root: Path, path: str) -> set[str]:

@@ -47,9 +47,9 @@ def test_a_run_is_counted_and_its_end_is_estimated(log: Path) -> None:
     progress = Progress(cores=2)
     progress.begin({"train": 3, "predict": 3, "all": 1, "total": 7}, 0.0)
     assert progress.seconds_left(0.0) is None and "left" not in progress.line(0.0)
-    wildcards = {"experiment": "masking", "own": "ddpm", "seed": "0", "at": ""}
+    wildcards = {"experiment": "masking", "method": "ddpm", "seed": "0", "at": ""}
     assert str(progress.start(1, "train", wildcards, [str(log)], 0.0)) == "train masking/ddpm seed0"
-    progress.start(2, "train", wildcards | {"own": "palette"}, [], 0.0)
+    progress.start(2, "train", wildcards | {"method": "palette"}, [], 0.0)
     assert progress.line(5.0).startswith("0/7 jobs, 2 running, 5 waiting, 0:05")
     assert str(progress.finish(2, 40.0)) == "train masking/palette seed0"
     # One training says 26 s itself; one of 40 s waits, and so do four jobs of an unknown kind, taken to be like it.
@@ -63,7 +63,7 @@ def test_a_run_is_counted_and_its_end_is_estimated(log: Path) -> None:
 def test_the_end_of_a_run_names_its_page() -> None:
     progress = Progress()
     progress.begin({"report": 1, "total": 1}, 0.0)
-    progress.start(1, "report", {"which": "only-masking/"}, [], 0.0)
+    progress.start(1, "report", {"page": "only-masking/"}, [], 0.0)
     progress.note_page(["results/quick/only-masking/index.html", "results/quick/only-masking/tables"])
     progress.finish(1, 3700.0)
     assert progress.summary(3700.0) == "1 of 1 jobs in 1:01:40; the page is results/quick/only-masking/index.html"
@@ -84,7 +84,7 @@ def test_the_view_shows_every_running_job(log: Path) -> None:
     progress = Progress()
     progress.begin({"train": 20, "total": 20}, 0.0)
     for number in range(14):
-        wildcards = {"experiment": "joint", "own": f"method{number}", "seed": "1"}
+        wildcards = {"experiment": "joint", "method": f"method{number}", "seed": "1"}
         progress.start(number, "train", wildcards, [str(log)] if not number else [], 0.0)
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(view(progress, 75.0))
@@ -95,11 +95,12 @@ def test_the_view_shows_every_running_job(log: Path) -> None:
 
 def test_jobs_are_called_by_what_they_are_of() -> None:
     assert (
-        described({"experiment": "masking", "own": "ddpm", "seed": "2", "at": "at0.5/"}) == "masking/ddpm seed2 at0.5"
+        described({"experiment": "masking", "method": "ddpm", "seed": "2", "at": "at0.5/"})
+        == "masking/ddpm seed2 at0.5"
     )
-    assert described({"judged": "labels"}) == "labels"
+    assert described({"experiment": "labels"}) == "labels"
     assert described({"extractor": "vgg16-relu5_3-gap"}) == "vgg16-relu5_3-gap"
-    assert described({"which": "only-masking/"}) == "only-masking"
+    assert described({"page": "only-masking/"}) == "only-masking"
     assert described({}) == ""
 
 

@@ -289,7 +289,7 @@ def test_an_edit_of_the_code_starts_a_training_over(
     for edited in (False, True):
         interrupt(tmp_path, data, f"run{edited}", 4, monkeypatch)
         if edited:
-            monkeypatch.setattr(train, "code_hash", lambda *_: "edited")
+            monkeypatch.setattr(train, "stage_code", lambda *_, **__: "edited")
         capsys.readouterr()
         run_training(tmp_path, data, f"run{edited}")
         assert ("resuming after step 4" in capsys.readouterr().out) == (not edited)

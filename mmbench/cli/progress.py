@@ -151,9 +151,9 @@ class Progress:
 
 def described(wildcards: Mapping[str, str]) -> str:
     """What a job is of, e.g. `masking/ddpm seed0`."""
-    names = [wildcards[key] for key in ("experiment", "judged", "own", "method") if wildcards.get(key)]
+    names = [wildcards[key] for key in ("experiment", "method") if wildcards.get(key)]
     seed = [f"seed{wildcards['seed']}"] if wildcards.get("seed") else []
-    rest = [wildcards[key].strip("/") for key in ("at", "extractor", "which") if wildcards.get(key)]
+    rest = [wildcards[key].strip("/") for key in ("at", "extractor", "page") if wildcards.get(key)]
     return " ".join(filter(None, ["/".join(dict.fromkeys(names)), *seed, *rest]))
 
 

@@ -1,13 +1,11 @@
-"""Methods found by their path and read without importing them, and the hash of the code a stage runs."""
+"""Methods, found by their path and read without importing them."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -240,62 +238,3 @@ def check_sources(found: Mapping[str, Found]) -> None:
                 f"{method.path}: WEIGHTS_FROM: '{source}' is no trained method of this experiment"
                 f"{near(source, trained)}; there are {', '.join(trained)}"
             )
-
-
-@cache
-def imported_modules(path: Path, root: Path) -> frozenset[str]:
-    """Dotted names that a file imports, at any depth of it, and the packages that these are in."""
-    names: set[str] = set()
-    for node in ast.walk(parse(path, path)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            package = path.relative_to(root).parts[: -node.level] if node.level else ()
-            module = ".".join([*package, *filter(None, [node.module])])
-            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return frozenset(name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1))
-
-
-def resolve(module: str, root: Path, beside: Path) -> Path | None:
-    """The project's file of a module: of the package, or a method's `_helper`; None for other packages."""
-    parts = module.split(".")
-    if parts[0] != "mmbench" and not parts[0].startswith("_"):
-        return None
-    base = (root if parts[0] == "mmbench" else beside).joinpath(*parts)
-    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
-
-
-@cache
-def closure(path: Path, root: Path) -> frozenset[Path]:
-    """A file and every file of the project that it imports, directly or not."""
-    seen, queue = {path}, [path]
-    while queue:
-        current = queue.pop()
-        for module in imported_modules(current, root):
-            found = resolve(module, root, current.parent)
-            if found and found not in seen:
-                seen.add(found)
-                queue.append(found)
-    return frozenset(seen)
-
-
-def code_hash(root: Path, *entries: str | Path) -> str:
-    """SHA-256 over the code reachable from `entries`; a folder stands for all its files.
-
-    A file outside `root` counts by its own name.
-    """
-    files: set[Path] = set()
-    for entry in entries:
-        path = root / entry
-        if path.is_dir():
-            files |= {p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
-        elif path.suffix == ".py":
-            files |= closure(path, root)
-        else:
-            files.add(path)
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        name = path.relative_to(root) if path.is_relative_to(root) else path.name
-        digest.update(f"{name}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

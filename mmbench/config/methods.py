@@ -7,11 +7,21 @@ STUDIED = "mt_diffusion"
 STUDIED_TITLE = "MT-Diffusion"
 
 
+def method_of(name: str) -> str:
+    """The method that a variant is of; a method's own name."""
+    return name.partition("@")[0]
+
+
+def tag_of(name: str) -> str:
+    """The tag of a variant; empty for a method."""
+    return name.partition("@")[2]
+
+
 def is_studied(method: str) -> bool:
     """Whether this is the method under study or one of its variants."""
-    return method.partition("@")[0] == STUDIED
+    return method_of(method) == STUDIED
 
 
 def reference_of(method: str) -> str:
     """What a change is measured from: a variant's own method, or for a whole method that under study."""
-    return method.partition("@")[0] if "@" in method else STUDIED
+    return method_of(method) if tag_of(method) else STUDIED

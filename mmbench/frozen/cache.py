@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmbench.config.discovery import code_hash
+from mmbench.config.code_hash import code_hash
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays, save_arrays, sha256_arrays
 from mmbench.runs.provenance import version

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmbench.config.discovery import code_hash, read_literals
+from mmbench.config.code_hash import stage_code
+from mmbench.config.discovery import read_literals
 from mmbench.data import read_card, read_prepared
 from mmbench.errors import Parser, counting_number
 from mmbench.experiments.experiment import to_batch
@@ -44,9 +45,7 @@ ROOT = Path(__file__).parents[2]
 
 def training_key(settings: Mapping[str, Any], seed: int, method: Path, data: Path) -> str:
     """Identifies a training by all that it depends on: settings, seed, code and data; another key starts over."""
-    code = code_hash(
-        ROOT, "mmbench/stages/train.py", f"mmbench/experiments/{settings['experiment']}/tasks.py", method.resolve()
-    )
+    code = stage_code(ROOT, "train", experiment=settings["experiment"], method=method.resolve())
     parts = [settings, seed, code, sha256_file(data / "card.json")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

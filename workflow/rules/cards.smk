@@ -12,28 +12,28 @@ rule data_card:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/report/cards", "mmbench/stages/cards.py"),
+        code=RUN.code("cards"),
         folder=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.stages.cards {params.folder} 2>&1 | tee {log}"
 
 
 # One job for all models of an experiment: starting Python takes longer than writing a card.
-for experiment in CFG.experiments:
+for experiment in RUN.config.experiments:
 
     rule:
         name:
             f"{experiment}_cards"
         input:
-            scores(experiment),
+            RUN.scores(experiment),
         output:
-            model_cards(experiment),
+            RUN.model_cards(experiment),
         log:
             P / experiment / "log" / "cards.log",
         conda:
             CONDA_ENV
         params:
-            code=code("mmbench/report/cards", "mmbench/stages/cards.py"),
-            folders=[str(Path(path).parent) for path in model_cards(experiment)],
+            code=RUN.code("cards"),
+            folders=[str(Path(path).parent) for path in RUN.model_cards(experiment)],
         shell:
             "python -m mmbench.stages.cards {params.folders} 2>&1 | tee {log}"

@@ -11,8 +11,8 @@ rule data:
     conda:
         CONDA_ENV
     params:
-        settings=settings("data"),
-        code=code("mmbench/stages/data.py", f"mmbench/data/{CFG.profile.data.name}.py"),
+        settings=RUN.settings("data"),
+        code=RUN.code("data"),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.stages.data --settings <(echo {params.settings:q}) --out {params.out} 2>&1 | tee {log}"
@@ -33,7 +33,7 @@ rule lpips:
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/stages/lpips.py", "mmbench/frozen/lpips-trunk.lock"),
+        code=RUN.code("lpips"),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.stages.lpips --out {params.out} 2>&1 | tee {log}"
@@ -41,8 +41,8 @@ rule lpips:
 
 rule cases:
     input:
-        lambda wc: data_folder(wc.experiment) / "card.json",
-        lambda wc: data_folder(wc.experiment) / "test.npz",
+        lambda wc: RUN.data(wc.experiment) / "card.json",
+        lambda wc: RUN.data(wc.experiment) / "test.npz",
     output:
         multiext(f"{P}/{{experiment}}/", "cases.npz", "cases.json"),
     log:
@@ -50,11 +50,9 @@ rule cases:
     conda:
         CONDA_ENV
     params:
-        settings=lambda wc: settings("cases", wc.experiment),
-        code=lambda wc: code(
-            "mmbench/stages/cases.py", f"mmbench/experiments/{wc.experiment}/tasks.py"
-        ),
-        data=lambda wc: data_folder(wc.experiment),
+        settings=lambda wc: RUN.settings("cases", wc.experiment),
+        code=lambda wc: RUN.code("cases", wc.experiment),
+        data=lambda wc: RUN.data(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.stages.cases --settings <(echo {params.settings:q}) --data {params.data} --out {params.out} 2>&1 | tee {log}"

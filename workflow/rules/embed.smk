@@ -18,11 +18,11 @@ rule embed:
         P / "log" / "embed-{extractor}.log",
     conda:
         CONDA_ENV
-    threads: CFG.top.threads
+    threads: TOP.threads
     resources:
-        gpu=CFG.top.gpu,
+        gpu=TOP.gpu,
     params:
-        code=code("mmbench/stages/embed.py"),
+        code=RUN.code("embed"),
         data=P / "data",
         weights=WEIGHTS,
         out=subpath(output[0], parent=True),

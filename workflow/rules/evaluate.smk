@@ -4,29 +4,24 @@
 rule reference:
     input:
         rules.lpips.output,
-        lambda wc: [data_folder(wc.experiment) / name for name in PREPARED],
-        lambda wc: judge_weights(wc.experiment),
+        lambda wc: [RUN.data(wc.experiment) / name for name in PREPARED],
+        lambda wc: RUN.judge(wc.experiment),
     output:
         multiext(f"{P}/{{experiment}}/", "reference.npz", "reference.json"),
     log:
         P / "{experiment}" / "log" / "reference.log",
     conda:
         CONDA_ENV
-    threads: CFG.top.threads
+    threads: TOP.threads
     resources:
-        gpu=CFG.top.gpu,
+        gpu=TOP.gpu,
     params:
-        settings=lambda wc: settings("reference", wc.experiment),
-        code=lambda wc: code(
-            "mmbench/stages/reference.py",
-            f"mmbench/experiments/{wc.experiment}/tasks.py",
-            f"mmbench/experiments/{wc.experiment}/scores.py",
-            *judge_code(wc.experiment),
-        ),
-        data=lambda wc: data_folder(wc.experiment),
+        settings=lambda wc: RUN.settings("reference", wc.experiment),
+        code=lambda wc: RUN.code("reference", wc.experiment),
+        data=lambda wc: RUN.data(wc.experiment),
         weights=WEIGHTS,
         cache=P / "cache",
-        judge=lambda wc: judge_option(wc.experiment),
+        judge=lambda wc: RUN.judge_option(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.stages.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
@@ -36,8 +31,8 @@ rule reference:
 rule evaluate:
     input:
         rules.lpips.output,
-        lambda wc: data_folder(wc.experiment) / "card.json",
-        lambda wc: judge_weights(wc.experiment),
+        lambda wc: RUN.data(wc.experiment) / "card.json",
+        lambda wc: RUN.judge(wc.experiment),
         cases=P / "{experiment}" / "cases.npz",
         reference=P / "{experiment}" / "reference.npz",
         predictions=f"{SEED_DIR}predictions.npz",
@@ -47,28 +42,22 @@ rule evaluate:
         f"{SEED_DIR}log/evaluate.log",
     conda:
         CONDA_ENV
-    threads: CFG.top.threads
+    threads: TOP.threads
     resources:
-        gpu=CFG.top.gpu,
+        gpu=TOP.gpu,
     params:
-        settings=lambda wc: settings("evaluate", wc.experiment),
-        code=lambda wc: code(
-            "mmbench/stages/evaluate.py",
-            f"mmbench/experiments/{wc.experiment}/tasks.py",
-            f"mmbench/experiments/{wc.experiment}/scores.py",
-            *judge_code(wc.experiment),
-        ),
-        data=lambda wc: data_folder(wc.experiment),
+        settings=lambda wc: RUN.settings("evaluate", wc.experiment),
+        code=lambda wc: RUN.code("evaluate", wc.experiment),
+        data=lambda wc: RUN.data(wc.experiment),
         weights=WEIGHTS,
         cache=P / "cache",
-        judge=lambda wc: judge_option(wc.experiment),
+        judge=lambda wc: RUN.judge_option(wc.experiment),
         cases=subpath(input.cases, parent=True),
-        tasks=lambda wc: found(wc.experiment, wc.method).tasks,
-        answers=lambda wc: answers_option(wc.experiment, wc.method),
-        title=lambda wc: CFG.title(
-            wc.experiment, wc.method, found(wc.experiment, wc.method).title
-        ),
-        training=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.method)}/seed{wc.seed}/{wc.at}training.json",
+        tasks=lambda wc: RUN.methods(wc.experiment, wc.method).tasks,
+        answers=lambda wc: RUN.answers_option(wc.experiment, wc.method),
+        title=lambda wc: RUN.title(wc.experiment, wc.method),
+        training=lambda wc: RUN.source(wc.experiment, wc.method, wc.seed, wc.at)
+        + "training.json",
         out=subpath(output[0], parent=True),
     shell:
         "python -m mmbench.stages.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"

@@ -4,29 +4,27 @@
 
 rule judge:
     input:
-        lambda wc: data_folder(wc.judged) / "card.json",
-        lambda wc: data_folder(wc.judged) / "train.npz",
+        lambda wc: RUN.data(wc.experiment) / "card.json",
+        lambda wc: RUN.data(wc.experiment) / "train.npz",
     output:
-        multiext(f"{P}/{{judged}}/judge/", "weights.safetensors", "training.json"),
+        multiext(f"{P}/{{experiment}}/judge/", "weights.safetensors", "training.json"),
     log:
-        P / "{judged}" / "judge" / "log" / "train.log",
+        P / "{experiment}" / "judge" / "log" / "train.log",
+    wildcard_constraints:
+        experiment=one_of(RUN.judges),
     priority: 1
     conda:
         CONDA_ENV
-    threads: CFG.top.threads * CFG.top.processes
+    threads: TOP.threads * TOP.processes
     resources:
-        gpu=CFG.top.gpu * CFG.top.processes,
+        gpu=TOP.gpu * TOP.processes,
     params:
-        settings=lambda wc: judge_settings(wc.judged),
-        method=lambda wc: JUDGES[wc.judged],
-        code=lambda wc: code(
-            "mmbench/stages/train.py",
-            f"mmbench/experiments/{wc.judged}/tasks.py",
-            JUDGES[wc.judged],
-        ),
-        data=lambda wc: data_folder(wc.judged),
+        settings=lambda wc: RUN.judge_settings(wc.experiment),
+        method=lambda wc: RUN.judges[wc.experiment],
+        code=lambda wc: RUN.judge_code(wc.experiment),
+        data=lambda wc: RUN.data(wc.experiment),
         seed=JUDGE_SEED,
-        processes=lambda wc, output: processes_option(),
+        processes=lambda wc, output: RUN.processes_option(),
         out=subpath(output[0], parent=True),
     shell:
         'python -m mmbench.stages.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'

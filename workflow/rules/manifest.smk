@@ -3,24 +3,24 @@
 
 rule manifest:
     input:
-        lambda wc: reported_scores(wc.which),
-        lambda wc: [P / name / "reference.json" for name in REPORTS[wc.which]],
-        lambda wc: [path for name in REPORTS[wc.which] for path in cards(name)],
-        f"{P}/{{which}}index.html",
+        lambda wc: PAGES.scores(wc.page),
+        lambda wc: PAGES.references(wc.page),
+        lambda wc: PAGES.cards(wc.page),
+        f"{P}/{{page}}index.html",
     output:
-        f"{P}/{{which}}manifest.json",
+        f"{P}/{{page}}manifest.json",
     log:
-        f"{P}/log/{{which}}manifest.log",
+        f"{P}/log/{{page}}manifest.log",
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/stages/manifest.py"),
-        methods=lambda wc: reported_folders(wc.which),
-        seeds=CFG.profile.seeds,
+        code=RUN.code("manifest"),
+        methods=lambda wc: PAGES.folders(wc.page),
+        seeds=RUN.config.profile.seeds,
         results=P,
         out=subpath(output[0], parent=True),
-        command=lambda wc: command(wc.which),
-        configuration=lambda wc: json.dumps(CFG.described(list(REPORTS[wc.which]))),
+        command=lambda wc: PAGES.command(wc.page),
+        configuration=lambda wc: PAGES.configuration(wc.page),
     shell:
         "python -m mmbench.stages.manifest --results {params.results} --report {params.out} --methods {params.methods}"
         " --seeds {params.seeds} --command {params.command:q} --configuration <(echo {params.configuration:q})"

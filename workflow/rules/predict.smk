@@ -4,31 +4,30 @@
 
 rule predict:
     input:
-        lambda wc: data_folder(wc.experiment) / "card.json",
-        tuned=lambda wc: tuned(wc.experiment, wc.own, wc.seed),
+        lambda wc: RUN.data(wc.experiment) / "card.json",
+        tuned=lambda wc: RUN.tuned(wc.experiment, wc.method, wc.seed),
         cases=P / "{experiment}" / "cases.npz",
-        weights=lambda wc: f"{source_dir(wc)}weights.safetensors",
+        weights=lambda wc: RUN.source(wc.experiment, wc.method, wc.seed, wc.at)
+        + "weights.safetensors",
     output:
-        multiext(OWN_DIR, "predictions.npz", "predictions.json", "trajectory.npz"),
+        multiext(SEED_DIR, "predictions.npz", "predictions.json", "trajectory.npz"),
     log:
-        f"{OWN_DIR}log/predict.log",
+        f"{SEED_DIR}log/predict.log",
     benchmark:
-        f"{OWN_DIR}log/predict.benchmark.tsv"
+        f"{SEED_DIR}log/predict.benchmark.tsv"
+    wildcard_constraints:
+        method=one_of(RUN.methods.asked()),
     conda:
         CONDA_ENV
-    threads: CFG.top.threads
+    threads: TOP.threads
     resources:
-        gpu=CFG.top.gpu,
+        gpu=TOP.gpu,
     params:
-        settings=lambda wc: settings("predict", wc.experiment, wc.own),
-        method=lambda wc: found(wc.experiment, wc.own).path,
-        code=lambda wc: code(
-            "mmbench/stages/predict.py",
-            f"mmbench/experiments/{wc.experiment}/tasks.py",
-            found(wc.experiment, wc.own).path,
-        ),
+        settings=lambda wc: RUN.settings("predict", wc.experiment, wc.method),
+        method=lambda wc: RUN.method(wc.experiment, wc.method),
+        code=lambda wc: RUN.code("predict", wc.experiment, wc.method),
         tuned=lambda wc, input: f"--tuned {input.tuned}" if input.tuned else "",
-        data=lambda wc: data_folder(wc.experiment),
+        data=lambda wc: RUN.data(wc.experiment),
         cases=subpath(input.cases, parent=True),
         out=subpath(output[0], parent=True),
     shell:

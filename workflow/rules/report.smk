@@ -3,17 +3,17 @@
 
 rule report:
     input:
-        lambda wc: reported_scores(wc.which),
-        lambda wc: [P / name / "reference.json" for name in REPORTS[wc.which]],
+        lambda wc: PAGES.scores(wc.page),
+        lambda wc: PAGES.references(wc.page),
     output:
         page=report(
-            f"{P}/{{which}}index.html",
+            f"{P}/{{page}}index.html",
             caption="../report/page.rst",
             category="Report",
             labels={"page": "everything in one file"},
         ),
         tables=report(
-            directory(f"{P}/{{which}}tables"),
+            directory(f"{P}/{{page}}tables"),
             # what the page shows; -long and -summary have a row for every number
             patterns=[r"{table,[\w@-]+(?<!-long)(?<!-summary)}.csv"],
             caption="../report/table.rst",
@@ -21,7 +21,7 @@ rule report:
             labels={"table": "{table}"},
         ),
         figures=report(
-            directory(f"{P}/{{which}}figures"),
+            directory(f"{P}/{{page}}figures"),
             # charts as SVG; pictures are only there as PNG
             patterns=[
                 "{figure}.svg",
@@ -32,20 +32,20 @@ rule report:
             labels={"figure": "{figure}"},
         ),
     log:
-        f"{P}/log/{{which}}report.log",
+        f"{P}/log/{{page}}report.log",
     conda:
         CONDA_ENV
     params:
-        code=code("mmbench/stages/report.py", "mmbench/report", "mmbench/claims"),
-        claims=code(CLAIMS),
-        experiments=lambda wc: list(REPORTS[wc.which]),
-        methods=lambda wc: reported_methods(wc.which),
-        seeds=CFG.profile.seeds,
-        snapshots=CFG.profile.snapshots,
-        ablations=lambda wc: reported_ablations(wc.which),
+        code=RUN.code("report"),
+        claims=RUN.code("claims"),
+        experiments=lambda wc: PAGES.experiments(wc.page),
+        methods=lambda wc: PAGES.methods(wc.page),
+        seeds=RUN.config.profile.seeds,
+        snapshots=RUN.config.profile.snapshots,
+        ablations=lambda wc: PAGES.ablations(wc.page),
         results=P,
         out=subpath(output.page, parent=True),
-        command=lambda wc: command(wc.which),
+        command=lambda wc: PAGES.command(wc.page),
     shell:
         "python -m mmbench.stages.report --results {params.results} --out {params.out} --experiments {params.experiments}"
         " --methods {params.methods} --seeds {params.seeds} --snapshots {params.snapshots}"

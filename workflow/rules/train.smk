@@ -7,33 +7,37 @@
 
 rule train:
     input:
-        lambda wc: data_folder(wc.experiment) / "card.json",
-        lambda wc: data_folder(wc.experiment) / "train.npz",
-        lambda wc: [f"{seed_dir(wc)}/training.json"] if wc.at else [],
+        lambda wc: RUN.data(wc.experiment) / "card.json",
+        lambda wc: RUN.data(wc.experiment) / "train.npz",
+        lambda wc: (
+            [f"{RUN.seed(wc.experiment, wc.method, wc.seed)}training.json"]
+            if wc.at
+            else []
+        ),
     output:
-        multiext(OWN_DIR, "weights.safetensors", "training.json"),
+        multiext(SEED_DIR, "weights.safetensors", "training.json"),
     log:
-        f"{OWN_DIR}log/train.log",
+        f"{SEED_DIR}log/train.log",
     benchmark:
-        f"{OWN_DIR}log/train.benchmark.tsv"
+        f"{SEED_DIR}log/train.benchmark.tsv"
+    wildcard_constraints:
+        method=one_of(RUN.methods.asked()),
     conda:
         CONDA_ENV
-    threads: CFG.top.threads * CFG.top.processes
+    threads: TOP.threads * TOP.processes
     resources:
-        gpu=CFG.top.gpu * CFG.top.processes,
+        gpu=TOP.gpu * TOP.processes,
     params:
-        settings=lambda wc: settings("train", wc.experiment, wc.own),
-        method=lambda wc: found(wc.experiment, wc.own).path,
-        code=lambda wc: code(
-            "mmbench/stages/train.py",
-            f"mmbench/experiments/{wc.experiment}/tasks.py",
-            found(wc.experiment, wc.own).path,
+        settings=lambda wc: RUN.settings("train", wc.experiment, wc.method),
+        method=lambda wc: RUN.method(wc.experiment, wc.method),
+        code=lambda wc: RUN.code("train", wc.experiment, wc.method),
+        data=lambda wc: RUN.data(wc.experiment),
+        until=lambda wc: RUN.until_option(wc.experiment, wc.method, wc.seed, wc.at),
+        keep=lambda wc, output: (
+            "" if wc.at else RUN.keep_option(wc.experiment, wc.method)
         ),
-        data=lambda wc: data_folder(wc.experiment),
-        until=until_option,
-        keep=lambda wc, output: "" if wc.at else keep_option(wc.experiment, wc.own),
-        processes=lambda wc, output: processes_option(
-            found(wc.experiment, wc.own).trained
+        processes=lambda wc, output: RUN.processes_option(
+            RUN.methods(wc.experiment, wc.method).trained
         ),
         out=subpath(output[0], parent=True),
     shell:

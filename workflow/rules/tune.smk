@@ -4,32 +4,29 @@
 rule tune:
     input:
         rules.lpips.output,
-        lambda wc: data_folder(wc.experiment) / "validation.npz",
-        lambda wc: data_folder(wc.experiment) / "card.json",
-        lambda wc: judge_weights(wc.experiment),
-        weights=lambda wc: f"{P}/{wc.experiment}/{source(wc.experiment, wc.own)}/seed{wc.seed}/weights.safetensors",
+        lambda wc: RUN.data(wc.experiment) / "validation.npz",
+        lambda wc: RUN.data(wc.experiment) / "card.json",
+        lambda wc: RUN.judge(wc.experiment),
+        weights=lambda wc: RUN.source(wc.experiment, wc.method, wc.seed)
+        + "weights.safetensors",
     output:
-        f"{P}/{{experiment}}/{{own}}/seed{{seed}}/tuned.json",
+        f"{P}/{{experiment}}/{{method}}/seed{{seed}}/tuned.json",
     log:
-        P / "{experiment}" / "{own}" / "seed{seed}" / "log" / "tune.log",
+        P / "{experiment}" / "{method}" / "seed{seed}" / "log" / "tune.log",
+    wildcard_constraints:
+        method=one_of(RUN.methods.asked()),
     conda:
         CONDA_ENV
-    threads: CFG.top.threads
+    threads: TOP.threads
     resources:
-        gpu=CFG.top.gpu,
+        gpu=TOP.gpu,
     params:
-        settings=lambda wc: settings("tune", wc.experiment, wc.own),
-        method=lambda wc: found(wc.experiment, wc.own).path,
-        code=lambda wc: code(
-            "mmbench/stages/tune.py",
-            f"mmbench/experiments/{wc.experiment}/tasks.py",
-            f"mmbench/experiments/{wc.experiment}/scores.py",
-            found(wc.experiment, wc.own).path,
-            *judge_code(wc.experiment),
-        ),
-        data=lambda wc: data_folder(wc.experiment),
+        settings=lambda wc: RUN.settings("tune", wc.experiment, wc.method),
+        method=lambda wc: RUN.method(wc.experiment, wc.method),
+        code=lambda wc: RUN.code("tune", wc.experiment, wc.method),
+        data=lambda wc: RUN.data(wc.experiment),
         lpips=WEIGHTS,
-        judge=lambda wc: judge_option(wc.experiment),
+        judge=lambda wc: RUN.judge_option(wc.experiment),
         out=subpath(output[0], parent=True),
     shell:
         'python -m mmbench.stages.tune --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
