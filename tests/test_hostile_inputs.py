@@ -270,7 +270,7 @@ def test_no_name_is_acted_on_by_a_shell(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["$(touch canary)", "a b", "a;b"])
 @pytest.mark.parametrize("suffix", ["py", "smk"])
 def test_no_file_of_a_method_has_such_a_name(tmp_path: Path, name: str, suffix: str) -> None:
-    for part in ("mmbench/experiments", "baselines/masking"):
+    for part in ("mmbench/experiments/masking", "mmbench/models", "baselines/masking"):
         (tmp_path / part).mkdir(parents=True)
     for part in ("mmbench/experiments/masking/tasks.py", "mmbench/models/mt_diffusion.py"):
         (tmp_path / part).write_text((ROOT / part).read_text())
