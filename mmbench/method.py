@@ -77,10 +77,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a sampling method draws: the sampler's name and its number of function evaluations per item."""
+    """How a sampling method draws.
+
+    Attributes:
+        sampler: its name, see `mmbench.models.diffusion.sampler`.
+        nfe: evaluations of the network for each item, from 1; guidance takes two of them a step.
+        guidance: how far drawing goes beyond what is given, from 0; None leaves it to the method's own setting.
+    """
 
     sampler: str = "ddim"
     nfe: int = 50
+    guidance: float | None = None
 
 
 class Method(nn.Module, ABC):
@@ -99,6 +106,10 @@ class Method(nn.Module, ABC):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
+
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Which of `Sampling`'s fields the answers to a task depend on: none of an answer in one pass."""
+        return frozenset()
 
     def prepare(self, train: Batch) -> None:
         """Look at the whole training set once, before the first step; keep what is learnt in buffers."""

@@ -239,6 +239,7 @@ class TestStageSettings:
         extra = {"experiment"} if names else set()
         extra |= {"method", "method_settings"} if of_method else set()
         extra |= {"shares"} if stage in ("cases", "tune") else set()
+        extra |= {"choice"} if stage in ("predict", "tune") else set()
         assert set(found) == {*STAGE_SECTIONS[stage], *extra}
 
     @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ class TestStageSettings:
         [
             ("data", "train", 10, {"data", "cases", "train", "predict", "tune"}),
             ("network", "width", 8, {"train", "predict", "tune"}),
-            ("train", "steps", 1, {"train"}),
+            ("train", "steps", 1, {"train", "tune"}),
             ("sample", "nfe", 5, {"predict", "tune"}),
             ("evaluate", "samples", 20, {"cases", "evaluate", "reference", "tune"}),
         ],

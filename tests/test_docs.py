@@ -28,10 +28,10 @@ import mmbench
 import mmbench.data
 from mmbench.claims.statements import FILE as CLAIMS
 from mmbench.claims.statements import Claim, Part, load_claims
-from mmbench.config import check
+from mmbench.config import check, schema
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods, read_literals
-from mmbench.config.schema import Sample, Top, experiment_schema
+from mmbench.config.schema import Top, experiment_schema
 from mmbench.data import DataSettings
 from mmbench.experiments.experiment import load_experiment, read_cases
 from mmbench.files.store import load_arrays, read_json, write_json
@@ -114,7 +114,7 @@ def test_concepts_list_what_the_model_can_do() -> None:
     assert table_names("docs/concepts.md", "States: absent, unknown, known") == list(STATES)
     text = (ROOT / "docs/concepts.md").read_text()
     assert all(f"`{sampler}`" in text for sampler in get_args(SamplerName))
-    assert get_args(SamplerName) == get_args(Sample.model_fields["sampler"].annotation)
+    assert get_args(SamplerName) == get_args(schema.SamplerName)
 
 
 def test_claims_explain_every_key() -> None:

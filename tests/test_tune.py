@@ -39,7 +39,17 @@ SETTINGS = {
     "shares": [0.5],
     "data": {},
     "network": {},
-    "sample": {"sampler": "ddim", "nfe": 2, "batch_size": 4},
+    "train": {
+        "steps": 400,
+        "batch_size": 8,
+        "learning_rate": 0.001,
+        "warmup": 1,
+        "ema": 0.9,
+        "precision": "fp32",
+        "flip": False,
+        "checkpoint_every": 1,
+    },
+    "sample": {"sampler": None, "nfe": 2, "batch_size": 4},
     "evaluate": {"reconstructions": 100, "samples": 16, "reference": "test"},
     "method": "grey",
     "method_settings": {},
@@ -91,10 +101,74 @@ def test_what_the_configuration_sets_is_not_tried() -> None:
     assert tune.candidates(both, {"a": 5.0}) == [{"b": 3.0}, {"b": 4.0}]
 
 
+DRAWN = """
+from mmbench.method import Method as BaseMethod
+
+TITLE = "Drawn"
+TASKS = ("reconstruct",)
+TRAINED = False
+SAMPLES = True
+GREY = {"ddim": -0.9, "dpm++": 0.2, "dpm++sde": 0.9}
+
+
+class Method(BaseMethod):
+    def heeds(self, task):
+        return frozenset({"sampler", "nfe"})
+
+    def predict(self, task, given, count, sampling, generator):
+        return {"image": given["masked_image"][:, :3] * 0 + GREY[sampling.sampler] / sampling.nfe}
+"""
+
+
+CHOICE = {
+    "by": "psnr_hole",
+    "least": 4,
+    "also": [],
+    "candidates": [
+        {"sampler": "ddim"},
+        {"sampler": "dpm++", "evaluations": 0.5},
+        {"sampler": "dpm++", "guidance": 2.0},
+        {"sampler": "dpm++", "guidance": 1.0},
+    ],
+}
+
+
+class TestDrawing:
+    """How a method draws is chosen among what its task states."""
+
+    @pytest.fixture
+    def drawn(self, folder: Path) -> Path:
+        (folder / "grey.py").write_text(DRAWN)
+        write_json(folder / "settings.json", {**SETTINGS, "choice": {"reconstruct": CHOICE}})
+        return folder
+
+    def test_the_best_on_validation_is_chosen_and_used(self, drawn: Path, lpips_weights: Path) -> None:
+        tune.main(arguments(drawn, "--lpips", str(lpips_weights)))
+        record = read_json(drawn / "tuned.json")
+        (choice,) = record["drawings"]
+        assert (record["chosen"], choice["tasks"]) == ({}, ["reconstruct"])
+        assert choice["by"] == {"metric": "psnr_hole", "split": "validation", "n": 8}
+        tried = [(entry["settings"]["sampler"], entry["settings"]["nfe"]) for entry in choice["tried"]]
+        assert tried == [("ddim", 2), ("dpm++", 1), ("dpm++", 2)]
+        assert choice["chosen"] == {"sampler": "dpm++", "nfe": 1, "guidance": None}
+        write_cases(
+            {**SETTINGS, "evaluate": {**SETTINGS["evaluate"], "reconstructions": 8}}, drawn / "data", drawn / "c"
+        )
+        for more, sampler in (([], "ddim"), (["--tuned", str(drawn / "tuned.json")], "dpm++")):
+            predict.main(arguments(drawn, "--cases", str(drawn / "c"), *more))
+            assert read_json(drawn / "predictions.json")["cases"]["reconstruct-50"]["drawing"]["sampler"] == sampler
+
+    def test_a_short_training_pays_for_nothing(self, drawn: Path, lpips_weights: Path) -> None:
+        settings = read_json(drawn / "settings.json")
+        write_json(drawn / "settings.json", {**settings, "train": {**settings["train"], "steps": 10}})
+        tune.main(arguments(drawn, "--lpips", str(lpips_weights)))
+        assert read_json(drawn / "tuned.json")["drawings"] == []
+
+
 def test_a_metric_that_is_not_there_is_named() -> None:
     rows = [{"name": "fd[x]", "value": 3.0, "higher_is_better": False}, {"name": "kd[x]", "value": 1.0}]
     assert tune.value_of(rows, "fd") == (3.0, False)
-    with pytest.raises(UserError, match="no metric 'fid'; it has fd, kd"):
+    with pytest.raises(UserError, match="no such metric; it has fd, kd"):
         tune.value_of(rows, "fid")
 
 

@@ -15,6 +15,10 @@ WEIGHTS_FROM = "mt_diffusion"
 class Method(MultitaskMethod):
     """MT-Diffusion that answers with its decoder instead of the sampler; settings as for `mt_diffusion`."""
 
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Nothing: no sampler is asked."""
+        return frozenset()
+
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """One evaluation at t = T."""

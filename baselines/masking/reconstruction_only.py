@@ -28,6 +28,10 @@ class Method(MultitaskMethod):
         weights = {"generate": 0.0, "image": 1.0}
         super().__init__(spec, weights=weights, states=(0.0, 0.0, 1.0), one_pass=1.0, **settings)
 
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Nothing: no sampler is asked."""
+        return frozenset()
+
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """One pass of the image's decoder at t = T."""

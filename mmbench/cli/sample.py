@@ -40,10 +40,10 @@ def command(
     given: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is given, too.")] = None,
     want: Names = None,
     count: Annotated[int, typer.Option(help="Answers for each given item.")] = 1,
-    guidance: Annotated[float | None, typer.Option(help="Strength of guidance; else as trained.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Strength of guidance; else as chosen.")] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    sampler: Annotated[SamplerName, typer.Option(help="How noise becomes an answer.")] = "dpm++",
-    nfe: Annotated[int, typer.Option(help="Network evaluations for each answer.")] = 20,
+    sampler: Annotated[SamplerName | None, typer.Option(help="How noise becomes an answer; else as chosen.")] = None,
+    nfe: Annotated[int | None, typer.Option(help="Network evaluations for each answer; else as chosen.")] = None,
     resize: Annotated[bool, typer.Option("--resize", help="Resize pictures of another size to the model's.")] = False,
     device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
 ) -> None:

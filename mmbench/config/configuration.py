@@ -30,7 +30,7 @@ STAGE_SECTIONS = {
     "cases": ("data", "evaluate"),
     "train": ("data", "network", "train"),
     "predict": ("data", "network", "sample"),
-    "tune": ("data", "network", "sample", "evaluate"),
+    "tune": ("data", "network", "train", "sample", "evaluate"),
     "evaluate": ("evaluate",),
     "reference": ("evaluate",),
 }
@@ -59,6 +59,7 @@ class Config:
         self._check_training()
         self._check_processes(override)
         self._check_named("variants", {v for e in self.experiments.values() for v in e.every_variant()})
+        self._check_choices()
         self._check_named("ablations", {axis for e in self.experiments.values() for axis in e.ablations})
 
     def _experiment(self, name: str) -> Experiment:
@@ -113,6 +114,19 @@ class Config:
                 f"{TOP}: processes: {processes} of them cannot share {shards} shards of a batch evenly; set "
                 f"train.shards to a multiple (now {where}), or processes to a divisor"
             )
+
+    def _check_choices(self) -> None:
+        """Candidates must be stated for tasks that there are, and once for each."""
+        for name, section in self.experiments.items():
+            known, seen = experiment_tasks(self.root, name), set[str]()
+            for task, choice in section.choice.items():
+                where = f"config/experiments/{name}.yaml: choice.{task}"
+                for other in (task, *choice.also):
+                    if other not in known:
+                        raise unknown(where, other, known)
+                    if other in seen:
+                        raise UserError(f"{where}: '{other}' is there already; name each task once")
+                    seen.add(other)
 
     def _check_ablations(self, experiment: str) -> None:
         """A variant must be described once, and what is no variant has its settings elsewhere."""
@@ -324,6 +338,9 @@ class Config:
         if experiment:
             options = self.experiments[experiment].options()
             found |= options if stage in ("cases", "tune") else {k: v for k, v in options.items() if k == MODALITIES}
+        if experiment and SAMPLE in found:
+            choice = self.experiments[experiment].choice
+            found["choice"] = {task: entry.model_dump(mode="json") for task, entry in choice.items()}
         if experiment and method:
             own = self.method_settings(experiment, method)
             shared = self.method_settings(experiment, source) if source else {}
@@ -332,7 +349,7 @@ class Config:
                 found[MODALITIES] = learns
             if SAMPLE in found:
                 found[SAMPLE] |= self.own_sample(experiment, method)
-        if experiment and method and stage == "train":
+        if experiment and method and "train" in found:
             steps = self.steps(experiment, method)
             found["train"] |= {"steps": steps, "warmup": min(found["train"]["warmup"], steps)}
             used = self.modalities(experiment)

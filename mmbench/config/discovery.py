@@ -19,6 +19,7 @@ LITERALS = {
     "ANSWERS": (tuple, False),
     "WEIGHTS_FROM": (str, False),
     "TRAINED": (bool, False),
+    "SAMPLES": (bool, False),
     "TUNE": (dict, False),
     "TUNE_BY": (tuple, False),
     "SIZE_DIFFERS": (str, False),
@@ -29,6 +30,7 @@ EXAMPLES = {
     "ANSWERS": '("mask",)',
     "WEIGHTS_FROM": '"ddpm"',
     "TRAINED": "False",
+    "SAMPLES": "True",
     "TUNE": '{"strength": (0.3, 0.6)}',
     "TUNE_BY": '("reconstruct", "lpips_alex")',
     "SIZE_DIFFERS": '"a second network classifies"',
@@ -44,7 +46,8 @@ class Found:
 
     `tune` names the settings that are chosen on the validation split. `answers` are the only modalities it answers, of
     what its tasks want; `needs` are those without which it can do nothing. Both are empty for a method of all.
-    `trained` is False for one that learns nothing step by step.
+    `trained` is False for one that learns nothing step by step; `samples` is True for one whose answers, or some of
+    them, are drawn by a sampler.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Found:
     answers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     trained: bool = True
+    samples: bool = False
 
 
 def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
@@ -163,6 +167,7 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
                 tune=tuned_settings(literals, tasks, shown),
                 answers=literals.get("ANSWERS", ()),
                 trained=literals.get("TRAINED", True),
+                samples=literals.get("SAMPLES", False),
             )
     found = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in found.items()}
     check_tasks(found, known)

@@ -120,9 +120,9 @@ class Train(Section):
 
 
 class Sample(Section):
-    """How sampling methods draw."""
+    """How methods that sample draw: by which sampler (each task's own when null), in at most `nfe` evaluations."""
 
-    sampler: SamplerName
+    sampler: SamplerName | None = None
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)]
     batch_size: Count
 
@@ -159,9 +159,27 @@ class Profile(Section):
     ablations: Annotated[list[AxisName], AfterValidator(distinct)] | None = None
 
 
+class Candidate(Section):
+    """One way of drawing: `evaluations` is a share of the profile's `sample.nfe`."""
+
+    sampler: SamplerName
+    evaluations: Annotated[float, Field(gt=0, le=1)] = 1.0
+    guidance: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Choice(Section):
+    """What methods choose from for a task, by which metric, and on how many validation items of a case at least."""
+
+    by: str
+    least: Count
+    candidates: Annotated[list[Candidate], Field(min_length=1)]
+    also: list[str] = []
+
+
 class Experiment(Section):
     """What an experiment asks and how methods are set in it: config/experiments/<name>.yaml."""
 
+    choice: dict[str, Choice] = {}
     methods: dict[MethodName, dict[str, Any]] = {}
     variants: dict[VariantName, dict[str, Any]] = {}
     ablations: dict[AxisName, dict[AblatedName, dict[str, Any]]] = {}

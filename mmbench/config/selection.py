@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from mmbench.config.choice import chooses
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import Found, find_methods, of_modalities
 from mmbench.config.methods import method_of, tag_of
@@ -83,5 +84,6 @@ class Methods:
         return not self(experiment, name).external and self(experiment, self.source(experiment, name)).trained
 
     def chooses(self, experiment: str, name: str) -> bool:
-        """Whether the configuration leaves settings for a method to choose on the validation split."""
-        return bool(set(self(experiment, name).tune) - set(self.config.method_settings(experiment, name)))
+        """Whether a method has anything to choose on the validation split: settings of its own, or how it draws."""
+        settings = self.config.settings("tune", experiment, name, self.source(experiment, name))
+        return chooses(self(experiment, name), settings, self.config.profile.data.validation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from mmbench.stages.predict import NOISE_SEED, answer_case
 from mmbench.stages.runtime import choose_device
 
 ROOT = Path(__file__).parents[2]
-SAMPLING = Sampling("dpm++", 20)
+#: How a task's answers are drawn for which nothing was chosen on the validation split, by whether holes are filled.
+HOLES, DRAWN = Sampling("dpm++", 20), Sampling("dpm++sde", 20)
 #: Noise of another seed starts this far away, so that no batches of two near seeds share theirs; the generator looks at
 #: 32 bits.
 SEED_STRIDE, SEED_SIZE = 1_000_003, 2**32
@@ -49,6 +50,7 @@ class Model(Published):
         card: name, classes, palette and labels of the data it was trained on.
         device: where it computes.
         method: the network, with its weights.
+        drawings: how it draws, as it was chosen on the validation split: fields of `Sampling`, by what is given.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Model(Published):
     card: Mapping[str, Any]
     device: torch.device
     method: Method
+    drawings: Mapping[frozenset[str], Mapping[str, Any]]
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str], device: str = "auto") -> Model:
@@ -69,19 +72,22 @@ class Model(Published):
         about, weights = layout(folder)
         record = checked(about, Training, "the model cannot be built from it; train the method again")
         settings = dict(record["settings"])
-        if (tuned := folder / "tuned.json").is_file():
-            settings["method_settings"] = {**settings["method_settings"], **read_tuned(tuned)}
+        tuned = folder / "tuned.json"
+        chosen, drawn_by = read_tuned(tuned) if tuned.is_file() else ({}, {})
+        settings["method_settings"] = {**settings["method_settings"], **chosen}
         modalities = {
             name: Modality(entry["kind"], tuple(entry["shape"]), entry["classes"])
             for name, entry in record["modalities"].items()
         }
-        load_experiment(settings["experiment"])
+        tasks = load_experiment(settings["experiment"]).TASKS
+        drawings = {frozenset(tasks[name].given): drawing for name, drawing in drawn_by.items() if name in tasks}
         file = method_file(settings["experiment"], settings["method"], about)
         method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
         load_weights(weights, method)
-        chosen = choose_device(device, torch.get_num_threads())
-        place(method, chosen).eval()
-        return cls(folder, file, settings["experiment"], settings, modalities, record.get("card") or {}, chosen, method)
+        where = choose_device(device, torch.get_num_threads())
+        place(method, where).eval()
+        card = record.get("card") or {}
+        return cls(folder, file, settings["experiment"], settings, modalities, card, where, method, drawings)
 
     def generate(
         self,
@@ -90,8 +96,8 @@ class Model(Published):
         count: int = 1,
         guidance: float | None = None,
         seed: int = 0,
-        sampler: str = SAMPLING.sampler,
-        nfe: int = SAMPLING.nfe,
+        sampler: str | None = None,
+        nfe: int | None = None,
         batch_size: int = 50,
         resize: bool = False,
         **given: Any,
@@ -102,10 +108,11 @@ class Model(Published):
             want: names of what to generate; everything that is not given unless named.
             count: answers for each given item, which differ by their noise; answers in all, if nothing is given. The
                 answers to one item follow each other.
-            guidance: strength of guidance by what is given, where the method has it; None leaves it as it was trained.
+            guidance: strength of guidance by what is given, where the method has it. None is what was chosen on the
+                validation split for such a question, or what the method was set to; likewise `sampler` and `nfe`.
             seed: of the noise, from 0; 0 is the benchmark's noise.
             sampler: `ancestral`, `ddim`, `dpm++`, `dpm++snr` or `dpm++sde`.
-            nfe: network evaluations for each answer.
+            nfe: network evaluations for each answer; 20 where nothing was chosen.
             batch_size: answers at a time.
             resize: whether pictures of another size are resized.
             given: modalities by name, see `mmbench.inference.inputs.as_stored`: one item each, or equally many.
@@ -116,24 +123,24 @@ class Model(Published):
         known = {k: as_stored(k, v, self._modality(k), self.card, resize=resize)
                  for k, v in given.items() if v is not None}  # fmt: skip
         task = self.task(tuple(known), want)
-        if count < 1 or not 0 <= seed < 2**31 or nfe < 1 or batch_size < 1:
+        if count < 1 or not 0 <= seed < 2**31 or (nfe is not None and nfe < 1) or batch_size < 1:
             raise UserError("count, nfe and batch_size must be at least 1, and seed a whole number from 0 to 2^31 - 1")
         known = repeated(known, count)
         total = len(next(iter(known.values()))) if known else count
-        method = self.method if guidance is None else self._guided(guidance)
+        sampling = self.sampling(task, {"sampler": sampler, "nfe": nfe, "guidance": guidance})
         answered = answer_case(
-            method,
+            self.method,
             task,
             Case("answer", task.name, total, known),
-            sampling=Sampling(sampler, nfe),
+            sampling=sampling,
             batch_size=batch_size,
             device=self.device,
             noise_seed=(NOISE_SEED + SEED_STRIDE * seed) % SEED_SIZE,
         )
         arrays = {name.removeprefix("answer/"): array for name, array in answered.items()}
         shown = {name: {"shape": list(x.shape), "sha256": sha256_arrays({name: x})} for name, x in known.items()}
-        asked = {"given": shown, "want": list(task.want), "count": count, "items": total, "guidance": guidance,
-                 "seed": seed, "sampler": sampler, "nfe": nfe, "batch_size": batch_size}  # fmt: skip
+        asked = {"given": shown, "want": list(task.want), "count": count, "items": total, "seed": seed,
+                 **asdict(sampling), "batch_size": batch_size}  # fmt: skip
         return Generated(arrays, known, self.modalities, self.card, {**self.origin(), **asked})
 
     def task(self, given: Collection[str], want: Sequence[str] | None) -> Task:
@@ -195,17 +202,18 @@ class Model(Published):
             )
         return self.modalities[name]
 
-    def _guided(self, guidance: float) -> Method:
-        """The same weights in a method with another strength of guidance."""
-        settings = {**self.settings["method_settings"], "guidance": guidance}
-        try:
-            method = load_method(self.file, Spec(self.modalities, self.settings["network"], settings))
-        except UserError as error:
-            if "unexpected keyword" not in str(error):
-                raise
-            raise UserError(f"guidance: {self.settings['method']} has no such setting; leave it out") from None
-        method.load_state_dict(self.method.state_dict())
-        return place(method, self.device).eval()
+    def sampling(self, task: Task, wanted: Mapping[str, Any]) -> Sampling:
+        """How the answers to a question are drawn: as it is `wanted`, where that is not None, else as it was chosen.
+
+        Raises:
+            UserError: guidance is wanted of a method that has none.
+        """
+        tasks = load_experiment(self.experiment).TASKS.values()
+        if wanted["guidance"] is not None and not any("guidance" in self.method.heeds(other) for other in tasks):
+            raise UserError(f"guidance: {self.settings['method']} has no such setting; leave it out")
+        plain = HOLES if "masked_image" in task.given else DRAWN
+        chosen = self.drawings.get(frozenset(task.given), asdict(plain))
+        return Sampling(**{**chosen, **{name: value for name, value in wanted.items() if value is not None}})
 
     def origin(self) -> dict[str, Any]:
         """Whose answers these are: method, hashes of its files, and the program's version."""

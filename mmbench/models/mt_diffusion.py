@@ -29,6 +29,7 @@ from mmbench.models.nets.unet import UNet
 
 TITLE = "MT-Diffusion"
 TASKS = ("*",)
+SAMPLES = True
 
 Conditioning = Literal["aggregate", "impose", "channels", "channels+impose"]
 NOISED = "noised_image"
@@ -64,7 +65,7 @@ class Method(BaseMethod):
         recover_absent: whether a decoder also learns from items whose z_t does not hold its modality's encoding: for
             modalities that the image tells of (a label, a mask), unlike a random hole.
         guidance: how far sampling goes beyond the estimate of z_0 given what is known, away from that of nothing
-            known; 0 is the former, in one evaluation a step and not two.
+            known; 0 is the former, in one evaluation a step and not two. `Sampling.guidance` takes its place.
         objective: `simple` or `vlb`.
         weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality. They, `states`
             and `scale` may name modalities that the data set does not have.
@@ -138,15 +139,26 @@ class Method(BaseMethod):
             guidance=guidance,
         )
 
+    @property
+    def guidable(self) -> bool:
+        """Whether items were trained with what is given known and with nothing known, which is what guidance needs."""
+        always_known = any(shares[2] == 1 for shares in self.shares.values())
+        return self.channels and (bool(self.nothing_known) or not always_known)
+
     def _check_guidance(self, guidance: float) -> None:
         if not 0 <= guidance < float("inf"):
             raise UserError(f"mt_diffusion: guidance: {guidance} is negative or no number; give a number from 0")
-        told = [name for name, shares in self.shares.items() if shares[2] == 1]
-        if guidance and (not self.channels or (told and not self.nothing_known)):
+        if guidance and not self.guidable:
             raise UserError(
                 "mt_diffusion: guidance: needs conditioning: channels, and items trained with nothing known; set "
                 "nothing_known above 0, or guidance: 0"
             )
+
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Nothing where the target is given; else sampler and evaluations, and guidance if there is what guides."""
+        if self.target in task.given or NOISED in task.given:
+            return frozenset()
+        return frozenset(["sampler", "nfe", *["guidance"] * bool(task.given and self.guidable)])
 
     def _weights(self, weights: Mapping[str, float]) -> tuple[float, dict[str, float]]:
         """The weight of generation, and those of the recoveries that have one."""
@@ -226,9 +238,10 @@ class Method(BaseMethod):
         wanted is returned as it was given.
 
         Raises:
-            UserError: guidance, which takes two evaluations a step, has one; or the image is noised, and the decoders
-                have not learnt from items without an encoding.
+            UserError: guidance, which takes two evaluations a step, has one, or cannot be had; or the image is noised,
+                and the decoders have not learnt from items without an encoding.
         """
+        self._check_guidance(sampling.guidance or 0.0)
         known = {name: given[name] for name in self.others if name in given}
         z0 = given.get(self.target)
         if z0 is not None:

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from mmbench.config.choice import stated_trials
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import Found, find_judge, find_methods, of_modalities, read_literals
 from mmbench.planning.jobs import Job
@@ -182,18 +183,29 @@ class Costs:
         return "network" if other or self.step(job.experiment, job.method) else "method"
 
     def tuning(self, job: Job) -> float:
-        """Seconds of every candidate asked and scored on the validation split."""
-        literals = read_literals(self.config.root / self.found(job).path)
-        fixed = self.config.method_settings(job.experiment, job.method)
+        """Seconds of every candidate on the validation split: settings of the method, and ways of drawing."""
+        found, total = self.found(job), 0.0
+        settings = self.config.settings("tune", job.experiment, job.method, found.weights_from)
+        literals = read_literals(self.config.root / found.path)
+        fixed = settings["method_settings"]
         tries = math.prod(len(values) for name, values in literals.get("TUNE", {}).items() if name not in fixed)
-        task = literals["TUNE_BY"][0]
-        there = self.config.profile.data.validation or math.inf
+        if set(found.tune) - set(fixed):
+            total += tries * self.trying(job, literals["TUNE_BY"][0], self.config.profile.data.validation)
+        for trials in stated_trials(found, settings, self.config.profile.data.validation):
+            evaluations = sum(drawing["nfe"] for drawing in trials.drawings) / settings["sample"]["nfe"]
+            total += evaluations * self.trying(job, trials.task, trials.items)
+        return total
+
+    def trying(self, job: Job, task: str, items: int | None) -> float:
+        """Seconds of a task's cases of so many items at most, answered with all evaluations and scored."""
         counts = {
-            case.name: min(self.bench.count(case), there) for case in self.cases[job.experiment] if case.task == task
+            case.name: min(self.bench.count(case), items or math.inf)
+            for case in self.cases[job.experiment]
+            if case.task == task
         }
         asked = sum(seconds * counts[name] for name, seconds in self.answer(job).items() if name in counts)
         both = self.networks["lpips-alex"] + self.networks["lpips-vgg"]
-        return tries * (asked + sum(counts.values()) * (both if task == "reconstruct" else self.networks["vgg16"]))
+        return asked + sum(counts.values()) * (both if task == "reconstruct" else self.networks["vgg16"])
 
     def reporting(self, jobs: Sequence[Job]) -> float:
         """Seconds of the tables and figures of the experiments and methods that are scored."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from lpips import LPIPS
 
+from mmbench.config.choice import first_drawing
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import Found, read_literals
 from mmbench.data import DataSettings, card, load
@@ -167,7 +168,8 @@ class Bench:
                     given = {k: np.resize(v, (count, *v.shape[1:])) for k, v in case.given.items()}
                     few = Case(case.name, case.task, count, given)
                     before = evaluations.items
-                    sampling = Sampling(sample["sampler"], nfe)
+                    drawing = first_drawing(settings, case.task, method.heeds(task))
+                    sampling = Sampling(**{**drawing, "nfe": nfe})
                     seconds = self.timed(
                         lambda: answer_case(method, task, few, sampling=sampling, batch_size=count, device=self.device)
                     )

@@ -11,7 +11,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmbench.config.check import check, got
-from mmbench.config.schema import Count, MethodName, Network, Sample, Train, VariantName, Whole, experiment_schema
+from mmbench.config.schema import (
+    Choice,
+    Count,
+    MethodName,
+    Network,
+    Sample,
+    SamplerName,
+    Train,
+    VariantName,
+    Whole,
+    experiment_schema,
+)
 from mmbench.errors import UserError
 from mmbench.files.store import read_record
 
@@ -138,10 +149,26 @@ class Real(Record):
     split: str
 
 
+class Drawing(Record):
+    """How answers are drawn: what `mmbench.method.Sampling` holds."""
+
+    sampler: SamplerName
+    nfe: Count
+    guidance: Number | None = None
+
+
+class ChosenDrawing(Record):
+    """What was chosen for some tasks."""
+
+    tasks: Annotated[list[str], Field(min_length=1)]
+    chosen: Drawing
+
+
 class Tuned(Record):
-    """tuned.json."""
+    """tuned.json: the method's own settings, and how it draws."""
 
     chosen: dict[str, Number]
+    drawings: list[ChosenDrawing] = []
 
 
 def checked(path: str | Path, model: type[Record], remedy: str) -> dict[str, Any]:
@@ -171,10 +198,11 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     return checked(Path(folder) / "card.json", Card, f"delete {folder} and prepare the data again")
 
 
-def read_tuned(path: Path) -> dict[str, float]:
-    """The settings that `python -m mmbench.stages.tune` chose."""
-    chosen: dict[str, float] = checked(path, Tuned, "delete it and run mmbench.stages.tune again")["chosen"]
-    return chosen
+def read_tuned(path: Path) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+    """What `python -m mmbench.stages.tune` chose: settings of the method, and how it draws, by task."""
+    record = checked(path, Tuned, "delete it and run mmbench.stages.tune again")
+    by_task = {task: entry["chosen"] for entry in record.get("drawings", []) for task in entry["tasks"]}
+    return record["chosen"], by_task
 
 
 class Asked(Record):
@@ -231,12 +259,14 @@ class PredictSettings(MethodSettings):
     """Settings of `mmbench.stages.predict`."""
 
     sample: Sample
+    choice: dict[str, Choice] = {}
 
 
 class TuneSettings(PredictSettings):
     """Settings of `mmbench.stages.tune`."""
 
     evaluate: Asked
+    train: Labelled
 
 
 STAGES: dict[str, type[StageSettings]] = {

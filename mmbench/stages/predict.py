@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmbench.config.choice import FIELDS, first_drawing
 from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.errors import Parser, run_command
 from mmbench.experiments.experiment import Case, asked, check_cases, read_cases, to_batch, to_stored, to_uint8
@@ -115,32 +116,31 @@ def predict(args: argparse.Namespace) -> None:
     """Answer the cases that the command line's `args` name, and write the two files."""
     settings = read_settings(args.settings, "predict")
     device = choose_device(args.device, args.threads)
-    tuned = read_tuned(args.tuned) if args.tuned else {}
+    tuned, drawn_by = read_tuned(args.tuned) if args.tuned else ({}, {})
     settings["method_settings"] |= tuned
     method, experiment = build_method(settings, args.method, args.data)
     load_weights(args.weights, method)
     place(method, device).eval()
-    sample = settings["sample"]
-    sampling = Sampling(sample["sampler"], sample["nfe"])
     literals = read_literals(args.method)
     tasks = claimed_tasks(literals["TASKS"], experiment.TASKS)
     arrays: Arrays = {}
     frames: Arrays = {}
-    report = {}
+    report: dict[str, dict[str, Any]] = {}
     cases = read_cases(args.cases)
     check_cases(cases, experiment, experiment.modalities(read_card(args.data)), args.cases)
     for case in cases:
         task = asked(experiment, case, literals.get("ANSWERS", settings.get("modalities")))
         if case.task not in tasks or not task.want or untold(task, settings):
             continue
+        drawing = drawn_by.get(task.name) or first_drawing(settings, task.name, method.heeds(task))
         evaluations, begin = Evaluations(getattr(method, "backbone", None)), time.monotonic()
         trace: sampler.Trace = []
         answers = answer_case(
             method,
             task,
             case,
-            sampling=sampling,
-            batch_size=sample["batch_size"],
+            sampling=Sampling(**drawing),
+            batch_size=settings["sample"]["batch_size"],
             device=device,
             trace=None if task.given else trace,
         )
@@ -148,6 +148,8 @@ def predict(args: argparse.Namespace) -> None:
         arrays |= answers
         frames |= trajectory(case.name, trace, answers)
         report[case.name] = {"nfe": evaluations.items / case.count, "seconds": seconds}
+        if heeds := method.heeds(task):
+            report[case.name]["drawing"] = {name: drawing[name] for name in FIELDS if name in heeds}
         print(f"{settings['method']} seed {args.seed}: {case.name}, {case.count} items in {seconds:.1f} s", flush=True)
     save_arrays(args.out / "predictions.npz", arrays)
     save_arrays(args.out / "trajectory.npz", frames)

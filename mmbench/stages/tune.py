@@ -1,7 +1,9 @@
-"""Command line: choose a trained method's settings on the validation split, before it is asked anything.
+"""Command line: choose on the validation split how a trained method draws, before it is asked anything.
 
-A method's file names the candidates (`TUNE`) and what they are judged by (`TUNE_BY`, a task and a metric). Every
-combination answers that task's cases, made of validation items in place of test items; the best is what
+The tasks of an experiment state how their answers may be drawn and by which metric that is judged, the same for every
+method (`mmbench.config.choice`). Besides, a method's file may name candidates for settings of its own (`TUNE`) and what
+they are judged by (`TUNE_BY`, a task and a metric); they are chosen first, with the first way of drawing. Candidates
+answer the cases of a task, made of validation items in place of test items, from the same noise; the best is what
 `mmbench.stages.predict` uses, and the others' scores are kept beside it.
 """
 
@@ -10,43 +12,39 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmbench.config.discovery import read_literals
+from mmbench.config.choice import Drawing, Trials, first_drawing, plan_trials
+from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.data import read_prepared
 from mmbench.errors import Parser, UserError, run_command
-from mmbench.experiments.experiment import Case, Experiment, asked, load_experiment, used_modalities
+from mmbench.experiments.experiment import Case, asked, load_experiment, used_modalities
 from mmbench.files.locks import alone
-from mmbench.files.store import Arrays, write_json
+from mmbench.files.store import write_json
 from mmbench.files.weights import load_weights
 from mmbench.frozen.features import Reference, load_extractor, vectors
 from mmbench.frozen.judges import load_judge
-from mmbench.method import Sampling
+from mmbench.method import Method, Sampling
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import read_card, read_settings
 from mmbench.scoring.scores import Tools, load_scores
-from mmbench.stages.predict import answer_case
+from mmbench.stages.predict import answer_case, untold
 from mmbench.stages.runtime import add_run_arguments, build_method, choose_device
 
 SPLIT = "validation"
+#: What is recorded of each metric of a candidate.
+Metrics = list[dict[str, Any]]
 
 
 def candidates(tune: Mapping[str, Sequence[float]], fixed: Mapping[str, Any]) -> list[dict[str, float]]:
     """Every combination of the candidates of the settings that are not `fixed` in the configuration."""
     free = {name: values for name, values in tune.items() if name not in fixed}
     return [dict(zip(free, values, strict=True)) for values in itertools.product(*free.values())]
-
-
-def validation_cases(experiment: Experiment, settings: Mapping[str, Any], arrays: Arrays, task: str) -> list[Case]:
-    """The cases of a task over validation items, as many as there are at most."""
-    count, evaluate = len(arrays["image"]), settings["evaluate"]
-    fewer = {name: min(evaluate[name], count) for name in ("reconstructions", "samples")}
-    cases = experiment.cases(arrays, {**settings, "evaluate": {**evaluate, **fewer}})
-    return [case for case in cases if case.task == task]
 
 
 def value_of(metrics: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, bool]:
@@ -58,16 +56,16 @@ def value_of(metrics: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, 
     rows = [row for row in metrics if row["name"].partition("[")[0] == metric]
     if not rows:
         names = sorted({row["name"].partition("[")[0] for row in metrics})
-        raise UserError(f"TUNE_BY: the task has no metric '{metric}'; it has {', '.join(names)}")
+        raise UserError(f"choice by '{metric}': the task has no such metric; it has {', '.join(names)}")
     return math.fsum(row["value"] for row in rows) / len(rows), bool(rows[0]["higher_is_better"])
 
 
 class Trial:
-    """Asks and scores one method on the validation split, with whatever settings.
+    """Asks and scores one trained method on the validation split, with whatever settings and ways of drawing.
 
     Args:
         args: the command line.
-        settings: the settings of predictions, and those of scores.
+        settings: the settings of predictions, those of scores, and those of the choice.
     """
 
     def __init__(self, args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
@@ -75,55 +73,104 @@ class Trial:
         self.device = choose_device(args.device, args.threads)
         self.experiment = load_experiment(settings["experiment"])
         self.scores = load_scores(settings["experiment"])
-        literals = read_literals(args.method)
-        (self.task, self.metric), self.answers = literals["TUNE_BY"], literals.get("ANSWERS")
-        arrays = read_prepared(args.data, SPLIT)
+        self.literals = read_literals(args.method)
+        self.arrays = read_prepared(args.data, SPLIT)
         card = read_card(args.data)
         modalities = used_modalities(self.experiment, card, settings)
-        self.cases = validation_cases(self.experiment, {**settings, "modalities": list(modalities)}, arrays, self.task)
+        self.case_settings = {**settings, "modalities": list(modalities)}
         judge = load_judge(args.judge, settings["experiment"], modalities, self.device) if args.judge else None
-        features = load_extractor(args.lpips, self.device)(arrays["image"])
-        real = Reference(features, {"split": SPLIT}, vectors(arrays))
+        features = load_extractor(args.lpips, self.device)(self.arrays["image"])
+        real = Reference(features, {"split": SPLIT}, vectors(self.arrays))
         self.tools = Tools(args.lpips, real, self.device, judge, card, args.data)
 
-    def run(self, chosen: Mapping[str, float]) -> list[dict[str, Any]]:
-        """The metrics of the method with the settings `chosen` on top of its own."""
-        own = {**self.settings["method_settings"], **chosen}
-        method, _ = build_method({**self.settings, "method_settings": own}, self.args.method, self.args.data)
+    def cases(self, items: int | None = None) -> list[Case]:
+        """The cases that the method answers, over so many validation items; without a number, over all that are asked
+        of the test split, as far as there are.
+        """
+        evaluate, there = self.settings["evaluate"], len(self.arrays["image"])
+        most = {name: min(items or evaluate[name], there) for name in ("reconstructions", "samples")}
+        cases = self.experiment.cases(self.arrays, {**self.case_settings, "evaluate": {**evaluate, **most}})
+        tasks = claimed_tasks(self.literals["TASKS"], self.experiment.TASKS)
+        wanted = [case for case in cases if asked(self.experiment, case, self.literals.get("ANSWERS")).want]
+        return [c for c in wanted if c.task in tasks and not untold(self.experiment.TASKS[c.task], self.settings)]
+
+    def method(self, chosen: Mapping[str, float]) -> Method:
+        """The trained method with the settings `chosen` on top of those of the configuration."""
+        settings = {**self.settings["method_settings"], **chosen}
+        method, _ = build_method({**self.settings, "method_settings": settings}, self.args.method, self.args.data)
         load_weights(self.args.weights, method)
-        method.to(self.device).eval()
-        sample = self.settings["sample"]
+        return method.to(self.device).eval()
+
+    def ask(self, method: Method, cases: Sequence[Case], drawing: Drawing) -> Metrics:
+        """The metrics of a method's answers to some cases."""
         answered = []
-        for case in self.cases:
-            task = asked(self.experiment, case, self.answers)
+        for case in cases:
+            task = asked(self.experiment, case, self.literals.get("ANSWERS"))
             arrays = answer_case(
                 method,
                 task,
                 case,
-                sampling=Sampling(sample["sampler"], sample["nfe"]),
-                batch_size=sample["batch_size"],
+                sampling=Sampling(**drawing),
+                batch_size=self.settings["sample"]["batch_size"],
                 device=self.device,
             )
             answered.append((case, {want: arrays[f"{case.name}/{want}"] for want in task.want}))
         return self.scores.score(answered, self.tools).metrics
 
+    def compare(
+        self, options: Sequence[Mapping[str, Any]], ask: Callable[[Mapping[str, Any]], Metrics], by: str
+    ) -> dict[str, Any]:
+        """The best of some options by a metric, the first of equals, and all that were tried."""
+        tried: list[dict[str, Any]] = []
+        for option in options:
+            metrics = ask(option)
+            value, higher = value_of(metrics, by)
+            tried.append({"settings": dict(option), "value": value, "metrics": metrics})
+            words = ", ".join(f"{name} {setting}" for name, setting in option.items() if setting is not None)
+            print(f"{self.settings['method']} seed {self.args.seed}: {words}: {by} {value:.4f}", flush=True)
+        best = sorted(tried, key=lambda entry: float(entry["value"]), reverse=higher)[0]
+        return {"chosen": best["settings"], "tried": tried}
+
+    def own_settings(self) -> dict[str, Any]:
+        """The best of the candidates that the method's file has for its own settings, if it has any."""
+        options = candidates(self.literals.get("TUNE", {}), self.settings["method_settings"])
+        if options == [{}]:
+            return {"chosen": {}, "tried": []}
+        task, metric = self.literals["TUNE_BY"]
+        cases = [case for case in self.cases() if case.task == task]
+
+        def ask(option: Mapping[str, float]) -> Metrics:
+            method = self.method(option)
+            return self.ask(
+                method, cases, first_drawing(self.settings, task, method.heeds(self.experiment.TASKS[task]))
+            )
+
+        by = {"task": task, "metric": metric, "split": SPLIT, "n": sum(case.count for case in cases)}
+        return {**self.compare(options, ask, metric), "by": by}
+
+    def drawing(self, method: Method, trials: Trials) -> dict[str, Any]:
+        """The best way of drawing for a task, and for those for which it stands."""
+        cases = [case for case in self.cases(trials.items) if case.task == trials.task]
+        chosen = self.compare(trials.drawings, lambda option: self.ask(method, cases, option), trials.by)
+        by = {"metric": trials.by, "split": SPLIT, "n": sum(case.count for case in cases)}
+        return {"tasks": [trials.task, *trials.also], "by": by, **chosen}
+
+    def drawings(self, method: Method) -> list[dict[str, Any]]:
+        """The best way of drawing for every task that the method samples, as far as its training pays for trials."""
+        cases = Counter(case.task for case in self.cases())
+        heeds = {task: method.heeds(self.experiment.TASKS[task]) for task in cases}
+        planned = plan_trials(self.settings, cases, heeds, len(self.arrays["image"]))
+        return [self.drawing(method, trials) for trials in planned]
+
 
 def tune(args: argparse.Namespace) -> dict[str, Any]:
-    """Try every combination, write tuned.json, and return what it holds."""
+    """Try every candidate that the training pays for, write tuned.json, and return what it holds."""
     settings = read_settings(args.settings, "tune")
     trial = Trial(args, settings)
-    tried: list[dict[str, Any]] = []
-    for chosen in candidates(read_literals(args.method)["TUNE"], settings["method_settings"]):
-        metrics = trial.run(chosen)
-        value, higher = value_of(metrics, trial.metric)
-        tried.append({"settings": chosen, "value": value, "metrics": metrics})
-        shown = ", ".join(f"{name} {number:g}" for name, number in chosen.items())
-        print(f"{settings['method']} seed {args.seed}: {shown}: {trial.metric} {value:.4f}", flush=True)
-    best = sorted(tried, key=lambda entry: float(entry["value"]), reverse=higher)[0]
+    own = trial.own_settings()
     record = {
-        "chosen": best["settings"],
-        "by": {"task": trial.task, "metric": trial.metric, "split": SPLIT, "n": sum(c.count for c in trial.cases)},
-        "tried": tried,
+        **own,
+        "drawings": trial.drawings(trial.method(own["chosen"])),
         "provenance": provenance(settings, {"method": args.method, "weights": args.weights}),
     }
     write_json(args.out / "tuned.json", record)

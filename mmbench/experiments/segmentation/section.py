@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmbench.report.parts.frontier import frontier
 from mmbench.report.parts.section import Context, Section
 from mmbench.report.parts.task_pictures import drawn_pairs, painted, segmented
 from mmbench.report.parts.tasks import Question, build_tasks
@@ -51,4 +52,5 @@ QUESTIONS = (
 
 def build(context: Context) -> Section:
     """The section, its tables and figures."""
-    return build_tasks(context, TITLE, LEAD, QUESTIONS, classes=True)
+    drawing = frontier(context, "fd", "judged_miou")
+    return build_tasks(context, TITLE, LEAD, QUESTIONS, extra=[drawing] if drawing else [], classes=True)

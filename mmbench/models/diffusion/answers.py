@@ -25,7 +25,7 @@ class Answers:
         absent: modalities that were trained in the state absent, too.
         joint: whether modalities that are neither given nor wanted are unknown, not absent.
         impose: whether seen pixels are put into the estimate of z_0.
-        guidance: how far sampling goes beyond what is known.
+        guidance: how far sampling goes beyond what is known, where `Sampling` does not say.
     """
 
     around: Aggregation
@@ -50,9 +50,10 @@ class Answers:
             UserError: guidance takes two evaluations a step, and there is one.
         """
         values, states = self.question(given, want, like)
-        guided, nfe = bool(self.guidance and given), sampling.nfe
+        guidance = self.guidance if sampling.guidance is None else sampling.guidance
+        guided, nfe = bool(guidance and given), sampling.nfe
         if guided and (nfe := nfe // 2) < 1:
-            says = f"{self.guidance} takes two evaluations a step; raise sample.nfe to 2"
+            says = f"{guidance} takes two evaluations a step; raise sample.nfe to 2"
             raise UserError(f"mt_diffusion: guidance: {says}")
         decoded: Batch = {}
 
@@ -61,7 +62,7 @@ class Answers:
             decoded.update(output.decoded)
             encodings = self.around.estimate_encodings(output, values, states)
             if guided:
-                output = self.guide(output, z_t, t, values, states)
+                output = self.guide(output, guidance, z_t, t, values, states)
             z0 = self.around.estimate_z0(output, z_t, t, encodings).clamp(-1, 1)
             return self.constrain(z0, given), encodings
 
@@ -69,7 +70,7 @@ class Answers:
         process = self.around.process
         return decoded, sample(process, denoise, z_t, sampler=sampling.sampler, nfe=nfe, generator=generator)
 
-    def guide(self, output: Output, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
+    def guide(self, output: Output, guidance: float, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
         """`output` moved away from what the network says of the same z_t when it is given nothing.
 
         Classifier-free guidance (Ho and Salimans 2022), `(1 + guidance) known - guidance unknown`, of what the network
@@ -81,7 +82,7 @@ class Answers:
         z_t = z_t - self.around.process.drift(self.around.encode(values, replace(states, present=gone)), t)
         nothing = {name: torch.zeros_like(flag) for name, flag in states.known.items()}
         free = self.around.model(z_t, t, Known(values, nothing), here).prediction
-        return replace(output, prediction=output.prediction + self.guidance * (output.prediction - free))
+        return replace(output, prediction=output.prediction + guidance * (output.prediction - free))
 
     def constrain(self, z0: Tensor, given: Batch) -> Tensor:
         """The estimate of z_0 with what is certain about it put in: with `impose`, seen pixels."""

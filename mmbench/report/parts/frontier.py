@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,10 +15,10 @@ from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
 from mmbench.report.parts.section import Context
 from mmbench.report.tables import common
-from mmbench.runs.results import ExperimentResults
+from mmbench.runs.results import ExperimentResults, Run
 from mmbench.scoring.names import describe
 
-COLUMNS = ["method", "seed", "value", "x", "y", "chosen"]
+COLUMNS = ["method", "seed", "line", "value", "x", "y", "chosen"]
 
 
 def frontier(context: Context, across: str, up: str) -> Drawing | None:
@@ -35,24 +37,39 @@ def frontier(context: Context, across: str, up: str) -> Drawing | None:
     return context.draw(
         f"{results.name}-frontier",
         f"{names[1]} against {names[0]} on the validation split, for every strength that was tried (at the points); "
-        "the ringed ones were chosen and used for the test questions. One curve per seed.",
+        "the ringed ones were chosen and used for the test questions. One curve per seed and sampler.",
         f"Curves of {names[1]} against {names[0]}, one point for each strength of guidance.",
         partial(draw_frontier, frame, results, names),
     )
 
 
 def frontier_frame(results: ExperimentResults, across: str, up: str) -> pd.DataFrame:
-    """One row per method, seed and tried setting: its value, both metrics, and whether it was chosen."""
+    """One row per method, seed and strength that was tried: its value, both metrics, and whether it was chosen."""
     rows = []
     for run in results.runs:
-        chosen = run.tuning.get("chosen")
-        for entry in run.tuning.get("tried", []):
-            found = {row["name"].partition("[")[0]: row["value"] for row in entry["metrics"]}
-            if len(entry["settings"]) == 1 and {across, up} <= found.keys():
-                value = next(iter(entry["settings"].values()))
-                same = entry["settings"] == chosen
-                rows.append((run.method, run.seed, value, found[across], found[up], same))
+        for line, value, metrics, same in strengths(run):
+            found = {row["name"].partition("[")[0]: row["value"] for row in metrics}
+            if {across, up} <= found.keys():
+                rows.append((run.method, run.seed, line, value, found[across], found[up], same))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def strengths(run: Run) -> Iterator[tuple[str, float, Sequence[Mapping[str, Any]], bool]]:
+    """What a run tried of which one number is a strength: a setting of the method, or guidance with a way of drawing.
+
+    Yields:
+        What the strength goes with, the strength, the metrics, and whether it was chosen.
+    """
+    for entry in run.tuning.get("tried", []):
+        if len(entry["settings"]) == 1:
+            ((name, value),) = entry["settings"].items()
+            yield name, value, entry["metrics"], entry["settings"] == run.tuning.get("chosen")
+    for choice in run.tuning.get("drawings", []):
+        for entry in choice["tried"]:
+            drawing = entry["settings"]
+            if drawing["guidance"] is not None:
+                line = f"{choice['tasks'][0]}, {drawing['sampler']}, {drawing['nfe']} evaluations"
+                yield line, drawing["guidance"], entry["metrics"], drawing == choice["chosen"]
 
 
 def draw_frontier(frame: pd.DataFrame, results: ExperimentResults, names: tuple[str, str], mode: Mode) -> Figure:
@@ -61,7 +78,7 @@ def draw_frontier(frame: pd.DataFrame, results: ExperimentResults, names: tuple[
     axes, styles = figure.add_subplot(), method_styles(common.method_order(results), mode)
     for method in [m for m in common.method_order(results) if m in set(frame["method"])]:
         style = styles[method]
-        for i, (_, own) in enumerate(frame[frame["method"] == method].groupby("seed")):
+        for i, (_, own) in enumerate(frame[frame["method"] == method].groupby(["seed", "line"])):
             curve = own.sort_values("value")
             label = results.titles[method] if i == 0 else None
             weight = 2.2 if method == STUDIED else 1.5

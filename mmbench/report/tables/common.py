@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -158,7 +159,31 @@ def fairness_notes(results: ExperimentResults) -> list[str]:
             names = {name: [found[name] for found in tuned if name in found] for name in tuned[0]}
             said = [f"{name} {', '.join(f'{v:g}' for v in values)}" for name, values in names.items()]
             notes.append(f"{title}, chosen on the validation split: {text.listing(said)} (one per seed).")
+        notes += drawing_notes(title, results.runs_of(method))
     return notes
+
+
+def drawing_notes(title: str, runs: Sequence[Run]) -> list[str]:
+    """How a method draws each case, and what that was chosen from and by, where its training paid for a choice."""
+    cases: dict[str, list[str]] = {}
+    for name, case in (runs[0].prediction.get("cases") or {}).items() if runs else ():
+        if "drawing" in case:
+            cases.setdefault(drawing_words(case["drawing"]), []).append(name)
+    notes = [f"{title} draws {text.listing(names)} by {words}." for words, names in cases.items()]
+    for choice in runs[0].tuning.get("drawings", []) if runs else ():
+        chosen = [c["chosen"] for run in runs for c in run.tuning.get("drawings", []) if c["tasks"] == choice["tasks"]]
+        said, by = text.listing(list(dict.fromkeys(map(drawing_words, chosen)))), choice["by"]
+        notes.append(
+            f"{title}, {text.listing(choice['tasks'])}: of {len(choice['tried'])} ways of drawing, each seed chose by "
+            f"{by['metric']} on {by['n']} {by['split']} items: {said}."
+        )
+    return notes
+
+
+def drawing_words(drawing: Mapping[str, Any]) -> str:
+    """A way of drawing, in words."""
+    guidance = "" if drawing.get("guidance") is None else f", guidance {drawing['guidance']:g}"
+    return f"{drawing['sampler']} in {drawing['nfe']} evaluations{guidance}"
 
 
 def nfe_cell(nfe: Mapping[str, float]) -> Cell:

@@ -1,0 +1,152 @@
+"""How methods that sample may draw the answers of a task, and how much of that can be tried on the validation split.
+
+The tasks of an experiment state candidates (`choice` in config/experiments/<name>.yaml), the same for every method.
+What the configuration fixes (`sample.sampler`, a method's `guidance`) is not chosen.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmbench.config.discovery import Found
+from mmbench.config.schema import Candidate, Choice
+
+#: The largest part of a training's operations that all its choices may take.
+SHARE = 0.1
+#: Evaluations of the network that one item of one training step stands for: forward, and twice that backward.
+TRAINING = 3
+#: Evaluations that scoring one answer stands for: its features or LPIPS (measured in docs/concepts.md).
+SCORING = 25
+#: Of tasks for which no candidates are stated.
+PLAIN = Candidate(sampler="dpm++sde")
+#: What a candidate may set.
+FIELDS = ("sampler", "nfe", "guidance")
+
+#: Keyword arguments of `mmbench.method.Sampling`.
+Drawing = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What is tried for one task.
+
+    Attributes:
+        task: whose validation cases are asked.
+        also: tasks for which the choice holds, too.
+        by: the metric that decides, up to its extractor in brackets.
+        drawings: the candidates, at least two.
+        items: of each case.
+    """
+
+    task: str
+    also: tuple[str, ...]
+    by: str
+    drawings: tuple[Drawing, ...]
+    items: int
+
+
+def stated(settings: Mapping[str, Any]) -> dict[str, Choice]:
+    """What a stage's settings state for each task."""
+    return {task: Choice.model_validate(entry) for task, entry in settings.get("choice", {}).items()}
+
+
+def drawings(
+    candidates: Sequence[Candidate], sample: Mapping[str, Any], fixed: Collection[str], heeds: Collection[str]
+) -> list[Drawing]:
+    """The candidates of a task as keyword arguments of `Sampling`, each once.
+
+    Args:
+        candidates: in the order in which they are tried.
+        sample: the section: `nfe` is the cap, and `sampler`, unless it is None, everyone's.
+        fixed: settings of the method that the configuration fixes; its own `guidance` is then left as it is.
+        heeds: those of `FIELDS` that the method's answers depend on; the others are the first candidate's.
+    """
+    different: list[Drawing] = []
+    for candidate in candidates:
+        nfe = max(1, round(candidate.evaluations * sample["nfe"]))
+        guided = "guidance" in heeds and "guidance" not in fixed
+        guidance = (candidate.guidance if nfe > 1 else 0.0) if guided else None  # it takes two evaluations a step
+        drawing = {"sampler": sample.get("sampler") or candidate.sampler, "nfe": nfe, "guidance": guidance}
+        drawing |= {name: different[0][name] for name in FIELDS if different and name not in heeds}
+        if drawing not in different:
+            different.append(drawing)
+    return different
+
+
+def first_drawing(settings: Mapping[str, Any], task: str, heeds: Collection[str]) -> Drawing:
+    """How a task's answers are drawn where nothing was chosen.
+
+    Args:
+        settings: `choice`, `sample` and `method_settings`.
+        task: its name.
+        heeds: as for `drawings`.
+    """
+    entries = [choice for name, choice in stated(settings).items() if task in (name, *choice.also)]
+    candidates = entries[0].candidates[:1] if entries else [PLAIN]
+    return drawings(candidates, settings["sample"], settings["method_settings"], heeds)[0]
+
+
+def affordable(
+    candidates: Sequence[Drawing], evaluations: float, cases: int, least: int, most: int
+) -> tuple[tuple[Drawing, ...], int]:
+    """The first candidates that can be told apart within a number of evaluations, and the items of each case.
+
+    Args:
+        candidates: all of them.
+        evaluations: that may be made.
+        cases: of the task, each asked of every candidate.
+        least: items of a case without which the metric cannot tell candidates apart.
+        most: items there are.
+    """
+    for count in range(len(candidates), 1, -1):
+        tried = tuple(candidates[:count])
+        items = min(most, int(evaluations // (cases * sum(drawing["nfe"] + SCORING for drawing in tried))))
+        if items >= least:
+            return tried, items
+    return tuple(candidates[:1]), 0
+
+
+def plan_trials(
+    settings: Mapping[str, Any], cases: Mapping[str, int], heeds: Mapping[str, Collection[str]], most: int
+) -> list[Trials]:
+    """What a method tries, for each task that it samples and candidates are stated for; nothing where there is one.
+
+    Args:
+        settings: `choice`, `sample`, `method_settings` and `train`.
+        cases: number of cases of each task that the method answers.
+        heeds: as for `drawings`, by task; nothing for one that is answered without sampling.
+        most: items of the validation split.
+    """
+    sampled = {task: choice for task, choice in stated(settings).items() if cases.get(task) and heeds[task]}
+    train = settings["train"]
+    evaluations = SHARE * TRAINING * train["steps"] * train["batch_size"] / max(1, len(sampled))
+    planned = []
+    for task, choice in sampled.items():
+        found = drawings(choice.candidates, settings["sample"], settings["method_settings"], heeds[task])
+        tried, items = affordable(found, evaluations, cases[task], choice.least, most)
+        if items:
+            planned.append(Trials(task, tuple(choice.also), choice.by, tried, items))
+    return planned
+
+
+def stated_trials(method: Found, settings: Mapping[str, Any], validation: int | None) -> list[Trials]:
+    """The most that a method can try, as far as its file tells and were each task one case.
+
+    Args:
+        method: as its file declares it.
+        settings: of the stage `tune`.
+        validation: items of the validation split; None if nobody says before they are read.
+    """
+    if not method.samples:
+        return []
+    most = sys.maxsize if validation is None else validation
+    return plan_trials(settings, dict.fromkeys(method.tasks, 1), dict.fromkeys(method.tasks, FIELDS), most)
+
+
+def chooses(method: Found, settings: Mapping[str, Any], validation: int | None) -> bool:
+    """Whether a method has anything to choose; arguments as for `stated_trials`."""
+    own = set(method.tune) - set(settings["method_settings"])
+    return bool(own or stated_trials(method, settings, validation))
