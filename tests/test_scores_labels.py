@@ -44,7 +44,7 @@ SETTINGS = {
 #: Inception score of a judge that sees four classes equally often and is always 97 % sure.
 SURE_OF_FOUR = 4 * 0.97**0.97 * 0.01**0.03
 DRAWN = {
-    "fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5", "fjd", "is", "judged_accuracy"
+    "fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5", "fjd", "kjd", "is", "judged_accuracy"
 }  # fmt: skip
 
 
@@ -126,6 +126,7 @@ def test_painting_is_judged_against_the_given_labels_and_compared_as_a_set(tools
     assert right["judged_accuracy"] == 1 and wrong["judged_accuracy"] == 0
     assert right["fd"] == pytest.approx(0, abs=1e-6) and wrong["fd"] == pytest.approx(right["fd"], abs=1e-6)
     assert right["fjd"] == pytest.approx(0, abs=1e-6) and wrong["fjd"] > 1  # the same images, of other labels
+    assert right["kjd"] < 0 < wrong["kjd"]  # unbiased: of equal sets it is around 0
     assert right["is"] == pytest.approx(wrong["is"]) == pytest.approx(SURE_OF_FOUR, abs=1e-4)
     rows = {row["name"].partition("[")[0]: row for row in scored.metrics}
     assert rows["is"]["name"] == "is[judge-labels]"

@@ -47,6 +47,7 @@ METRICS = {
     "shuffled_accuracy": Metric("Shuffled accuracy", 4, "judged accuracy of labels beside other images: by chance"),
     "is": Metric("IS", 2, "inception score with the named classifier: how sure it is of each image, and how varied"),
     "fjd": Metric("FJD", 1, "Fréchet distance of drawn to real pairs: image features beside scaled labels"),
+    "kjd": Metric("KJD", 4, "kernel distance of drawn to real pairs: image features beside scaled labels"),
     "fd": Metric("FD", 1, "Fréchet distance of drawn to real images in feature space"),
     "kd": Metric("KD", 4, "kernel distance (MMD², cubic kernel) of drawn to real images in feature space"),
     "precision": Metric("Precision", 3, "share of drawn images within the real ones' k-NN manifold"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from mmbench.scoring.distribution import score_features
 from mmbench.scoring.judged import by_judge, score_classes, score_seen_classes, score_shuffled_classes
 from mmbench.scoring.metrics.classification import ECE_BINS, calibration_error, macro
 from mmbench.scoring.metrics.inception_score import inception_score
-from mmbench.scoring.metrics.joint import frechet_joint_distance
+from mmbench.scoring.metrics.joint import frechet_joint_distance, kernel_joint_distance
 from mmbench.scoring.scores import Answered, Measure, Question, Scored, Tools
 
 
@@ -78,16 +78,19 @@ def score_pairs(case: Question, images: np.ndarray, label: np.ndarray, tools: To
     features = tools.features(images)
     resize = extractor.resize_name(*images.shape[2:])
     score_features(case, features, resize, tools, scored)
-    value, detail = joint_distance(features, label, tools)
-    measure = Measure(f"fjd[{extractor.name}]", False, extractor.name, extractor.weights_sha256)
-    scored.add(case, measure, value, len(images), {**detail, "resize": resize})
+    for name, distance in (("fjd", frechet_joint_distance), ("kjd", kernel_joint_distance)):
+        value, detail = joint_distance(distance, features, label, tools)
+        measure = Measure(f"{name}[{extractor.name}]", False, extractor.name, extractor.weights_sha256)
+        scored.add(case, measure, value, len(images), {**detail, "resize": resize})
     seen = judged(images, tools)
     score_judged(case, seen, label, tools, scored)
     return seen
 
 
-def joint_distance(features: np.ndarray, label: np.ndarray, tools: Tools) -> tuple[float, Mapping[str, Any]]:
-    """Frechet joint distance of features (m, d) with labels (m,) to the reference split, and how it was computed.
+def joint_distance(
+    distance: Callable[..., tuple[float, float]], features: np.ndarray, label: np.ndarray, tools: Tools
+) -> tuple[float, Mapping[str, Any]]:
+    """A joint distance of features (m, d) with labels (m,) to the reference split, and how it was computed.
 
     Raises:
         UserError: the reference has no labels.
@@ -96,7 +99,7 @@ def joint_distance(features: np.ndarray, label: np.ndarray, tools: Tools) -> tup
     if "label" not in reference.arrays:
         raise UserError("reference.npz: holds no labels of the real images; delete it and make it again")
     real, classes = reference.features, len(tools.card["labels"])
-    value, scale = frechet_joint_distance(real, reference.arrays["label"], features, label, classes)
+    value, scale = distance(real, reference.arrays["label"], features, label, classes)
     sizes = {"n_real": len(real), "n_fake": len(features), "real_split": reference.card["split"]}
     return value, {**sizes, "label": "one-hot, times the mean norm of the real features", "scale": scale}
 
