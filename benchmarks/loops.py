@@ -20,7 +20,8 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from mmbench.method import Batch, Method, Sampling, Spec, Task
-from mmbench.models.nets.unet import precise_on_cpu
+from mmbench.models.nets.blocks import HEAD
+from mmbench.models.nets.unet import UNet
 from mmbench.stages.runtime import choose_device, keep_freed_memory
 from mmbench.training.loop import Training
 
@@ -53,7 +54,7 @@ def unet(size: int, channels: Sequence[int], layers: int = 1, seed: int = 0) -> 
         down_block_types=("DownBlock2D",) * plain + ("AttnDownBlock2D",),
         up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * plain,
         norm_num_groups=8,
-        attention_head_dim=32,
+        attention_head_dim=HEAD,
     )
 
 
@@ -81,12 +82,30 @@ class Alone(Loop):
             self.network.zero_grad(set_to_none=True)
 
 
+class Same(nn.Module):
+    """Our network with the weights of diffusers', called as diffusers' is; the same numbers (`tests/test_unet.py`)."""
+
+    def __init__(self, theirs: Any) -> None:
+        super().__init__()
+        width, layers = theirs.config.block_out_channels[0], theirs.config.layers_per_block
+        assert width >= HEAD, "narrower ones of ours have smaller heads"
+        multiples = [channels // width for channels in theirs.config.block_out_channels]
+        self.backbone = UNet(3, width=width, channel_mult=multiples, layers=layers, attention=True)
+        self.conv_out = theirs.conv_out
+        weights = {name: value for name, value in theirs.state_dict().items() if not name.startswith("conv_out.")}
+        self.backbone.net.load_state_dict(weights)
+
+    def forward(self, x: Tensor, t: Tensor, return_dict: bool = False) -> tuple[Tensor]:
+        """Images (n, 3, h, w) at steps t (n,) to one tensor of the same shape."""
+        return (self.conv_out(self.backbone(x, t).map),)
+
+
 class Plain(Method):
     """The example's objective as a method of ours."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(Spec({}))
-        self.backbone = precise_on_cpu(network)
+        self.backbone = network
         self.scheduler = DDPMScheduler()
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

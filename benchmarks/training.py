@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
-from loops import Alone, Diffusers, Loop, Ours, Plain, unet
+from loops import Alone, Diffusers, Loop, Ours, Plain, Same, unet
 from measure import Turns, machine, matmul_rate, operations, spread
 from tables import table, write_record
 
@@ -40,7 +40,7 @@ def make(which: str, size: int, batch_size: int, precision: str, channels: Seque
     """A loop around the network, on made-up images."""
     network, images = unet(size, channels), pictures(size)
     if which == OURS:
-        return Ours(images, Plain(network), batch_size, precision)
+        return Ours(images, Plain(Same(network)), batch_size, precision)
     if which == KEEPING:
         keep_freed_memory()
     if which in (THEIRS, KEEPING):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmbench.errors import UserError
@@ -37,7 +36,7 @@ def images() -> np.ndarray:
 
 
 def plain(loops: ModuleType, images: np.ndarray, network: torch.nn.Module, ours: Any, steps: int) -> list[float]:
-    """The losses of the plainest loop on our batches: no fused optimiser, attention as diffusers has it."""
+    """The losses of the plainest loop on our batches: no fused optimiser."""
     settings, scheduler = ours.training.train, loops.DDPMScheduler()
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.0, foreach=False, fused=False)
     losses = []
@@ -62,39 +61,21 @@ def test_our_loop_has_the_losses_of_a_plain_one(
     load: Any, images: np.ndarray, precision: str, tolerance: float
 ) -> None:
     loops = load("loops")
-    network = loops.unet(16, (8, 32))
-    ours = loops.Ours(images, loops.Plain(copy.deepcopy(network)), 4, precision, learning_rate=3e-3, warmup=2)
+    network = loops.unet(16, (32, 32))
+    same = loops.Same(copy.deepcopy(network))
+    if precision == "bf16":  # in which diffusers' attention is another (tests/test_unet.py)
+        network = copy.deepcopy(same)
+    ours = loops.Ours(images, loops.Plain(same), 4, precision, learning_rate=3e-3, warmup=2)
     ours.steps(8)
     losses = [float(loss) for loss in ours.losses]
     assert losses == pytest.approx(plain(loops, images, network, ours, 8), rel=tolerance)
     assert max(abs(a - b) for a, b in pairwise(losses)) > 10 * tolerance  # there is something to differ in
 
 
-def test_attention_is_that_of_diffusers(load: Any) -> None:
-    """To the bit in single precision, also its gradients; nearer to them in bfloat16 than diffusers' own is."""
-    loops = load("loops")
-    network = loops.unet(16, (8, 32))
-    x, t = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([5, 700])
-
-    def run(network: torch.nn.Module, precision: str) -> list[Tensor]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            out = network(x, t, return_dict=False)[0].float()
-        return [out.detach(), *torch.autograd.grad(F.mse_loss(out, x), list(network.parameters()))]
-
-    precise = loops.precise_on_cpu(copy.deepcopy(network))
-    exact = run(network, "fp32")
-    assert all(torch.equal(a, b) for a, b in zip(exact, run(precise, "fp32"), strict=True))
-    ours, theirs = (
-        torch.cat([(a - b).flatten() for a, b in zip(run(m, "bf16"), exact, strict=True)]).norm()
-        for m in (precise, network)
-    )
-    assert 0 < ours <= 1.1 * theirs
-
-
 def test_loops_are_timed_in_turns(load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training = load("training")
     out = tmp_path / "training.json"
-    small = ["--sizes", "16", "--precisions", "fp32", "--channels", "8", "32", "--batch-size", "4"]
+    small = ["--sizes", "16", "--precisions", "fp32", "--channels", "32", "32", "--batch-size", "4"]
     training.main([*small, "--rounds", "2", "--steps", "1", "--out", str(out)])
     record, measured = read_json(out), read_json(RESULTS / "training-cpu.json")
     assert capsys.readouterr().out.strip() == out.with_suffix(".md").read_text().strip()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
+
+from mmbench.models.nets import blocks
 
 
 def pack(image: Tensor, vector: Tensor) -> Tensor:
@@ -22,8 +23,8 @@ def unpack(state: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 def time_features(t: Tensor, size: int, like: Tensor) -> Tensor:
-    """Sines and cosines (n, size) of steps t (n,)."""
-    return get_timestep_embedding(t.to(like.device), size, flip_sin_to_cos=True, downscale_freq_shift=0).to(like)
+    """Cosines and sines (n, size) of steps t (n,), of the type and on the device of `like`."""
+    return blocks.time_features(t.to(like.device), size).to(like)
 
 
 class VectorDenoiser(nn.Module):

@@ -15,7 +15,7 @@ from typing import Any
 import mmbench
 from mmbench.files.store import sha256_file
 
-PACKAGES = ("torch", "torchvision", "lpips", "torchmetrics", "diffusers", "numpy", "scipy", "scikit-image", "snakemake")
+PACKAGES = ("torch", "torchvision", "lpips", "torchmetrics", "numpy", "scipy", "scikit-image", "snakemake")
 
 
 def git(*arguments: str) -> str | None:

@@ -1,17 +1,16 @@
-"""The one backbone of every trained method: diffusers' U-Net, on patches, returning features instead of an image."""
+"""The one backbone of every trained method: the U-Net of Ho et al. 2020, on patches, returning features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DModel
-from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from mmbench.models.device import memory_format
+from mmbench.models.nets.blocks import GROUPS, HEAD, DownLevel, Middle, TimeEmbedding, UpLevel
 
 
 class Features(NamedTuple):
@@ -21,34 +20,59 @@ class Features(NamedTuple):
     pooled: Tensor
 
 
-class PreciseAttention:
-    """diffusers' self-attention of a map, its product never in bfloat16 on a CPU: slower there."""
+class Levels(nn.Module):
+    """The U-Net itself: down through the levels, through the middle, and up again past the maps of the way down.
 
-    def __call__(self, attn: Any, hidden_states: Tensor, temb: Tensor | None = None, **_: None) -> Tensor:
-        """As `AttnProcessor2_0`, which it stands for: maps (n, c, h, w) to the same, whatever the time."""
-        n, c, h, w = hidden_states.shape
-        rows = attn.group_norm(hidden_states.view(n, c, h * w)).transpose(1, 2)
-        layers = (attn.to_q, attn.to_k, attn.to_v)
-        heads = [layer(rows).view(n, h * w, attn.heads, -1).transpose(1, 2) for layer in layers]
-        if rows.is_cpu:
-            with torch.autocast("cpu", enabled=False):
-                found = F.scaled_dot_product_attention(*(x.float() for x in heads))
-        else:
-            found = F.scaled_dot_product_attention(*heads)
-        rows = attn.to_out[0](found.transpose(1, 2).reshape(n, h * w, -1))
-        return (rows.transpose(1, 2).reshape(n, c, h, w) + hidden_states) / attn.rescale_output_factor
+    Args:
+        in_channels: of the input.
+        channels: of each level, outermost first, all multiples of 8.
+        layers: residual blocks of a level on the way down; one more on the way up.
+        attention: self-attention at the innermost level (the middle always has it).
+    """
 
+    def __init__(self, in_channels: int, channels: Sequence[int], *, layers: int, attention: bool) -> None:
+        super().__init__()
+        width, time_width, head = channels[0], 4 * channels[0], min(HEAD, channels[0])
+        outer, inner = [width, *channels[:-1]], [*channels[1:], channels[-1]]  # of the levels next to each level
+        last = len(channels) - 1
+        heads = [None] * last + [head if attention else None]
+        self.conv_in = nn.Conv2d(in_channels, width, 3, padding=1)
+        self.time_embedding = TimeEmbedding(width)
+        down = nn.ModuleList(
+            DownLevel(outer[i], channels[i], time_width, layers=layers, head=heads[i], innermost=i == last)
+            for i in range(last + 1)
+        )
+        middle = Middle(channels[-1], time_width, head=head)
+        up = nn.ModuleList(
+            UpLevel(inner[i], channels[i], outer[i], time_width, layers=layers, head=heads[i], outermost=i == 0)
+            for i in reversed(range(last + 1))
+        )
+        # Weights are drawn on the way through the network, but stand in this order, in which gradients are summed.
+        self.down_blocks, self.up_blocks, self.mid_block = down, up, middle
+        self.conv_norm_out = nn.GroupNorm(GROUPS, width)
+        nn.Conv2d(width, width, 3)  # diffusers' last layer, which is not used: what is drawn after it stays the same
 
-def precise_on_cpu(net: nn.Module) -> nn.Module:
-    """One of diffusers' networks with `PreciseAttention`; same weights, and the same numbers without autocast."""
-    for module in net.modules():
-        if isinstance(module, Attention):
-            module.set_processor(PreciseAttention())  # type: ignore[arg-type]  # one of many
-    return net
+    def forward(self, x: Tensor, t: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (n, in_channels, h, w) at steps t (n,) to the outermost map (n, width, h, w) and the innermost.
+
+        Args:
+            x: inputs.
+            t: diffusion steps.
+            vector: conditioning (n, 4 width), added to the embedded time.
+        """
+        time = self.time_embedding(t) + vector.to(self.conv_in.weight.dtype)
+        x = self.conv_in(x)
+        skips = [x]
+        for down in self.down_blocks:
+            skips += down(skips[-1], time)
+        x = middle = self.mid_block(skips[-1], time)
+        for up in self.up_blocks:
+            x = up(x, skips, time)
+        return F.silu(self.conv_norm_out(x)), middle
 
 
 class UNet(nn.Module):
-    """`diffusers.UNet2DModel` between a pixel-unshuffle stem and whatever heads its user puts on the features.
+    """`Levels` between a pixel-unshuffle stem and whatever heads its user puts on the features.
 
     Args:
         in_channels: channels of the input image.
@@ -75,29 +99,8 @@ class UNet(nn.Module):
         self.multiple = patch * 2 ** (len(channel_mult) - 1)
         self.pooled_width = width * channel_mult[-1]
         self.vector_width = 4 * width
-        levels = len(channel_mult)
-        inner = [
-            "AttnDownBlock2D" if attention else "DownBlock2D",
-            "AttnUpBlock2D" if attention else "UpBlock2D",
-        ]
-        net: Any = UNet2DModel(
-            in_channels=in_channels * patch**2,
-            out_channels=width,
-            block_out_channels=tuple(width * m for m in channel_mult),
-            down_block_types=("DownBlock2D",) * (levels - 1) + (inner[0],),
-            up_block_types=(inner[1],) + ("UpBlock2D",) * (levels - 1),
-            layers_per_block=layers,
-            norm_num_groups=8,
-            attention_head_dim=min(32, width),
-            class_embed_type="identity",
-        )
-        net.conv_out = nn.Identity()  # heads read the normalised features
-        self.net: nn.Module = precise_on_cpu(net)
-        self._pooled = torch.empty(0)
-        self.net.get_submodule("mid_block").register_forward_hook(self._keep_pooled)
-
-    def _keep_pooled(self, _module: nn.Module, _inputs: object, output: Tensor) -> None:
-        self._pooled = output.mean(dim=(2, 3))
+        channels = [width * m for m in channel_mult]
+        self.net = Levels(in_channels * patch**2, channels, layers=layers, attention=attention)
 
     def forward(self, x: Tensor, t: Tensor, vector: Tensor | None = None) -> Features:
         """Features of images at diffusion times.
@@ -113,8 +116,8 @@ class UNet(nn.Module):
         if vector is None:
             vector = x.new_zeros(len(x), self.vector_width)
         x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=memory_format(x.device))
-        features = self.net(x, t.to(x.device), class_labels=vector, return_dict=False)[0]
-        return Features(features, self._pooled)
+        outermost, innermost = self.net(x, t.to(x.device), vector)
+        return Features(outermost, innermost.mean(dim=(2, 3)))
 
 
 class PixelHead(nn.Sequential):
