@@ -18,7 +18,10 @@ from mmbench.experiments.experiment import Case, asked, load_experiment
 from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide
 from mmbench.files.weights import load_weights, save_weights
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task, available, load_method
-from mmbench.models.diffusion.model import training_target
+from mmbench.models.diffusion.parameterisation import training_target
+from mmbench.models.diffusion.process import alpha_bars
+from mmbench.models.diffusion.single import DiffusionMethod
+from mmbench.models.mt_diffusion import Method as MultitaskMethod
 from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]
@@ -239,15 +242,12 @@ def count(method: nn.Module) -> int:
      ("joint", "ddpm"), ("joint", "painter_mask")],
 )  # fmt: skip
 def test_diffusion_baselines_are_parameterised_as_the_multitask_model(experiment: str, name: str) -> None:
-    def defaults(method: Method) -> dict[str, object]:
-        return {key: p.default for key, p in inspect.signature(type(method)).parameters.items()}
-
-    spec = Spec(modalities("masking", 16), NETWORK)
-    multitask = defaults(load_method(ROOT / "mmbench/models/mt_diffusion.py", spec))
-    own = defaults(build(name, experiment=experiment))
-    shared = {"schedule", "prediction", "max_weight"}
-    assert shared <= own.keys()
-    assert {key: own[key] for key in shared} == {key: multitask[key] for key in shared}
+    shared = {"schedule": "linear", "prediction": "v", "max_weight": 3.0}
+    method = build(name, experiment=experiment, **shared)
+    assert isinstance(method, DiffusionMethod) and (method.prediction, method.max_weight) == ("v", 3.0)
+    assert torch.equal(method.process.alpha_bar, alpha_bars("linear"))
+    own, multitask = (inspect.signature(cls).parameters for cls in (DiffusionMethod, MultitaskMethod))
+    assert {key: own[key].default for key in shared} == {key: multitask[key].default for key in shared}
 
 
 # Mean fill, biharmonic, regression

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.experiments.embedding.tasks import TASKS, modalities
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
-from mmbench.models.diffusion.model import training_target
+from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]

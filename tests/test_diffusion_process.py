@@ -7,7 +7,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
 from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import training_target
+from mmbench.models.diffusion.parameterisation import snr_weight, training_target
 from mmbench.models.diffusion.process import Omega, Process, alpha_bars, omega_from_w, w_from_omega
 from mmbench.models.diffusion.sampler import ddim_step, estimate_eps, sample, time_steps
 
@@ -163,7 +163,7 @@ def test_the_weighted_loss_counts_an_error_in_z0_alike_whatever_is_predicted(kin
     signal, noise = process.coefficients(t, z0)
     wrong_eps = (signal * z0 + noise * eps - signal * wrong) / noise  # explains the same z_t
     error = training_target(kind, wrong, wrong_eps, signal, noise) - training_target(kind, z0, eps, signal, noise)
-    weighted = losses.snr_weight(kind, signal, noise, bound=10.0) * error**2
+    weighted = snr_weight(kind, signal, noise, bound=10.0) * error**2
     counted = ((kind != "eps") + (signal / noise) ** 2).clamp(max=10.0)
     assert (counted.flatten() == 10.0).tolist() == [True, False, False]
     torch.testing.assert_close(weighted, counted * (wrong - z0) ** 2)
@@ -172,7 +172,7 @@ def test_the_weighted_loss_counts_an_error_in_z0_alike_whatever_is_predicted(kin
 @pytest.mark.parametrize("kind", ["v", "eps"])
 def test_the_weight_without_a_bound_is_the_plain_loss(kind: str) -> None:
     signal, noise = Process().coefficients(torch.arange(1, 1001), image(0))
-    torch.testing.assert_close(losses.snr_weight(kind, signal, noise, bound=1e9), torch.ones_like(noise))
+    torch.testing.assert_close(snr_weight(kind, signal, noise, bound=1e9), torch.ones_like(noise))
 
 
 def test_prior_kl_against_torch_distributions() -> None:

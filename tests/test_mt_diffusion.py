@@ -14,8 +14,9 @@ from mmbench.errors import UserError
 from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide, training_batch
 from mmbench.experiments.segmentation.tasks import TASKS as SEGMENTATION
 from mmbench.method import Batch, Modality, Sampling, Spec, Task
-from mmbench.models.diffusion.model import one_hot_map, to_z0, training_target
+from mmbench.models.diffusion.model import one_hot_map
 from mmbench.models.diffusion.objective import simple_terms
+from mmbench.models.diffusion.parameterisation import to_z0, training_target
 from mmbench.models.diffusion.states import States, at_the_ends
 from mmbench.models.mt_diffusion import Method
 

@@ -10,17 +10,15 @@ of the multitask model.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from _vectors import VectorDenoiser
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction
-from mmbench.models.diffusion.parameterisation import Parameterisation
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "RCG-like"
@@ -45,16 +43,14 @@ class TwoStages(nn.Module):
         return self.head(self.unet(z_t, t, self.given(embedding)).map)
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of embeddings and a denoiser of images that sees the embedding.
 
     Args:
         spec: modalities and network.
         embedding_share: share of the evaluations that draws the embedding; at least one.
         blocks: residual blocks of the MLP.
-        schedule: noise schedule.
-        prediction: what both networks predict about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: TwoStages
@@ -65,16 +61,12 @@ class Method(BaseMethod):
         *,
         embedding_share: float = 0.25,
         blocks: int = 2,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
+        **settings: Unpack[DiffusionSettings],
     ) -> None:
-        super().__init__(spec)
+        super().__init__(spec, **settings)
         if not 0 < embedding_share < 1:
             raise UserError(f"rcg: embedding_share: {embedding_share} is not between 0 and 1; give a share like 0.25")
-        self.embedding_share, self.prediction = embedding_share, prediction
-        self.process = Process(schedule=schedule)
-        self.kind = Parameterisation(self.process, prediction, max_weight)
+        self.embedding_share = embedding_share
         self.backbone = TwoStages(spec, blocks)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -82,10 +74,9 @@ class Method(BaseMethod):
         image, embedding = batch["image"], batch["embedding"]
         terms = {}
         for name, z0, given in (("image", image, (embedding,)), ("embedding", embedding, ())):
-            t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
-            eps = noise_like(z0, generator)
-            output = self.backbone(self.process.marginal(z0, [], t, eps), t, *given)
-            terms[name] = self.kind.error(output, z0, eps, t).mean()
+            t = self.draw_steps(len(z0), generator)
+            z_t, eps = self.noised(z0, t, generator)
+            terms[name] = self.error(self.backbone(z_t, t, *given), z0, eps, t).mean()
         return {"loss": terms["image"] + terms["embedding"], **{k: v.detach() for k, v in terms.items()}}
 
     def stages(self, task: Task, nfe: int) -> tuple[int, int]:
@@ -100,24 +91,22 @@ class Method(BaseMethod):
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """The image from the embedding, which is drawn first where it is not given."""
-        device = next(self.parameters()).device
         first, second = self.stages(task, sampling.nfe)
-        size = self.spec.modalities["embedding"].shape[0]
-        image = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=device), generator)
+        shapes = {name: modality.shape for name, modality in self.spec.modalities.items()}
+        image = self.pure_noise(count, shapes["image"], generator)
 
-        def denoise_embedding(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+        def estimate_embedding(z_t: Tensor, t: Tensor) -> Tensor:
             flat = z_t.flatten(1)
-            return self.kind.estimate(self.backbone(flat, t), flat, t)[:, :, None, None], []
+            return self.estimate(self.backbone(flat, t), flat, t)[:, :, None, None]
 
-        def denoise_image(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            return self.kind.estimate(self.backbone(z_t, t, embedding), z_t, t).clamp(-1, 1), []
+        def estimate_image(z_t: Tensor, t: Tensor) -> Tensor:
+            return self.estimate(self.backbone(z_t, t, embedding), z_t, t).clamp(-1, 1)
 
         if first:
-            z = noise_like(torch.empty(count, size, 1, 1, device=device), generator)
-            drawn = sample(self.process, denoise_embedding, z, sampler=sampling.sampler, nfe=first, generator=generator)
-            embedding = drawn.flatten(1)
+            z = self.pure_noise(count, (*shapes["embedding"], 1, 1), generator)
+            embedding = self.draw(estimate_embedding, z, sampling, generator, nfe=first).flatten(1)
         else:
             embedding = given["embedding"]
-        z0 = sample(self.process, denoise_image, image, sampler=sampling.sampler, nfe=second, generator=generator)
-        answer = {"image": z0, "embedding": embedding}
+        image = self.draw(estimate_image, image, sampling, generator, nfe=second)
+        answer = {"image": image, "embedding": embedding}
         return {name: answer[name] for name in task.want}

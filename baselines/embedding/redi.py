@@ -11,33 +11,30 @@ weighting are those of the multitask model.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from _vectors import pack, unpack
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction, VectorHead
-from mmbench.models.diffusion.parameterisation import Parameterisation
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.model import VectorHead
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "ReDi-like"
 TASKS = ("embed", "paint", "generate")
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of images and of principal components.
 
     Args:
         spec: modalities and network.
         components: principal components that are diffused, at most the embedding's dimensions.
         feature_weight: weight of the components' loss beside 1 for the image's.
-        schedule: noise schedule.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
@@ -51,16 +48,12 @@ class Method(BaseMethod):
         *,
         components: int = 128,
         feature_weight: float = 1.0,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
+        **settings: Unpack[DiffusionSettings],
     ) -> None:
-        super().__init__(spec)
+        super().__init__(spec, **settings)
         if components < 1:
             raise UserError(f"redi: components: {components} is less than 1; give a whole number from 1")
-        self.feature_weight, self.prediction = feature_weight, prediction
-        self.process = Process(schedule=schedule)
-        self.kind = Parameterisation(self.process, prediction, max_weight)
+        self.feature_weight = feature_weight
         self.shape, size = spec.modalities["image"].shape, spec.modalities["embedding"].shape[0]
         self.components = min(components, size)
         self.backbone = UNet(self.shape[0], **spec.network)
@@ -93,38 +86,35 @@ class Method(BaseMethod):
 
     def forward(self, image: Tensor, features: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """The predictions (n, 3, h, w) and (n, components) at a noised image, noised components and steps t (n,)."""
-        found = self.backbone(image, t, self.enter(features))
-        return self.head(found.map), self.leave(found.pooled)
+        shared = self.backbone(image, t, self.enter(features))
+        return self.head(shared.map), self.leave(shared.pooled)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared errors of both predictions at one uniform step of 1..T."""
         image, features = batch["image"], self.to_features(batch["embedding"])
-        t = torch.randint(1, self.process.steps + 1, (len(image),), generator=generator)
-        noises = noise_like(image, generator), noise_like(features, generator)
-        z_t = [self.process.marginal(z0, [], t, eps) for z0, eps in zip((image, features), noises, strict=True)]
-        outputs = self(z_t[0], z_t[1], t)
-        of_image = self.kind.error(outputs[0], image, noises[0], t).mean()
-        of_features = self.kind.error(outputs[1], features, noises[1], t).mean()
+        t = self.draw_steps(len(image), generator)
+        noised_image, eps = self.noised(image, t, generator)
+        noised_features, nu = self.noised(features, t, generator)
+        outputs = self(noised_image, noised_features, t)
+        of_image = self.error(outputs[0], image, eps, t).mean()
+        of_features = self.error(outputs[1], features, nu, t).mean()
         total = of_image + self.feature_weight * of_features
         return {"loss": total, "image": of_image.detach(), "features": of_features.detach()}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Sample both with what is given in every estimate of z_0."""
-        device = next(self.parameters()).device
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
             state = unpack(z_t, self.shape)
             image, features = (
-                self.kind.estimate(output, part, t) for output, part in zip(self(*state, t), state, strict=True)
+                self.estimate(output, part, t) for output, part in zip(self(*state, t), state, strict=True)
             )
             image = given["image"] if "image" in given else image.clamp(-1, 1)
             features = self.to_features(given["embedding"]) if "embedding" in given else features
-            return pack(image, features), []
+            return pack(image, features)
 
-        empty = torch.empty(count, *self.shape, device=device), torch.empty(count, self.components, device=device)
-        noise = pack(*(noise_like(x, generator) for x in empty))
-        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
-        image, features = unpack(z0, self.shape)
+        noise = pack(*(self.pure_noise(count, shape, generator) for shape in (self.shape, (self.components,))))
+        image, features = unpack(self.draw(estimate, noise, sampling, generator), self.shape)
         answer = {"image": image.clamp(-1, 1), "embedding": self.from_features(features)}
         return {name: answer[name] for name in task.want}

@@ -11,48 +11,35 @@ those of the multitask model.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from _vectors import pack, time_features, unpack
 from torch import Tensor, nn
 
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction, VectorHead
-from mmbench.models.diffusion.parameterisation import Parameterisation
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.model import VectorHead
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "UniDiffuser-like"
 TASKS = ("embed", "paint", "generate")
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of images and embeddings with a clock for each.
 
     Args:
         spec: modalities and network.
         embedding_weight: weight of the embedding's loss beside 1 for the image's.
-        schedule: noise schedule.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
 
-    def __init__(
-        self,
-        spec: Spec,
-        *,
-        embedding_weight: float = 1.0,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
-    ) -> None:
-        super().__init__(spec)
-        self.embedding_weight, self.prediction = embedding_weight, prediction
-        self.process = Process(schedule=schedule)
-        self.kind = Parameterisation(self.process, prediction, max_weight)
+    def __init__(self, spec: Spec, *, embedding_weight: float = 1.0, **settings: Unpack[DiffusionSettings]) -> None:
+        super().__init__(spec, **settings)
+        self.embedding_weight = embedding_weight
         self.shape, self.size = spec.modalities["image"].shape, spec.modalities["embedding"].shape[0]
         self.backbone = UNet(self.shape[0], **spec.network)
         self.clock = 2 * self.backbone.width
@@ -63,37 +50,35 @@ class Method(BaseMethod):
     def forward(self, image: Tensor, embedding: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """The predictions (n, 3, h, w) and (n, d) at an image noised to steps t (n,) and an embedding to s (n,)."""
         vector = torch.cat([embedding, time_features(s, self.clock, embedding)], dim=1)
-        found = self.backbone(image, t, self.enter(vector))
-        return self.head(found.map), self.leave(found.pooled)
+        shared = self.backbone(image, t, self.enter(vector))
+        return self.head(shared.map), self.leave(shared.pooled)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared errors of both predictions, each at a uniform step of 1..T of its own."""
         image, embedding = batch["image"], batch["embedding"]
-        t, s = (torch.randint(1, self.process.steps + 1, (len(image),), generator=generator) for _ in range(2))
-        eps, nu = noise_like(image, generator), noise_like(embedding, generator)
-        outputs = self(self.process.marginal(image, [], t, eps), self.process.marginal(embedding, [], s, nu), t, s)
-        of_image = self.kind.error(outputs[0], image, eps, t).mean()
-        of_embedding = self.kind.error(outputs[1], embedding, nu, s).mean()
+        t, s = (self.draw_steps(len(image), generator) for _ in range(2))
+        noised_image, eps = self.noised(image, t, generator)
+        noised_embedding, nu = self.noised(embedding, s, generator)
+        outputs = self(noised_image, noised_embedding, t, s)
+        of_image = self.error(outputs[0], image, eps, t).mean()
+        of_embedding = self.error(outputs[1], embedding, nu, s).mean()
         total = of_image + self.embedding_weight * of_embedding
         return {"loss": total, "image": of_image.detach(), "embedding": of_embedding.detach()}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Sample what is wanted; what is given stays as it is, at the start of its clock."""
-        device = next(self.parameters()).device
 
-        def denoise(z_t: Tensor, now: Tensor) -> tuple[Tensor, list[Tensor]]:
+        def estimate(z_t: Tensor, now: Tensor) -> Tensor:
             image, embedding = unpack(z_t, self.shape)
             image, embedding = given.get("image", image), given.get("embedding", embedding)
             t, s = (torch.ones_like(now) if name in given else now for name in ("image", "embedding"))
             outputs = self(image, embedding, t, s)
-            image = given.get("image", self.kind.estimate(outputs[0], image, t).clamp(-1, 1))
-            embedding = given.get("embedding", self.kind.estimate(outputs[1], embedding, s))
-            return pack(image, embedding), []
+            image = given.get("image", self.estimate(outputs[0], image, t).clamp(-1, 1))
+            embedding = given.get("embedding", self.estimate(outputs[1], embedding, s))
+            return pack(image, embedding)
 
-        empty = torch.empty(count, *self.shape, device=device), torch.empty(count, self.size, device=device)
-        noise = pack(*(noise_like(x, generator) for x in empty))
-        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
-        image, embedding = unpack(z0, self.shape)
+        noise = pack(*(self.pure_noise(count, shape, generator) for shape in (self.shape, (self.size,))))
+        image, embedding = unpack(self.draw(estimate, noise, sampling, generator), self.shape)
         answer = {"image": image.clamp(-1, 1), "embedding": embedding}
         return {name: answer[name] for name in task.want}

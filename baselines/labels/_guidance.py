@@ -1,4 +1,4 @@
-"""What the diffusion baselines of labels share: a weighted loss, guidance by a classifier's gradient, drawn labels."""
+"""What the diffusion baselines of labels share: guidance by a classifier's gradient, and drawn labels."""
 
 from __future__ import annotations
 
@@ -6,17 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import Prediction, training_target
-
-
-def denoising_loss(
-    prediction: Tensor, kind: Prediction, z0: Tensor, eps: Tensor, signal: Tensor, noise: Tensor, max_weight: float
-) -> Tensor:
-    """Squared error of a prediction about z_0 (n, c, h, w), weighted over steps as in the multitask model; a scalar."""
-    weight = losses.snr_weight(kind, signal, noise, max_weight).flatten()
-    return (weight * losses.simple(prediction, training_target(kind, z0, eps, signal, noise))).mean()
 
 
 def log_likelihood_gradient(logits: Callable[[Tensor], Tensor], x: Tensor, label: Tensor) -> Tensor:

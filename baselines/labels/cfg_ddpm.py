@@ -11,17 +11,16 @@ label first, as often as the training set has it.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 import torch.nn.functional as F
-from _guidance import denoising_loss, draw_labels, shares_of
+from _guidance import draw_labels, shares_of
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction, to_z0
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Class-conditional DDPM"
@@ -30,36 +29,26 @@ TUNE = {"guidance": (0.0, 0.5, 1.0, 2.0, 4.0)}
 TUNE_BY = ("paint", "fd")
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of images that is told the label, or nothing.
 
     Args:
         spec: modalities and network.
         guidance: how far drawing goes beyond the conditional prediction; 0 is that prediction.
         drop: share of the training items whose label is hidden.
-        schedule: noise schedule.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
     shares: Tensor
 
     def __init__(
-        self,
-        spec: Spec,
-        *,
-        guidance: float = 0.0,
-        drop: float = 0.1,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
+        self, spec: Spec, *, guidance: float = 0.0, drop: float = 0.1, **settings: Unpack[DiffusionSettings]
     ) -> None:
-        super().__init__(spec)
+        super().__init__(spec, **settings)
         if guidance < 0:
             raise UserError(f"cfg_ddpm: guidance: {guidance} is negative; give a number from 0")
-        self.guidance, self.drop, self.prediction, self.max_weight = guidance, drop, prediction, max_weight
-        self.process = Process(schedule=schedule)
+        self.guidance, self.drop = guidance, drop
         colours, self.classes = spec.modalities["image"].shape[0], spec.modalities["label"].classes
         self.backbone = UNet(colours, **spec.network)
         self.head = PixelHead(self.backbone, colours)
@@ -79,12 +68,10 @@ class Method(BaseMethod):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared error of the prediction at a uniform step of 1..T."""
         z0 = batch["image"]
-        t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
+        t = self.draw_steps(len(z0), generator)
         known = (torch.rand(len(z0), generator=generator) >= self.drop).float()
-        eps = noise_like(z0, generator)
-        signal, noise = self.process.coefficients(t, z0)
-        prediction = self(self.process.marginal(z0, [], t, eps), t, batch["label"], known)
-        return {"loss": denoising_loss(prediction, self.prediction, z0, eps, signal, noise, self.max_weight)}
+        z_t, eps = self.noised(z0, t, generator)
+        return {"loss": self.error(self(z_t, t, batch["label"], known), z0, eps, t).mean()}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
@@ -94,15 +81,13 @@ class Method(BaseMethod):
         if (guided := self.guidance > 0) and sampling.nfe < 2:
             raise UserError(f"cfg_ddpm: guidance: {self.guidance} takes two evaluations a step; raise sample.nfe to 2")
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            prediction = self(z_t, t, label, always)
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            output = self(z_t, t, label, always)
             if guided:
-                prediction = prediction + self.guidance * (prediction - self(z_t, t, label, never))
-            signal, noise = self.process.coefficients(t, z_t)
-            return to_z0(prediction, self.prediction, z_t, signal, noise).clamp(-1, 1), []
+                output = output + self.guidance * (output - self(z_t, t, label, never))
+            return self.estimate(output, z_t, t).clamp(-1, 1)
 
-        start = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=label.device), generator)
-        nfe = sampling.nfe // 2 if guided else sampling.nfe
-        image = sample(self.process, denoise, start, sampler=sampling.sampler, nfe=nfe, generator=generator)
+        noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)
+        image = self.draw(estimate, noise, sampling, generator, nfe=sampling.nfe // 2 if guided else None)
         answer = {"image": image, "label": F.one_hot(label, self.classes).float()}
         return {name: answer[name] for name in task.want}

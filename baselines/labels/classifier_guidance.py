@@ -11,18 +11,17 @@ drawing has half the steps, and the counted evaluations are the denoiser's.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 import torch.nn.functional as F
-from _guidance import denoising_loss, draw_labels, log_likelihood_gradient, shares_of
+from _guidance import draw_labels, log_likelihood_gradient, shares_of
 from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
 from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import Prediction, to_z0
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet, VectorReader
 
 TITLE = "Classifier guidance"
@@ -34,34 +33,23 @@ SIZE_DIFFERS = "a second network classifies"
 MAX_GAIN = 10.0
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of images, and a smaller classifier of noised ones.
 
     Args:
         spec: modalities and network.
         scale: how strongly the classifier pulls; 1 is Bayes' rule.
-        schedule: noise schedule.
-        prediction: what the denoiser predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
     shares: Tensor
 
-    def __init__(
-        self,
-        spec: Spec,
-        *,
-        scale: float = 3.0,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
-    ) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Spec, *, scale: float = 3.0, **settings: Unpack[DiffusionSettings]) -> None:
+        super().__init__(spec, **settings)
         if scale < 0:
             raise UserError(f"classifier_guidance: scale: {scale} is negative; give a number from 0")
-        self.scale, self.prediction, self.max_weight = scale, prediction, max_weight
-        self.process = Process(schedule=schedule)
+        self.scale = scale
         colours, self.classes = spec.modalities["image"].shape[0], spec.modalities["label"].classes
         self.backbone = UNet(colours, **spec.network)
         self.head = PixelHead(self.backbone, colours)
@@ -81,12 +69,9 @@ class Method(BaseMethod):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared error of the denoiser and cross-entropy of the classifier, at a uniform step of 1..T."""
         z0 = batch["image"]
-        t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
-        eps = noise_like(z0, generator)
-        signal, noise = self.process.coefficients(t, z0)
-        z_t = self.process.marginal(z0, [], t, eps)
-        prediction = self.head(self.backbone(z_t, t).map)
-        denoise = denoising_loss(prediction, self.prediction, z0, eps, signal, noise, self.max_weight)
+        t = self.draw_steps(len(z0), generator)
+        z_t, eps = self.noised(z0, t, generator)
+        denoise = self.error(self.head(self.backbone(z_t, t).map), z0, eps, t).mean()
         classify = losses.recovery(self.spec.modalities["label"], self.classify(z_t, t), batch["label"]).mean()
         return {"loss": denoise + classify, "denoise": denoise.detach(), "classify": classify.detach()}
 
@@ -97,16 +82,15 @@ class Method(BaseMethod):
         if (guided := self.scale > 0) and sampling.nfe < 2:
             raise UserError(f"classifier_guidance: scale: {self.scale} takes two evaluations a step; raise sample.nfe")
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            signal, noise = self.process.coefficients(t, z_t)
-            z0 = to_z0(self.head(self.backbone(z_t, t).map), self.prediction, z_t, signal, noise)
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            z0 = self.estimate(self.head(self.backbone(z_t, t).map), z_t, t)
             if guided:
+                signal, noise = self.process.coefficients(t, z_t)
                 gradient = log_likelihood_gradient(lambda x: self.classify(x, t), z_t, label)
                 z0 = z0 + self.scale * (noise**2 / signal).clamp(max=MAX_GAIN) * gradient
-            return z0.clamp(-1, 1), []
+            return z0.clamp(-1, 1)
 
-        start = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=label.device), generator)
-        nfe = sampling.nfe // 2 if guided else sampling.nfe
-        image = sample(self.process, denoise, start, sampler=sampling.sampler, nfe=nfe, generator=generator)
+        noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)
+        image = self.draw(estimate, noise, sampling, generator, nfe=sampling.nfe // 2 if guided else None)
         answer = {"image": image, "label": F.one_hot(label, self.classes).float()}
         return {name: answer[name] for name in task.want}

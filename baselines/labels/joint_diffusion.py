@@ -12,17 +12,17 @@ step, one of which is also differentiated, and therefore half the steps.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
-from _guidance import denoising_loss, log_likelihood_gradient
+from _guidance import log_likelihood_gradient
 from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
 from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import Prediction, VectorHead, to_z0
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.model import VectorHead
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "JointDiffusion-like"
@@ -31,16 +31,14 @@ TUNE = {"scale": (1.0, 3.0, 10.0, 30.0, 100.0)}
 TUNE_BY = ("paint", "fjd")
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of images with a classifying head.
 
     Args:
         spec: modalities and network.
         scale: how far the estimate of z_0 moves along the classifier's gradient; 0 ignores the label.
         classify_weight: of the cross-entropy, beside 1 of the denoising loss.
-        schedule: noise schedule.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
@@ -51,16 +49,12 @@ class Method(BaseMethod):
         *,
         scale: float = 10.0,
         classify_weight: float = 0.1,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
+        **settings: Unpack[DiffusionSettings],
     ) -> None:
-        super().__init__(spec)
+        super().__init__(spec, **settings)
         if scale < 0:
             raise UserError(f"joint_diffusion: scale: {scale} is negative; give a number from 0")
         self.scale, self.classify_weight = scale, classify_weight
-        self.prediction, self.max_weight = prediction, max_weight
-        self.process = Process(schedule=schedule)
         colours = spec.modalities["image"].shape[0]
         self.backbone = UNet(colours, **spec.network)
         self.head = PixelHead(self.backbone, colours)
@@ -70,19 +64,16 @@ class Method(BaseMethod):
         """Class logits (n, classes) of a clean image (n, 3, h, w)."""
         return self.reader(self.backbone(image, torch.zeros(len(image), dtype=torch.long)).pooled)
 
-    def estimate(self, z_t: Tensor, t: Tensor) -> Tensor:
+    def denoise(self, z_t: Tensor, t: Tensor) -> Tensor:
         """The estimate of z_0 (n, 3, h, w) in [-1, 1]."""
-        signal, noise = self.process.coefficients(t, z_t)
-        return to_z0(self.head(self.backbone(z_t, t).map), self.prediction, z_t, signal, noise).clamp(-1, 1)
+        return self.estimate(self.head(self.backbone(z_t, t).map), z_t, t).clamp(-1, 1)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared error at a uniform step of 1..T, and cross-entropy on the clean image."""
         z0 = batch["image"]
-        t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
-        eps = noise_like(z0, generator)
-        signal, noise = self.process.coefficients(t, z0)
-        prediction = self.head(self.backbone(self.process.marginal(z0, [], t, eps), t).map)
-        denoise = denoising_loss(prediction, self.prediction, z0, eps, signal, noise, self.max_weight)
+        t = self.draw_steps(len(z0), generator)
+        z_t, eps = self.noised(z0, t, generator)
+        denoise = self.error(self.head(self.backbone(z_t, t).map), z0, eps, t).mean()
         classify = losses.recovery(self.spec.modalities["label"], self.classify(z0), batch["label"]).mean()
         total = denoise + self.classify_weight * classify
         return {"loss": total, "denoise": denoise.detach(), "classify": classify.detach()}
@@ -94,26 +85,25 @@ class Method(BaseMethod):
             return {"label": self.classify(given["image"]).softmax(dim=1)}
         if "noised_image" in given:
             t = self.process.step_of(given["alpha_bar"].float())
-            return {"label": self.classify(self.estimate(given["noised_image"].float(), t)).softmax(dim=1)}
-        image = self.draw(given.get("label"), count, sampling, generator)
+            return {"label": self.classify(self.denoise(given["noised_image"].float(), t)).softmax(dim=1)}
+        image = self.towards(given.get("label"), count, sampling, generator)
         if "label" not in task.want:
             return {"image": image}
         return {"image": image, "label": self.classify(image).softmax(dim=1)}
 
-    def draw(self, label: Tensor | None, count: int, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    def towards(self, label: Tensor | None, count: int, sampling: Sampling, generator: torch.Generator) -> Tensor:
         """Images (count, 3, h, w), towards labels (count,) if there are any."""
         guided = label is not None and self.scale > 0
         nfe = sampling.nfe // 2 if guided else sampling.nfe - (label is None)  # the last one classifies what was drawn
         if nfe < 1:
             raise UserError("joint_diffusion: drawing takes two evaluations at least; raise sample.nfe to 2")
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            z0 = self.estimate(z_t, t)
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            z0 = self.denoise(z_t, t)
             if label is not None and guided:
                 _, noise = self.process.coefficients(t, z_t)
                 z0 = z0 + self.scale * noise**2 * log_likelihood_gradient(self.classify, z0, label)
-            return z0.clamp(-1, 1), []
+            return z0.clamp(-1, 1)
 
-        device = next(self.parameters()).device
-        start = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=device), generator)
-        return sample(self.process, denoise, start, sampler=sampling.sampler, nfe=nfe, generator=generator)
+        noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)
+        return self.draw(estimate, noise, sampling, generator, nfe=nfe)

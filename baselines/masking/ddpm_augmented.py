@@ -11,51 +11,38 @@ item, by a channel of the pixels that are seen. It draws with all of them seen.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction
-from mmbench.models.diffusion.parameterisation import Parameterisation
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.sampler import noise_like
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "DDPM, masked images as augmentation"
 TASKS = ("generate",)
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of whole and of masked images, told which pixels are hidden.
 
     Args:
         spec: modalities and network.
         share: of the training items that are masked, from 0 up to, not including, 1.
-        schedule: noise schedule.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
     handles_missing = True
 
-    def __init__(
-        self,
-        spec: Spec,
-        *,
-        share: float = 0.6,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
-    ) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Spec, *, share: float = 0.6, **settings: Unpack[DiffusionSettings]) -> None:
+        super().__init__(spec, **settings)
         if not 0 <= share < 1:
             raise UserError(f"ddpm_augmented: share: {share} is not from 0 to below 1; it must see whole images, too")
-        self.share, self.prediction = share, prediction
-        self.process = Process(schedule=schedule)
-        self.kind = Parameterisation(self.process, prediction, max_weight)
+        self.share = share
         colours = spec.modalities["image"].shape[0]
         self.backbone = UNet(colours + 1, **spec.network)
         self.head = PixelHead(self.backbone, colours)
@@ -67,23 +54,21 @@ class Method(BaseMethod):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared error of the prediction at a uniform step of 1..T, of masked items and of whole ones."""
         image, visible = batch["image"], batch["masked_image"][:, -1:]
-        t = torch.randint(1, self.process.steps + 1, (len(image),), generator=generator)
+        t = self.draw_steps(len(image), generator)
         eps = noise_like(image, generator)
         masked = (torch.rand(len(image), generator=generator) < self.share).to(image)[:, None, None, None]
         seen = 1 - masked * (1 - visible)
         z0 = seen * image
         output = self(self.process.marginal(z0, [], t, eps), t, seen)
-        return {"loss": self.kind.error(output, z0, eps, t).mean()}
+        return {"loss": self.error(output, z0, eps, t).mean()}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Draw whole images from noise."""
-        device, (colours, *sides) = next(self.parameters()).device, self.spec.modalities["image"].shape
-        noise = noise_like(torch.empty(count, colours, *sides, device=device), generator)
-        seen = torch.ones(count, 1, *sides, device=device)
+        noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)
+        seen = torch.ones_like(noise[:, :1])
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            return self.kind.estimate(self(z_t, t, seen), z_t, t).clamp(-1, 1), []
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            return self.estimate(self(z_t, t, seen), z_t, t).clamp(-1, 1)
 
-        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
-        return {"image": z0}
+        return {"image": self.draw(estimate, noise, sampling, generator)}

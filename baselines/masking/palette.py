@@ -9,18 +9,15 @@ other method; schedule, prediction and loss weighting are those of the multitask
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import Prediction, to_z0, training_target
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.sampler import noise_like
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Palette"
@@ -29,33 +26,22 @@ TASKS = ("reconstruct",)
 Region = Literal["hole", "image"]
 
 
-class Method(BaseMethod):
+class Method(DiffusionMethod):
     """A denoiser of images that also sees the masked image.
 
     Args:
         spec: modalities and network.
         region: pixels that the loss counts: those of the `hole` (the paper's choice) or of the whole `image`.
-        schedule: noise schedule.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
 
-    def __init__(
-        self,
-        spec: Spec,
-        *,
-        region: Region = "hole",
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
-    ) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Spec, *, region: Region = "hole", **settings: Unpack[DiffusionSettings]) -> None:
+        super().__init__(spec, **settings)
         if region not in get_args(Region):
             raise UserError(f"palette: region: '{region}' is not one of {', '.join(get_args(Region))}; choose one")
-        self.region, self.prediction, self.max_weight = region, prediction, max_weight
-        self.process = Process(schedule=schedule)
+        self.region = region
         channels = spec.modalities["image"].shape[0]
         self.backbone = UNet(channels + spec.modalities["masked_image"].shape[0], **spec.network)
         self.head = PixelHead(self.backbone, channels)
@@ -67,14 +53,11 @@ class Method(BaseMethod):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared error of the prediction at a uniform step of 1..T, over the region's pixels."""
         z0, masked = batch["image"], batch["masked_image"]
-        t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
-        eps = noise_like(z0, generator)
-        signal, noise = self.process.coefficients(t, z0)
-        target = training_target(self.prediction, z0, eps, signal, noise)
-        error = (self(self.process.marginal(z0, [], t, eps), t, masked) - target) ** 2
-        error = error * losses.snr_weight(self.prediction, signal, noise, self.max_weight)
+        t = self.draw_steps(len(z0), generator)
+        z_t, eps = self.noised(z0, t, generator)
+        error, weight = self.errors(self(z_t, t, masked), z0, eps, t)
         counted = 1 - masked[:, -1:] if self.region == "hole" else torch.ones_like(masked[:, -1:])
-        return {"loss": (counted * error).sum() / (counted.sum() * error.shape[1]).clamp(min=1)}
+        return {"loss": (counted * (weight * error)).sum() / (counted.sum() * error.shape[1]).clamp(min=1)}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
@@ -82,11 +65,8 @@ class Method(BaseMethod):
         masked = given["masked_image"]
         colours, seen = masked[:, :-1], masked[:, -1:]
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            signal, noise = self.process.coefficients(t, z_t)
-            z0 = to_z0(self(z_t, t, masked), self.prediction, z_t, signal, noise).clamp(-1, 1)
-            return seen * colours + (1 - seen) * z0, []
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            z0 = self.estimate(self(z_t, t, masked), z_t, t).clamp(-1, 1)
+            return seen * colours + (1 - seen) * z0
 
-        noise = noise_like(colours, generator)
-        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
-        return {"image": z0}
+        return {"image": self.draw(estimate, noise_like(colours, generator), sampling, generator)}

@@ -10,17 +10,16 @@ steps is the largest whose evaluations stay within the budget that every method 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction, to_z0
-from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.painter import Painter
 from mmbench.models.diffusion.sampler import ddim_step, noise_like
-from mmbench.models.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion.single import DiffusionSettings
 
 TITLE = "RePaint"
 TASKS = ("reconstruct",)
@@ -48,39 +47,24 @@ def evaluations(levels: list[int]) -> int:
     return sum(later < now for now, later in pairwise(levels))
 
 
-class Method(BaseMethod):
+class Method(Painter):
     """The network of `ddpm`, sampled with the known pixels replaced.
 
     Args:
         spec: modalities and network.
         jump_length: steps of one jump back, on the grid of the steps that are made.
         resample: how often each stretch is denoised; 1 never jumps back.
-        schedule: noise schedule; this and what follows as in `ddpm`'s settings.
-        prediction: what the network predicts about z_0.
-        max_weight: part of `ddpm`'s loss, not used here.
+        settings: as for `ddpm`.
     """
 
-    backbone: UNet
-
     def __init__(
-        self,
-        spec: Spec,
-        *,
-        jump_length: int = 1,
-        resample: int = 2,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
+        self, spec: Spec, *, jump_length: int = 1, resample: int = 2, **settings: Unpack[DiffusionSettings]
     ) -> None:
-        super().__init__(spec)
+        super().__init__(spec, **settings)
         for name, value in (("jump_length", jump_length), ("resample", resample)):
             if value < 1:
                 raise UserError(f"repaint: {name}: {value} is less than 1; give a whole number from 1")
-        self.jump_length, self.resample, self.prediction = jump_length, resample, prediction
-        self.process = Process(schedule=schedule)
-        channels = spec.modalities["image"].shape[0]
-        self.backbone = UNet(channels, **spec.network)
-        self.head = PixelHead(self.backbone, channels)
+        self.jump_length, self.resample = jump_length, resample
 
     def levels(self, nfe: int) -> list[int]:
         """Diffusion steps visited: the walk with the most levels that needs at most `nfe` evaluations."""
@@ -90,8 +74,7 @@ class Method(BaseMethod):
 
     def step_down(self, z_t: Tensor, t: Tensor, s: Tensor, masked: Tensor, generator: torch.Generator) -> Tensor:
         """z_s of z_t, s < t: the model's where the image is hidden, the noised image where it is seen (eq. 8)."""
-        signal, noise = self.process.coefficients(t, z_t)
-        z0 = to_z0(self.head(self.backbone(z_t, t).map), self.prediction, z_t, signal, noise).clamp(-1, 1)
+        z0 = self.estimate(self(z_t, t, {}), z_t, t).clamp(-1, 1)
         unknown = ddim_step(self.process, z_t, z0, [], t, s, eta=1.0, generator=generator)
         known = self.process.marginal(masked[:, :-1], [], s, noise_like(z_t, generator))
         return masked[:, -1:] * known + (1 - masked[:, -1:]) * unknown

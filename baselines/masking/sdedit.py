@@ -11,17 +11,16 @@ can be used. How far the filling is noised trades likeness for looks, and is cho
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction, to_z0
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
-from mmbench.models.nets.unet import PixelHead, UNet
+from mmbench.models.diffusion.painter import Painter
+from mmbench.models.diffusion.single import DiffusionSettings
 
 TITLE = "SDEdit"
 TASKS = ("reconstruct",)
@@ -43,50 +42,31 @@ def pull_push(colours: Tensor, seen: Tensor) -> Tensor:
     return seen * colours + (1 - seen) * finer
 
 
-class Method(BaseMethod):
+class Method(Painter):
     """The network of `ddpm`, sampled from a noised filling.
 
     Args:
         spec: modalities and network.
         strength: the step to which the filling is noised, as a share of T, above 0 up to 1.
-        schedule: noise schedule; this and what follows as in `ddpm`'s settings.
-        prediction: what the network predicts about z_0.
-        max_weight: part of `ddpm`'s loss, not used here.
+        settings: as for `ddpm`.
     """
 
-    backbone: UNet
-
-    def __init__(
-        self,
-        spec: Spec,
-        *,
-        strength: float = 0.6,
-        schedule: Schedule = "cosine",
-        prediction: Prediction = "z0",
-        max_weight: float = 10.0,
-    ) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Spec, *, strength: float = 0.6, **settings: Unpack[DiffusionSettings]) -> None:
+        super().__init__(spec, **settings)
         if not 0 < strength <= 1:
             raise UserError(f"sdedit: strength: {strength} is not above 0 and at most 1; give a share of the steps")
-        self.strength, self.prediction = strength, prediction
-        self.process = Process(schedule=schedule)
-        channels = spec.modalities["image"].shape[0]
-        self.backbone = UNet(channels, **spec.network)
-        self.head = PixelHead(self.backbone, channels)
+        self.strength = strength
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Denoise the noised filling; all evaluations are spent on the steps that are left."""
         colours, seen = given["masked_image"][:, :-1], given["masked_image"][:, -1:]
         start = max(1, round(self.strength * self.process.steps))
-        t0 = torch.full((count,), start, dtype=torch.long)
-        z = self.process.marginal(pull_push(colours, seen), [], t0, noise_like(colours, generator))
+        z, _ = self.noised(pull_push(colours, seen), torch.full((count,), start, dtype=torch.long), generator)
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            signal, noise = self.process.coefficients(t, z_t)
-            z0 = to_z0(self.head(self.backbone(z_t, t).map), self.prediction, z_t, signal, noise).clamp(-1, 1)
-            return seen * colours + (1 - seen) * z0, []
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            z0 = self.estimate(self(z_t, t, {}), z_t, t).clamp(-1, 1)
+            return seen * colours + (1 - seen) * z0
 
         nfe = min(sampling.nfe, start)
-        z0 = sample(self.process, denoise, z, sampler=sampling.sampler, nfe=nfe, start=start, generator=generator)
-        return {"image": z0}
+        return {"image": self.draw(estimate, z, sampling, generator, nfe=nfe, start=start)}

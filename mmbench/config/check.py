@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -71,7 +71,8 @@ def known_keys(model: type[Section], path: Sequence[int | str]) -> list[str]:
 def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:
     """Check settings against the types that a function's arguments of their names are annotated with.
 
-    What it has no argument for, or none with a type, is left to the call.
+    What it has no argument for, or none with a type, is left to the call; `**settings: Unpack[...]` counts as the
+    arguments that it stands for.
 
     Raises:
         UserError: a value has another type, or is none of those that a `Literal` lists.
@@ -80,6 +81,8 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], whe
         hints = get_type_hints(function, include_extras=True)
     except NameError:  # of a type that is imported only for a type checker
         hints = {}
+    for packed in [get_args(hint)[0] for hint in hints.values() if get_origin(hint) is Unpack]:
+        hints |= get_type_hints(packed, include_extras=True)
     for name in hints.keys() & values.keys():
         try:
             TypeAdapter(hints[name], config=ARGUMENT).validate_python(values[name])

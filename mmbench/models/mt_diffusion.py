@@ -20,8 +20,9 @@ from mmbench.method import Method as BaseMethod
 from mmbench.models.diffusion.aggregation import Aggregation
 from mmbench.models.diffusion.answers import Answers
 from mmbench.models.diffusion.balance import GENERATE, RECOVER, Balance, Uncertainty, by_task, upgrad_backward
-from mmbench.models.diffusion.model import Known, MultimodalDenoiser, Prediction, as_answer, as_value, given_answer
+from mmbench.models.diffusion.model import Known, MultimodalDenoiser, as_answer, as_value, given_answer
 from mmbench.models.diffusion.objective import Noised, recovery_terms, simple_terms, vlb_terms
+from mmbench.models.diffusion.parameterisation import Prediction
 from mmbench.models.diffusion.process import OmegaShape, Process, Schedule
 from mmbench.models.diffusion.sampler import noise_like
 from mmbench.models.diffusion.states import Shares, States, at_the_ends, complete, draw_states, each, state_shares
@@ -47,7 +48,7 @@ class Method(BaseMethod):
             as high as one alone would be. A mapping has the heights of single modalities, as they are.
         schedule: noise schedule.
         prediction: what the network predicts about z_0.
-        max_weight: bound of the generation loss's weight on an error in z_0 (see `loss.snr_weight`).
+        max_weight: bound of the generation loss's weight on an error in z_0 (see `parameterisation.snr_weight`).
         conditioning: how known modalities enter: `aggregate` only through z_t (the paper's rule), `impose` also by
             setting known pixels in the estimate of z_0, `channels` as inputs of the network with a flag.
         generation: whether drawing from noise aggregates the decoders' predictions (`joint`, the paper's rule) or

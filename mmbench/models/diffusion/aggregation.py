@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mmbench.method import Batch
-from mmbench.models.diffusion.model import MultimodalDenoiser, Output, Prediction, as_value, to_z0
+from mmbench.models.diffusion.model import MultimodalDenoiser, Output, as_value
+from mmbench.models.diffusion.parameterisation import Prediction, to_z0
 from mmbench.models.diffusion.process import Process
 from mmbench.models.diffusion.sampler import noise_like
 from mmbench.models.diffusion.states import States

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmbench.method import IGNORED, Modality, available
-from mmbench.models.diffusion.model import Prediction
 from mmbench.models.diffusion.process import Process, w_from_omega
 
 
@@ -36,18 +35,6 @@ def prior_kl(process: Process, z0: Tensor, encodings: Sequence[Tensor]) -> Tenso
 def simple(prediction: Tensor, target: Tensor) -> Tensor:
     """L1 in its simple form: squared error of the network's prediction per item."""
     return per_item((prediction - target) ** 2)
-
-
-def snr_weight(kind: Prediction, signal: Tensor, noise: Tensor, bound: float) -> Tensor:
-    """Weight of the simple loss with which an error in z_0 counts min(SNR + 1, bound), or min(SNR, bound) for eps.
-
-    With a large bound it is the plain loss on v and on eps; with a small one, the little-noise end, where a small
-    network cannot win, does not drown the rest (Hang et al. 2023, Min-SNR).
-    """
-    if kind == "eps":
-        return (bound * (noise / signal) ** 2).clamp(max=1)
-    weight = (1 / noise**2).clamp(max=bound)
-    return weight * noise**2 if kind == "v" else weight
 
 
 def step_kl(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from mmbench.method import Batch, Modality
 from mmbench.models.nets.unet import Features, PixelHead, UNet
-
-Prediction = Literal["eps", "v", "z0"]
 
 
 class ImageEncoder(nn.Module):
@@ -210,23 +208,3 @@ def as_answer(decoded: Tensor, modality: Modality) -> Tensor:
 def given_answer(value: Tensor, modality: Modality) -> Tensor:
     """A given value as a method answers: a label (n,) as class probabilities, all on it; others as they are."""
     return as_vector(value, modality) if modality.kind == "label" else value
-
-
-def to_z0(prediction: Tensor, kind: Prediction, y_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """z_0 from a prediction at y_t = z_t less its drift = signal z_0 + noise eps.
-
-    `v = signal eps - noise z_0` (Salimans and Ho 2022) keeps an error in the drift bounded: it enters z_0 times
-    `signal`, where eps lets it enter divided by `signal`.
-    """
-    if kind == "z0":
-        return prediction
-    if kind == "v":
-        return signal * y_t - noise * prediction
-    if kind == "eps":
-        return (y_t - noise * prediction) / signal
-    raise ValueError(f"prediction '{kind}' is not one of {get_args(Prediction)}")
-
-
-def training_target(kind: Prediction, z0: Tensor, eps: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """What the network should predict for a known z_0 and eps."""
-    return {"z0": z0, "v": signal * eps - noise * z0, "eps": eps}[kind]

@@ -11,7 +11,8 @@ from torch import Tensor
 from mmbench.method import Batch
 from mmbench.models.diffusion import loss as losses
 from mmbench.models.diffusion.aggregation import Aggregation
-from mmbench.models.diffusion.model import Output, training_target
+from mmbench.models.diffusion.model import Output
+from mmbench.models.diffusion.parameterisation import snr_weight, training_target
 from mmbench.models.diffusion.sampler import estimate_eps
 from mmbench.models.diffusion.states import States
 
@@ -55,7 +56,7 @@ def simple_terms(around: Aggregation, noised: Noised, max_weight: float) -> dict
     """
     signal, noise = around.process.coefficients(noised.t, noised.z0)
     target = training_target(around.prediction, noised.z0, noised.eps, signal, noise)
-    weight = losses.snr_weight(around.prediction, signal, noise, max_weight).flatten()
+    weight = snr_weight(around.prediction, signal, noise, max_weight).flatten()
     error = weight * losses.simple(noised.output.prediction, target)
     return {"generate": (noised.generates * error).mean()}
 

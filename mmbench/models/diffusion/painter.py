@@ -1,23 +1,19 @@
-"""A diffusion model of images alone, or of images given one other modality: what several single-task methods are.
-
-Schedule, prediction and loss weighting are those of the multitask model, so that only the tasks differ.
-"""
+"""A diffusion model of images alone, or of images given one other modality: what several single-task methods are."""
 
 from __future__ import annotations
+
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from mmbench.method import Batch, Sampling, Spec, Task, available
-from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion.model import Prediction, as_vector, map_channels, one_hot_map, vector_width
-from mmbench.models.diffusion.parameterisation import Parameterisation
-from mmbench.models.diffusion.process import Process, Schedule
-from mmbench.models.diffusion.sampler import noise_like, sample
+from mmbench.models.diffusion.model import as_vector, map_channels, one_hot_map, vector_width
+from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
 
-class Painter(BaseMethod):
+class Painter(DiffusionMethod):
     """A denoiser of images.
 
     A subclass names the modality that it is told as `condition`: a mask enters as one-hot channels, a label or an
@@ -25,22 +21,15 @@ class Painter(BaseMethod):
 
     Args:
         spec: modalities and network.
-        schedule: noise schedule.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the loss's weight on an error in z_0 (see `losses.snr_weight`).
+        settings: as for `DiffusionMethod`.
     """
 
     backbone: UNet
     handles_missing = True
     condition: str = ""
 
-    def __init__(
-        self, spec: Spec, *, schedule: Schedule = "cosine", prediction: Prediction = "z0", max_weight: float = 10.0
-    ) -> None:
-        super().__init__(spec)
-        self.prediction = prediction
-        self.process = Process(schedule=schedule)
-        self.kind = Parameterisation(self.process, prediction, max_weight)
+    def __init__(self, spec: Spec, **settings: Unpack[DiffusionSettings]) -> None:
+        super().__init__(spec, **settings)
         self.told = spec.modalities[self.condition] if self.condition else None
         colours, more = spec.modalities["image"].shape[0], map_channels(self.told) if self.told else 0
         self.backbone = UNet(colours + more, **spec.network)
@@ -63,19 +52,16 @@ class Painter(BaseMethod):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted squared error of the prediction at a uniform step of 1..T."""
         z0 = batch["image"]
-        t = torch.randint(1, self.process.steps + 1, (len(z0),), generator=generator)
-        eps = noise_like(z0, generator)
-        output = self(self.process.marginal(z0, [], t, eps), t, batch)
-        return {"loss": self.kind.error(output, z0, eps, t).mean()}
+        t = self.draw_steps(len(z0), generator)
+        z_t, eps = self.noised(z0, t, generator)
+        return {"loss": self.error(self(z_t, t, batch), z0, eps, t).mean()}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Draw images from noise, told what is given."""
-        device = next(self.parameters()).device
-        noise = noise_like(torch.empty(count, *self.spec.modalities["image"].shape, device=device), generator)
 
-        def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
-            return self.kind.estimate(self(z_t, t, given), z_t, t).clamp(-1, 1), []
+        def estimate(z_t: Tensor, t: Tensor) -> Tensor:
+            return self.estimate(self(z_t, t, given), z_t, t).clamp(-1, 1)
 
-        z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
-        return {"image": z0}
+        noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)
+        return {"image": self.draw(estimate, noise, sampling, generator)}

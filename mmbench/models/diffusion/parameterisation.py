@@ -1,35 +1,41 @@
-"""What a denoiser predicts about z_0, and what an error in it costs; the same for images and for vectors."""
+"""What a denoiser predicts about z_0, how z_0 is had from it, and how much an error in it weighs."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import Literal, get_args
 
-from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import Prediction, to_z0, training_target
-from mmbench.models.diffusion.process import Process
+from torch import Tensor
+
+Prediction = Literal["eps", "v", "z0"]
 
 
-class Parameterisation(nn.Module):
-    """Loss and estimate of z_0 for a process, a kind of prediction and a bound of the loss's weight.
+def training_target(prediction: Prediction, z0: Tensor, eps: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    """What the network should predict for a known z_0 and eps."""
+    return {"z0": z0, "v": signal * eps - noise * z0, "eps": eps}[prediction]
 
-    Args:
-        process: without modalities.
-        prediction: what the network predicts about z_0.
-        max_weight: bound of the weight of an error in z_0 (see `losses.snr_weight`).
+
+def to_z0(output: Tensor, prediction: Prediction, y_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    """z_0 from a network's output at y_t = z_t less its drift = signal z_0 + noise eps.
+
+    `v = signal eps - noise z_0` (Salimans and Ho 2022) keeps an error in the drift bounded: it enters z_0 times
+    `signal`, where eps lets it enter divided by `signal`.
     """
+    if prediction == "z0":
+        return output
+    if prediction == "v":
+        return signal * y_t - noise * output
+    if prediction == "eps":
+        return (y_t - noise * output) / signal
+    raise ValueError(f"prediction '{prediction}' is not one of {get_args(Prediction)}")
 
-    def __init__(self, process: Process, prediction: Prediction, max_weight: float) -> None:
-        super().__init__()
-        self.process, self.prediction, self.max_weight = process, prediction, max_weight
 
-    def error(self, output: Tensor, z0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """Weighted squared error (n,) of a network's output at steps t (n,)."""
-        signal, noise = self.process.coefficients(t, z0)
-        target = training_target(self.prediction, z0, eps, signal, noise)
-        weight = losses.snr_weight(self.prediction, signal, noise, self.max_weight).flatten()
-        return weight * losses.simple(output, target)
+def snr_weight(prediction: Prediction, signal: Tensor, noise: Tensor, bound: float) -> Tensor:
+    """Weight of the squared error with which an error in z_0 counts min(SNR + 1, bound), or min(SNR, bound) for eps.
 
-    def estimate(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
-        """The estimate of z_0 from a network's output at z_t and steps t (n,)."""
-        signal, noise = self.process.coefficients(t, z_t)
-        return to_z0(output, self.prediction, z_t, signal, noise)
+    With a large bound it is the plain loss on v and on eps; with a small one, the little-noise end, where a small
+    network cannot win, does not drown the rest (Hang et al. 2023, Min-SNR).
+    """
+    if prediction == "eps":
+        return (bound * (noise / signal) ** 2).clamp(max=1)
+    weight = (1 / noise**2).clamp(max=bound)
+    return weight * noise**2 if prediction == "v" else weight

@@ -1,0 +1,102 @@
+"""What the diffusion methods of fewer tasks share: a z_0 that is noised without aggregating anything, learnt and drawn.
+
+Schedule, prediction and loss weighting are those of the multitask model, so that only the tasks differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+
+from mmbench.method import Method, Sampling, Spec
+from mmbench.models.diffusion.parameterisation import Prediction, snr_weight, to_z0, training_target
+from mmbench.models.diffusion.process import Process, Schedule
+from mmbench.models.diffusion.sampler import noise_like, sample
+
+
+class DiffusionSettings(TypedDict, total=False):
+    """The settings of every `DiffusionMethod`, which a subclass hands on beside those of its own."""
+
+    schedule: Schedule
+    prediction: Prediction
+    max_weight: float
+
+
+class DiffusionMethod(Method):
+    """A denoiser of some z_0, an image, a map or a vector; the subclass says of which, and has the network.
+
+    Args:
+        spec: modalities and network.
+        schedule: noise schedule.
+        prediction: what the network predicts about z_0.
+        max_weight: bound of the loss's weight on an error in z_0 (see `parameterisation.snr_weight`).
+    """
+
+    def __init__(
+        self, spec: Spec, *, schedule: Schedule = "cosine", prediction: Prediction = "z0", max_weight: float = 10.0
+    ) -> None:
+        super().__init__(spec)
+        self.process = Process(schedule=schedule)
+        self.prediction, self.max_weight = prediction, max_weight
+
+    def draw_steps(self, count: int, generator: torch.Generator) -> Tensor:
+        """Uniform steps (count,) of 1..T."""
+        return torch.randint(1, self.process.steps + 1, (count,), generator=generator)
+
+    def noised(self, z0: Tensor, t: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """z_t at steps t (n,), `sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps`, and its eps, shaped as z_0."""
+        eps = noise_like(z0, generator)
+        return self.process.marginal(z0, [], t, eps), eps
+
+    def errors(self, output: Tensor, z0: Tensor, eps: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared error of a network's output at steps t (n,), shaped as z_0, and its weight (n, 1, ...)."""
+        signal, noise = self.process.coefficients(t, z0)
+        target = training_target(self.prediction, z0, eps, signal, noise)
+        return (output - target) ** 2, snr_weight(self.prediction, signal, noise, self.max_weight)
+
+    def error(self, output: Tensor, z0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """Weighted squared error (n,) of a network's output at steps t (n,)."""
+        squared, weight = self.errors(output, z0, eps, t)
+        return weight.flatten() * squared.flatten(1).mean(dim=1)
+
+    def estimate(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+        """The estimate of z_0 that a network's output at z_t and steps t (n,) is."""
+        signal, noise = self.process.coefficients(t, z_t)
+        return to_z0(output, self.prediction, z_t, signal, noise)
+
+    def pure_noise(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """z_T (count, *shape) to draw from, on the method's device."""
+        return noise_like(torch.empty(count, *shape, device=next(self.parameters()).device), generator)
+
+    def draw(
+        self,
+        estimate: Callable[[Tensor, Tensor], Tensor],
+        z: Tensor,
+        sampling: Sampling,
+        generator: torch.Generator,
+        *,
+        nfe: int | None = None,
+        start: int | None = None,
+    ) -> Tensor:
+        """z_0 drawn from z.
+
+        Args:
+            estimate: z_0 of z_t and steps t (n,), one evaluation of the network or more.
+            z: noise, or z_t at the step `start`.
+            sampling: sampler, and number of steps if `nfe` does not say another.
+            generator: of the noise that the sampler adds.
+            nfe: number of steps.
+            start: the step of z, T unless given.
+        """
+        return sample(
+            self.process,
+            lambda z_t, t: (estimate(z_t, t), []),
+            z,
+            sampler=sampling.sampler,
+            nfe=sampling.nfe if nfe is None else nfe,
+            start=start,
+            generator=generator,
+        )
