@@ -179,6 +179,28 @@ def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, siz
         assert all(torch.equal(given[name], before[name]) for name in given)
 
 
+OTHER_WAYS = {
+    "sampler": Sampling("dpm++sde", 12),
+    "nfe": Sampling("ddim", 6),
+    "guidance": Sampling("ddim", 12, guidance=1.0),
+}
+
+
+@pytest.mark.parametrize("experiment, found", FOUND)
+def test_its_answers_depend_on_what_it_heeds(experiment: str, found: Found) -> None:
+    method, batch = randomised(build(found.name, 16, experiment)), random_batch(experiment, 16, 3)
+    method.prepare(batch)
+    heeded = {task.name: method.heeds(task) for task in tasks_of(experiment, found)}
+    assert found.samples == any(heeded.values())
+    for task in tasks_of(experiment, found):
+        given = given_of(task, batch)
+        answer = method.predict(task, given, 3, Sampling("ddim", 12), generator(7))
+        for field, sampling in OTHER_WAYS.items():
+            other = method.predict(task, given, 3, sampling, generator(7))
+            differs = any(not torch.equal(answer[name], other[name]) for name in task.want)
+            assert differs == (field in heeded[task.name]), (task.name, field)
+
+
 @pytest.mark.parametrize("experiment, found", FOUND)
 def test_its_weights_survive_a_file(experiment: str, found: Found, tmp_path: Path) -> None:
     method = randomised(build(found.name, 16, experiment))

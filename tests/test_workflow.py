@@ -149,9 +149,8 @@ def test_the_other_experiments_run_with_their_judges_embeddings_and_choices(
         reference = read_json(checkout.results / experiment / "reference.json")
         judged = (ROOT / f"mmbench/experiments/{experiment}/judge.py").is_file()
         assert {row["case"] for row in reference["metrics"]} == {"floor", *(["ceiling"] if judged else [])}
-    chosen = read_json(checkout.results / "labels" / "cfg_ddpm" / "seed0" / "tuned.json")["chosen"]
     predicted = read_json(checkout.results / "labels" / "cfg_ddpm" / "seed0" / "predictions.json")
-    assert chosen == predicted["tuned"] and set(chosen) == {"guidance"}
+    assert set(predicted["cases"]["paint"]["drawing"]) == {"sampler", "nfe", "guidance"}
     assert (checkout.results / "embedded" / "vgg16-relu5_3-gap" / "scaling.npz").is_file()
     assert checkout.planned() == set()
 

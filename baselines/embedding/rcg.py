@@ -23,6 +23,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "RCG-like"
 TASKS = ("paint", "generate")
+SAMPLES = True
 
 
 class TwoStages(nn.Module):

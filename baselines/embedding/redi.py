@@ -25,6 +25,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "ReDi-like"
 TASKS = ("embed", "paint", "generate")
+SAMPLES = True
 
 
 class Method(DiffusionMethod):

@@ -24,6 +24,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "UniDiffuser-like"
 TASKS = ("embed", "paint", "generate")
+SAMPLES = True
 
 
 class Method(DiffusionMethod):

@@ -6,6 +6,7 @@ from mmbench.models.diffusion.painter import Painter
 
 TITLE = "Painter from embeddings"
 TASKS = ("from_embedding",)
+SAMPLES = True
 ANSWERS = ("image",)
 SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
 

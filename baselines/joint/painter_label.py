@@ -6,6 +6,7 @@ from mmbench.models.diffusion.painter import Painter
 
 TITLE = "Painter from labels"
 TASKS = ("from_label",)
+SAMPLES = True
 ANSWERS = ("image",)
 SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
 

@@ -6,6 +6,7 @@ from _pair import Pair
 
 TITLE = "MT-Diffusion, image and embedding"
 TASKS = ("generate", "from_image", "from_embedding")
+SAMPLES = True
 ANSWERS = ("image", "embedding")
 
 

@@ -6,6 +6,7 @@ from _pair import Pair
 
 TITLE = "MT-Diffusion, image and label"
 TASKS = ("generate", "from_image", "from_label")
+SAMPLES = True
 ANSWERS = ("image", "label")
 SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
 

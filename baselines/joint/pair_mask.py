@@ -6,6 +6,7 @@ from _pair import Pair
 
 TITLE = "MT-Diffusion, image and mask"
 TASKS = ("generate", "from_image", "from_mask")
+SAMPLES = True
 ANSWERS = ("image", "mask")
 SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
 

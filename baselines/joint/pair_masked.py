@@ -6,6 +6,7 @@ from _pair import Pair
 
 TITLE = "MT-Diffusion, image and masked image"
 TASKS = ("generate", "reconstruct")
+SAMPLES = True
 ANSWERS = ("image",)
 SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
 

@@ -25,8 +25,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Class-conditional DDPM"
 TASKS = ("paint", "generate")
-TUNE = {"guidance": (0.0, 0.5, 1.0, 2.0, 4.0)}
-TUNE_BY = ("paint", "fd")
+SAMPLES = True
 
 
 class Method(DiffusionMethod):
@@ -34,7 +33,7 @@ class Method(DiffusionMethod):
 
     Args:
         spec: modalities and network.
-        guidance: how far drawing goes beyond the conditional prediction; 0 is that prediction.
+        guidance: how far drawing goes beyond the conditional prediction, unless `Sampling` says; 0 is that prediction.
         drop: share of the training items whose label is hidden.
         settings: as for `DiffusionMethod`.
     """
@@ -73,18 +72,25 @@ class Method(DiffusionMethod):
         z_t, eps = self.noised(z0, t, generator)
         return {"loss": self.error(self(z_t, t, batch["label"], known), z0, eps, t).mean()}
 
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Guidance too: an image with its label is drawn given the label."""
+        return super().heeds(task) | {"guidance"}
+
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Draw images of the given labels, or of labels drawn as often as in training."""
         label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
         always, never = torch.ones(count), torch.zeros(count)
-        if (guided := self.guidance > 0) and sampling.nfe < 2:
-            raise UserError(f"cfg_ddpm: guidance: {self.guidance} takes two evaluations a step; raise sample.nfe to 2")
+        guidance = self.guidance if sampling.guidance is None else sampling.guidance
+        if guidance < 0:
+            raise UserError(f"cfg_ddpm: guidance: {guidance} is negative; give a number from 0")
+        if (guided := guidance > 0) and sampling.nfe < 2:
+            raise UserError(f"cfg_ddpm: guidance: {guidance} takes two evaluations a step; raise sample.nfe to 2")
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
             output = self(z_t, t, label, always)
             if guided:
-                output = output + self.guidance * (output - self(z_t, t, label, never))
+                output = output + guidance * (output - self(z_t, t, label, never))
             return self.estimate(output, z_t, t).clamp(-1, 1)
 
         noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)

@@ -26,8 +26,9 @@ from mmbench.models.nets.unet import PixelHead, UNet, VectorReader
 
 TITLE = "Classifier guidance"
 TASKS = ("paint", "generate")
+SAMPLES = True
 TUNE = {"scale": (1.0, 3.0, 10.0, 30.0)}
-TUNE_BY = ("paint", "fjd")
+TUNE_BY = ("paint", "kjd")
 SIZE_DIFFERS = "a second network classifies"
 
 MAX_GAIN = 10.0

@@ -27,8 +27,9 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "JointDiffusion-like"
 TASKS = ("classify", "classify_noised", "paint", "generate")
+SAMPLES = True
 TUNE = {"scale": (1.0, 3.0, 10.0, 30.0, 100.0)}
-TUNE_BY = ("paint", "fjd")
+TUNE_BY = ("paint", "kjd")
 
 
 class Method(DiffusionMethod):
@@ -77,6 +78,10 @@ class Method(DiffusionMethod):
         classify = losses.recovery(self.spec.modalities["label"], self.classify(z0), batch["label"]).mean()
         total = denoise + self.classify_weight * classify
         return {"loss": total, "denoise": denoise.detach(), "classify": classify.detach()}
+
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Nothing where an image is read."""
+        return super().heeds(task) if "image" in task.want else frozenset()
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:

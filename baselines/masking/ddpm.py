@@ -9,6 +9,7 @@ from mmbench.models.diffusion.painter import Painter
 
 TITLE = "DDPM"
 TASKS = ("generate",)
+SAMPLES = True
 
 
 class Method(Painter):

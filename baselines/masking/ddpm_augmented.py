@@ -24,6 +24,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "DDPM, masked images as augmentation"
 TASKS = ("generate",)
+SAMPLES = True
 
 
 class Method(DiffusionMethod):

@@ -22,6 +22,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Palette"
 TASKS = ("reconstruct",)
+SAMPLES = True
 
 Region = Literal["hole", "image"]
 

@@ -23,6 +23,7 @@ from mmbench.models.diffusion.single import DiffusionSettings
 
 TITLE = "RePaint"
 TASKS = ("reconstruct",)
+SAMPLES = True
 WEIGHTS_FROM = "ddpm"
 
 
@@ -84,6 +85,10 @@ class Method(Painter):
         (signal_s, _), (signal_t, _) = (self.process.coefficients(i, z_s) for i in (s, t))
         keep = signal_t / signal_s
         return keep * z_s + (1 - keep**2).sqrt() * noise_like(z_s, generator)
+
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Evaluations: the steps are its own."""
+        return frozenset({"nfe"})
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:

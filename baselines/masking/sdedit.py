@@ -24,6 +24,7 @@ from mmbench.models.diffusion.single import DiffusionSettings
 
 TITLE = "SDEdit"
 TASKS = ("reconstruct",)
+SAMPLES = True
 WEIGHTS_FROM = "ddpm"
 TUNE = {"strength": (0.2, 0.4, 0.6, 0.8)}
 TUNE_BY = ("reconstruct", "lpips_alex")

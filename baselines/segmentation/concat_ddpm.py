@@ -22,6 +22,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Concatenated DDPM"
 TASKS = ("segment", "paint", "generate")
+SAMPLES = True
 
 
 class Method(DiffusionMethod):

@@ -23,6 +23,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "SegDiff-like"
 TASKS = ("segment",)
+SAMPLES = True
 
 
 class Method(DiffusionMethod):

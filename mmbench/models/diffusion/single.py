@@ -11,7 +11,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from mmbench.method import Method, Sampling, Spec
+from mmbench.method import Method, Sampling, Spec, Task
 from mmbench.models.diffusion.parameterisation import Prediction, snr_weight, to_z0, training_target
 from mmbench.models.diffusion.process import Process, Schedule
 from mmbench.models.diffusion.sampler import noise_like, sample
@@ -41,6 +41,10 @@ class DiffusionMethod(Method):
         super().__init__(spec)
         self.process = Process(schedule=schedule)
         self.prediction, self.max_weight = prediction, max_weight
+
+    def heeds(self, task: Task) -> frozenset[str]:
+        """Sampler and evaluations."""
+        return frozenset({"sampler", "nfe"})
 
     def draw_steps(self, count: int, generator: torch.Generator) -> Tensor:
         """Uniform steps (count,) of 1..T."""
