@@ -1,4 +1,4 @@
-"""Methods found by their path, their declarations read unrun, and the hash of the code behind a stage."""
+"""Methods found by their path, and their declarations read unrun."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.config.code_hash import stage_code
 from mmbench.config.discovery import find_methods, read_literals
-from mmbench.config.imports import closure, imported_modules
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -145,82 +143,3 @@ def test_an_experiment_whose_tasks_cannot_be_read(checkout: Path) -> None:
     path = checkout / "mmbench" / "experiments" / "masking" / "tasks.py"
     path.write_text("TASKS = dict(generate=1)\n")
     assert message(checkout).startswith("mmbench/experiments/masking/tasks.py: TASKS is not a dictionary written out")
-
-
-class TestCodeHash:
-    """An edit changes the hash of what it touches, and of nothing else."""
-
-    TRAIN, EVALUATE = "mmbench/stages/train.py", "mmbench/stages/evaluate.py"
-    EXPERIMENT, SCORES = "mmbench/experiments/masking/tasks.py", "mmbench/experiments/masking/scores.py"
-    MINE, OTHER = "baselines/masking/mine.py", "baselines/masking/other.py"
-
-    def hashes(self, root: Path) -> dict[str, str]:
-        """The hash of the code of four jobs, as the rules ask for it."""
-        closure.cache_clear()
-        imported_modules.cache_clear()
-        return {
-            "train mine": stage_code(root, "train", experiment="masking", method=self.MINE),
-            "train other": stage_code(root, "train", experiment="masking", method=self.OTHER),
-            "evaluate": stage_code(root, "evaluate", experiment="masking", judge=None),
-            "report": stage_code(root, "report"),
-        }
-
-    def changed(self, root: Path, path: str) -> set[str]:
-        """The jobs whose hash changes when a comment is put at the end of `path`."""
-        before = self.hashes(root)
-        with (root / path).open("a") as stream:
-            stream.write("# changed\n")
-        after = self.hashes(root)
-        return {job for job in before if before[job] != after[job]}
-
-    @pytest.mark.parametrize(
-        ("path", "jobs"),
-        [
-            (MINE, {"train mine"}),
-            ("baselines/masking/_shared.py", {"train mine"}),
-            ("mmbench/models/nets/unet.py", {"train mine"}),
-            ("mmbench/models/nets/__init__.py", {"train mine"}),
-            (TRAIN, {"train mine", "train other"}),
-            ("mmbench/training/checkpoint.py", {"train mine", "train other"}),
-            (EXPERIMENT, {"train mine", "train other", "evaluate"}),
-            ("mmbench/scoring/metrics/pixel.py", {"evaluate"}),
-            ("mmbench/scoring/metrics/frechet.py", {"evaluate"}),
-            (SCORES, {"evaluate"}),
-            ("mmbench/scoring/statistics.py", {"report"}),
-            ("mmbench/report/page.py", {"report"}),
-            ("mmbench/config/configuration.py", set()),
-            ("mmbench/models/mt_diffusion.py", set()),
-            ("mmbench/data/camvid.py", set()),
-        ],
-    )
-    def test_an_edit(self, checkout: Path, path: str, jobs: set[str]) -> None:
-        assert self.changed(checkout, path) == jobs
-
-    def test_the_page_templates_are_code_of_the_report(self, checkout: Path) -> None:
-        template = next((checkout / "mmbench" / "report").rglob("*.html*"))
-        assert self.changed(checkout, str(template.relative_to(checkout))) == {"report"}
-
-    def test_moving_the_checkout_changes_nothing(self, checkout: Path, tmp_path: Path) -> None:
-        moved = tmp_path / "elsewhere"
-        shutil.copytree(checkout / "mmbench", moved / "mmbench")
-        shutil.copytree(checkout / "baselines", moved / "baselines")
-        assert self.hashes(moved) == self.hashes(checkout)
-
-    def test_relative_imports_are_followed(self, tmp_path: Path) -> None:
-        package = tmp_path / "mmbench" / "deep"
-        package.mkdir(parents=True)
-        for name, text in {
-            "a": "from . import b\nfrom .c import y\nfrom ..top import z\n",
-            "b": "",
-            "c": "y = 1",
-        }.items():
-            (package / f"{name}.py").write_text(text)
-        (tmp_path / "mmbench" / "top.py").write_text("z = 1\n")
-        found = {str(p.relative_to(tmp_path)) for p in closure(package / "a.py", tmp_path)}
-        assert found == {"mmbench/deep/a.py", "mmbench/deep/b.py", "mmbench/deep/c.py", "mmbench/top.py"}
-
-    def test_imports_in_a_circle_end(self, tmp_path: Path) -> None:
-        (tmp_path / "mmbench").mkdir()
-        (tmp_path / "mmbench" / "a.py").write_text("import mmbench.b\n")
-        (tmp_path / "mmbench" / "b.py").write_text("def f():\n    import mmbench.a\n")
-        assert len(closure(tmp_path / "mmbench" / "a.py", tmp_path)) == 2

@@ -1,11 +1,18 @@
-"""The hash of the code that a stage runs: its jobs run again when it changes."""
+"""The hash of the code that decides a stage's numbers: the stage's jobs run again when it changes.
+
+It covers the files of `ENTRIES` and all that they import of the project, less the `PLUMBING`. Of Python, what is done counts
+and its words do not (`mmbench.config.source`); another file counts byte by byte.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from mmbench.config.imports import closure
+from mmbench.config.source import read_source
 
 TASKS, SCORES = "mmbench/experiments/{experiment}/tasks.py", "mmbench/experiments/{experiment}/scores.py"
 #: Where the code of a stage begins; all that it imports of the project follows. A folder stands for all its files.
@@ -25,10 +32,28 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "claims": ("config/claims.yaml",),
     "manifest": ("mmbench/stages/manifest.py",),
 }
+#: What no number depends on, in files and folders: the package's version, errors, the checks of a configuration,
+#: storage and locks, records, and what lets a training stop, go on and be shared out.
+PLUMBING = (
+    "mmbench/__init__.py",
+    "mmbench/errors.py",
+    "mmbench/config",
+    "mmbench/experiments/__init__.py",
+    "mmbench/files",
+    "mmbench/frozen/cache.py",
+    "mmbench/runs",
+    "mmbench/training/checkpoint.py",
+    "mmbench/training/processes.py",
+    "mmbench/training/signals.py",
+)
+#: Of the data, later stages have only the finished files, which they depend on as files.
+READING = ("mmbench/data",)
+#: Stages that take seconds and show what the plumbing reads: all that they import counts.
+SHOWING = ("cards", "report", "manifest")
 
 
 def stage_code(root: Path, stage: str, **names: str | Path | None) -> str:
-    """The hash of a stage's code.
+    """The hash of the code that decides a stage's numbers.
 
     Args:
         root: the checkout.
@@ -37,27 +62,43 @@ def stage_code(root: Path, stage: str, **names: str | Path | None) -> str:
             whose name is None is left out.
     """
     absent = [f"{{{name}}}" for name, value in names.items() if value is None]
-    entries = [entry for entry in ENTRIES[stage] if not any(name in entry for name in absent)]
-    return code_hash(root, *(entry.format(**names) for entry in entries))
+    entries = [entry.format(**names) for entry in ENTRIES[stage] if not any(name in entry for name in absent)]
+    return code_hash(root, *entries, ignored=ignored(stage))
 
 
-def code_hash(root: Path, *entries: str | Path) -> str:
-    """SHA-256 over the code reachable from `entries`; a folder stands for all its files.
+def ignored(stage: str) -> tuple[str, ...]:
+    """The files and folders that do not count for a stage."""
+    if stage in SHOWING:
+        return ()
+    return PLUMBING if stage == "data" else (*PLUMBING, *READING)
 
-    A file outside `root` counts by its own name.
+
+def code_hash(root: Path, *entries: str | Path, ignored: Sequence[str] = PLUMBING) -> str:
+    """16 hex digits of the SHA-256 over the code reachable from `entries`; a folder stands for all its files.
+
+    Args:
+        root: the checkout; a file outside it counts by its own name.
+        entries: files and folders, below the checkout or absolute.
+        ignored: files and folders below the checkout that do not count, nor what only they import.
     """
-    files: set[Path] = set()
-    for entry in entries:
-        path = root / entry
-        if path.is_dir():
-            files |= {p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
-        elif path.suffix == ".py":
-            files |= closure(path, root)
-        else:
-            files.add(path)
     digest = hashlib.sha256()
-    for path in sorted(files):
-        name = path.relative_to(root) if path.is_relative_to(root) else path.name
-        digest.update(f"{name}\0".encode())
-        digest.update(path.read_bytes())
+    for name, path in sorted(counted(root, entries, ignored).items()):
+        code = read_source(path, root).digest if path.suffix == ".py" else path.read_bytes()
+        digest.update(f"{name}\0".encode() + hashlib.sha256(code).digest())
     return digest.hexdigest()[:16]
+
+
+def counted(root: Path, entries: Sequence[str | Path], ignored: Sequence[str] = ()) -> dict[str, Path]:
+    """The files reachable from `entries`, by their names below the checkout, without those ignored."""
+    beyond = frozenset(file for name in ignored for file in _files(root / name))
+    files: set[Path] = set()
+    for path in (root / entry for entry in entries):
+        files |= closure(path, root, beyond) if path.suffix == ".py" else _files(path)
+    return {str(path.relative_to(root) if path.is_relative_to(root) else path.name): path for path in files - beyond}
+
+
+@cache
+def _files(path: Path) -> frozenset[Path]:
+    """A file, or all files in a folder."""
+    inside = path.rglob("*") if path.is_dir() else [path]
+    return frozenset(file for file in inside if file.is_file() and "__pycache__" not in file.parts)

@@ -31,6 +31,7 @@ class Workflow:
         results: folder of the profile's results.
         weights: folder of the frozen networks, which all profiles share.
         snapshots: shares of a training at which it is looked at, by their folder below the seed's.
+        extractors: the network that embeds an experiment's data, for the experiments whose configuration names one.
         judges: the file of each experiment's judge, below the checkout, for the experiments that have one.
 
     Raises:
@@ -45,6 +46,8 @@ class Workflow:
         self.weights = Path(self.config.top.results) / "weights"
         self.snapshots = {f"at{share}/": share for share in self.config.profile.snapshots}
         self.judges = {name: path for name in self.config.experiments if (path := find_judge(root, name))}
+        options = {name: section.options() for name, section in self.config.experiments.items()}
+        self.extractors = {name: values["extractor"] for name, values in options.items() if "extractor" in values}
         self._codes: dict[tuple[str, str | None, Path | None], str] = {}
         self._settings: dict[tuple[str | None, ...], str] = {}
 
@@ -82,14 +85,9 @@ class Workflow:
         """The file of a method, or of the one that a variant is of, below the checkout."""
         return self.methods(experiment, name).path
 
-    def extractor(self, experiment: str) -> str | None:
-        """The network that embeds an experiment's data; None if nothing does."""
-        name: str | None = self.config.experiments[experiment].options().get("extractor")
-        return name
-
     def data(self, experiment: str) -> Path:
         """Folder of the data an experiment works on: the data set's, or those with the embeddings that it asks for."""
-        name = self.extractor(experiment)
+        name = self.extractors.get(experiment)
         return self.results / "embedded" / name if name else self.results / "data"
 
     def seed(self, experiment: str, method: str, seed: int | str, at: str = "") -> str:

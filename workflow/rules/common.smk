@@ -48,7 +48,7 @@ def one_of(names):
 wildcard_constraints:
     at="|".join(["(?:)", *map(re.escape, RUN.snapshots)]),  # an empty constraint would be none
     experiment=one_of(RUN.config.experiments),
-    extractor=one_of(filter(None, map(RUN.extractor, RUN.config.experiments))),
+    extractor=one_of(set(RUN.extractors.values())),
     method=one_of(RUN.methods.every_name()),
     page="|".join(map(re.escape, PAGES.shown)),
     prepared=one_of(

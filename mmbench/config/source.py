@@ -1,0 +1,124 @@
+"""What a source file of the project does, whatever its words: whom it imports, and a hash that a new wording leaves."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mmbench.config.literals import parse
+
+#: Functions and errors whose arguments are read by a person.
+SPOKEN = ("print", "UserError")
+#: Arguments that a person reads, of functions that make a command line's parser.
+PARSER, HELP = ("Parser", "add_argument"), ("help", "description")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file does.
+
+    Attributes:
+        imports: dotted names that it imports, at any depth of it, and the packages that these are in.
+        digest: SHA-256 of its `meaning`.
+    """
+
+    imports: frozenset[str]
+    digest: bytes
+
+
+def read_source(path: Path, root: Path) -> Source:
+    """What a file does; each of its versions is parsed once.
+
+    Raises:
+        UserError: it is not Python.
+    """
+    stat = path.stat()
+    return _read(path, root, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _read(path: Path, root: Path, *_version: int) -> Source:
+    tree = parse(path, path)
+    folders = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    digest = hashlib.sha256("\0".join(meaning(tree)).encode("utf-8", "backslashreplace")).digest()
+    return Source(frozenset(imported(tree, folders)), digest)
+
+
+def imported(tree: ast.AST, folders: Sequence[str]) -> set[str]:
+    """Dotted names that a tree imports, and the packages that these are in.
+
+    Args:
+        tree: of a file.
+        folders: the parts of the file's path below the checkout, from which relative imports count.
+    """
+    names: set[str] = set()
+    queue = [tree]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = folders[: -node.level] if node.level else ()
+            module = ".".join([*package, *filter(None, [node.module])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+        elif not isinstance(node, ast.expr):  # imports are in no expression, where most nodes are
+            queue += ast.iter_child_nodes(node)
+    return {name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1)}
+
+
+def meaning(tree: ast.AST) -> list[str]:
+    """The names and values of a syntax tree in their order, the same in every version of Python.
+
+    Left out are positions, comments, strings that stand alone, such as docstrings, what is printed, the arguments of an
+    error that is raised, the message of an assertion and the help of a command line.
+    """
+    words: list[str] = []
+    _add(tree, words)
+    return words
+
+
+def _add(node: ast.AST, words: list[str]) -> None:
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        node = ast.Raise(node.exc.func, node.cause)
+    spoken = _spoken(node)
+    words.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is None or value == [] or name in spoken:
+            continue
+        words.append(name)
+        for part in value if isinstance(value, list) else [value]:
+            if not isinstance(part, ast.AST):
+                words.append(repr(part))
+            elif not _is_remark(part, node):
+                _add(part, words)
+    words.append(")")
+
+
+def _spoken(node: ast.AST) -> tuple[str, ...]:
+    """The fields of a node that hold nothing but words for a person."""
+    if isinstance(node, ast.Assert):
+        return ("msg",)
+    if isinstance(node, ast.Call) and _name(node.func) in SPOKEN:
+        return ("args", "keywords")
+    return ()
+
+
+def _is_remark(node: ast.AST, parent: ast.AST) -> bool:
+    """Whether a part of a node does nothing but tell a person something."""
+    if isinstance(node, ast.keyword):
+        return isinstance(parent, ast.Call) and _name(parent.func) in PARSER and node.arg in HELP
+    if not isinstance(node, ast.Expr):
+        return False
+    value = node.value
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, str)
+    return isinstance(value, ast.Call) and _name(value.func) == "print"
+
+
+def _name(function: ast.expr) -> str | None:
+    return getattr(function, "id", None) or getattr(function, "attr", None)
