@@ -179,7 +179,7 @@ class TestWorkflow:
 
     def test_settings_are_those_of_the_stage_and_the_source(self, run: Workflow) -> None:
         settings = json.loads(run.settings("predict", "masking", "repaint@long"))
-        assert set(settings) == {"data", "network", "sample", "experiment", "method", "method_settings"}
+        assert set(settings) >= {"data", "network", "sample", "experiment", "method", "method_settings"}
         assert settings["method_settings"] == {"schedule": "linear"}  # its weights are of such a network
         assert run.settings("data") == json.dumps({"data": run.config.profile.data.model_dump(mode="json")})
 

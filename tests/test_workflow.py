@@ -262,7 +262,7 @@ class TestPlan:
         ],
     )
     def test_an_edit_of_code_reruns_what_it_touches(self, finished: Checkout, file: str, jobs: set[str]) -> None:
-        with finished.edited(file, lambda text: text + "# changed\n"):
+        with finished.edited(file, lambda text: text + "EDITED = 1\n"):
             assert finished.planned() - {"reference"} == jobs
 
     def test_an_edit_of_a_methods_settings_reruns_its_chain(self, finished: Checkout) -> None:

@@ -1,13 +1,13 @@
 """The hash of the code that decides a stage's numbers: the stage's jobs run again when it changes.
 
-It covers the files of `ENTRIES` and all that they import of the project, less the `PLUMBING`. Of Python, what is done counts
-and its words do not (`mmbench.config.source`); another file counts byte by byte.
+It covers the files of `ENTRIES` and all that they import of the project, less the `PLUMBING`. Of Python counts what is
+done, not how it is worded (`mmbench.config.source`); any other file counts byte by byte.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +46,8 @@ PLUMBING = (
     "mmbench/training/processes.py",
     "mmbench/training/signals.py",
 )
+#: Beside the plumbing and no part of it: which ways of drawing are tried.
+COUNTED = ("mmbench/config/choice.py",)
 #: Of the data, later stages have only the finished files, which they depend on as files.
 READING = ("mmbench/data",)
 #: Stages that take seconds and show what the plumbing reads: all that they import counts.
@@ -90,11 +92,15 @@ def code_hash(root: Path, *entries: str | Path, ignored: Sequence[str] = PLUMBIN
 
 def counted(root: Path, entries: Sequence[str | Path], ignored: Sequence[str] = ()) -> dict[str, Path]:
     """The files reachable from `entries`, by their names below the checkout, without those ignored."""
-    beyond = frozenset(file for name in ignored for file in _files(root / name))
+    beyond = _all_files(root, ignored) - _all_files(root, COUNTED)
     files: set[Path] = set()
     for path in (root / entry for entry in entries):
         files |= closure(path, root, beyond) if path.suffix == ".py" else _files(path)
     return {str(path.relative_to(root) if path.is_relative_to(root) else path.name): path for path in files - beyond}
+
+
+def _all_files(root: Path, names: Iterable[str]) -> frozenset[Path]:
+    return frozenset().union(*(_files(root / name) for name in names))
 
 
 @cache

@@ -28,6 +28,7 @@ class Methods:
         self.files = find_methods(config.root, config.experiments)
         config.check_methods(self.files)
         self._declared: dict[tuple[str, str], Found] = {}
+        self._chooses: dict[tuple[str, str], bool] = {}
 
     def __call__(self, experiment: str, name: str) -> Found:
         """What a method, or the method that a variant is of, declares, less what its own `modalities` leave out."""
@@ -85,5 +86,8 @@ class Methods:
 
     def chooses(self, experiment: str, name: str) -> bool:
         """Whether a method has anything to choose on the validation split: settings of its own, or how it draws."""
-        settings = self.config.settings("tune", experiment, name, self.source(experiment, name))
-        return chooses(self(experiment, name), settings, self.config.profile.data.validation)
+        key = (experiment, name)
+        if key not in self._chooses:
+            settings = self.config.settings("tune", experiment, name, self.source(experiment, name))
+            self._chooses[key] = chooses(self(experiment, name), settings, self.config.profile.data.validation)
+        return self._chooses[key]
