@@ -273,6 +273,12 @@ class TestClosure:
         (tmp_path / "mmbench" / "b.py").write_text("def f():\n    if f:\n        import mmbench.a\n")
         assert len(closure(tmp_path / "mmbench" / "a.py", tmp_path)) == 2
 
+    def test_what_only_a_type_checker_imports_does_not_count(self, tmp_path: Path) -> None:
+        (tmp_path / "mmbench").mkdir()
+        (tmp_path / "mmbench" / "a.py").write_text("if TYPE_CHECKING:\n    import mmbench.b\n")
+        (tmp_path / "mmbench" / "b.py").write_text("")
+        assert len(closure(tmp_path / "mmbench" / "a.py", tmp_path)) == 1
+
     def test_what_is_only_imported_by_plumbing_does_not_count(self, tmp_path: Path) -> None:
         (tmp_path / "mmbench" / "files").mkdir(parents=True)
         (tmp_path / "mmbench" / "a.py").write_text("import mmbench.files.b\n")

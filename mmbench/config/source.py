@@ -49,7 +49,7 @@ def _read(path: Path, root: Path, *_version: int) -> Source:
 
 
 def imported(tree: ast.AST, folders: Sequence[str]) -> set[str]:
-    """Dotted names that a tree imports, and the packages that these are in.
+    """Dotted names that a tree imports when it runs, and the packages that these are in.
 
     Args:
         tree: of a file.
@@ -65,9 +65,14 @@ def imported(tree: ast.AST, folders: Sequence[str]) -> set[str]:
             package = folders[: -node.level] if node.level else ()
             module = ".".join([*package, *filter(None, [node.module])])
             names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-        elif not isinstance(node, ast.expr):  # imports are in no expression, where most nodes are
+        elif not isinstance(node, ast.expr) and not _is_of_types(node):  # no expression, as most nodes are, imports
             queue += ast.iter_child_nodes(node)
     return {name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1)}
+
+
+def _is_of_types(node: ast.AST) -> bool:
+    """Whether a part of a tree is for a type checker and never runs."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def meaning(tree: ast.AST) -> list[str]:
