@@ -20,9 +20,9 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from mmbench.method import Batch, Method, Sampling, Spec, Task
+from mmbench.models.device import choose_device, keep_freed_memory
 from mmbench.models.nets.blocks import HEAD
 from mmbench.models.nets.unet import UNet
-from mmbench.stages.runtime import choose_device, keep_freed_memory
 from mmbench.training.loop import Training
 
 EXAMPLE = {"learning_rate": 1e-4, "warmup": 500, "ema": 0.9999}

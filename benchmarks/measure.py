@@ -19,8 +19,8 @@ import torch
 from loops import Loop
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmbench.models.device import peak_memory
 from mmbench.runs.provenance import version
-from mmbench.stages.runtime import peak_memory
 
 ASK = "answers"
 PACKAGES = ("torch", "diffusers", "accelerate", "denoising-diffusion-pytorch")

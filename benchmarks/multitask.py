@@ -27,8 +27,8 @@ from mmbench.experiments.experiment import load_experiment
 from mmbench.files.store import Arrays
 from mmbench.frozen.features import EXTRACTOR
 from mmbench.method import Spec, load_method
+from mmbench.models.device import choose_device
 from mmbench.runs.provenance import provenance
-from mmbench.stages.runtime import choose_device
 from mmbench.training.loop import Training
 
 ROOT = Path(__file__).parents[1]

@@ -29,8 +29,10 @@ from mmbench.experiments.experiment import Case, asked, load_experiment
 from mmbench.files.store import load_arrays, read_json, write_json
 from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
 from mmbench.frozen.lpips import load_lpips
+from mmbench.inference.answer import NOISE_SEED, answer_case
 from mmbench.inference.model import SEED_STRIDE, Model
 from mmbench.method import Sampling
+from mmbench.models.device import choose_device
 from mmbench.models.diffusion.sampler import SamplerName
 from mmbench.runs.provenance import provenance
 from mmbench.scoring.composite import paste
@@ -38,8 +40,6 @@ from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.perceptual import lpips_of_stored
 from mmbench.stages import data as prepare_data
 from mmbench.stages import train
-from mmbench.stages.predict import NOISE_SEED, answer_case
-from mmbench.stages.runtime import choose_device
 
 ROOT = Path(__file__).parents[1]
 METHOD = ROOT / "mmbench/models/mt_diffusion.py"

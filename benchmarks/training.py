@@ -21,14 +21,14 @@ from measure import Turns, machine, matmul_rate, operations, spread
 from tables import table, write_record
 
 from mmbench.errors import run_command
+from mmbench.models.device import keep_freed_memory
 from mmbench.runs.provenance import provenance
-from mmbench.stages.runtime import keep_freed_memory
 
 BATCHES = {32: 64, 64: 16}
 CHANNELS = (32, 64, 128)
 IMAGES = 512
 OURS, THEIRS, ALONE = "mmbench", "diffusers' example", "network alone"
-KEEPING = "diffusers' example, keeping memory"  # as we do: `mmbench.stages.runtime.keep_freed_memory`
+KEEPING = "diffusers' example, keeping memory"  # as we do: `mmbench.models.device.keep_freed_memory`
 
 
 def pictures(size: int, count: int = IMAGES) -> np.ndarray:

@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from mmbench.errors import UserError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Function = Callable[..., None]
 Clickable = TyperCommand | TyperGroup
+#: The status that typer makes of Ctrl-C.
+INTERRUPTED = 130
 
 
-def clickable(function: Function | typer.Typer, name: str) -> Clickable:
+class StageCommand(TyperCommand):
+    """A command whose options of several values take them in a row, as rules write them: `--seeds 0 1 2`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words with the option's name before each of its values, as typer has it."""
+        lists = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
+        words: list[str] = []
+        option = ""
+        for word in args:
+            if word.startswith("--"):
+                option = word if word in lists else ""
+            if word != option:
+                words += [option, word] if option else [word]
+        return super().parse_args(ctx, words)
+
+
+def clickable(function: Function | typer.Typer, name: str, kind: type[TyperCommand] = TyperCommand) -> Clickable:
     """A function, or an app of several, as something that reads words of a command line."""
     app = function
     if not isinstance(app, typer.Typer):
         app = new_app()
-        app.command(name, help=prose(function))(function)
+        app.command(name, help=prose(function), cls=kind)(finishing(function))
     made: Clickable = get_command(app)  # type: ignore[assignment]
     made.name = name
     return made
+
+
+def finishing(function: Function) -> Function:
+    """A command that code which it calls, a method's file say, cannot end as if all was done."""
+
+    @functools.wraps(function)
+    def run(*values: Any, **named: Any) -> None:
+        try:
+            function(*values, **named)
+        except SystemExit as stopped:
+            if stopped.code:
+                raise
+            last = traceback.extract_tb(stopped.__traceback__)[-1]
+            where = f"{last.filename}, line {last.lineno}"
+            raise UserError(f"{where}: ended the process before the work was done; return instead") from None
+
+    return run
 
 
 def new_app(**settings: Any) -> typer.Typer:
@@ -47,11 +86,12 @@ def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
     Raises:
         UserError: the words are wrong.
         SystemExit: the command ended with another status than 0.
+        KeyboardInterrupt: it was interrupted.
     """
     try:
         status = command.main(args=argv, prog_name=name, standalone_mode=False)
-    except typer.Abort:
-        raise UserError("stopped; nothing was changed") from None
+    except typer.Abort as stopped:  # typer's word for the end of a file
+        raise stopped.__cause__ or stopped from None
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         said = error.format_message().rstrip(".")
@@ -60,24 +100,28 @@ def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
         if not said:  # no words at all: the help has been printed
             raise SystemExit(2) from None
         raise UserError(f"{said}; `{context.command_path if context else name} --help` shows what there is") from None
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
     if isinstance(status, int) and status:
         raise SystemExit(status)
 
 
-def main_of(function: Function, name: str) -> Callable[[Sequence[str] | None], None]:
-    """The `main` of a module whose command is `function`, for `errors.run_command`."""
+def stage_main(function: Function, name: str) -> Callable[[Sequence[str] | None], None]:
+    """The `main` of the stage `name` whose command is `function`, for `errors.run_command`."""
 
     def main(argv: Sequence[str] | None = None) -> None:
-        call(clickable(function, name.rpartition(" ")[2]), name, argv)
+        call(clickable(function, name, StageCommand), f"python -m mmbench.stages.{name}", argv)
 
-    main.__doc__ = f"`{name} ...`"
+    main.__doc__ = f"`python -m mmbench.stages.{name} ...`"
     return main
 
 
 def console() -> Console:
     """Where tables go: as wide as the terminal, and wide where there is none."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=160)
+    from rich.console import Console  # noqa: PLC0415 (not for stages)
+
+    screen = Console(highlight=False)
+    return screen if screen.is_terminal else Console(highlight=False, width=160)
 
 
 def existing(path: Path, what: str) -> Path:

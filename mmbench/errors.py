@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import errno
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn
 
 
 class UserError(Exception):
@@ -30,30 +28,6 @@ def near(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for an error about an unknown name, or nothing if nothing is close."""
     close = closest(word, known)
     return f" (did you mean '{close}'?)" if close else ""
-
-
-class Parser(argparse.ArgumentParser):
-    """A command line whose mistakes are one line, like all others; `--help` has the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError."""
-        raise UserError(f"{message}; `{self.prog} --help` shows what there is")
-
-
-def counting_number(text: str) -> int:
-    """A whole number from 1, as the type of an argument."""
-    return _bounded(text, 1)
-
-
-def seed_number(text: str) -> int:
-    """A whole number from 0 that seeds a generator, as the type of an argument."""
-    return _bounded(text, 0)
-
-
-def _bounded(text: str, least: int) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18 or int(text) < least:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least}")
-    return int(text)
 
 
 def run_command(main: Callable[[Sequence[str] | None], None]) -> None:

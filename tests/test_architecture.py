@@ -27,7 +27,7 @@ ALLOWED = {
     "runs": {"config", "files", "report"},
     "data": {"files", "runs"},
     "models": {"method"},
-    "experiments": {"files", "method", "runs"},
+    "experiments": {"config", "files", "method", "runs"},
     "training": {"experiments", "files", "method", "models"},
     "frozen": {"config", "experiments", "files", "method", "runs"},
     "scoring": {"experiments", "files", "frozen", "method"},
@@ -35,14 +35,16 @@ ALLOWED = {
     "report": {"claims", "config", "experiments", "files", "runs", "scoring"},
     "experiments/*": {"config", "experiments", "files", "method", "models", "report", "runs", "scoring"},
     "stages": {
-        "claims", "config", "data", "experiments", "files", "frozen", "method", "models", "report", "runs", "scoring",
-        "training",
+        "claims", "config", "data", "experiments", "files", "frozen", "inference", "method", "models", "report", "runs",
+        "scoring", "training",
     },
-    "inference": {"config", "data", "experiments", "files", "method", "models", "report", "runs", "stages"},
-    "planning": {"config", "data", "experiments", "files", "method", "stages", "training"},
+    "inference": {"config", "data", "experiments", "files", "method", "models", "report", "runs"},
+    "planning": {"config", "data", "experiments", "files", "inference", "method", "models", "training"},
     "cli": {"claims", "config", "data", "files", "report", "runs", "scoring", "stages"},
     "baselines": {"method", "models"},
 }  # fmt: skip
+
+STAGES = {path.stem for path in (ROOT / "mmbench" / "stages").glob("[!_]*.py")}
 
 #: Parts that must not load torch, not even through something else.
 LIGHT = ["__main__", "claims", "cli", "command", "config", "errors", "report", "runs"]
@@ -122,13 +124,22 @@ def test_planning_and_reporting_work_without_torch() -> None:
 
 
 def test_every_stage_is_alone_at_its_job() -> None:
-    """One left over from a killed run is waited for, whichever stage it is of."""
-    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    stages = set(re.findall(r"python -m mmbench\.stages\.(\w+)", rules))
-    assert len(stages) >= 10
-    for stage in stages:
+    """One left over from a killed run is waited for, whichever stage it is of; a judge's training is a training."""
+    for stage in STAGES - {"judge"}:
         file = ROOT / "mmbench" / "stages" / f"{stage}.py"
         assert re.search(r"^    with .*\balone\(|^        with alone\(", file.read_text(), flags=re.MULTILINE), stage
+
+
+def test_a_stage_is_called_as_its_rule_and_its_file() -> None:
+    """A rule for each experiment has the experiment's name, or what it is of, after the stage's."""
+    files = {path.stem: path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk")}
+    assert files.keys() - {"common"} == STAGES
+    for file, text in files.items():
+        called = set(re.findall(r"python -m mmbench\.stages\.(\w+)", text))
+        names = re.findall(r"^ *rule (\w+):", text, flags=re.MULTILINE)
+        names += re.findall(r'^ +name:\n +f?"(\w+)_\{', text, flags=re.MULTILINE)
+        assert called == ({file} if file != "common" else set())
+        assert {name.partition("_")[0] for name in names} == called
 
 
 def test_rules_run_commands_and_nothing_else() -> None:

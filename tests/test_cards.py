@@ -15,7 +15,7 @@ import yaml
 from tiny_model import LABELS, write_model
 
 import mmbench
-from mmbench.cli import export
+from mmbench.cli.app import main as command
 from mmbench.data import DataSettings
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, sha256_file, write_json
@@ -89,7 +89,7 @@ def test_an_exported_model_answers_the_same_elsewhere(trained: Path, tmp_path: P
     """In another process and folder, with nothing of the training's left; what was tuned is part of it."""
     write_json(trained / "tuned.json", {"chosen": {"guidance": 1.5}})
     before = mmbench.load(trained, "cpu").generate(label=LABELS[1], want=["image"], count=2, nfe=4)
-    export.main([str(trained), str(tmp_path / "out")])
+    command(["export", str(trained), str(tmp_path / "out")])
     (tmp_path / "elsewhere").mkdir()
     moved = (tmp_path / "out").rename(tmp_path / "elsewhere" / "own")
     trained.rename(tmp_path / "gone")
@@ -146,7 +146,7 @@ def test_an_export_overwrites_nothing(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("")
     with pytest.raises(UserError, match="is there already"):
-        export.main([str(trained), str(tmp_path / "out")])
+        command(["export", str(trained), str(tmp_path / "out")])
 
 
 def test_an_export_runs_no_code_of_its_own(trained: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from mmbench.claims.evidence import Evidence
 from mmbench.claims.language import Number, parse_bounds, parse_formula
 from mmbench.claims.statements import FILE, Statement, load_claims, read_claims
 from mmbench.claims.verdicts import Outcome, assess, assess_all, join, shares, state_of, summarise
-from mmbench.cli.claims import main
+from mmbench.cli.app import main
 from mmbench.errors import UserError
 from mmbench.files.store import read_json
 from mmbench.report.parts.claims import claims_table, trials_frame, wanted, write_claims
@@ -480,7 +480,7 @@ class TestReport:
         assert "mine (no experiment labels)" in found["table"].notes[-1]
 
     def test_the_command_prints_them(self, tree: Path, tmp_path: Path, capsys: Any) -> None:
-        main(["--results", str(tree), "--out", str(tmp_path)])
+        main(["claims", "--results", str(tree), "--out", str(tmp_path)])
         out = capsys.readouterr().out
         assert "\nNOT REPRODUCED: unconditional-generation\n" in out and "1.117 [1.108, 1.125], fails" in out
         assert "second-hand" in out and "Not tested here: " in out and max(map(len, out.splitlines())) <= 110

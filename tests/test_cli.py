@@ -371,14 +371,14 @@ def test_it_is_known_whether_settings_are_those_of_the_run(tmp_path: Path, check
 
 
 def test_another_methods_folder_is_not_taken(tmp_path: Path) -> None:
-    one, other = tmp_path / "one.npz", tmp_path / "other.npz"
+    one, other, folder = tmp_path / "one.npz", tmp_path / "other.npz", tmp_path / "mine" / "seed0"
     save_arrays(one, {"a": np.zeros(1)})
     save_arrays(other, {"a": np.ones(1)})
-    folder = score.place_of(tmp_path, "masking", one, "mine", 0)
-    assert (folder / "predictions.npz").read_bytes() == one.read_bytes()
-    assert score.place_of(tmp_path, "masking", one, "mine", 0) == folder
+    score.check_place(folder, one)
+    save_arrays(folder / "predictions.npz", {"a": np.zeros(1)})
+    score.check_place(folder, one)
     with pytest.raises(UserError, match="is there with other predictions"):
-        score.place_of(tmp_path, "masking", other, "mine", 0)
-    (folder / "training.json").write_text("{}")
+        score.check_place(folder, other)
+    write_json(folder / "training.json", {})
     with pytest.raises(UserError, match="is there with other predictions"):
-        score.place_of(tmp_path, "masking", one, "mine", 0)
+        score.check_place(folder, one)

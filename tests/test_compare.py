@@ -16,9 +16,9 @@ import pytest
 import yaml
 from fake_results import METHODS, write_results
 
+from mmbench.cli.app import main
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, save_arrays, sha256_arrays, write_json
-from mmbench.runs import compare
 from mmbench.runs.compare import EXACT, TOLERANCES, Key, Tolerance, Value, kind, pair_up, read_tolerances, read_values
 from mmbench.stages import evaluate, predict, reference, train
 from mmbench.stages.cases import write_cases
@@ -39,7 +39,7 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
 def says(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     """The exit status of the comparison, and what it printed."""
     try:
-        compare.main([*map(str, arguments)])
+        main(["compare", *map(str, arguments)])
     except SystemExit as end:
         return int(end.code or 0), capsys.readouterr().out
     return 0, capsys.readouterr().out
@@ -114,10 +114,10 @@ def test_other_questions_data_and_code_are_noted(runs: tuple[Path, Path], capsys
 
 def test_runs_that_cannot_be_compared_are_one_line(runs: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no scores"):
-        compare.main([str(runs[0]), str(tmp_path / "nothing")])
+        main(["compare", str(runs[0]), str(tmp_path / "nothing")])
     (runs[1] / "masking").rename(runs[1] / "other")
     with pytest.raises(UserError, match="have no value in common"):
-        compare.main([*map(str, runs)])
+        main(["compare", *map(str, runs)])
 
 
 def test_the_larger_of_the_bounds_holds() -> None:

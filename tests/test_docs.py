@@ -388,7 +388,7 @@ def test_a_model_is_asked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(named) == 2
     for given in named:
         flags = [given, "--want", "image", "--nfe", "1", "--out", "again"]
-        call(["python", "-m", "mmbench.cli.sample", "results/quick/joint/mt_diffusion/seed0", *flags])
+        call(["python", "-m", "mmbench", "sample", "results/quick/joint/mt_diffusion/seed0", *flags])
 
 
 @pytest.mark.parametrize("block", [p for p in blocks_of("python") if not p.values[0].path])

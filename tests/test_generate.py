@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import shutil
 import subprocess
 import sys
@@ -17,16 +16,17 @@ from PIL import Image
 from tiny_model import FOUR, LABELS, MODALITIES, NETWORK, PALETTE, SETTINGS, SIZE, WEIGHTS, values, write_model
 
 import mmbench
+from mmbench.__main__ import run
 from mmbench.config.discovery import read_literals
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, load_experiment
 from mmbench.files.store import load_arrays, read_json, sha256_file, write_json
+from mmbench.inference.answer import answer_case
 from mmbench.inference.model import Model
 from mmbench.method import Sampling
 from mmbench.models import mt_diffusion
 from mmbench.stages import data as prepare_data
 from mmbench.stages import train
-from mmbench.stages.predict import answer_case
 
 ROOT = Path(__file__).parents[1]
 
@@ -268,8 +268,8 @@ def test_a_folder_that_is_not_whole(folder: Path, tmp_path: Path, name: str, cha
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["generate", *words])
-    runpy.run_module("mmbench.cli.sample", run_name="__main__")
+    monkeypatch.setattr(sys, "argv", ["mmbench", "sample", *words])
+    run()
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from mmbench.runs.manifest_schema import Manifest
 from mmbench.runs.provenance import provenance
 from mmbench.runs.results import load_results
 from mmbench.runs.verify import check_files, configuration_notes, notes
-from mmbench.stages import manifest as module
+from mmbench.stages import manifest as stage
 
 ROOT = Path(__file__).parents[1]
 DDPM = "masking/ddpm/seed0"
@@ -148,7 +148,7 @@ class TestManifest:
         with pytest.raises(UserError, match="holds no record of a method"):
             make_manifest(tmp_path / "empty", tmp_path / "empty")
         with pytest.raises(UserError, match="is not in"):
-            module.main(["--results", str(run), "--report", str(tmp_path)])
+            stage.main(["--results", str(run), "--report", str(tmp_path)])
         write_json(run / NAME, read_json(run / NAME) | {"format": 2})
         with pytest.raises(UserError, match=r"manifest\.json: format: .*again: python -m mmbench\.stages\.manifest"):
             read_manifest(run / NAME)
@@ -156,7 +156,7 @@ class TestManifest:
     def test_the_command_writes_the_same_again(self, run: Path) -> None:
         write_json(run / "c.json", configured())
         before = (run / NAME).read_bytes()
-        module.main(["--results", str(run), "--command", "snakemake", "--configuration", str(run / "c.json")])
+        stage.main(["--results", str(run), "--command", "snakemake", "--configuration", str(run / "c.json")])
         assert (run / NAME).read_bytes() == before
 
 

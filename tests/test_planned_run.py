@@ -191,7 +191,7 @@ class TestWorkflow:
     def test_the_code_of_a_job_is_its_methods(self, run: Workflow) -> None:
         assert run.code("train", "masking", "ddpm") == run.code("train", "masking", "ddpm@long")
         assert run.code("train", "masking", "ddpm") != run.code("train", "masking", "search")
-        assert run.code("evaluate", "masking") != run.code("evaluate", "joint") != run.judge_code("joint")
+        assert run.code("evaluate", "masking") != run.code("evaluate", "joint") != run.code("judge", "joint")
 
 
 class TestPages:

@@ -605,6 +605,6 @@ class TestLabelled:
 
     def test_a_method_that_cannot_do_without_says_so(self, tmp_path: Path, streets: Path) -> None:
         settings = {**changed(labelled={"mask": 0.5}), "experiment": "segmentation", "method_settings": {}}
-        segdiff = METHOD.parents[1] / "baselines" / "segmentation" / "segdiff.py"
+        segdiff = METHOD.parents[2] / "baselines" / "segmentation" / "segdiff.py"
         with pytest.raises(UserError, match="labelled: the method does not learn from items that lack a modality"):
             run_training(tmp_path, streets, "out", settings, segdiff)

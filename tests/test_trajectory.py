@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mmbench.experiments.experiment import Case
+from mmbench.inference.answer import answer_case
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
 from mmbench.models.diffusion.process import Process
 from mmbench.models.diffusion.sampler import Trace, sample
@@ -44,7 +45,7 @@ def test_how_a_picture_came_about_costs_and_changes_nothing(sampler: str, more: 
             "device": torch.device("cpu"),
             "trace": seen,
         }
-        answers.append(predict.answer_case(method, task, case, **asked))
+        answers.append(answer_case(method, task, case, **asked))
     assert method.asked == 2 * 3 * 20
     np.testing.assert_array_equal(answers[0]["generate/image"], answers[1]["generate/image"])
     found = predict.trajectory("generate", trace, answers[1])

@@ -1,1 +1,1 @@
-"""The command `mmbench`: a module for each command that is not a stage of the workflow."""
+"""The command `mmbench`: a module for each of its commands, and what they share."""

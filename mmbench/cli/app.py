@@ -13,30 +13,30 @@ from typer.main import get_command
 import mmbench
 from mmbench.command import call, clickable, prose
 
-#: Commands by what they are for: name, module, and one line of help.
+#: Commands by what they are for: name, which is that of a module here, and one line of help.
 PANELS = {
     "Start": (
-        ("doctor", "cli.doctor", "check machine, packages, data, weights and disk, and say what to fix"),
-        ("init", "cli.init", "make a folder to work in, where there is no clone of the repository"),
-        ("data", "cli.data", "list data sets, prepare one, show its card"),
-        ("new-baseline", "cli.new_baseline", "write a baseline that works, to be edited"),
+        ("doctor", "check machine, packages, data, weights and disk, and say what to fix"),
+        ("init", "make a folder to work in, where there is no clone of the repository"),
+        ("data", "list data sets, prepare one, show its card"),
+        ("new-baseline", "write a baseline that works, to be edited"),
     ),
     "Run": (
-        ("plan", "cli.plan", "measure this machine and predict hours, memory and disk of a profile"),
-        ("run", "cli.run", "run the workflow, or one experiment of it, with one live view"),
-        ("score", "cli.score", "score predictions that were made elsewhere"),
-        ("sample", "cli.sample", "give a trained model some modalities, get the others as files"),
-        ("export", "cli.export", "write a trained model as a folder of its own, or to a hub"),
+        ("plan", "measure this machine and predict hours, memory and disk of a profile"),
+        ("run", "run the workflow, or one experiment of it, with one live view"),
+        ("score", "score predictions that were made elsewhere"),
+        ("sample", "give a trained model some modalities, get the others as files"),
+        ("export", "write a trained model as a folder of its own, or to a hub"),
     ),
     "Read": (
-        ("results", "cli.results", "show the scores of a run"),
-        ("claims", "cli.claims", "hold the claims of config/claims.yaml against the results of a run"),
-        ("compare", "runs.compare", "compare the numbers of two runs within stated tolerances"),
-        ("verify", "runs.verify", "recompute the hashes of a run's files and say what changed"),
-        ("keep", "runs.keep", "copy the small files of a finished run for others to read"),
+        ("results", "show the scores of a run"),
+        ("claims", "hold the claims of config/claims.yaml against the results of a run"),
+        ("compare", "compare the numbers of two runs within stated tolerances"),
+        ("verify", "recompute the hashes of a run's files and say what changed"),
+        ("keep", "copy the small files of a finished run for others to read"),
     ),
 }
-COMMANDS = {name: text for commands in PANELS.values() for name, _, text in commands}
+COMMANDS = {name: text for commands in PANELS.values() for name, text in commands}
 #: Other names of commands.
 ALIASES = {"generate": "sample"}
 
@@ -44,13 +44,13 @@ ALIASES = {"generate": "sample"}
 class Later(TyperCommand):
     """A command whose module is imported when its words are read, so that `mmbench --help` imports none."""
 
-    def __init__(self, name: str, module: str, **shown: Any) -> None:
+    def __init__(self, name: str, of: str | None = None, **shown: Any) -> None:
         super().__init__(name, **shown)
-        self.module = module
+        self.module = (of or name).replace("-", "_")
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context of the real command."""
-        module = importlib.import_module(f"mmbench.{self.module}")
+        module = importlib.import_module(f"mmbench.cli.{self.module}")
         real = clickable(getattr(module, "app", None) or module.command, str(self.name))
         return real.make_context(info_name, args, parent=parent, **extra)
 
@@ -87,11 +87,10 @@ def make_group() -> TyperGroup:
     app.callback(help=prose(top))(top)
     group: TyperGroup = get_command(app)  # type: ignore[assignment]
     for panel, commands in PANELS.items():
-        for name, module, text in commands:
-            group.add_command(Later(name, module, help=text, rich_help_panel=panel))
+        for name, text in commands:
+            group.add_command(Later(name, help=text, rich_help_panel=panel))
     for name, real in ALIASES.items():
-        known: Any = group.commands[real]
-        group.add_command(Later(name, known.module, help=f"the same as {real}", hidden=True))
+        group.add_command(Later(name, real, help=f"the same as {real}", hidden=True))
     return group
 
 

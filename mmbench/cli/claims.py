@@ -1,4 +1,4 @@
-"""Command line: hold the claims of config/claims.yaml against the results of a profile, without a page."""
+"""`mmbench claims`: hold the claims of config/claims.yaml against the results of a profile, without a page."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import typer
 
 from mmbench.claims.statements import load_claims
 from mmbench.claims.verdicts import Outcome, assess_all
-from mmbench.command import main_of
 from mmbench.config.checkout import find_checkout
-from mmbench.errors import UserError, run_command
+from mmbench.errors import UserError
 from mmbench.report.parts.claims import RULE, ours, scale, tally, untested, write_claims
 from mmbench.runs.results import Results, load_results
 
@@ -60,9 +59,3 @@ def plain(outcomes: Sequence[Outcome], results: Results) -> str:
             lines += textwrap.wrap(words, 110, initial_indent=f"  {key:10}", subsequent_indent=" " * 12)
         blocks.append("\n".join(lines))
     return "\n\n".join([*blocks, *(textwrap.fill(note, 110) for note in [*untested(outcomes), RULE])])
-
-
-main = main_of(command, "mmbench claims")
-
-if __name__ == "__main__":
-    run_command(main)

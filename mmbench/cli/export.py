@@ -1,4 +1,4 @@
-"""Command line: a trained model as a folder of its own that loads with one call on another machine, or on a hub."""
+"""`mmbench export`: a trained model as a folder of its own that loads with one call on another machine, or on a hub."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 import mmbench
-from mmbench.command import main_of
-from mmbench.errors import UserError, run_command
+from mmbench.errors import UserError
 
 
 def command(
@@ -43,10 +42,3 @@ def command(
         except Exception as error:  # the hub's own, and those of whichever HTTP client it has
             reason = " ".join(str(error).split())
             raise UserError(f"--push {push}: {reason:.200}; log in, or copy {out} there yourself") from None
-
-
-main = main_of(command, "mmbench export")
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,4 +1,4 @@
-"""Command line: give a trained model some modalities, get the others as files."""
+"""`mmbench sample`: give a trained model some modalities, get the others as files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 import mmbench
-from mmbench.command import main_of
 from mmbench.config.schema import SamplerName
-from mmbench.errors import UserError, run_command
+from mmbench.errors import UserError
 
 Names = Annotated[list[str] | None, typer.Option(metavar="NAME", help="What to generate; else all that is not given.")]
 
@@ -75,9 +74,3 @@ def command(
         want=want, count=count, guidance=guidance, seed=seed, sampler=sampler, nfe=nfe, resize=resize, **known
     )
     print(f"{len(answer)} x {', '.join(answer.arrays)}: {answer.save(out)}")
-
-
-main = main_of(command, "mmbench sample")
-
-if __name__ == "__main__":
-    run_command(main)

@@ -19,10 +19,13 @@ from rich.text import Text
 
 from mmbench.cli.runs import data_folder, find_run, profile_values
 from mmbench.command import console, existing
+from mmbench.config.check import check
 from mmbench.config.discovery import NAME
 from mmbench.errors import UserError, near
-from mmbench.files.store import atomic_path, read_headers, read_record, sha256_file, write_json
+from mmbench.files.locks import alone
+from mmbench.files.store import atomic_path, read_headers, read_record, sha256_file
 from mmbench.report.tables.common import number_cell
+from mmbench.runs.records import StageSettings
 from mmbench.scoring.names import describe, in_order
 
 PREDICTIONS = "predictions.npz"
@@ -37,26 +40,39 @@ def settings_of(run: Path, experiment: str) -> tuple[dict[str, Any], bool]:
     settings = {"evaluate": values["profile"]["evaluate"], "experiment": experiment}
     if modalities := values["experiments"].get(experiment, {}).get("modalities"):
         settings["modalities"] = modalities
+    check(StageSettings, settings, str(run))
     stored = read_record(run / experiment / "reference.json")["provenance"].get("settings_sha256")
     return settings, stored == hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def place_of(run: Path, experiment: str, predictions: Path, name: str, seed: int) -> Path:
-    """The folder of a method of the run, with a copy of the predictions in it.
+def check_place(folder: Path, predictions: Path) -> None:
+    """Check that a method's folder of the run has no other predictions.
 
     Raises:
-        UserError: a method of that name is there, with other predictions.
+        UserError: it has.
     """
-    folder = run / experiment / name / f"seed{seed}"
-    own = folder / PREDICTIONS
-    if (folder / "training.json").is_file() or (own.is_file() and sha256_file(own) != sha256_file(predictions)):
+    stored = folder / PREDICTIONS
+    other = stored.is_file() and sha256_file(stored) != sha256_file(predictions)
+    if other or (folder / "training.json").is_file():
         raise UserError(f"{folder}: is there with other predictions; give another --name or --seed, or an --out")
-    if not own.is_file():
-        with atomic_path(own) as temporary:
-            shutil.copyfile(predictions, temporary)
-        if (record := predictions.with_suffix(".json")).is_file() and record != own.with_suffix(".json"):
-            shutil.copyfile(record, own.with_suffix(".json"))
-    return folder
+
+
+def score(settings: Mapping[str, Any], predictions: Path, device: str, threads: int, **others: Any) -> None:
+    """What the stage evaluate does, with its arguments, but for what it prints; its module loads torch."""
+    stage = importlib.import_module("mmbench.stages.evaluate")
+    with contextlib.redirect_stdout(io.StringIO()):
+        stage.evaluate(settings, predictions, device=stage.choose_device(device, threads), **others)
+
+
+def put(scores: Path, predictions: Path, folder: Path, out: Path | None) -> None:
+    """Put the scores into `out`, or beside a copy of the predictions into a method's `folder`; metrics.json is last."""
+    record = predictions.with_suffix(".json")
+    copied = [] if out else [(predictions, PREDICTIONS), (record, record.name)]
+    for source, name in [*copied, (scores / "items.csv", "items.csv"), (scores / "metrics.json", "metrics.json")]:
+        target = (out or folder) / name
+        if source.is_file() and not (target.exists() and target.samefile(source)):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(source, temporary)
 
 
 def command(
@@ -96,21 +112,21 @@ def command(
         raise UserError(f"--name: '{name}' is no name; write a-z, 0-9 and _, and a letter first, like my_idea")
     file = predictions / PREDICTIONS if predictions.is_dir() else predictions
     (settings, same), data = settings_of(folder, experiment), data_folder(folder, experiment)
-    read_headers(file)  # before anything is copied
-    target = out or place_of(folder, experiment, file, name, seed)
+    read_headers(file)
+    place = folder / experiment / name / f"seed{seed}"
+    if out is None:
+        check_place(place, file)
     judge = folder / experiment / "judge"
-    flags = {
-        "weights": folder.parent / "weights", "data": data, "cases": folder / experiment,
-        "reference": folder / experiment / "reference.npz", "predictions": file if out else target, "method": name,
-        "title": title or name, "seed": seed, "cache": folder / "cache", "threads": threads, "device": device,
-        "out": target, **({"judge": judge} if (judge / "weights.safetensors").is_file() else {}),
+    places = {
+        "cases": folder / experiment, "reference": folder / experiment / "reference.npz", "data": data,
+        "weights": folder.parent / "weights", "cache": folder / "cache",
+        "judge": judge if (judge / "weights.safetensors").is_file() else None,
     }  # fmt: skip
-    with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stdout(io.StringIO()):
-        write_json(Path(temporary) / "settings.json", settings)
-        words = [f"--{key}={value}" for key, value in flags.items()]
-        evaluate = importlib.import_module("mmbench.stages.evaluate")
-        evaluate.main([f"--settings={Path(temporary) / 'settings.json'}", *words])
-    screen = console()
+    with alone(out or folder / experiment, f"scoring of {name}"), tempfile.TemporaryDirectory() as temporary:
+        scores = Path(temporary)  # nothing of the run changes before all answers are known to be right
+        score(settings, file, device, threads, method=name, title=title, seed=seed, **places, out=scores)
+        put(scores, file, place, out)
+    screen, target = console(), out or place
     screen.print(scores_table(read_record(target / "metrics.json")))
     if not same:
         screen.print("note: the run's reference was made with other settings than its configuration has now")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mmbench.config.schema import Section
 from mmbench.errors import UserError, near
@@ -13,7 +13,7 @@ from mmbench.errors import UserError, near
 TOP = "config/config.yaml"
 ARGUMENT = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
 
-T = TypeVar("T", bound=Section)
+T = TypeVar("T", bound=BaseModel)
 
 
 def unknown(where: str, word: str, known: Sequence[str]) -> UserError:
@@ -59,7 +59,7 @@ def origin(override: Mapping[str, Any], path: Sequence[int | str], file: str) ->
     return f"{TOP}: override"
 
 
-def known_keys(model: type[Section], path: Sequence[int | str]) -> list[str]:
+def known_keys(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
     """Full names of the keys of the section at `path` inside a model."""
     for part in path:
         inner = model.model_fields[str(part)].annotation

@@ -23,6 +23,7 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "embed": ("mmbench/stages/embed.py",),
     "cases": ("mmbench/stages/cases.py", TASKS),
     "train": ("mmbench/stages/train.py", TASKS, "{method}"),
+    "judge": ("mmbench/stages/judge.py", TASKS, "{judge}"),
     "predict": ("mmbench/stages/predict.py", TASKS, "{method}"),
     "tune": ("mmbench/stages/tune.py", TASKS, SCORES, "{method}", "{judge}"),
     "reference": ("mmbench/stages/reference.py", TASKS, SCORES, "{judge}"),

@@ -16,8 +16,6 @@ from mmbench.config.discovery import find_judge
 from mmbench.config.selection import Methods
 
 PREPARED = ("train.npz", "validation.npz", "test.npz", "card.json")
-#: No method's seed: a judge must not make the mistakes of a baseline that is the same network.
-JUDGE_SEED = 1_000_003
 
 
 class Workflow:
@@ -74,10 +72,6 @@ class Workflow:
             names = {"experiment": experiment, "method": file, "judge": judge, "data": self.config.profile.data.name}
             self._codes[key] = stage_code(self.root, stage, **names)
         return self._codes[key]
-
-    def judge_code(self, experiment: str) -> str:
-        """The hash of the code that trains a judge."""
-        return stage_code(self.root, "train", experiment=experiment, method=self.judges[experiment])
 
     # Files.
 

@@ -17,15 +17,14 @@ from mmbench.errors import UserError, near
 from mmbench.experiments.experiment import Case, load_experiment
 from mmbench.files.store import Arrays, sha256_arrays
 from mmbench.files.weights import load_weights
+from mmbench.inference.answer import NOISE_SEED, answer_case
 from mmbench.inference.hub import Published, layout
 from mmbench.inference.inputs import as_stored
 from mmbench.inference.outputs import Generated
 from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
-from mmbench.models.device import place
+from mmbench.models.device import choose_device, place
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import Training, checked, read_tuned
-from mmbench.stages.predict import NOISE_SEED, answer_case
-from mmbench.stages.runtime import choose_device
 
 ROOT = Path(__file__).parents[2]
 #: How a task's answers are drawn for which nothing was chosen on the validation split, by whether holes are filled.

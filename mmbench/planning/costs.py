@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from mmbench.config.choice import stated_trials
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import Found, find_judge, find_methods, of_modalities, read_literals
+from mmbench.models.device import choose_device, peak_memory
 from mmbench.planning.jobs import Job
 from mmbench.planning.measure import Bench, Step, starting
 from mmbench.planning.plan import Plan
-from mmbench.stages.runtime import choose_device, peak_memory
 
 #: Seconds of the metrics of an item beside its networks, see benchmarks/results/evaluation-cpu.md.
 SCORE_DRAWN, SCORE_GIVEN = 0.003, 0.0015

@@ -24,8 +24,8 @@ from mmbench.data import DataSettings, card, load
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, asked, load_experiment, to_batch, used_modalities
 from mmbench.files.store import Arrays
+from mmbench.inference.answer import Evaluations, answer_case, untold
 from mmbench.method import Method, Sampling, Spec, Task, load_method
-from mmbench.stages.predict import Evaluations, answer_case, untold
 from mmbench.training.loop import Training
 
 #: Test items that stand for the profile's: as many of each kind of case as can be told apart by their number.

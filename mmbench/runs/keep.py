@@ -1,4 +1,4 @@
-"""Command line: copy the small files of a finished run for others to read: page, tables, figures and records.
+"""The small files of a finished run, copied for others to read: page, tables, figures and records.
 
 What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes as `left_out`.
 """
@@ -9,12 +9,8 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from mmbench.command import main_of
-from mmbench.errors import UserError, run_command
+from mmbench.errors import UserError
 from mmbench.files.store import sha256_file, write_json
 from mmbench.runs.manifest import NAME, read_manifest
 from mmbench.runs.manifest_schema import Manifest
@@ -49,25 +45,3 @@ def keep(run: Path, out: Path) -> Manifest:
             shutil.rmtree(out)
         os.replace(folder, out)
     return manifest
-
-
-def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the copy; an earlier copy is replaced.")],
-) -> None:
-    """Copy the small files of a finished run for others to read: page, tables, figures and records.
-
-    What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes.
-
-    Example:
-
-      mmbench keep results/quick results/reference/quick
-    """
-    manifest = keep(run, out)
-    print(f"kept: {out}: {len(manifest.files)} files, {len(manifest.left_out)} left out")
-
-
-main = main_of(command, "mmbench keep")
-
-if __name__ == "__main__":
-    run_command(main)

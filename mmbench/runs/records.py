@@ -289,7 +289,7 @@ def read_settings(path: str | Path, stage: str) -> dict[str, Any]:
     Raises:
         UserError: it is missing, is not JSON, or a key that the stage needs is missing or has a wrong value.
     """
-    settings = checked(path, STAGES[stage], f"write what mmbench.{stage} needs, see config/README.md")
+    settings = checked(path, STAGES[stage], f"write what mmbench.stages.{stage} needs, see config/README.md")
     if stage in ("cases", "tune"):
         schema = experiment_schema(settings["experiment"])
         check(schema, {key: settings[key] for key in schema.model_fields if key in settings}, str(path))

@@ -1,21 +1,17 @@
-"""Command line: recompute the hashes of a run's files, and say what is not as its manifest says."""
+"""A run's files against its manifest: their hashes computed again, and what is not as it says."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from mmbench.command import main_of
 from mmbench.config.check import TOP
 from mmbench.config.configuration import Config
 from mmbench.config.yaml_files import read_yaml
-from mmbench.errors import UserError, run_command
-from mmbench.runs.manifest import NAME, contents, list_files, read_manifest, read_records
+from mmbench.errors import UserError
+from mmbench.runs.manifest import contents, list_files, read_records
 from mmbench.runs.manifest_schema import Configured, Content, Manifest
 from mmbench.runs.provenance import provenance
 
@@ -145,41 +141,3 @@ def notes(manifest: Manifest, root: Path = ROOT) -> Iterator[str]:
     yield from (f"configuration: {text}" for text in found[:SHOWN])
     if len(found) > SHOWN:
         yield f"configuration: and {len(found) - SHOWN} more differences"
-
-
-def command(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help=f"Folder of a {NAME}.")],
-) -> None:
-    """Recompute the hashes of a run's files, and say what is not as its manifest says.
-
-    Files that changed or are missing, and numbers that were made from other files than those that are there, are
-    failures (exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are
-    notes.
-
-    Examples:
-
-      mmbench verify results/quick
-      mmbench verify results/reference/camvid-masking
-    """
-    manifest = read_manifest(folder / NAME)
-    found = check_files(folder, manifest)
-    for kind in ("changed", "missing", "broken", "new"):
-        for name in getattr(found, kind):
-            print(f"{kind:8}{name}")
-    for note in notes(manifest):
-        print(f"note    {note}")
-    absent = sum(not (folder / manifest.results / name).is_file() for name in manifest.left_out)
-    left_out = f", {absent} left out of this copy" if absent else ""
-    print(
-        f"{'FAILED' if found.failed else 'ok'}: {folder}: {found.kept} files as they were, "
-        f"{len(found.changed)} changed, {len(found.missing)} missing, {len(found.new)} new{left_out}, "
-        f"{len(found.broken)} made from another file"
-    )
-    if found.failed:
-        sys.exit(1)
-
-
-main = main_of(command, "mmbench verify")
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,11 +1,14 @@
-"""Command line: write README.md into folders of prepared data and of trained models."""
+"""Write README.md into folders of prepared data and of trained models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from mmbench.errors import Parser, UserError, run_command
+from typer import Argument
+
+from mmbench.command import stage_main
+from mmbench.errors import UserError, run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import write_text
 from mmbench.report.cards import data_card, model_card
@@ -26,16 +29,18 @@ def card_of(folder: Path) -> str:
     raise UserError(f"{folder}: has no card.json, training.json or metrics.json; name a folder of data or of a method")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.cards results/quick/data results/quick/masking/mt_diffusion/seed0`."""
-    parser = Parser(prog="python -m mmbench.stages.cards", description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of prepared data, or of one training")
-    for folder in parser.parse_args(argv).folders:
+def command(
+    folders: Annotated[list[Path], Argument(metavar="FOLDER...", help="Of prepared data, or of one training.")],
+) -> None:
+    """Write README.md into folders of prepared data and of trained models."""
+    for folder in folders:
         card = card_of(folder)
         with alone(folder, "card"):
             write_text(folder / NAME, card)
         print(folder / NAME)
 
+
+main = stage_main(command, "cards")
 
 if __name__ == "__main__":
     run_command(main)

@@ -1,19 +1,23 @@
-"""Command line: write the frozen cases of an experiment, which every method answers."""
+"""Write the frozen cases of an experiment, which every method answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
+from typer import Option
+
+from mmbench.command import stage_main
 from mmbench.data import read_card, read_prepared
-from mmbench.errors import Parser, run_command
+from mmbench.errors import run_command
 from mmbench.experiments.experiment import asked, left_out, load_experiment, used_modalities
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.runs.records import read_settings
+from mmbench.stages._options import DataFolder, SettingsFile
 
 
-def write_cases(settings: dict, data: Path, out: Path) -> None:
+def write_cases(settings: dict[str, Any], data: Path, out: Path) -> None:
     """Write `out`/cases.npz and cases.json for the experiment that `settings` names.
 
     A modality that was asked for and that the data set lacks is printed, and named in cases.json as `left_out`.
@@ -36,16 +40,18 @@ def write_cases(settings: dict, data: Path, out: Path) -> None:
     write_json(out / "cases.json", record | ({"left_out": lacking} if lacking else {}))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.cases --settings S.json --data DIR --out DIR`."""
-    parser = Parser(prog="python -m mmbench.stages.cases", description=__doc__)
-    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, data, evaluate, its own keys")
-    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.stages.data wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder for cases.npz and cases.json")
-    args = parser.parse_args(argv)
-    with alone(args.out, "list of cases"):
-        write_cases(read_settings(args.settings, "cases"), args.data, args.out)
+def command(
+    settings: SettingsFile,
+    data: DataFolder,
+    out: Annotated[Path, Option(help="Folder for cases.npz and cases.json.")],
+) -> None:
+    """Write the frozen cases of an experiment, which every method answers."""
+    values = read_settings(settings, "cases")
+    with alone(out, "list of cases"):
+        write_cases(values, data, out)
 
+
+main = stage_main(command, "cases")
 
 if __name__ == "__main__":
     run_command(main)

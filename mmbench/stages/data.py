@@ -1,18 +1,19 @@
-"""Write a dataset's splits and its card: `python -m mmbench.stages.data --settings S.json --out DIR`."""
+"""Write a data set's splits and its card."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from typer import Option
 
 from mmbench import data
+from mmbench.command import stage_main
 from mmbench.data import DataSettings
-from mmbench.errors import Parser, UserError, run_command
+from mmbench.errors import UserError, run_command
 from mmbench.files.locks import alone
-from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import Arrays, read_record, save_arrays, sha256_arrays, write_json
 
 
 def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
@@ -50,18 +51,29 @@ def _describe(arrays: Arrays, classes: int) -> dict[str, Any]:
     return described
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line."""
-    parser = Parser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="JSON file whose section `data` says which dataset")
-    parser.add_argument("--out", required=True, help="folder to write the splits and card.json into")
-    arguments = parser.parse_args(argv)
-    settings = read_json(arguments.settings)
-    if not isinstance(settings, dict) or not isinstance(settings.get("data"), dict):
-        raise UserError(f'{arguments.settings}: has no section `data`; add e.g. {{"data": {{"name": "toy_streets"}}}}')
-    with alone(Path(arguments.out), "data set"):
-        prepare(DataSettings.from_mapping(settings["data"]), arguments.out)
+def read_data_settings(path: Path) -> DataSettings:
+    """The section `data` of a JSON file.
 
+    Raises:
+        UserError: there is none, or a key of it is unknown or has a wrong value.
+    """
+    section = read_record(path).get("data")
+    if not isinstance(section, dict):
+        raise UserError(f'{path}: has no section `data`; add e.g. {{"data": {{"name": "toy_streets"}}}}')
+    return DataSettings.from_mapping(section)
+
+
+def command(
+    settings: Annotated[Path, Option(help="JSON file whose section `data` says which data set.")],
+    out: Annotated[Path, Option(help="Folder for the splits and card.json.")],
+) -> None:
+    """Write a data set's splits and its card."""
+    values = read_data_settings(settings)
+    with alone(out, "data set"):
+        prepare(values, out)
+
+
+main = stage_main(command, "data")
 
 if __name__ == "__main__":
     run_command(main)

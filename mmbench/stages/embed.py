@@ -1,23 +1,25 @@
-"""Command line: a prepared data folder with an embedding of every image beside it, as another prepared data folder.
+"""Write a prepared data folder with an embedding of every image, as another prepared data folder.
 
 Each dimension is centred on the training split's mean, and all are divided by one deviation; both are in scaling.npz.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from typer import Option
 
+from mmbench.command import stage_main
 from mmbench.data import SPLITS, read_card, read_prepared
-from mmbench.errors import Parser, UserError, counting_number, run_command
+from mmbench.errors import UserError, run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.frozen.embedders import Embedder, fit_scaling, load_embedder
-from mmbench.stages.runtime import choose_device
+from mmbench.models.device import choose_device
+from mmbench.stages._options import Device, NetworksFolder, Threads
 
 #: Of the training split only: the embedding of the mirrored image, for a training that mirrors images.
 MIRRORED = "embedding_mirrored"
@@ -69,20 +71,21 @@ def write_embedded(extractor: str, *, weights: Path, data: Path, out: Path, devi
     return written
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.embed --extractor NAME --weights DIR --data DIR --out DIR`."""
-    parser = Parser(prog="python -m mmbench.stages.embed", description=__doc__)
-    parser.add_argument("--extractor", required=True, help="vgg16-relu5_3-gap or clip.<model>.<weights>")
-    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
-    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.stages.data wrote")
-    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
-    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the splits, scaling.npz and card.json")
-    args = parser.parse_args(argv)
-    device = choose_device(args.device, args.threads)
-    with alone(args.out, "embedding"):
-        write_embedded(args.extractor, weights=args.weights, data=args.data, out=args.out, device=device)
+def command(
+    extractor: Annotated[str, Option(help="vgg16-relu5_3-gap or clip.<model>.<weights>.")],
+    weights: NetworksFolder,
+    data: Annotated[Path, Option(help="Folder that the stage data wrote.")],
+    out: Annotated[Path, Option(help="Folder for the splits, scaling.npz and card.json.")],
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Write a prepared data folder with an embedding of every image, as another prepared data folder."""
+    chosen = choose_device(device, threads)
+    with alone(out, "embedding"):
+        write_embedded(extractor, weights=weights, data=data, out=out, device=chosen)
 
+
+main = stage_main(command, "embed")
 
 if __name__ == "__main__":
     run_command(main)

@@ -1,21 +1,23 @@
-"""Command line: score one method's predictions with one seed, whoever made them.
+"""Score one method's predictions with one seed, whoever made them.
 
 Reads predictions.npz, arrays `<case>/<modality>`, and writes metrics.json and items.csv. No checkpoint is needed.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import torch
+from typer import Option
 
-from mmbench.errors import Parser, UserError, closest, counting_number, run_command, seed_number
+from mmbench.command import stage_main
+from mmbench.errors import UserError, closest, run_command
 from mmbench.experiments.experiment import (
     Case,
     Experiment,
@@ -29,11 +31,22 @@ from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, Header, load_arrays, read_headers, write_json, write_text
 from mmbench.frozen.judges import load_judge
 from mmbench.method import Modality
+from mmbench.models.device import choose_device, hardware
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import Cost, Predicted, checked, read_card, read_settings
 from mmbench.scoring.metrics.classification import TOLERANCE
 from mmbench.scoring.scores import Scored, Tools, load_scores
-from mmbench.stages.runtime import choose_device, hardware
+from mmbench.stages._options import (
+    CacheFolder,
+    CasesFolder,
+    DataFolder,
+    Device,
+    JudgeFolder,
+    NetworksFolder,
+    Seed,
+    SettingsFile,
+    Threads,
+)
 
 
 def check_header(where: str, found: Header, modality: Modality, count: int) -> None:
@@ -183,68 +196,129 @@ def write_items(path: Path, scored: Scored) -> None:
     write_text(path, table.getvalue())
 
 
-def evaluate(args: argparse.Namespace) -> Scored:
-    """Score the predictions that the command line's `args` name, and write the two files."""
+def evaluate(
+    settings: Mapping[str, Any],
+    predictions: Path,
+    *,
+    method: str,
+    seed: int,
+    cases: Path,
+    reference: Path,
+    weights: Path,
+    data: Path,
+    device: torch.device,
+    out: Path,
+    title: str | None = None,
+    tasks: Sequence[str] | None = None,
+    answers: Sequence[str] | None = None,
+    training: Path | None = None,
+    judge: Path | None = None,
+    cache: Path | None = None,
+) -> Scored:
+    """Write `out`/items.csv and, last, metrics.json; returns the scores.
+
+    Args:
+        settings: of the stage `evaluate`.
+        predictions: predictions.npz, or its folder.
+        method: name in the results.
+        seed: of the training that these predictions are of.
+        cases: folder that the stage cases wrote.
+        reference: reference.npz of the stage reference.
+        weights: folder that the stage lpips wrote.
+        data: folder that the stage data or embed wrote.
+        device: where to compute.
+        out: folder to write to.
+        title: name for a reader; the method's unless given.
+        tasks: those that must be answered; without them, those that are.
+        answers: the modalities that the method answers; without them, all that a case wants.
+        training: training.json; the one beside predictions.npz unless given.
+        judge: folder of the experiment's trained judge, if it has one.
+        cache: folder for outputs of networks, read when the same is asked again; None to keep nothing.
+
+    Raises:
+        UserError: a file is missing or broken, or an answer is not what its case asks for.
+    """
     begin = time.monotonic()
-    device = choose_device(args.device, args.threads)
-    settings = read_settings(args.settings, "evaluate")
     experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])
-    path = args.predictions if args.predictions.is_file() else args.predictions / "predictions.npz"
-    card = read_card(args.data)
+    path = predictions if predictions.is_file() else predictions / "predictions.npz"
+    card, listed = read_card(data), read_cases(cases)
     modalities = used_modalities(experiment, card, settings)
-    claims = args.tasks or None, args.answers or None
-    cases = read_cases(args.cases)
-    check_cases(cases, experiment, modalities, args.cases)
-    answered = read_answers(path, cases, experiment, modalities, *claims)
-    cost = read_cost(path.parent, args.training or path.parent / "training.json")
-    judge = load_judge(args.judge, settings["experiment"], modalities, device) if args.judge else None
-    scored = scores.score(answered, Tools(args.weights, args.reference, device, judge, card, args.data, args.cache))
-    inputs = {"predictions": path, "cases": args.cases / "cases.npz", "weights": args.weights / "weights.json"}
-    if args.judge:
-        inputs["judge"] = args.judge / "weights.safetensors"
+    check_cases(listed, experiment, modalities, cases)
+    answered = read_answers(path, listed, experiment, modalities, tasks or None, answers or None)
+    cost = read_cost(path.parent, training or path.parent / "training.json")
+    trained = load_judge(judge, settings["experiment"], modalities, device) if judge else None
+    scored = scores.score(answered, Tools(weights, reference, device, trained, card, data, cache))
+    inputs = {"predictions": path, "cases": cases / "cases.npz", "weights": weights / "weights.json"}
+    if judge:
+        inputs["judge"] = judge / "weights.safetensors"
     record = {
         "schema": 1,
         "experiment": settings["experiment"],
-        "method": args.method,
-        "title": args.title or args.method,
-        "seed": args.seed,
+        "method": method,
+        "title": title or method,
+        "seed": seed,
         "metrics": scored.metrics,
         "cost": cost,
         "evaluate_seconds": time.monotonic() - begin,
         "hardware": hardware(device),
         "provenance": provenance(settings, inputs),
     }
-    write_items(args.out / "items.csv", scored)
-    write_json(args.out / "metrics.json", record)
+    write_items(out / "items.csv", scored)
+    write_json(out / "metrics.json", record)
     return scored
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.evaluate --settings S.json --weights DIR --data DIR --cases DIR ...`."""
-    parser = Parser(prog="python -m mmbench.stages.evaluate", description=__doc__)
-    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
-    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
-    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.stages.data wrote")
-    parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.stages.cases wrote")
-    parser.add_argument("--reference", type=Path, required=True, help="reference.npz of the stage reference")
-    parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
-    parser.add_argument("--predictions", type=Path, required=True, help="predictions.npz, or its folder")
-    parser.add_argument("--training", type=Path, help="training.json; default: the one beside predictions.npz")
-    parser.add_argument("--method", required=True, help="name in the results")
-    parser.add_argument("--title", help="name for a reader; default: the method's")
-    parser.add_argument("--seed", type=seed_number, required=True, help="training seed of these predictions")
-    parser.add_argument("--tasks", nargs="*", help="tasks that must be answered; default: those answered")
-    parser.add_argument("--answers", nargs="*", help="modalities that are answered; default: all that a case wants")
-    parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
-    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
-    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
-    parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and items.csv")
-    args = parser.parse_args(argv)
-    with alone(args.out, "scoring"):
-        scored = evaluate(args)
+def command(
+    settings: SettingsFile,
+    weights: NetworksFolder,
+    data: DataFolder,
+    cases: CasesFolder,
+    reference: Annotated[Path, Option(help="reference.npz of the stage reference.")],
+    predictions: Annotated[Path, Option(help="predictions.npz, or its folder.")],
+    method: Annotated[str, Option(help="Name in the results.")],
+    seed: Seed,
+    out: Annotated[Path, Option(help="Folder for metrics.json and items.csv.")],
+    title: Annotated[str | None, Option(help="Name for a reader.", show_default="the method's")] = None,
+    tasks: Annotated[
+        list[str] | None, Option(help="Tasks that must be answered.", show_default="those answered")
+    ] = None,
+    answers: Annotated[
+        list[str] | None, Option(help="Modalities that are answered.", show_default="all that a case wants")
+    ] = None,
+    training: Annotated[
+        Path | None, Option(help="training.json.", show_default="the one beside predictions.npz")
+    ] = None,
+    judge: JudgeFolder = None,
+    cache: CacheFolder = None,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Score one method's predictions with one seed, whoever made them."""
+    values = read_settings(settings, "evaluate")
+    with alone(out, "scoring"):
+        scored = evaluate(
+            values,
+            predictions,
+            method=method,
+            seed=seed,
+            cases=cases,
+            reference=reference,
+            weights=weights,
+            data=data,
+            device=choose_device(device, threads),
+            out=out,
+            title=title,
+            tasks=tasks,
+            answers=answers,
+            training=training,
+            judge=judge,
+            cache=cache,
+        )
     for row in scored.metrics:
-        print(f"{args.method} seed {args.seed}: {row['case']} {row['name']} {row['value']:.4f}")
+        print(f"{method} seed {seed}: {row['case']} {row['name']} {row['value']:.4f}")
 
+
+main = stage_main(command, "evaluate")
 
 if __name__ == "__main__":
     run_command(main)

@@ -1,42 +1,52 @@
-"""Command line: write the manifest of a run (`mmbench.runs.manifest`)."""
+"""Write the manifest of a run (`mmbench.runs.manifest`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from mmbench.errors import Parser, UserError, run_command
+from typer import Option
+
+from mmbench.command import stage_main
+from mmbench.errors import UserError, run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import read_json, write_json
 from mmbench.runs.manifest import NAME, make_manifest
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.manifest --results results/quick`."""
-    parser = Parser(prog="python -m mmbench.stages.manifest", description=__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="results/<profile>")
-    parser.add_argument("--report", type=Path, help="folder of the page, for the manifest; default: that of --results")
-    parser.add_argument("--methods", nargs="+", metavar="EXPERIMENT/METHOD", help="only these; default: all there are")
-    parser.add_argument("--seeds", nargs="+", type=int, help="only these; default: all there are")
-    parser.add_argument("--command", help="the command that made the results")
-    parser.add_argument("--configuration", type=Path, help="JSON of what was configured; default: what records say")
-    args = parser.parse_args(argv)
-    report = args.report or args.results
-    if args.results not in (report, report.parent):
-        raise UserError(f"--report {report}: is not in {args.results}; give the folder of a page that was made of it")
-    with alone(report, "manifest"):
+def command(
+    results: Annotated[Path, Option(help="results/<profile>.")],
+    report: Annotated[
+        Path | None, Option(help="Folder of the page, for the manifest.", show_default="that of --results")
+    ] = None,
+    methods: Annotated[
+        list[str] | None, Option(metavar="EXPERIMENT/METHOD...", help="Only these.", show_default="all there are")
+    ] = None,
+    seeds: Annotated[list[int] | None, Option(help="Only these.", show_default="all there are")] = None,
+    made_by: Annotated[str | None, Option("--command", help="The command that made the results.")] = None,
+    configuration: Annotated[
+        Path | None, Option(help="JSON of what was configured.", show_default="what records say")
+    ] = None,
+) -> None:
+    """Write the manifest of a run: what it was made with, and a hash of every file behind it."""
+    folder = report or results
+    if results not in (folder, folder.parent):
+        raise UserError(f"--report {folder}: is not in {results}; give the folder of a page that was made of it")
+    with alone(folder, "manifest"):
         manifest = make_manifest(
-            args.results,
-            report,
-            methods=args.methods,
-            seeds=args.seeds,
-            command=args.command,
-            configuration=read_json(args.configuration) if args.configuration else None,
+            results,
+            folder,
+            methods=methods,
+            seeds=seeds,
+            command=made_by,
+            configuration=read_json(configuration) if configuration else None,
         )
-        write_json(report / NAME, manifest.model_dump(mode="json"))
+        write_json(folder / NAME, manifest.model_dump(mode="json"))
     size = sum(content.bytes for content in manifest.files.values())
-    print(f"manifest: {report / NAME}: {len(manifest.files)} files, {size / 2**20:.1f} MiB")
+    print(f"manifest: {folder / NAME}: {len(manifest.files)} files, {size / 2**20:.1f} MiB")
 
+
+main = stage_main(command, "manifest")
 
 if __name__ == "__main__":
     run_command(main)

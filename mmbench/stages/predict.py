@@ -1,77 +1,45 @@
-"""Command line: let one trained method answer every case of its experiment."""
+"""Let one trained method answer every case of its experiment."""
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from typer import Option
 
-from mmbench.config.choice import FIELDS, first_drawing
+from mmbench.command import stage_main
+from mmbench.config.choice import FIELDS, Drawing, first_drawing
 from mmbench.config.discovery import claimed_tasks, read_literals
-from mmbench.errors import Parser, run_command
-from mmbench.experiments.experiment import Case, asked, check_cases, read_cases, to_batch, to_stored, to_uint8
+from mmbench.errors import run_command
+from mmbench.experiments.experiment import Case, Experiment, asked, check_cases, read_cases, to_uint8
+from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_file, write_json
 from mmbench.files.weights import load_weights
+from mmbench.inference.answer import Evaluations, answer_case, untold
 from mmbench.method import Method, Sampling, Task
-from mmbench.models.device import place
+from mmbench.models.device import choose_device, hardware, peak_memory, place
 from mmbench.models.diffusion import sampler
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import read_card, read_settings, read_tuned
-from mmbench.stages.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
+from mmbench.stages._options import (
+    CasesFolder,
+    DataFolder,
+    Device,
+    MethodFile,
+    MethodFolder,
+    Seed,
+    SettingsFile,
+    Threads,
+    WeightsFile,
+)
 
-NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
 FRAMES = 8  # estimates of a picture on its way from noise that are kept
-
-
-class Evaluations:
-    """Counts the evaluations of a network, in items."""
-
-    def __init__(self, network: torch.nn.Module | None) -> None:
-        self.items = 0
-        if network is not None:
-            network.register_forward_pre_hook(self._count)
-
-    def _count(self, _network: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.items += len(inputs[0])
-
-
-def untold(task: Task, settings: Mapping[str, Any]) -> set[str]:
-    """What a task gives that is none of the modalities which `settings` say are the only ones; none if they do not."""
-    return set(task.given) - set(settings.get("modalities", task.given))
-
-
-@torch.no_grad()
-def answer_case(
-    method: Method,
-    task: Task,
-    case: Case,
-    *,
-    sampling: Sampling,
-    batch_size: int,
-    device: torch.device,
-    noise_seed: int = NOISE_SEED,
-    trace: sampler.Trace | None = None,
-) -> Arrays:
-    """Answer one case in batches; the noise of a batch depends on its first item only, not on case, method or seed.
-
-    How the case's first item came about, if a sampler made it, is put into `trace`.
-    """
-    parts: list[Arrays] = []
-    for start in range(0, case.count, batch_size):
-        end = min(start + batch_size, case.count)
-        generator = torch.Generator().manual_seed(noise_seed + start)
-        given = to_batch({name: value[start:end] for name, value in case.given.items()}, device)
-        with sampler.watch(trace) if trace is not None and start == 0 else nullcontext():
-            answer = method.predict(task, given, end - start, sampling, generator)
-        parts.append(to_stored(answer, method.spec))
-    return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}
 
 
 def trajectory(case: str, trace: sampler.Trace, answers: Arrays) -> Arrays:
@@ -100,39 +68,45 @@ def trajectory(case: str, trace: sampler.Trace, answers: Arrays) -> Arrays:
     return {f"{case}/image": images, f"{case}/step": np.array([trace[i][0] for i in chosen], np.int64)}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.predict --settings S.json --method FILE --weights W --cases DIR --seed N --out DIR`."""
-    parser = Parser(prog="python -m mmbench.stages.predict", description=__doc__)
-    add_run_arguments(parser)
-    parser.add_argument("--weights", type=Path, required=True, help="the weights.safetensors that training wrote")
-    parser.add_argument("--cases", type=Path, required=True, help="folder that mmbench.stages.cases wrote")
-    parser.add_argument("--tuned", type=Path, help="tuned.json of the stage tune: settings on top of the others")
-    args = parser.parse_args(argv)
-    with alone(args.out, "prediction"):
-        predict(args)
-
-
-def predict(args: argparse.Namespace) -> None:
-    """Answer the cases that the command line's `args` name, and write the two files."""
-    settings = read_settings(args.settings, "predict")
-    device = choose_device(args.device, args.threads)
-    tuned, drawn_by = read_tuned(args.tuned) if args.tuned else ({}, {})
-    settings["method_settings"] |= tuned
-    method, experiment = build_method(settings, args.method, args.data)
-    load_weights(args.weights, method)
-    place(method, device).eval()
-    literals = read_literals(args.method)
+def questions(
+    cases: Sequence[Case], experiment: Experiment, file: Path, settings: Mapping[str, Any]
+) -> Iterator[tuple[Case, Task]]:
+    """The cases that a method's file claims to answer, each with what it is asked."""
+    literals = read_literals(file)
     tasks = claimed_tasks(literals["TASKS"], experiment.TASKS)
-    arrays: Arrays = {}
-    frames: Arrays = {}
-    report: dict[str, dict[str, Any]] = {}
-    cases = read_cases(args.cases)
-    check_cases(cases, experiment, experiment.modalities(read_card(args.data)), args.cases)
     for case in cases:
         task = asked(experiment, case, literals.get("ANSWERS", settings.get("modalities")))
-        if case.task not in tasks or not task.want or untold(task, settings):
-            continue
-        drawing = drawn_by.get(task.name) or first_drawing(settings, task.name, method.heeds(task))
+        if case.task in tasks and task.want and not untold(task, settings):
+            yield case, task
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers of a method.
+
+    Attributes:
+        predictions: arrays `<case>/<modality>`.
+        trajectory: how drawn images came about, see `trajectory`.
+        cost: by case, the evaluations of the network for an item, the seconds of all, and how they were drawn.
+    """
+
+    predictions: Arrays
+    trajectory: Arrays
+    cost: dict[str, dict[str, Any]]
+
+
+def answer_all(
+    method: Method,
+    asked_of: Sequence[tuple[Case, Task]],
+    drawings: Mapping[str, Drawing],
+    batch_size: int,
+    device: torch.device,
+    label: str,
+) -> Answered:
+    """Answer every question, drawing as `drawings` say for its task, and print the time of each after `label`."""
+    answered = Answered({}, {}, {})
+    for case, task in asked_of:
+        drawing, heeds = drawings[task.name], method.heeds(task)
         evaluations, begin = Evaluations(getattr(method, "backbone", None)), time.monotonic()
         trace: sampler.Trace = []
         answers = answer_case(
@@ -140,31 +114,103 @@ def predict(args: argparse.Namespace) -> None:
             task,
             case,
             sampling=Sampling(**drawing),
-            batch_size=settings["sample"]["batch_size"],
+            batch_size=batch_size,
             device=device,
             trace=None if task.given else trace,
         )
         seconds = time.monotonic() - begin
-        arrays |= answers
-        frames |= trajectory(case.name, trace, answers)
-        report[case.name] = {"nfe": evaluations.items / case.count, "seconds": seconds}
-        if heeds := method.heeds(task):
-            report[case.name]["drawing"] = {name: drawing[name] for name in FIELDS if name in heeds}
-        print(f"{settings['method']} seed {args.seed}: {case.name}, {case.count} items in {seconds:.1f} s", flush=True)
-    save_arrays(args.out / "predictions.npz", arrays)
-    save_arrays(args.out / "trajectory.npz", frames)
-    inputs = {"method": args.method, "weights": args.weights, "cases": args.cases / "cases.json"}
+        answered.predictions.update(answers)
+        answered.trajectory.update(trajectory(case.name, trace, answers))
+        answered.cost[case.name] = {"nfe": evaluations.items / case.count, "seconds": seconds}
+        if heeds:
+            answered.cost[case.name]["drawing"] = {name: drawing[name] for name in FIELDS if name in heeds}
+        print(f"{label}: {case.name}, {case.count} items in {seconds:.1f} s", flush=True)
+    return answered
+
+
+def predict(
+    settings: Mapping[str, Any],
+    file: Path,
+    *,
+    weights: Path,
+    data: Path,
+    cases: Path,
+    seed: int,
+    device: torch.device,
+    out: Path,
+    tuned: Path | None = None,
+) -> None:
+    """Write `out`/predictions.npz, trajectory.npz and, last, predictions.json.
+
+    Args:
+        settings: of the stage `predict`.
+        file: of the method.
+        weights: safetensors that the stage train wrote.
+        data: folder that the stage data or embed wrote.
+        cases: folder that the stage cases wrote.
+        seed: of the training, which is printed.
+        device: where to compute.
+        out: folder to write to.
+        tuned: what the stage tune chose: settings on top of the others, and how to draw.
+
+    Raises:
+        UserError: a file is missing or broken, or belongs to something else.
+    """
+    chosen, by_task = read_tuned(tuned) if tuned else ({}, {})
+    settings = {**settings, "method_settings": {**settings["method_settings"], **chosen}}
+    card, listed = read_card(data), read_cases(cases)
+    method, experiment = build_method(settings, file, card)
+    load_weights(weights, method)
+    check_cases(listed, experiment, experiment.modalities(card), cases)
+    place(method, device).eval()
+    asked_of = list(questions(listed, experiment, file, settings))
+    tasks = {task.name: task for _, task in asked_of}
+    drawings = {n: by_task.get(n) or first_drawing(settings, n, method.heeds(task)) for n, task in tasks.items()}
+    batch_size, label = settings["sample"]["batch_size"], f"{settings['method']} seed {seed}"
+    answered = answer_all(method, asked_of, drawings, batch_size, device, label)
+    save_arrays(out / "predictions.npz", answered.predictions)
+    save_arrays(out / "trajectory.npz", answered.trajectory)
+    inputs = {"method": file, "weights": weights, "cases": cases / "cases.json"}
     record = {
-        "cases": report,
-        "tuned": tuned,
+        "cases": answered.cost,
+        "tuned": chosen,
         "peak_memory_bytes": peak_memory(device),
         "device": str(device),
         "hardware": hardware(device),
-        "predictions_sha256": sha256_file(args.out / "predictions.npz"),
+        "predictions_sha256": sha256_file(out / "predictions.npz"),
         "provenance": provenance(settings, inputs),
     }
-    write_json(args.out / "predictions.json", record)
+    write_json(out / "predictions.json", record)
 
+
+def command(
+    settings: SettingsFile,
+    method: MethodFile,
+    weights: WeightsFile,
+    data: DataFolder,
+    cases: CasesFolder,
+    seed: Seed,
+    out: MethodFolder,
+    tuned: Annotated[Path | None, Option(help="tuned.json of the stage tune.")] = None,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Let one trained method answer every case of its experiment."""
+    with alone(out, "prediction"):
+        predict(
+            read_settings(settings, "predict"),
+            method,
+            weights=weights,
+            data=data,
+            cases=cases,
+            seed=seed,
+            device=choose_device(device, threads),
+            out=out,
+            tuned=tuned,
+        )
+
+
+main = stage_main(command, "predict")
 
 if __name__ == "__main__":
     run_command(main)

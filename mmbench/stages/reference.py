@@ -1,4 +1,4 @@
-"""Command line: features of the real images that drawn ones are compared with, and the floor of that comparison.
+"""Write features of the real images that drawn ones are compared with, and the floor of that comparison.
 
 The floor is what the metrics say of other real images, as many as a method draws: no method can be expected below it.
 The ceiling, where an experiment has a judge, is what that says of real data.
@@ -6,25 +6,28 @@ The ceiling, where an experiment has a judge, is what that says of real data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from typer import Option
 
+from mmbench.command import stage_main
 from mmbench.data import read_prepared
-from mmbench.errors import Parser, counting_number, run_command
+from mmbench.errors import run_command
 from mmbench.experiments.experiment import Case, load_experiment, used_modalities
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.frozen.features import vectors
 from mmbench.frozen.judges import load_judge
+from mmbench.models.device import choose_device, hardware
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import read_card, read_settings
 from mmbench.scoring.distribution import SEED, distribution_scores
 from mmbench.scoring.scores import Scored, Tools, score_floor, score_real
-from mmbench.stages.runtime import choose_device, hardware
+from mmbench.stages._options import CacheFolder, DataFolder, Device, JudgeFolder, NetworksFolder, SettingsFile, Threads
 
 
 def other_items(data: Path, reference: str, count: int) -> tuple[str, Arrays]:
@@ -113,26 +116,25 @@ def write_reference(
     return record
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.reference --settings S.json --weights DIR --data DIR --out DIR`."""
-    parser = Parser(prog="python -m mmbench.stages.reference", description=__doc__)
-    parser.add_argument("--settings", type=Path, required=True, help="JSON: experiment, evaluate")
-    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
-    parser.add_argument("--data", type=Path, required=True, help="folder that mmbench.stages.data wrote")
-    parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
-    parser.add_argument("--cache", type=Path, help="folder to keep what networks say in, and to read it from")
-    parser.add_argument("--threads", type=counting_number, default=1, help="CPU threads to compute with")
-    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu or cuda")
-    parser.add_argument("--out", type=Path, required=True, help="folder for reference.npz and reference.json")
-    args = parser.parse_args(argv)
-    device = choose_device(args.device, args.threads)
-    settings = read_settings(args.settings, "reference")
-    places = {"weights": args.weights, "data": args.data, "out": args.out, "judge": args.judge, "cache": args.cache}
-    with alone(args.out, "reference"):
-        record = write_reference(settings, **places, device=device)
+def command(
+    settings: SettingsFile,
+    weights: NetworksFolder,
+    data: DataFolder,
+    out: Annotated[Path, Option(help="Folder for reference.npz and reference.json.")],
+    judge: JudgeFolder = None,
+    cache: CacheFolder = None,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Write features of the real images that drawn ones are compared with, and the floor of that comparison."""
+    values, chosen = read_settings(settings, "reference"), choose_device(device, threads)
+    with alone(out, "reference"):
+        record = write_reference(values, weights=weights, data=data, out=out, device=chosen, judge=judge, cache=cache)
     for row in record["metrics"]:
         print(f"real data, {row['case']}: {row['name']} {row['value']:.4f} ({row['n']} images)")
 
+
+main = stage_main(command, "reference")
 
 if __name__ == "__main__":
     run_command(main)

@@ -1,44 +1,50 @@
-"""Command line: turn the result files of a profile into a page, tables and figures."""
+"""Turn the result files of a profile into a page, tables and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
 
 from mmbench.claims.statements import read_claims
-from mmbench.errors import Parser, run_command
+from mmbench.command import stage_main
+from mmbench.errors import run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import read_json
 from mmbench.report.page import write_report
 from mmbench.runs.results import load_results
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.report --results results/quick --out results/quick`."""
-    parser = Parser(prog="python -m mmbench.stages.report", description=__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="results/<profile>")
-    parser.add_argument("--out", type=Path, required=True, help="folder for index.html, tables/ and figures/")
-    parser.add_argument("--experiments", nargs="+", help="only these; default: all that have a cases.json")
-    parser.add_argument("--methods", nargs="+", help="only these; default: all that were scored")
-    parser.add_argument("--seeds", nargs="+", type=int, help="only these; default: all")
-    parser.add_argument("--snapshots", nargs="*", type=float, help="only at these shares of a training; default: all")
-    parser.add_argument("--claims", type=Path, help="file of claims to hold against the results: config/claims.yaml")
-    parser.add_argument("--ablations", type=Path, help="JSON of what is ablated: settings by experiment, axis and name")
-    parser.add_argument("--command", default="", help="the command that made the results, shown on the page")
-    args = parser.parse_args(argv)
-    results = load_results(
-        args.results,
-        experiments=args.experiments,
-        methods=args.methods,
-        seeds=args.seeds,
-        snapshots=args.snapshots,
-    )
-    claims = read_claims(args.claims, Path.cwd()) if args.claims else []
-    ablations = read_json(args.ablations) if args.ablations else {}
-    with alone(args.results, "page"):  # not in `out`, which is not there if this fails
-        path = write_report(results, args.out, args.command, claims=claims, ablations=ablations)
+def command(
+    results: Annotated[Path, Option(help="results/<profile>.")],
+    out: Annotated[Path, Option(help="Folder for index.html, tables/ and figures/.")],
+    experiments: Annotated[
+        list[str] | None, Option(help="Only these.", show_default="all that have a cases.json")
+    ] = None,
+    methods: Annotated[list[str] | None, Option(help="Only these.", show_default="all that were scored")] = None,
+    seeds: Annotated[list[int] | None, Option(help="Only these.", show_default="all")] = None,
+    snapshots: Annotated[
+        list[float] | None, Option(help="Only at these shares of a training; 1 is its end.", show_default="all")
+    ] = None,
+    claims: Annotated[
+        Path | None, Option(help="File of claims to hold against the results: config/claims.yaml.")
+    ] = None,
+    ablations: Annotated[
+        Path | None, Option(help="JSON of what is ablated: settings by experiment, axis and name.")
+    ] = None,
+    made_by: Annotated[str, Option("--command", help="The command that made the results, shown on the page.")] = "",
+) -> None:
+    """Turn the result files of a profile into a page, tables and figures."""
+    loaded = load_results(results, experiments=experiments, methods=methods, seeds=seeds, snapshots=snapshots)
+    stated = read_claims(claims, Path.cwd()) if claims else []
+    ablated = read_json(ablations) if ablations else {}
+    with alone(results, "page"):  # not in `out`, which is not there if this fails
+        path = write_report(loaded, out, made_by, claims=stated, ablations=ablated)
     print(f"report: {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
+
+main = stage_main(command, "report")
 
 if __name__ == "__main__":
     run_command(main)

@@ -1,4 +1,4 @@
-"""Command line: train one method with one seed, resuming where an earlier run of the same training stopped.
+"""Train one method with one seed, resuming where an earlier run of the same training stopped.
 
 SIGTERM, SIGHUP and SIGINT end it after the step it is at, whose state is kept; `--processes` share the shards of each
 batch, and what is learnt does not depend on how many there are.
@@ -10,31 +10,42 @@ whole training, so the weights are the same.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
+from typer import Option
 
+from mmbench.command import stage_main
 from mmbench.config.code_hash import stage_code
 from mmbench.config.discovery import read_literals
 from mmbench.data import read_card, read_prepared
-from mmbench.errors import Parser, counting_number
 from mmbench.experiments.experiment import to_batch
+from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import read_record, sha256_file, write_json
 from mmbench.files.weights import save_weights
 from mmbench.method import Method
+from mmbench.models.device import choose_device, hardware, peak_memory
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import read_settings
-from mmbench.stages.runtime import add_run_arguments, build_method, choose_device, hardware, peak_memory
+from mmbench.stages._options import (
+    DataFolder,
+    Device,
+    MethodFile,
+    MethodFolder,
+    Processes,
+    Seed,
+    SettingsFile,
+    StateFolder,
+    Threads,
+)
 from mmbench.training.checkpoint import load_snapshot, remove_checkpoint, snapshot_path
 from mmbench.training.loop import Training, new_log
 from mmbench.training.partial_labels import training_set
@@ -59,91 +70,182 @@ def described(method: Method, data: Path) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.train --settings S.json --method FILE --data DIR --seed N --state DIR --out DIR`."""
-    parser = Parser(prog="python -m mmbench.stages.train", description=__doc__)
-    add_run_arguments(parser)
-    parser.add_argument("--state", type=Path, required=True, help="folder of the checkpoint of an unfinished training")
-    kept = "steps whose averaged weights stay in --state"
-    parser.add_argument("--keep", type=counting_number, nargs="*", default=[], help=kept)
-    parser.add_argument("--until", type=counting_number, help="the step to end with; default: the last of the settings")
-    parser.add_argument("--kept", type=Path, help="--state of the whole training: weights of --until that it kept")
-    parser.add_argument(
-        "--processes", type=counting_number, default=1, help="that share shards and threads; default: 1"
-    )
-    args = parser.parse_args(argv)
-    if args.processes > 1 and not launched():
-        settings = read_settings(args.settings, "train")
-        Team(args.processes).share(settings["train"].get("shards", 1))
-        launch("mmbench.stages.train", sys.argv[1:] if argv is None else argv, settings, args.processes, args.threads)
-        return
-    with joined(args.device) as team, alone(args.state, "training") if team.first else nullcontext(False) as waited:
-        train(args, team, team.any(waited))
-
-
 def finished(out: Path, key: str) -> bool:
     """Whether a training with this key has written all its results."""
     whole = (out / "weights.safetensors").is_file() and (out / "training.json").is_file()
     return whole and read_record(out / "training.json").get("key") == key
 
 
-def train(args: argparse.Namespace, team: Team, waited: bool) -> None:
-    """What `main` does once no other team is at the same training; `waited` if one was."""
-    settings = read_settings(args.settings, "train")
-    team.share(settings["train"].get("shards", 1))
-    device = choose_device(args.device, args.threads)
-    device = team.device or device
-    torch.manual_seed(args.seed)
-    method, experiment = build_method(settings, args.method, args.data)
-    arrays = training_set(read_prepared(args.data, "train"), settings, method)
-    key = training_key(settings, args.seed, args.method, args.data)
-    if waited and finished(args.out, key):
-        print(f"{args.out}: the other process has finished this training", flush=True)
-        return
+def train(
+    settings: Mapping[str, Any],
+    file: Path,
+    data: Path,
+    *,
+    seed: int,
+    device: torch.device,
+    state: Path,
+    out: Path,
+    team: Team,
+    keep: Collection[int] = (),
+    until: int | None = None,
+    kept: Path | None = None,
+) -> None:
+    """Train one method, or go on, and write `out`/weights.safetensors and, last, training.json.
+
+    Args:
+        settings: of the stage `train`.
+        file: of the method.
+        data: folder that the stage data or embed wrote.
+        seed: of weights, batches and noise.
+        device: where to compute.
+        state: folder of the checkpoint.
+        out: folder to write to.
+        team: the processes that share the shards of each batch; the first of them writes.
+        keep: steps whose averaged weights stay in `state`.
+        until: the step to end with; the last of the settings unless given.
+        kept: `state` of the whole training, which may have kept the weights of step `until`.
+
+    Raises:
+        UserError: an input is missing or broken, the loss is not finite, or the process was asked to stop.
+    """
+    torch.manual_seed(seed)
+    method, experiment = build_method(settings, file, read_card(data))
+    arrays = training_set(read_prepared(data, "train"), settings, method)
+    key = training_key(settings, seed, file, data)
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
         method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
-    learns = any(parameter.requires_grad for parameter in method.parameters())  # a judge may have nothing to judge
-    trained = learns and read_literals(args.method).get("TRAINED", True)
     weights: Mapping[str, Tensor] = method.state_dict()
-    log = new_log()
-    if trained:
+    log, parameters = new_log(), 0
+    if is_trained(method, file):
+        parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
         training = Training(
-            method, experiment, settings, arrays, seed=args.seed, device=device, state=args.state, key=key, team=team
+            method, experiment, settings, arrays, seed=seed, device=device, state=state, key=key, team=team
         )
-        kept = load_snapshot(args.kept, key, args.until, training.ema) if args.kept and args.until else None
-        if kept:
-            print(f"{training.label}: the weights of step {args.until} were kept by the whole training", flush=True)
+        snapshot = load_snapshot(kept, key, until, training.ema) if kept and until else None
+        if snapshot:
+            print(f"{training.label}: the weights of step {until} were kept by the whole training", flush=True)
         else:
-            training.run(args.until or settings["train"]["steps"], args.keep)
-        weights, log = training.ema, kept or training.log
+            training.run(until or settings["train"]["steps"], keep)
+        weights, log = training.ema, snapshot or training.log
         team.any(False)  # all have read what the first removes
     if not team.first:
         return
-    batch_size = settings["train"]["batch_size"]
-    save_weights(args.out / "weights.safetensors", weights)
     record = {
-        "parameters": sum(p.numel() for p in method.parameters() if p.requires_grad) if trained else 0,
+        "parameters": parameters,
+        **cost_of(log, settings, device),
+        "processes": team.size,
+        **described(method, data),
+        "settings": settings,
+        "seed": seed,
+        "key": key,
+        "provenance": provenance(settings, {"method": file, "data": data / "card.json"}),
+    }
+    save_weights(out / "weights.safetensors", weights)
+    write_json(out / "training.json", record)
+    remove_checkpoint(state)  # whoever trains this again means it
+    if kept and until:
+        snapshot_path(kept, until).unlink(missing_ok=True)  # it is in the results now
+
+
+def is_trained(method: Method, file: Path) -> bool:
+    """Whether there is something to train: a file may say that there is not, and a judge may have nothing to judge."""
+    return read_literals(file).get("TRAINED", True) and any(p.requires_grad for p in method.parameters())
+
+
+def cost_of(log: Mapping[str, Any], settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """What a training took, by its log."""
+    return {
         "steps": log["step"],
-        "images_seen": log["step"] * batch_size,
+        "images_seen": log["step"] * settings["train"]["batch_size"],
         "flops": (log["flops_per_step"] or 0) * log["step"],
         "seconds": log["seconds"],
         "peak_memory_bytes": peak_memory(device),
-        "processes": team.size,
         "device": str(device),
         "hardware": hardware(device),
         "curve": log["curve"],
         "gradient_cosines": log["gradient_cosines"],
-        **described(method, args.data),
-        "settings": settings,
-        "seed": args.seed,
-        "key": key,
-        "provenance": provenance(settings, {"method": args.method, "data": args.data / "card.json"}),
     }
-    write_json(args.out / "training.json", record)
-    remove_checkpoint(args.state)  # whoever trains this again means it
-    if args.kept and args.until:
-        snapshot_path(args.kept, args.until).unlink(missing_ok=True)  # it is in the results now
 
+
+def run(
+    settings: Mapping[str, Any],
+    file: Path,
+    data: Path,
+    *,
+    seed: int,
+    state: Path,
+    out: Path,
+    threads: int,
+    device: str,
+    processes: int = 1,
+    **more: Any,
+) -> None:
+    """`train` by as many processes as are asked for, once no others are at it.
+
+    Args:
+        settings, file, data, seed, state, out: see `train`.
+        threads: of the CPU, of all processes together.
+        device: `auto`, `cpu` or `cuda`.
+        processes: how many to start; those that are started, by this or by torchrun, start no others.
+        more: `keep`, `until` and `kept` of `train`.
+    """
+    shards = settings["train"].get("shards", 1)
+    if processes > 1 and not launched():
+        Team(processes).share(shards)
+        paths = {"method": file, "data": data, "state": state, "out": out}
+        launch("mmbench.stages.train", words({**paths, "seed": seed, "device": device, **more}), settings,
+               processes, threads)  # fmt: skip
+        return
+    with joined(device) as team, alone(state, "training") if team.first else nullcontext(False) as waited:
+        team.share(shards)
+        chosen = choose_device(device, threads)
+        if team.any(waited) and finished(out, training_key(settings, seed, file, data)):
+            print(f"{out}: the other process has finished this training", flush=True)
+            return
+        train(settings, file, data, seed=seed, device=team.device or chosen, state=state, out=out, team=team,
+              **more)  # fmt: skip
+
+
+def words(options: Mapping[str, Any]) -> list[str]:
+    """The words of a command line with these options; those without a value are left out."""
+    lists = {name: v if isinstance(v, list) else [v] for name, v in options.items() if v not in (None, [])}
+    return [word for name, values in lists.items() for word in (f"--{name}", *map(str, values))]
+
+
+def command(
+    settings: SettingsFile,
+    method: MethodFile,
+    data: DataFolder,
+    seed: Seed,
+    state: StateFolder,
+    out: MethodFolder,
+    keep: Annotated[list[int] | None, Option(min=1, help="Steps whose averaged weights stay in --state.")] = None,
+    until: Annotated[
+        int | None, Option(min=1, help="The step to end with.", show_default="the last of the settings")
+    ] = None,
+    kept: Annotated[Path | None, Option(help="--state of the whole training: weights of --until that it kept.")] = None,
+    processes: Processes = 1,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Train one method with one seed, resuming where an earlier run of the same training stopped."""
+    run(
+        read_settings(settings, "train"),
+        method,
+        data,
+        seed=seed,
+        state=state,
+        out=out,
+        threads=threads,
+        device=device,
+        processes=processes,
+        keep=keep or [],
+        until=until,
+        kept=kept,
+    )
+
+
+main = stage_main(command, "train")
 
 if __name__ == "__main__":
     run_member(main)

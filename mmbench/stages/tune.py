@@ -1,4 +1,4 @@
-"""Command line: choose on the validation split how a trained method draws, before it is asked anything.
+"""Choose on the validation split how a trained method draws, before it is asked anything.
 
 The tasks of an experiment state how their answers may be drawn and by which metric that is judged, the same for every
 method (`mmbench.config.choice`). Besides, a method's file may name candidates for settings of its own (`TUNE`) and what
@@ -9,7 +9,6 @@ answer the cases of a task, made of validation items in place of test items, fro
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 from collections import Counter
@@ -19,22 +18,36 @@ from typing import Any
 
 import torch
 
+from mmbench.command import stage_main
 from mmbench.config.choice import Drawing, Trials, first_drawing, plan_trials
 from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.data import read_prepared
-from mmbench.errors import Parser, UserError, run_command
+from mmbench.errors import UserError, run_command
 from mmbench.experiments.experiment import Case, asked, load_experiment, used_modalities
+from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import write_json
 from mmbench.files.weights import load_weights
 from mmbench.frozen.features import Reference, load_extractor, vectors
 from mmbench.frozen.judges import load_judge
+from mmbench.inference.answer import answer_case, untold
 from mmbench.method import Method, Sampling
+from mmbench.models.device import choose_device
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import read_card, read_settings
 from mmbench.scoring.scores import Tools, load_scores
-from mmbench.stages.predict import answer_case, untold
-from mmbench.stages.runtime import add_run_arguments, build_method, choose_device
+from mmbench.stages._options import (
+    DataFolder,
+    Device,
+    JudgeFolder,
+    MethodFile,
+    MethodFolder,
+    NetworksFolder,
+    Seed,
+    SettingsFile,
+    Threads,
+    WeightsFile,
+)
 
 SPLIT = "validation"
 #: What is recorded of each metric of a candidate.
@@ -64,24 +77,40 @@ class Trial:
     """Asks and scores one trained method on the validation split, with whatever settings and ways of drawing.
 
     Args:
-        args: the command line.
         settings: the settings of predictions, those of scores, and those of the choice.
+        file: of the method.
+        weights: safetensors that the stage train wrote.
+        data: folder that the stage data or embed wrote.
+        lpips: folder that the stage lpips wrote.
+        judge: folder of the experiment's trained judge, if it has one.
+        device: where to compute.
+        label: what is printed before each result.
     """
 
-    def __init__(self, args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
-        self.args, self.settings = args, settings
-        self.device = choose_device(args.device, args.threads)
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        file: Path,
+        *,
+        weights: Path,
+        data: Path,
+        lpips: Path,
+        judge: Path | None,
+        device: torch.device,
+        label: str,
+    ) -> None:
+        self.settings, self.file, self.weights, self.device, self.label = settings, file, weights, device, label
         self.experiment = load_experiment(settings["experiment"])
         self.scores = load_scores(settings["experiment"])
-        self.literals = read_literals(args.method)
-        self.arrays = read_prepared(args.data, SPLIT)
-        card = read_card(args.data)
-        modalities = used_modalities(self.experiment, card, settings)
+        self.literals = read_literals(file)
+        self.arrays = read_prepared(data, SPLIT)
+        self.card = read_card(data)
+        modalities = used_modalities(self.experiment, self.card, settings)
         self.case_settings = {**settings, "modalities": list(modalities)}
-        judge = load_judge(args.judge, settings["experiment"], modalities, self.device) if args.judge else None
-        features = load_extractor(args.lpips, self.device)(self.arrays["image"])
+        trained = load_judge(judge, settings["experiment"], modalities, device) if judge else None
+        features = load_extractor(lpips, device)(self.arrays["image"])
         real = Reference(features, {"split": SPLIT}, vectors(self.arrays))
-        self.tools = Tools(args.lpips, real, self.device, judge, card, args.data)
+        self.tools = Tools(lpips, real, device, trained, self.card, data)
 
     def cases(self, items: int | None = None) -> list[Case]:
         """The cases that the method answers, over so many validation items; without a number, over all that are asked
@@ -97,8 +126,8 @@ class Trial:
     def method(self, chosen: Mapping[str, float]) -> Method:
         """The trained method with the settings `chosen` on top of those of the configuration."""
         settings = {**self.settings["method_settings"], **chosen}
-        method, _ = build_method({**self.settings, "method_settings": settings}, self.args.method, self.args.data)
-        load_weights(self.args.weights, method)
+        method, _ = build_method({**self.settings, "method_settings": settings}, self.file, self.card)
+        load_weights(self.weights, method)
         return method.to(self.device).eval()
 
     def ask(self, method: Method, cases: Sequence[Case], drawing: Drawing) -> Metrics:
@@ -127,7 +156,7 @@ class Trial:
             value, higher = value_of(metrics, by)
             tried.append({"settings": dict(option), "value": value, "metrics": metrics})
             words = ", ".join(f"{name} {setting}" for name, setting in option.items() if setting is not None)
-            print(f"{self.settings['method']} seed {self.args.seed}: {words}: {by} {value:.4f}", flush=True)
+            print(f"{self.label}: {words}: {by} {value:.4f}", flush=True)
         best = sorted(tried, key=lambda entry: float(entry["value"]), reverse=higher)[0]
         return {"chosen": best["settings"], "tried": tried}
 
@@ -163,31 +192,42 @@ class Trial:
         return [self.drawing(method, trials) for trials in planned]
 
 
-def tune(args: argparse.Namespace) -> dict[str, Any]:
-    """Try every candidate that the training pays for, write tuned.json, and return what it holds."""
-    settings = read_settings(args.settings, "tune")
-    trial = Trial(args, settings)
+def tune(trial: Trial) -> dict[str, Any]:
+    """Try every candidate that the training pays for; returns what tuned.json holds, without its provenance."""
     own = trial.own_settings()
-    record = {
-        **own,
-        "drawings": trial.drawings(trial.method(own["chosen"])),
-        "provenance": provenance(settings, {"method": args.method, "weights": args.weights}),
-    }
-    write_json(args.out / "tuned.json", record)
-    return record
+    return {**own, "drawings": trial.drawings(trial.method(own["chosen"]))}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """`python -m mmbench.stages.tune --settings S.json --method FILE --weights W --lpips DIR --data DIR ...`."""
-    parser = Parser(prog="python -m mmbench.stages.tune", description=__doc__)
-    add_run_arguments(parser)
-    parser.add_argument("--weights", type=Path, required=True, help="the weights.safetensors that training wrote")
-    parser.add_argument("--lpips", type=Path, required=True, help="folder that mmbench.frozen.lpips wrote")
-    parser.add_argument("--judge", type=Path, help="folder of the experiment's trained judge, if it has one")
-    args = parser.parse_args(argv)
-    with alone(args.out, "choice"), torch.no_grad():
-        tune(args)
+def command(
+    settings: SettingsFile,
+    method: MethodFile,
+    weights: WeightsFile,
+    lpips: NetworksFolder,
+    data: DataFolder,
+    seed: Seed,
+    out: MethodFolder,
+    judge: JudgeFolder = None,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Choose on the validation split how a trained method draws, before it is asked anything."""
+    values = read_settings(settings, "tune")
+    with alone(out, "choice"), torch.no_grad():
+        trial = Trial(
+            values,
+            method,
+            weights=weights,
+            data=data,
+            lpips=lpips,
+            judge=judge,
+            device=choose_device(device, threads),
+            label=f"{values['method']} seed {seed}",
+        )
+        made = provenance(values, {"method": method, "weights": weights})
+        write_json(out / "tuned.json", {**tune(trial), "provenance": made})
 
+
+main = stage_main(command, "tune")
 
 if __name__ == "__main__":
     run_command(main)

@@ -2,7 +2,7 @@
 # apart from what they describe, so that a change of their words trains and scores nothing.
 
 
-rule data_card:
+rule cards_data:
     input:
         P / "{prepared}" / "card.json",
     output:
@@ -23,7 +23,7 @@ for experiment in RUN.config.experiments:
 
     rule:
         name:
-            f"{experiment}_cards"
+            f"cards_{experiment}"
         input:
             RUN.scores(experiment),
         output:

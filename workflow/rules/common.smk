@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 
 from mmbench.claims.statements import load_claims  # noqa: E402
 from mmbench.config.pages import Pages  # noqa: E402
-from mmbench.config.workflow import JUDGE_SEED, PREPARED, Workflow  # noqa: E402
+from mmbench.config.workflow import PREPARED, Workflow  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
 
 try:

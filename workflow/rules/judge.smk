@@ -20,13 +20,10 @@ rule judge:
         gpu=TOP.gpu * TOP.processes,
     params:
         settings=lambda wc: RUN.judge_settings(wc.experiment),
-        method=lambda wc: RUN.judges[wc.experiment],
-        code=lambda wc: RUN.judge_code(wc.experiment),
+        code=lambda wc: RUN.code("judge", wc.experiment),
         data=lambda wc: RUN.data(wc.experiment),
-        seed=JUDGE_SEED,
         processes=lambda wc, output: RUN.processes_option(),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.stages.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
-        " --data {params.data} --seed {params.seed} --threads {threads} {params.processes}"
-        " --state {params.out}/state --out {params.out} 2>&1 | tee {log}"
+        "python -m mmbench.stages.judge --settings <(echo {params.settings:q}) --data {params.data} --threads {threads}"
+        " {params.processes} --state {params.out}/state --out {params.out} 2>&1 | tee {log}"

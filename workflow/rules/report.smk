@@ -41,7 +41,7 @@ rule report:
         experiments=lambda wc: PAGES.experiments(wc.page),
         methods=lambda wc: PAGES.methods(wc.page),
         seeds=RUN.config.profile.seeds,
-        snapshots=RUN.config.profile.snapshots,
+        snapshots=[*RUN.config.profile.snapshots, 1],  # 1 is the end of a training
         ablations=lambda wc: PAGES.ablations(wc.page),
         results=P,
         out=subpath(output.page, parent=True),

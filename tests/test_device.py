@@ -14,7 +14,7 @@ import sys
 
 import torch
 
-from mmbench.stages.runtime import choose_device
+from mmbench.models.device import choose_device
 
 if sys.argv[1] == "keep":
     choose_device("cpu", 1)

@@ -1,0 +1,26 @@
+"""`mmbench keep`: the small files of a finished run, copied for others to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbench.runs.keep import keep
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the copy; an earlier copy is replaced.")],
+) -> None:
+    """Copy the small files of a finished run for others to read: page, tables, figures and records.
+
+    What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes.
+
+    Example:
+
+      mmbench keep results/quick results/reference/quick
+    """
+    manifest = keep(run, out)
+    print(f"kept: {out}: {len(manifest.files)} files, {len(manifest.left_out)} left out")

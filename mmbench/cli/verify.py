@@ -1,0 +1,43 @@
+"""`mmbench verify`: the hashes of a run's files computed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbench.runs.manifest import NAME, read_manifest
+from mmbench.runs.verify import check_files, notes
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help=f"Folder of a {NAME}.")],
+) -> None:
+    """Recompute the hashes of a run's files, and say what is not as its manifest says.
+
+    Files that changed or are missing, and numbers that were made from other files than those that are there, are
+    failures (exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are
+    notes.
+
+    Examples:
+
+      mmbench verify results/quick
+      mmbench verify results/reference/camvid-masking
+    """
+    manifest = read_manifest(folder / NAME)
+    found = check_files(folder, manifest)
+    for kind in ("changed", "missing", "broken", "new"):
+        for name in getattr(found, kind):
+            print(f"{kind:8}{name}")
+    for note in notes(manifest):
+        print(f"note    {note}")
+    absent = sum(not (folder / manifest.results / name).is_file() for name in manifest.left_out)
+    left_out = f", {absent} left out of this copy" if absent else ""
+    print(
+        f"{'FAILED' if found.failed else 'ok'}: {folder}: {found.kept} files as they were, "
+        f"{len(found.changed)} changed, {len(found.missing)} missing, {len(found.new)} new{left_out}, "
+        f"{len(found.broken)} made from another file"
+    )
+    if found.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,43 @@
+"""A method of an experiment, built for the data that it is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from mmbench.config.discovery import claimed_tasks, read_literals
+from mmbench.errors import UserError
+from mmbench.experiments.experiment import Experiment, load_experiment, used_modalities
+from mmbench.method import Kind, Method, Spec, load_method
+
+
+def build_method(settings: Mapping[str, Any], file: Path, card: Mapping[str, Any]) -> tuple[Method, Experiment]:
+    """The method of `file` with `settings`, for the experiment they name and the data that `card` describes.
+
+    Raises:
+        UserError: the method needs a modality that is not there.
+    """
+    experiment = load_experiment(settings["experiment"])
+    modalities = used_modalities(experiment, card, settings)
+    check_needs(file, experiment, modalities)
+    spec = Spec(modalities, settings["network"], settings["method_settings"])
+    return load_method(file, spec), experiment
+
+
+def check_needs(file: Path, experiment: Experiment, modalities: Collection[str]) -> None:
+    """Check that what a method of few modalities needs is there: those it says it answers, and its tasks give.
+
+    Raises:
+        UserError: one of them is not.
+    """
+    literals = read_literals(file)
+    answers = literals.get("ANSWERS", ())
+    claimed = claimed_tasks(literals["TASKS"], experiment.TASKS)
+    given = {name for task in claimed for name in experiment.TASKS[task].given} & set(get_args(Kind))
+    for name in sorted({*answers, *given} if answers else ()):
+        if name not in modalities:
+            raise UserError(
+                f"{file}: needs the modality '{name}', which is not among {', '.join(modalities)}; leave the method "
+                "out by the profile's `methods`, or take a data set that has it"
+            )

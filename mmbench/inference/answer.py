@@ -1,0 +1,61 @@
+"""A method answers the cases of an experiment: in batches, with noise that all methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmbench.experiments.experiment import Case, to_batch, to_stored
+from mmbench.files.store import Arrays
+from mmbench.method import Method, Sampling, Task
+from mmbench.models.diffusion import sampler
+
+NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
+
+
+class Evaluations:
+    """Counts the evaluations of a network, in items."""
+
+    def __init__(self, network: torch.nn.Module | None) -> None:
+        self.items = 0
+        if network is not None:
+            network.register_forward_pre_hook(self._count)
+
+    def _count(self, _network: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.items += len(inputs[0])
+
+
+def untold(task: Task, settings: Mapping[str, Any]) -> set[str]:
+    """What a task gives that is none of the modalities which `settings` say are the only ones; none if they do not."""
+    return set(task.given) - set(settings.get("modalities", task.given))
+
+
+@torch.no_grad()
+def answer_case(
+    method: Method,
+    task: Task,
+    case: Case,
+    *,
+    sampling: Sampling,
+    batch_size: int,
+    device: torch.device,
+    noise_seed: int = NOISE_SEED,
+    trace: sampler.Trace | None = None,
+) -> Arrays:
+    """Answer one case in batches; the noise of a batch depends on its first item only, not on case, method or seed.
+
+    How the case's first item came about, if a sampler made it, is put into `trace`.
+    """
+    parts: list[Arrays] = []
+    for start in range(0, case.count, batch_size):
+        end = min(start + batch_size, case.count)
+        generator = torch.Generator().manual_seed(noise_seed + start)
+        given = to_batch({name: value[start:end] for name, value in case.given.items()}, device)
+        with sampler.watch(trace) if trace is not None and start == 0 else nullcontext():
+            answer = method.predict(task, given, end - start, sampling, generator)
+        parts.append(to_stored(answer, method.spec))
+    return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}

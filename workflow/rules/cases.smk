@@ -1,0 +1,20 @@
+# The frozen questions of each experiment, the same for every method.
+
+
+rule cases:
+    input:
+        lambda wc: RUN.data(wc.experiment) / "card.json",
+        lambda wc: RUN.data(wc.experiment) / "test.npz",
+    output:
+        multiext(f"{P}/{{experiment}}/", "cases.npz", "cases.json"),
+    log:
+        P / "{experiment}" / "log" / "cases.log",
+    conda:
+        CONDA_ENV
+    params:
+        settings=lambda wc: RUN.settings("cases", wc.experiment),
+        code=lambda wc: RUN.code("cases", wc.experiment),
+        data=lambda wc: RUN.data(wc.experiment),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m mmbench.stages.cases --settings <(echo {params.settings:q}) --data {params.data} --out {params.out} 2>&1 | tee {log}"
