@@ -45,6 +45,7 @@ class Oracle(nn.Module):
         super().__init__()
         self.process, self.kind, self.truth = method.process, method.prediction, truth
         self.vector_width = method.backbone.vector_width
+        self.device = nn.Parameter(torch.zeros(()))  # a method computes where its parameters are
 
     def forward(self, z_t: Tensor, t: Tensor, vector: Tensor | None = None) -> Features:
         signal, noise = self.process.coefficients(t, z_t)

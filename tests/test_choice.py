@@ -66,9 +66,9 @@ class TestWhatATrainingPaysFor:
             assert spent <= SHARE * 3 * steps * 32
 
     def test_candidates_are_dropped_from_the_end_before_items_are_too_few(self) -> None:
-        plan = {steps: plan_trials(settings(steps), {"paint": 1}, {"paint": FIELDS}, 200) for steps in (100, 600, 5000)}
+        plan = {steps: plan_trials(settings(steps), {"paint": 1}, {"paint": FIELDS}, 200) for steps in (100, 400, 5000)}
         assert plan[100] == []
-        ((two,), (all_three,)) = plan[600], plan[5000]
+        ((two,), (all_three,)) = plan[400], plan[5000]
         assert (len(two.drawings), len(all_three.drawings)) == (2, 3)
         assert two.items >= 50 and all_three.items == 200
         assert two.drawings == all_three.drawings[:2]

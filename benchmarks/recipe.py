@@ -1,0 +1,221 @@
+"""Which recipe learns most in the same CPU seconds: successive halving on the validation split, one change at a time.
+
+Every recipe trains the same method from scratch for so many CPU seconds, with a schedule that ends then, and draws; the
+better half by the kernel distance to the validation images (docs/concepts.md says why not by FD) goes on to the next,
+longer budget, and with it what they are changes of. `--recipes shared` are changes of the backbone and the training,
+which all methods have; `--recipes own` those of MT-Diffusion. Prints a table; `--out` writes it with the machine as
+JSON, after every training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import torch
+from measure import machine
+from tables import table, write_record
+
+from mmbench.config.configuration import merge
+from mmbench.config.yaml_files import read_yaml
+from mmbench.data import DataSettings, card, load
+from mmbench.errors import run_command
+from mmbench.experiments.experiment import Case, load_experiment, used_modalities
+from mmbench.files.store import Arrays
+from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
+from mmbench.inference.answer import answer_case
+from mmbench.method import Method, Sampling, Spec, load_method
+from mmbench.models.device import keep_freed_memory
+from mmbench.runs.provenance import provenance
+from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.kernel import squared_mmd
+from mmbench.training.loop import Training
+
+ROOT, CPU = Path(__file__).parents[1], torch.device("cpu")
+NETWORK = {"width": 24, "channel_mult": [1, 2, 4], "layers": 1, "patch": 2, "attention": False}
+TRAIN = {"batch_size": 32, "learning_rate": 1e-3, "warmup": 0.05, "ema": 0.998, "precision": "fp32", "flip": True}
+#: Changes of the profiles' usual settings, by name; `warmup` is a share of the steps.
+SHARED: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "rate 3e-3": {"train": {"learning_rate": 3e-3}},
+    "rate 3e-4": {"train": {"learning_rate": 3e-4}},
+    "batches of 16": {"train": {"batch_size": 16}},
+    "warm-up of a fifth": {"train": {"warmup": 0.2}},
+    "average of 0.99": {"train": {"ema": 0.99}},
+    "average of 0.9995": {"train": {"ema": 0.9995}},
+    "weight up to 3": {"method": {"max_weight": 3.0}},
+    "weight up to 30": {"method": {"max_weight": 30.0}},
+    "v predicted": {"method": {"prediction": "v"}},
+    "linear schedule": {"method": {"schedule": "linear"}},
+    "attention inside": {"network": {"attention": True}},
+    "patch 4, width 64": {"network": {"patch": 4, "width": 64, "channel_mult": [1, 2]}},
+    "patch 1, width 16": {"network": {"patch": 1, "width": 16}},
+}
+OWN: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "ends generate": {"method": {"ends_generate": True}},
+    "mostly known": {"method": {"states": [0.1, 0.1, 0.8]}},
+    "mostly absent": {"method": {"states": [0.6, 0.1, 0.3]}},
+    "nothing aggregated": {"method": {"omega": "zero"}},
+    "omega up to 0.05": {"method": {"scale": 0.05}},
+    "omega up to 1": {"method": {"scale": 1.0}},
+    "omega persists": {"method": {"omega": "persist"}},
+    "fewer clean": {"method": {"clean": 0.1}},
+    "none clean": {"method": {"clean": 0.0}},
+    "weight up to 3": {"method": {"max_weight": 3.0}},
+    "learned balance": {"method": {"balance": "uncertainty"}},
+}
+RECIPES = {"shared": SHARED, "own": OWN}
+
+
+class Contest:
+    """One method and task, whose recipes are compared on the same data and noise.
+
+    Args:
+        args: the command line.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        data = DataSettings(args.data, args.size, args.train, args.real, 1, args.root)
+        self.train, self.unseen = (load(split, data) for split in ("train", "validation"))
+        self.experiment = load_experiment(args.experiment)
+        about = {**card(data).as_dict(), "size": list(data.shape)}
+        self.modalities = used_modalities(self.experiment, about, {})
+        section = read_yaml(ROOT / "config" / "experiments" / f"{args.experiment}.yaml", ROOT)
+        self.settings = section.get("methods", {}).get(args.method.stem, {})
+        self.extractor: Extractor = load_extractor(args.weights, CPU)
+        self.real = self.extractor(self.unseen["image"]).astype(float)
+        self.case = self.question()
+
+    def question(self) -> Case:
+        """What is drawn: as many as `--drawn`, given the first validation items, if the task gives anything."""
+        task = self.experiment.TASKS[self.args.task]
+        given: Arrays = {
+            name: np.resize(self.unseen[name], (self.args.drawn, *self.unseen[name].shape[1:])) for name in task.given
+        }
+        return Case(task.name, task.name, self.args.drawn, given)
+
+    def training(self, recipe: Mapping[str, Any], steps: int, seed: int, state: Path) -> Training:
+        """A training of a recipe, before its first step."""
+        torch.manual_seed(seed)
+        network, method = merge(NETWORK, recipe.get("network", {})), merge(self.settings, recipe.get("method", {}))
+        train = {**TRAIN, **recipe.get("train", {}), "steps": steps, "checkpoint_every": steps + 1}
+        train["warmup"] = max(1, round(train["warmup"] * steps))
+        built = load_method(self.args.method, Spec(self.modalities, network, method))
+        about = {"method": self.args.method.stem, "train": train}
+        return Training(built, self.experiment, about, self.train, seed=seed, device=CPU, state=state, key=str(recipe))
+
+    def learn(self, recipe: Mapping[str, Any], seconds: float, seed: int) -> tuple[Method, int, float]:
+        """The averaged network after so many CPU seconds, its steps, and the seconds that they really took."""
+        with TemporaryDirectory() as folder:
+            probe = self.training(recipe, 100, seed, Path(folder))
+            probe.step(1)
+            begin = time.process_time()
+            for step in range(2, 2 + self.args.probe):
+                probe.step(step)
+            steps = max(2, round(seconds * self.args.probe / (time.process_time() - begin)))
+            training = self.training(recipe, steps, seed, Path(folder))
+            begin = time.process_time()
+            for step in range(1, steps + 1):
+                training.step(step)
+        spent = time.process_time() - begin
+        training.method.load_state_dict(training.ema)
+        return training.method.eval(), steps, spent
+
+    def point(self, name: str, recipe: Mapping[str, Any], seconds: float, seed: int) -> dict[str, Any]:
+        """A recipe after so many CPU seconds: distances of what it draws."""
+        method, steps, spent = self.learn(recipe, seconds, seed)
+        sampling = Sampling("dpm++sde", self.args.evaluations)
+        task = self.experiment.TASKS[self.case.task]
+        answers = answer_case(method, task, self.case, sampling=sampling, batch_size=100, device=CPU)
+        drawn = self.extractor(answers[f"{self.case.name}/image"]).astype(float)
+        scores = {"kd": squared_mmd(self.real, drawn), "fd": frechet_distance(self.real, drawn)}
+        return {"recipe": name, "budget": seconds, "seed": seed, "steps": steps, "cpu": spent, **scores}
+
+
+def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+    """Successive halving over the budgets, by the mean kernel distance over seeds; yields the points so far."""
+    recipes, points = RECIPES[args.recipes], list[dict[str, Any]]()
+    left = list(recipes)
+    for budget in args.budgets:
+        for name in left:
+            for seed in range(args.seeds):
+                points.append(contest.point(name, recipes[name], budget, seed))
+                print(points[-1], flush=True)
+                yield points
+        best = sorted(left, key=lambda name: mean(points, name, budget, "kd"))[: (len(left) + 1) // 2]
+        left = list(dict.fromkeys([*best, next(iter(recipes))]))
+
+
+def mean(points: Sequence[Mapping[str, Any]], name: str, budget: float, metric: str) -> float:
+    """Of a recipe's seeds after a budget; not a number where there are none."""
+    found = [p[metric] for p in points if (p["recipe"], p["budget"]) == (name, budget)]
+    return sum(found) / len(found) if found else float("nan")
+
+
+def as_text(record: Mapping[str, Any]) -> str:
+    """The table of a record: the last to be left first."""
+    points, budgets = record["points"], record["budgets"]
+    names = list(dict.fromkeys(p["recipe"] for p in points))
+
+    def place(name: str) -> tuple[int, float]:
+        last = max(i for i, b in enumerate(budgets) if any((p["recipe"], p["budget"]) == (name, b) for p in points))
+        return -last, mean(points, name, budgets[last], "kd")
+
+    def cell(name: str, budget: float) -> str:
+        kd, fd = (mean(points, name, budget, metric) for metric in ("kd", "fd"))
+        return "–" if math.isnan(kd) else f"{1000 * kd:.0f} ({fd:.0f})"
+
+    rows = [[name, *(cell(name, budget) for budget in budgets)] for name in sorted(names, key=place)]
+    header = ["KD x 1000 (FD) after CPU seconds", *(f"{budget:g}" for budget in budgets)]
+    return (
+        f"{record['method']}, {record['task']} of {record['experiment']}, {record['data']} at {record['size']}; "
+        f"{record['drawn']} drawn against {record['real']} validation images, {EXTRACTOR}; {record['seeds']} seeds; "
+        f"one thread of {record['provenance']['processor']}\n\n" + table(header, rows)
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`python benchmarks/recipe.py --weights results/weights`."""
+    parser = argparse.ArgumentParser(prog="python benchmarks/recipe.py", description=__doc__)
+    parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.stages.lpips wrote")
+    parser.add_argument("--recipes", choices=RECIPES, default="shared")
+    parser.add_argument("--experiment", default="masking")
+    parser.add_argument("--method", type=Path, default=ROOT / "baselines" / "masking" / "ddpm.py", help="its file")
+    parser.add_argument("--task", default="generate", help="of the experiment, which draws images")
+    parser.add_argument("--data", default="toy_streets")
+    parser.add_argument("--root", help="folder of the data set's files")
+    parser.add_argument("--size", type=int, default=32, help="side in pixels")
+    parser.add_argument("--budgets", type=float, nargs="+", default=[10, 40, 160], help="CPU seconds of a training")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--train", type=int, default=4000, help="images to learn from")
+    parser.add_argument("--real", type=int, default=500, help="validation images")
+    parser.add_argument("--drawn", type=int, default=200, help="images drawn")
+    parser.add_argument("--evaluations", type=int, default=20, help="of the network for each of them")
+    parser.add_argument("--probe", type=int, default=5, help="steps that are timed to know how many fit")
+    parser.add_argument("--out", type=Path, help="JSON file to write; the table is written beside it")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    options = {key: value for key, value in vars(args).items() if key not in ("weights", "out", "root")}
+    options["method"] = args.method.stem
+    about = {"machine": machine(), "provenance": provenance(options, {})}
+    record: dict[str, Any] = {}
+    for points in halve(Contest(args), args):  # an interrupted run leaves what it has
+        record = {**options, "recipe_settings": RECIPES[args.recipes], "points": points, **about}
+        write_record(args.out, record, as_text(record))
+    print(as_text(record))
+
+
+if __name__ == "__main__":
+    run_command(main)
