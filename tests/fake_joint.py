@@ -189,8 +189,10 @@ def write_joint(
         real += [row("floor", "shuffled_miou", 0.28, items), row("floor", f"shuffled_cosine{EXTRACTOR}", 0.02, items)]
         if "label" in there:
             real += [row("ceiling", "judged_accuracy", 0.93, items), row("floor", "shuffled_accuracy", 0.2, items)]
-        write_json(own / "reference.json", {"schema": 1, "split": "test", "n": items,
-                                            "floor": {"split": "train", "n": items}, "metrics": real})  # fmt: skip
+        write_json(own / "reference.json", {
+            "schema": 1, "split": "test", "n": items, "extractor": FD[1:-1], "weights_sha256": "01" * 32,
+            "floor": {"split": "train", "n": items}, "metrics": real,
+        })  # fmt: skip
     for name in methods:
         cells = METHODS[name][2]
         known = questions(there)

@@ -225,7 +225,15 @@ def write_results(
     ]
     write_json(
         masking / "reference.json",
-        {"schema": 1, "split": "test", "n": items, "floor": {"split": "train", "n": items}, "metrics": real},
+        {
+            "schema": 1,
+            "split": "test",
+            "n": items,
+            "extractor": FD[1:-1],
+            "weights_sha256": "01" * 32,
+            "floor": {"split": "train", "n": items},
+            "metrics": real,
+        },
     )
     for method in methods:
         for seed in seeds:

@@ -97,7 +97,8 @@ def write_tree(folder: Path, *, predictions: bool = True) -> Path:
     write_json(own / "cases.json", {"experiment": "segmentation", "cases": cases})
     real = [row("floor", f"fd{FD}", 4.5, higher=False), row("ceiling", "judged_miou", 0.77)]
     floor = {"split": "train", "n": ITEMS}
-    write_json(own / "reference.json", {"schema": 1, "split": "test", "n": ITEMS, "floor": floor, "metrics": real})
+    write_json(own / "reference.json", {"schema": 1, "split": "test", "n": ITEMS, "extractor": FD[1:-1],
+                                        "weights_sha256": "01" * 32, "floor": floor, "metrics": real})  # fmt: skip
     for name in METHODS:
         for seed in SEEDS:
             write_run(own, name, seed, predictions)

@@ -16,8 +16,8 @@ from mmbench.config.checkout import ROOT
 from mmbench.config.schema import Section
 from mmbench.config.yaml_files import read_yaml, shown
 from mmbench.errors import UserError
-from mmbench.report.read.check import read_cases, read_scores
 from mmbench.runs.manifest import describe_data, describe_making, experiments_in, list_files, read_records
+from mmbench.runs.records import read_result
 
 TOLERANCES = ROOT / "config" / "tolerances.yaml"
 
@@ -126,7 +126,7 @@ def read_values(results: Path) -> dict[Key, Value]:
     """
     found = {}
     for path in sorted(results.glob("*/*/seed*/metrics.json")):
-        scores = read_scores(path)
+        scores = read_result(path)
         for row in scores["metrics"]:
             key = Key(path.parts[-4], scores["method"], scores["seed"], row["case"], row["name"])
             found[key] = Value(row["value"], row["n"])
@@ -184,7 +184,7 @@ def only(name: str, own: Mapping[Key, Value], other: Mapping[Key, Value]) -> Ite
 def notes(a: Path, b: Path) -> Iterator[str]:
     """What else differs between two runs: questions, data, code, packages, machines."""
     for name in sorted(set(experiments_in(a)) & set(experiments_in(b))):
-        asked = [{case["name"]: case.get("sha256") for case in read_cases(folder / name / "cases.json")}
+        asked = [{case["name"]: case["sha256"] for case in read_result(folder / name / "cases.json")["cases"]}
                  for folder in (a, b)]  # fmt: skip
         others = sorted(case for case in asked[0].keys() & asked[1].keys() if asked[0][case] != asked[1][case])
         if others:

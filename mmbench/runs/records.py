@@ -1,10 +1,11 @@
-"""What the JSON files between the stages must hold, checked where they are read; what is wrong is one line.
+"""The one reader of the records of a run: what each must hold, checked where it is read; what is wrong is one line.
 
 They may have been written by hand, by somebody else's program or by another version. More keys than these are allowed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from mmbench.config.check import check, got
 from mmbench.config.schema import (
     Choice,
     Count,
+    Flag,
     MethodName,
     Network,
     Sample,
@@ -82,6 +84,8 @@ class CaseEntry(Record):
     given: list[str]
     want: list[str]
     sha256: str
+    share: Number | None = None
+    alpha_bar: Number | None = None
 
 
 class Cases(Record):
@@ -115,8 +119,16 @@ class Training(Record):
     card: Described | None = None
 
 
+class Provenance(Record):
+    """Where a record comes from, as far as it says."""
+
+    git_sha: str | None = None
+    git_dirty: bool | None = None
+    inputs_sha256: dict[str, str] | None = None
+
+
 class Cost(Record):
-    """What training.json and predictions.json say of the cost, all of it as far as it is known."""
+    """What a record says of what it took, and of where it comes from, all of it as far as it is known."""
 
     parameters: Number | None = None
     images_seen: Number | None = None
@@ -126,6 +138,29 @@ class Cost(Record):
     peak_memory_bytes: Number | None = None
     seed: Whole | None = None
     device: str | None = None
+    provenance: Provenance | None = None
+
+
+class Loss(Record):
+    """A point of a training's curve."""
+
+    step: Whole
+    loss: Number | None = None
+
+
+class Cosines(Record):
+    """Cosines of the gradients of pairs of loss terms at a step; null where one of them is 0."""
+
+    step: Whole
+    pairs: dict[str, Number | None]
+
+
+class Trained(Cost):
+    """training.json, as far as the training is described by it."""
+
+    settings: dict[str, Any] | None = None
+    curve: list[Loss] | None = None
+    gradient_cosines: list[Cosines] | None = None
 
 
 class Answer(Record):
@@ -139,14 +174,71 @@ class Predicted(Cost):
     """predictions.json, which an external method may have written."""
 
     cases: dict[str, Answer] = {}
+    tuned: dict[str, Number] | None = None
+
+
+class Metric(Record):
+    """A value of a metric; null stands for what could not be measured."""
+
+    name: str
+    case: str
+    value: Number | None
+    n: Whole
+    higher_is_better: Flag
+    share: Number | None = None
+    extractor: str | None = None
+    weights_sha256: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+class Spent(Record):
+    """What training and answering took, as it stands beside the scores."""
+
+    parameters: Number | None = None
+    images_seen: Number | None = None
+    training_flops: Number | None = None
+    train_seconds: Number | None = None
+    predict_seconds: Number | None = None
+    peak_memory_bytes: Number | None = None
+    nfe: dict[str, Number | None] | None = None
+    device: str | None = None
+
+
+class Scores(Record):
+    """metrics.json."""
+
+    method: str
+    title: str
+    seed: Whole
+    metrics: list[Metric]
+    cost: Spent | None = None
+    provenance: Provenance | None = None
+
+
+class Floor(Record):
+    """The other real items that a reference is compared with."""
+
+    split: str
+    n: Whole
 
 
 class Real(Record):
-    """reference.json, as far as other stages read it."""
+    """reference.json: the real items that drawn ones are compared with."""
 
+    split: str
+    n: Whole | None = None
     extractor: str
     weights_sha256: str
-    split: str
+    floor: Floor | None = None
+    metrics: list[Metric] = []
+    provenance: Provenance | None = None
+
+
+class Tried(Record):
+    """Settings that were tried on the validation split, and how they scored."""
+
+    settings: dict[str, Number]
+    metrics: list[Metric] = []
 
 
 class Drawing(Record):
@@ -169,6 +261,28 @@ class Tuned(Record):
 
     chosen: dict[str, Number]
     drawings: list[ChosenDrawing] = []
+    tried: list[Tried] = []
+
+
+#: What each record of a run holds, and the stage that writes it.
+RECORDS: dict[str, tuple[type[Record], str]] = {
+    "cases.json": (Cases, "cases"),
+    "training.json": (Trained, "train"),
+    "predictions.json": (Predicted, "predict"),
+    "metrics.json": (Scores, "evaluate"),
+    "reference.json": (Real, "reference"),
+    "tuned.json": (Tuned, "tune"),
+}
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A record of a run as it stands there, checked by its name, a key of `RECORDS`.
+
+    Raises:
+        UserError: as `checked`.
+    """
+    model, stage = RECORDS[path.name]
+    return checked(path, model, f"delete it and run mmbench.stages.{stage} again")
 
 
 def checked(path: str | Path, model: type[Record], remedy: str) -> dict[str, Any]:
@@ -187,10 +301,20 @@ def checked(path: str | Path, model: type[Record], remedy: str) -> dict[str, Any
         model.model_validate(record)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
         wrong = "missing" if first["type"] == "missing" else got(first["input"], first["msg"])
-        raise UserError(f"{path}: {key}: {wrong}; {remedy}") from None
+        raise UserError(f"{path}: {'.'.join(keys(record, first['loc']))}: {wrong}; {remedy}") from None
     return record
+
+
+def keys(record: Any, path: Sequence[int | str]) -> Iterator[str]:
+    """The keys on the way to a value; an entry of a list goes by its name if it has one, else by its number."""
+    for key in path:
+        try:
+            record = record[key]
+        except (KeyError, IndexError, TypeError):
+            record = None
+        named = isinstance(key, int) and isinstance(record, dict) and isinstance(record.get("name"), str)
+        yield record["name"] if named else str(key)
 
 
 def read_card(folder: str | Path) -> dict[str, Any]:

@@ -3,67 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mmbench.config.methods import is_studied
 from mmbench.errors import UserError
-from mmbench.files.store import Arrays, load_arrays, read_record
-from mmbench.report.read.check import ITEM_COLUMNS, read_cases, read_items, read_scores
-
-
-@dataclass(frozen=True)
-class Run:
-    """One method, trained and scored with one seed.
-
-    Attributes:
-        method: its name, `file` or `file@variant`.
-        title: for a reader.
-        seed: of the training.
-        folder: where its files are.
-        scores: content of metrics.json.
-        training: content of training.json, empty for a method that was trained elsewhere or not at all.
-        prediction: content of predictions.json, empty if an external method gave none.
-        tuning: content of tuned.json, empty if nothing was chosen on the validation split.
-        share: of the training that was done when its weights were taken; 1 for the whole.
-    """
-
-    method: str
-    title: str
-    seed: int
-    folder: Path
-    scores: Mapping[str, Any]
-    training: Mapping[str, Any]
-    prediction: Mapping[str, Any]
-    tuning: Mapping[str, Any]
-    share: float = 1.0
-
-    @property
-    def cost(self) -> Mapping[str, Any]:
-        """What training and prediction took; missing values are None or absent."""
-        cost: Mapping[str, Any] = self.scores.get("cost") or {}
-        return cost
-
-    @property
-    def weights_sha256(self) -> str | None:
-        """Hash of the weights that it answered with; None where they are not known."""
-        inputs: Mapping[str, str] = (self.prediction.get("provenance") or {}).get("inputs_sha256") or {}
-        return inputs.get("weights")
-
-    def arrays(self, names: Collection[str]) -> Arrays:
-        """Those arrays called `names` that predictions.npz has; none of them if the file was not kept."""
-        path = self.folder / "predictions.npz"
-        return load_arrays(path, names) if path.is_file() else {}
-
-    def trajectory(self, case: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """How a case's first image came about, (frames, 3, h, w) and the step of each (frames,); None if not kept."""
-        path, names = self.folder / "trajectory.npz", (f"{case}/image", f"{case}/step")
-        found = load_arrays(path, names) if path.is_file() else {}
-        return (found[names[0]], found[names[1]]) if len(found) == 2 else None
+from mmbench.files.store import Arrays, load_arrays
+from mmbench.runs.items import ITEM_COLUMNS, read_items
+from mmbench.runs.records import read_card, read_result
+from mmbench.runs.run import Run, load_run, load_snapshots
 
 
 @dataclass(frozen=True)
@@ -114,6 +65,23 @@ class ExperimentResults:
         """The runs of one method, by seed."""
         return [run for run in self.runs if run.method == method]
 
+    def cases_of(self, task: str, level: str = "") -> list[Mapping[str, Any]]:
+        """The cases of a task, in their order.
+
+        Args:
+            task: its name.
+            level: the key by which they differ, a share from 0 to 1.
+
+        Raises:
+            UserError: a case has no such key.
+        """
+        cases = [case for case in self.cases if case["task"] == task]
+        for case in cases:
+            if level and case.get(level) is None:
+                path = self.folder / "cases.json"
+                raise UserError(f"{path}: cases.{case['name']}.{level}: missing; run mmbench.stages.cases again")
+        return cases
+
     def case_arrays(self, names: Collection[str]) -> Arrays:
         """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; none of them if the file was not kept."""
         path = self.folder / "cases.npz"
@@ -159,7 +127,7 @@ def load_results(
         experiments = sorted(path.parent.name for path in folder.glob("*/cases.json"))
     if not experiments:
         raise UserError(f"{folder}: holds no experiment (no */cases.json); run `snakemake --cores all` first")
-    card = read_record(folder / "data" / "card.json")
+    card = read_card(folder / "data")
     return Results(folder, card, [load_experiment(folder / name, methods, seeds, snapshots) for name in experiments])
 
 
@@ -170,7 +138,7 @@ def load_experiment(
     snapshots: Collection[float] | None = None,
 ) -> ExperimentResults:
     """Read results/<profile>/<experiment>; see `load_results`."""
-    cases = read_cases(folder / "cases.json")
+    cases = read_result(folder / "cases.json")["cases"]
     runs: dict[tuple[str, int], Run] = {}
     unscored = []
     for path in sorted(folder.glob("*/seed*/")):
@@ -196,7 +164,7 @@ def load_experiment(
         folder=folder,
         cases=cases,
         runs=ordered,
-        reference=read_record(reference) if reference.is_file() else {},
+        reference=read_result(reference) if reference.is_file() else {},
         metrics=metrics_frame(ordered),
         items=items_frame(ordered),
         unscored=unscored,
@@ -204,72 +172,18 @@ def load_experiment(
     )
 
 
-def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
-    """Read what is below the folder of a run, `at<share>/`, by share; see `load_results`.
-
-    Raises:
-        UserError: it is of no share, or of another method, seed or training.
-    """
-    found = []
-    for path in run.folder.glob("at*/metrics.json"):
-        try:
-            share = float(path.parent.name.removeprefix("at"))
-        except ValueError:
-            raise UserError(f"{path.parent}: is of no share of a training; rename it like at0.25") from None
-        if shares is not None and share not in shares:
-            continue
-        part = replace(load_run(path.parent), share=share)
-        settings = [record.get("settings") for record in (part.training, run.training) if record]
-        if (part.method, part.seed) != (run.method, run.seed) or settings[:1] != settings[-1:]:
-            raise UserError(f"{path}: is of another training than {run.folder}; delete {path.parent} or make it again")
-        found.append(part)
-    found.sort(key=lambda part: part.share)
-    spent = [part.cost.get("training_flops") or 0 for part in [*found, run]]
-    if found and spent != sorted(set(spent)):
-        raise UserError(
-            f"{run.folder}: its snapshots at {', '.join(str(part.share) for part in found)} and its end are not of "
-            "more and more compute, so not of one training; delete its at*/ or make them again"
-        )
-    return found
-
-
-def load_run(folder: Path) -> Run:
-    """Read the folder of one method and seed."""
-    scores = read_scores(folder / "metrics.json")
-    training, prediction, tuning = (
-        read_record(folder / name) if (folder / name).is_file() else {}
-        for name in ("training.json", "predictions.json", "tuned.json")
-    )
-    return Run(scores["method"], scores["title"], scores["seed"], folder, scores, training, prediction, tuning)
-
-
 def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:
     """One row per run, case and metric whose value is known."""
-    rows = []
-    for run in runs:
-        for row in run.scores["metrics"]:
-            if row["value"] is None:
-                continue
-            rows.append(
-                {
-                    "method": run.method,
-                    "title": run.title,
-                    "seed": run.seed,
-                    "case": row["case"],
-                    "share": row.get("share"),
-                    "metric": row["name"],
-                    "value": float(row["value"]),
-                    "n": row["n"],
-                    "higher_is_better": row["higher_is_better"],
-                    "extractor": row.get("extractor"),
-                    "weights_sha256": row.get("weights_sha256"),
-                }
-            )
+    keys = ("case", "share", "name", "value", "n", "higher_is_better", "extractor", "weights_sha256")
+    rows = [
+        {"method": run.method, "title": run.title, "seed": run.seed, **{key: row.get(key) for key in keys}}
+        for run in runs
+        for row in run.scores["metrics"]
+        if row["value"] is not None
+    ]
     if not rows:
         raise UserError(f"{runs[0].folder / 'metrics.json'}: holds no metric with a value; evaluate the method again")
-    frame = pd.DataFrame(rows)
-    frame["share"] = pd.to_numeric(frame["share"])
-    return frame
+    return pd.DataFrame(rows).rename(columns={"name": "metric"}).astype({"value": float, "share": float})
 
 
 def items_frame(runs: Sequence[Run]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmbench.report.parts.frontier import frontier
 from mmbench.report.parts.section import Context, Section
-from mmbench.report.parts.task_pictures import labelled_pairs, painted_labels
+from mmbench.report.parts.task_pictures import Pictures
 from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and label"
@@ -16,6 +16,15 @@ LEAD = (
 JUDGED = "Judged: whether the judge sees the label in the image; for real images, the true one. IS is with the judge."
 JOINT = "FJD: Fréchet distance of images beside their labels, so it also rises when pairs do not fit."
 SHUFFLED = "Shuffled: judged accuracy with every label beside another image, which is what agrees by chance."
+PAINTED = Pictures(
+    "What each method paints for the classes, the first two items of each.", answers=("image",), by_label=True
+)
+DRAWN = Pictures(
+    "Images and labels drawn together, not selected, from the same noise where methods share it. Below each image: the "
+    "likeliest label.",
+    answers=("image",),
+    likeliest=True,
+)
 QUESTIONS = (
     Question("classify", "Classifying", "accuracy", also=("ece",), paired="accuracy"),
     Question(
@@ -33,7 +42,7 @@ QUESTIONS = (
         paired="judged_accuracy",
         real="Real images",
         notes=(JUDGED, JOINT),
-        picture=painted_labels,
+        pictures=PAINTED,
     ),
     Question(
         "generate",
@@ -44,7 +53,7 @@ QUESTIONS = (
         real="Real images",
         control="shuffled_accuracy",
         notes=(JUDGED, JOINT, SHUFFLED),
-        picture=labelled_pairs,
+        pictures=DRAWN,
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmbench.report.parts.frontier import frontier
 from mmbench.report.parts.section import Context, Section
-from mmbench.report.parts.task_pictures import drawn_pairs, painted, segmented
+from mmbench.report.parts.task_pictures import Pictures
 from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and mask"
@@ -15,6 +15,25 @@ LEAD = (
 )
 JUDGED = "Judged: what the judge sees in an image, against the mask it should show; for real images, the true mask."
 SHUFFLED = "Shuffled: the same with every mask beside another image, which is what agrees by chance."
+SEGMENTED = Pictures(
+    "Test images, not selected, their masks, and each method's. Below each: its pixel accuracy.",
+    answers=("mask",),
+    stored=[("given/image", "Source"), ("truth/mask", "True mask")],
+    metric="pixel_accuracy",
+)
+PAINTED = Pictures(
+    "Test masks, not selected, and what each method paints for them; the real image is one of many that would do. "
+    "Below each: judged accuracy.",
+    answers=("image",),
+    stored=[("given/mask", "Given mask"), ("truth/image", "Real image")],
+    metric="judged_accuracy",
+)
+DRAWN = Pictures(
+    "Images and masks drawn together, not selected, from the same noise where methods share it. Below each mask: "
+    "judged accuracy.",
+    answers=("image", "mask"),
+    metric="judged_accuracy",
+)
 QUESTIONS = (
     Question(
         "segment",
@@ -24,7 +43,7 @@ QUESTIONS = (
         apart="iou/",
         apart_caption="IoU of each class; higher is better. A class that is in no test mask and was never predicted "
         "has none.",
-        picture=segmented,
+        pictures=SEGMENTED,
     ),
     Question(
         "paint",
@@ -34,7 +53,7 @@ QUESTIONS = (
         paired="judged_accuracy",
         real="Real images",
         notes=(JUDGED,),
-        picture=painted,
+        pictures=PAINTED,
     ),
     Question(
         "generate",
@@ -45,7 +64,7 @@ QUESTIONS = (
         real="Real images",
         control="shuffled_miou",
         notes=(JUDGED, SHUFFLED),
-        picture=drawn_pairs,
+        pictures=DRAWN,
     ),
 )
 

@@ -25,7 +25,8 @@ from mmbench.report.parts.shared import direction
 from mmbench.report.tables import common
 from mmbench.report.tables.board import method_order
 from mmbench.report.tables.table import Cell, Table
-from mmbench.runs.results import ExperimentResults, Run
+from mmbench.runs.results import ExperimentResults
+from mmbench.runs.run import Run
 from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL
 

@@ -9,7 +9,8 @@ from typing import Any
 from mmbench.report import text
 from mmbench.report.tables.table import Cell, Table
 from mmbench.report.text import slug
-from mmbench.runs.results import ExperimentResults, Results, Run
+from mmbench.runs.results import ExperimentResults, Results
+from mmbench.runs.run import Run
 from mmbench.scoring.names import describe, in_order
 
 #: Records of a run's stages: which file, and what it is called.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,9 @@ from mmbench.config.methods import STUDIED
 from mmbench.report import text
 from mmbench.report.draw import charts
 from mmbench.report.draw.figures import Drawing
-from mmbench.report.draw.pictures import Grid
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import VERB, case_table, over_cases, real_notes, real_values, training
-from mmbench.report.read.check import check_keys
+from mmbench.report.parts.task_pictures import Pictures, draw_pictures
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, make_board, means_frame
 from mmbench.report.tables.differences import dependence_notes, difference_table
@@ -39,7 +38,7 @@ class Question:
         apart_caption: of that table.
         level: for a task of several cases, the key by which they differ, a share from 0 to 1, and what it is called.
         notes: said below the table.
-        picture: draws the grid of pictures.
+        pictures: what the grid of pictures shows.
     """
 
     task: str
@@ -53,7 +52,7 @@ class Question:
     apart_caption: str = ""
     level: tuple[str, str] | None = None
     notes: Sequence[str] = ()
-    picture: Callable[[Context], Grid | None] | None = field(default=None)
+    pictures: Pictures | None = None
 
 
 def build_tasks(context: Context, title: str, lead: str, questions: Sequence[Question], **more: Any) -> Section:
@@ -88,12 +87,7 @@ def build_tasks(context: Context, title: str, lead: str, questions: Sequence[Que
 def task_boards(context: Context, question: Question) -> list[Board]:
     """A board for each metric of a task's cases; none if nobody was scored on it."""
     results = context.experiment
-    cases = [case for case in results.cases if case["task"] == question.task]
-    if question.level:
-        for case in cases:
-            where = f"{results.folder / 'cases.json'}: case {case['name']!r}"
-            check_keys(where, case, {question.level[0]: float}, "run mmbench.stages.cases again")
-    names = [case["name"] for case in cases]
+    names = [case["name"] for case in results.cases_of(question.task, question.level[0] if question.level else "")]
     scored = results.metrics[results.metrics["case"].isin(names)]
     return [make_board(results, metric, names) for metric in in_order(scored["metric"])]
 
@@ -116,8 +110,8 @@ def task_content(context: Context, question: Question, boards: Sequence[Board]) 
         "apart": apart_table(context, question, boards),
         "differences": differences(context, question, boards),
         "drawing": None,
-        "grid": question.picture(context) if question.picture else None,
-        "pictures": question.picture is not None,
+        "grid": draw_pictures(context, question.task, question.pictures) if question.pictures else None,
+        "pictures": question.pictures is not None,
     }
 
 
@@ -133,10 +127,9 @@ def primary(question: Question, boards: Sequence[Board]) -> Board:
 
 def labels(context: Context, question: Question) -> list[str]:
     """A task's cases as columns."""
-    cases = [case for case in context.experiment.cases if case["task"] == question.task]
     if question.level is None:
         return [question.title]
-    return [text.percent(case[question.level[0]]) for case in cases]
+    return [text.percent(case[question.level[0]]) for case in context.experiment.cases_of(question.task)]
 
 
 def task_table(context: Context, question: Question, boards: Sequence[Board]) -> Table:
@@ -145,7 +138,7 @@ def task_table(context: Context, question: Question, boards: Sequence[Board]) ->
     shown = [board for board in boards if not (question.apart and board.metric.startswith(question.apart))]
     return case_table(
         f"{results.name}-{question.task}",
-        f"{question.title}: {sum(case['count'] for case in results.cases if case['task'] == question.task):,} items.",
+        f"{question.title}: {sum(case['count'] for case in results.cases_of(question.task)):,} items.",
         shown,
         results,
         unranked=(question.control,),
@@ -174,7 +167,7 @@ def differences(context: Context, question: Question, boards: Sequence[Board]) -
     board = find(boards, question.paired)
     if board is None or not any(entry.difference for entry in board.entries.values()):
         return None
-    given = any(case.get("given") for case in context.experiment.cases if case["task"] == question.task)
+    given = any(case["given"] for case in context.experiment.cases_of(question.task))
     notes = dependence_notes(context.results.card) if given else []
     table = difference_table(board, labels(context, question), context.experiment, notes)
     name = f"{context.experiment.name}-{question.task}-{slug(board.metric)}-differences"

@@ -14,7 +14,8 @@ from mmbench.report import text
 from mmbench.report.tables.board import Board, Entry, method_order
 from mmbench.report.tables.table import NONE, Cell, Mark, Table
 from mmbench.report.text import DASH, slug
-from mmbench.runs.results import ExperimentResults, Run
+from mmbench.runs.results import ExperimentResults
+from mmbench.runs.run import Run
 from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL, over_seeds
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,11 +10,10 @@ from mmbench.config.methods import STUDIED
 from mmbench.experiments.joint.section.cells import MODALITIES, Matrix, given_words
 from mmbench.files.store import Arrays
 from mmbench.report import text
-from mmbench.report.draw.pictures import Grid, Tile, class_pixels, masked_pixels, to_pixels
+from mmbench.report.draw.pictures import Grid, Tile, to_pixels
+from mmbench.report.draw.tiles import Tiles
 from mmbench.report.parts.section import Context
-from mmbench.report.parts.task_pictures import palette_of
-from mmbench.report.read.check import check_images
-from mmbench.runs.results import Run
+from mmbench.runs.run import Run
 
 #: Scenes of the strip.
 SCENES = 8
@@ -23,84 +21,19 @@ SCENES = 8
 ITEMS = 2
 
 
-def answers(context: Context, run: Run, case: Mapping[str, Any]) -> Arrays:
-    """What a run answered in a case, by modality; empty if its predictions were not kept.
-
-    Raises:
-        UserError: images are not what the case asks for.
-    """
-    name = case["name"]
-    found = run.arrays([f"{name}/{want}" for want in case["want"]])
-    images = {key: array for key, array in found.items() if key.endswith("/image")}
-    check_images(run.folder / "predictions.npz", images, (case["count"], 3, None, None))
-    return {key.removeprefix(f"{name}/"): array for key, array in found.items()}
-
-
-def case_of(context: Context, name: str) -> Mapping[str, Any]:
-    """The entry of cases.json."""
-    return next(case for case in context.experiment.cases if case["name"] == name)
-
-
-class Tiles:
-    """Makes a tile of an item of any modality; of one size, so that they make a grid.
-
-    Args:
-        context: results, for palette and names of labels.
-        size: height and width in pixels.
-    """
-
-    def __init__(self, context: Context, size: tuple[int, int]) -> None:
-        self.labels = [str(name) for name in context.results.card.get("labels") or ()]
-        self.context, self.size = context, size
-
-    def __call__(self, name: str, value: np.ndarray, alt: str, note: str = "") -> Tile:
-        """The tile of one item as stored."""
-        if name == "image":
-            return Tile(to_pixels(value), alt, note)
-        if name == "masked_image":
-            return Tile(masked_pixels(value), alt, note)
-        if name == "mask":
-            return Tile(class_pixels(value, palette_of(self.context)), alt, note)
-        if name == "label":
-            return self.label(value, alt)
-        return Tile(self.heat(value), alt, note)
-
-    def name(self, value: np.ndarray) -> str:
-        """A label's name, of a number or of probabilities."""
-        number = int(value.argmax()) if value.ndim else int(value)
-        return self.labels[number] if number < len(self.labels) else str(number)
-
-    def label(self, value: np.ndarray, alt: str) -> Tile:
-        """Bars of the classes' probabilities, the name below; a given label is one whole bar."""
-        height, width = self.size
-        count = max(len(self.labels), value.size if value.ndim else 0, 1)
-        shares = value if value.ndim else np.eye(max(count, int(value) + 1))[int(value)]
-        pixels = np.full((height, width, 3), 240, np.uint8)
-        bounds = np.linspace(0, height, len(shares) + 1).round().astype(int)
-        for share, top, bottom in zip(shares, bounds, bounds[1:], strict=False):
-            pixels[top : max(top + 1, bottom - 1), : round(float(share) * width)] = (31, 111, 174)
-        return Tile(pixels, f"{alt}: {self.name(value)}", self.name(value))
-
-    def heat(self, embedding: np.ndarray) -> np.ndarray:
-        """An embedding (d,) as a picture, its numbers row by row, blue below 0 and red above, full at 2."""
-        side = int(np.ceil(np.sqrt(len(embedding))))
-        numbers = np.zeros(side * side)
-        numbers[: len(embedding)] = np.clip(embedding / 2, -1, 1)
-        square = numbers.reshape(side, side)
-        strength = np.abs(square)[..., None]
-        ends = np.where(square[..., None] > 0, [178, 24, 43], [33, 102, 172])
-        colours = (247 * (1 - strength) + ends * strength).astype(np.uint8)
-        rows, columns = (np.arange(n) * side // n for n in self.size)
-        return np.ascontiguousarray(colours[rows][:, columns])
+def answers(context: Context, run: Run, name: str) -> Arrays:
+    """What a run answered in a case of this name, by modality; empty if its predictions were not kept."""
+    case = next(case for case in context.experiment.cases if case["name"] == name)
+    return run.answers(case, case["want"])
 
 
 def strip(context: Context, matrix: Matrix) -> Grid | None:
     """Scenes drawn from nothing: image, mask, label, embedding and the test image nearest by it; None without any."""
     run, free = matrix.results.runs_of(STUDIED)[0], next((c for c, given in matrix.rows if not given), None)
-    found = answers(context, run, case_of(context, free)) if free else {}
+    found = answers(context, run, free) if free else {}
     if "image" not in found:
         return None
-    tiles, count = Tiles(context, found["image"].shape[2:]), min(SCENES, len(found["image"]))
+    tiles, count = Tiles(context.results, found["image"].shape[2:]), min(SCENES, len(found["image"]))
     rows: list[tuple[str, list[Tile | None]]] = []
     for name in [m for m in MODALITIES if m in found]:
         made = [tiles(name, found[name][i], f"{name} of scene {i}") for i in range(count)]
@@ -143,7 +76,7 @@ def any_to_any(context: Context, matrix: Matrix) -> list[Grid]:
         [f"{case}/given/{name}" for case, given in cases for name in given]
         + [f"{case}/truth/{name}" for case, _ in cases for name in MODALITIES]
     )
-    made = {case: answers(context, run, case_of(context, case)) for case, _ in cases}
+    made = {case: answers(context, run, case) for case, _ in cases}
     if not any("image" in found for found in made.values()) or not stored:
         return []
     grids = []
@@ -165,7 +98,7 @@ def _scene(
     """One test scene given in every way."""
     columns = [m for m in MODALITIES if m in matrix.columns or any(m in given for _, given in cases)]
     size = next(found["image"].shape[2:] for found in made.values() if "image" in found)
-    tiles, rows = Tiles(context, size), []
+    tiles, rows = Tiles(context.results, size), []
     truth: dict[str, np.ndarray] = {}
     for key, array in stored.items():
         name = key.rpartition("/")[2]

@@ -12,7 +12,6 @@ from mmbench.report import text
 from mmbench.report.draw import charts
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import over_cases, training
-from mmbench.report.read.check import check_keys
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, make_board, means_frame
 from mmbench.report.tables.differences import ONE_SEED, dependence_notes, difference_table
@@ -32,10 +31,7 @@ DRAWN = ("lpips_alex", "lpips_vgg")
 def build(context: Context) -> Section:
     """The section, its tables and figures."""
     results = context.experiment
-    cases = [case for case in results.cases if case["task"] == "reconstruct"]
-    for case in cases:
-        where = f"{results.folder / 'cases.json'}: case {case['name']!r}"
-        check_keys(where, case, {"share": float}, "run mmbench.stages.cases again")
+    cases = results.cases_of("reconstruct", "share")
     names = [case["name"] for case in cases]
     labels = [text.percent(case["share"]) + " masked" for case in cases]
     scored = results.metrics[results.metrics["case"].isin(names)]

@@ -11,7 +11,6 @@ from mmbench.report import text
 from mmbench.report.draw import pictures
 from mmbench.report.parts.section import Card, Context
 from mmbench.report.parts.shared import answering, direction, real_notes, real_values
-from mmbench.report.read.check import check_images
 from mmbench.report.tables import common
 from mmbench.report.tables.board import Board
 from mmbench.report.tables.table import NONE, Cell, Table
@@ -120,17 +119,14 @@ def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> 
 def samples(context: Context) -> list[dict[str, object]]:
     """The first drawn images of each method that draws, all from the same noise, with real ones first."""
     results = context.experiment
-    case = next((case["name"] for case in results.cases if case["task"] == "generate"), None)
+    drawn, truth = (results.cases_of(task)[:1] for task in ("generate", "reconstruct"))
     sheets: list[tuple[str, np.ndarray]] = []
-    truth = next((c["name"] for c in results.cases if c["task"] == "reconstruct"), None)
-    if truth:
-        found = results.case_arrays([f"{truth}/truth/image"])
-        sheets += [("Real test images", images) for images in found.values()]
-    for method in common.method_order(results):
-        run = results.runs_of(method)[0]
-        found = run.arrays([f"{case}/image"])
-        check_images(run.folder / "predictions.npz", found, (None, 3, None, None))
-        sheets += [(results.titles[method], images) for images in found.values()]
+    for case in truth:
+        real = results.case_arrays([f"{case['name']}/truth/image"])
+        sheets += [("Real test images", images) for images in real.values()]
+    for case, method in [(case, method) for case in drawn for method in common.method_order(results)]:
+        answers = results.runs_of(method)[0].answers(case, ["image"])
+        sheets += [(results.titles[method], images) for images in answers.values()]
     shown = []
     for title, images in sheets if len(sheets) > bool(truth) else []:
         height, width = images.shape[2:]

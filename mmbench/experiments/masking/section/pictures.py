@@ -12,9 +12,9 @@ from mmbench.files.store import Arrays
 from mmbench.report import text
 from mmbench.report.draw.pictures import Grid, Tile, affordable, composite, masked_pixels, to_pixels
 from mmbench.report.parts.section import Context
-from mmbench.report.read.check import check_images
 from mmbench.report.tables import common
-from mmbench.runs.results import ExperimentResults, Run
+from mmbench.runs.results import ExperimentResults
+from mmbench.runs.run import Run
 from mmbench.scoring.names import describe
 
 #: Pictures per masked share, if they are small.
@@ -24,19 +24,19 @@ ITEMS = 2
 def reconstructions(context: Context, metric: str) -> Grid | None:
     """The grid over all masked shares; None if no predictions were kept."""
     results = context.experiment
-    cases = [case for case in results.cases if case["task"] == "reconstruct"]
+    cases = results.cases_of("reconstruct")
     wanted = [f"{case['name']}/{part}" for case in cases for part in ("given/masked_image", "truth/image")]
     given = results.case_arrays(wanted)
-    answers: dict[str, tuple[Run, Arrays]] = {}
-    height, width = next(iter(given.values())).shape[2:] if given else (0, 0)
+    answers: dict[str, tuple[Run, Mapping[str, np.ndarray | None]]] = {}
+    if not given:
+        return None
+    height, width = next(iter(given.values())).shape[2:]
     for method in common.method_order(results):
         run = results.runs_of(method)[0]
-        if found := run.arrays([f"{case['name']}/image" for case in cases]):
-            for case in cases:
-                own = {name: images for name, images in found.items() if name == f"{case['name']}/image"}
-                check_images(run.folder / "predictions.npz", own, (case["count"], 3, height, width))
-            answers[method] = run, found
-    if not answers or not given:
+        images = {case["name"]: run.answers(case, ["image"], (height, width)).get("image") for case in cases}
+        if any(array is not None for array in images.values()):
+            answers[method] = run, images
+    if not answers:
         return None
     items = affordable(ITEMS, len(cases) * (len(answers) + 2), height, width)
     items = min(items, *(int(case["count"]) for case in cases))
@@ -68,7 +68,7 @@ def _column(
     case: Mapping[str, Any],
     item: int,
     given: Arrays,
-    answers: Mapping[str, tuple[Run, Arrays]],
+    answers: Mapping[str, tuple[Run, Mapping[str, np.ndarray | None]]],
     scores: Mapping[tuple[str, int, str, int], float],
 ) -> list[Tile | None]:
     """Source, masked input and every method's reconstruction of one item."""
@@ -78,8 +78,8 @@ def _column(
         Tile(to_pixels(given[f"{name}/truth/image"][item]), f"Source: test image {item}"),
         Tile(masked_pixels(masked), f"Masked input: {where}"),
     ]
-    for method, (run, arrays) in answers.items():
-        if (images := arrays.get(f"{name}/image")) is None:
+    for method, (run, answered) in answers.items():
+        if (images := answered[name]) is None:
             column.append(None)
             continue
         score = scores.get((method, run.seed, name, item))

@@ -1,1 +1,0 @@
-"""The results that a report is made of, read and checked."""
