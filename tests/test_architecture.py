@@ -24,7 +24,7 @@ ALLOWED = {
     "files": set(),
     "config": {"experiments"},
     "method": {"config"},
-    "runs": {"config", "files", "report"},
+    "runs": {"config", "files"},
     "data": {"files", "runs"},
     "models": {"method"},
     "experiments": {"config", "files", "method", "runs"},

@@ -745,6 +745,11 @@ def edit(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     return spoil
 
 
+def write(name: str, content: Any) -> Callable[[Path], None]:
+    """How to put another JSON file below the results."""
+    return lambda root: write_json(root / name, content)
+
+
 def append(name: str, text: str) -> Callable[[Path], None]:
     """How to spoil a text file below the results."""
     return lambda root: (root / name).write_text((root / name).read_text() + text)  # type: ignore[return-value]
@@ -754,40 +759,59 @@ def first_metric(**values: Any) -> Callable[[Any], Any]:
     return lambda d: {**d, "metrics": [{**d["metrics"][0], **values}, *d["metrics"][1:]]}
 
 
+def without(key: str) -> Callable[[Any], Any]:
+    """Cases without a key."""
+    return lambda d: {"cases": [{k: v for k, v in case.items() if k != key} for case in d["cases"]]}
+
+
 SCORES, ITEM_FILE, QUESTIONS = (
     "masking/palette/seed0/metrics.json",
     "masking/palette/seed0/items.csv",
     "masking/cases.json",
 )
+TRAINING, PREDICTED = (f"masking/palette/seed0/{name}.json" for name in ("training", "predictions"))
+REAL = "masking/reference.json"
+AGAIN = "run mmbench.stages.evaluate again"
 BREAKS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "scores cut short": (append(SCORES, "}"), SCORES, "not a JSON file .*; delete it and rerun"),
     "scores a list": (edit(SCORES, lambda d: [d]), SCORES, "holds no keys .*; delete it and rerun"),
-    "no title": (edit(SCORES, lambda d: {k: d[k] for k in d if k != "title"}), SCORES, "has no key 'title'; .*again"),
-    "a seed in words": (edit(SCORES, lambda d: {**d, "seed": "one"}), SCORES, "'seed': 'one', .*whole number; .*again"),
+    "no title": (edit(SCORES, lambda d: {k: d[k] for k in d if k != "title"}), SCORES, f"title: missing; .*{AGAIN}"),
+    "a seed in words": (edit(SCORES, lambda d: {**d, "seed": "one"}), SCORES, f"seed: got 'one'; .*{AGAIN}"),
     "no case": (
         edit(SCORES, lambda d: {**d, "metrics": [{"name": "fd"}]}),
         SCORES,
-        "metric 'fd' has no key 'case'; evaluate it again",
+        "metrics.fd.case: missing; .*again",
     ),
     "a value that is not finite": (
         edit(SCORES, first_metric(value=float("nan"))),
         SCORES,
-        "'value': nan, .*finite.*again",
+        r"metrics.lpips_alex.value: got nan; .*finite.*again",
     ),
     "a value in words": (
         edit(SCORES, first_metric(value="low")),
         SCORES,
-        "'value': 'low', .*finite.*; evaluate it again",
+        f"metrics.lpips_alex.value: got 'low'; .*number; .*{AGAIN}",
     ),
     "a cost in words": (
         edit(SCORES, lambda d: {**d, "cost": {"parameters": "?"}}),
         SCORES,
-        "cost has 'parameters'.*again",
+        "cost.parameters: got '[?]'; .*again",
+    ),
+    "a curve without steps": (write(TRAINING, {"curve": [{"loss": 1.0}]}), TRAINING, "curve.0.step: missing; .*again"),
+    "an answer's cost in words": (
+        write(PREDICTED, {"cases": {"generate": {"nfe": "many"}}}),
+        PREDICTED,
+        "cases.generate.nfe: got 'many'; .*mmbench.stages.predict again",
+    ),
+    "a reference without its split": (
+        write(REAL, {"extractor": "a", "weights_sha256": "b"}),
+        REAL,
+        "split: missing; .*mmbench.stages.reference again",
     ),
     "items without a column": (
         lambda root: (root / ITEM_FILE).write_text("case,item,value\nx,1,2\n"),
         ITEM_FILE,
-        "has no column 'metric'; run mmbench.stages.evaluate again",
+        f"has no column 'metric'; {AGAIN}",
     ),
     "items empty": (lambda root: (root / ITEM_FILE).write_text(""), ITEM_FILE, "not a readable table .*again"),
     "an item without a value": (append(ITEM_FILE, "x,1,ssim,\n"), ITEM_FILE, r"line \d+ has 'nan' for a number.*again"),
@@ -801,18 +825,15 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "masking/palette/seed1/metrics.json",
         "says the method and seed of .*seed0; remove one",
     ),
-    "no cases": (edit(QUESTIONS, lambda d: {"experiment": "masking"}), QUESTIONS, "has no key 'cases'; .*again"),
-    "a case without a count": (
-        edit(QUESTIONS, lambda d: {"cases": [{"name": "reconstruct-10", "task": "reconstruct"}]}),
-        QUESTIONS,
-        "case 'reconstruct-10' has no key 'count'; .*again",
-    ),
-    "a case without its share": (
-        edit(QUESTIONS, lambda d: {"cases": [{"name": "a", "task": "reconstruct", "count": 8}]}),
-        QUESTIONS,
-        "case 'a' has no key 'share'; .*again",
-    ),
+    "no cases": (edit(QUESTIONS, lambda d: {"experiment": "masking"}), QUESTIONS, "cases: missing; .*cases again"),
+    "a case without a count": (edit(QUESTIONS, without("count")), QUESTIONS, "cases.reconstruct-10.count: missing; .*"),
+    "a case without its share": (edit(QUESTIONS, without("share")), QUESTIONS, "cases.reconstruct-10.share: missing"),
     "no card": (lambda root: (root / "data/card.json").unlink(), "data/card.json", "no such file; run the stage"),
+    "a card without a size": (
+        edit("data/card.json", lambda d: {k: d[k] for k in d if k != "size"}),
+        "data/card.json",
+        "size: missing; .*again",
+    ),
     "nothing scored": (
         lambda root: [p.unlink() for p in root.glob("masking/*/*/metrics.json")],
         "masking",
