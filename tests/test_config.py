@@ -290,6 +290,21 @@ class TestStageSettings:
         for stage in STAGE_SECTIONS:
             assert before.settings(stage, "masking", "ddpm") == after.settings(stage, "masking", "ddpm")
 
+    @pytest.mark.parametrize(("widen", "width"), [(1.35, 32), (1, 24), (0.1, 8)])
+    def test_a_wider_method_is_wider_in_every_stage(self, checkout: Path, widen: float, width: int) -> None:
+        edit(checkout / MASKING, "variants", {"ddpm@wide": {"widen": widen}})
+        config = read(checkout)
+        for stage in ("train", "predict", "tune"):
+            assert config.settings(stage, "masking", "ddpm@wide")["network"]["width"] == width
+            assert config.settings(stage, "masking", "ddpm")["network"]["width"] == 24
+        assert config.method_settings("masking", "ddpm@wide") == {}
+
+    @pytest.mark.parametrize("widen", [0, 5, "twice", True])
+    def test_a_wrong_width_is_named(self, checkout: Path, widen: Any) -> None:
+        edit(checkout / MASKING, "variants", {"ddpm@wide": {"widen": widen}})
+        said = message(lambda: read(checkout))
+        assert f"config/experiments/masking.yaml: ddpm@wide: widen: got {widen!r}; write a multiple" in said
+
     @pytest.mark.parametrize("budget", [0, 1.5, "half", True, None])
     def test_a_wrong_budget_is_named(self, checkout: Path, budget: Any) -> None:
         edit(checkout / MASKING, "variants", {"ddpm@less": {"budget": budget}})

@@ -17,8 +17,9 @@ MODALITIES = "modalities"  # the only ones to use: an experiment's option, and a
 BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
 LABELLED = "labelled"  # shares of the training items that keep a modality
 SAMPLE = "sample"  # a method's own sampler and number of evaluations
+WIDEN = "widen"  # a method's width as a multiple of the profile's, for comparisons with larger single tasks
 #: Keys of a method's section that are no arguments of its class.
-OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES)
+OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES, WIDEN)
 CAN_BE_MISSING = ("mask", "label", "embedding")
 #: Names of profiles and experiments: they are part of paths in the shell commands of the workflow.
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -101,6 +102,7 @@ class Config:
             self._check_ablations(name)
             for method in {*section.methods, *section.every_variant()}:
                 self.steps(name, method)
+                self.width(name, method)
                 self.labelled(name, method)
                 self.own_sample(name, method)
                 self.learns(name, method)
@@ -256,6 +258,20 @@ class Config:
             )
         return max(1, round(steps * budget))
 
+    def width(self, experiment: str, method: str) -> int:
+        """Channels of a method's backbone: the profile's, or `widen` times as many, to the next multiple of 8.
+
+        Raises:
+            UserError: `widen` is no number above 0 up to 4.
+        """
+        widen, width = self._section(experiment, method).get(WIDEN, 1), self.profile.network.width
+        if isinstance(widen, bool) or not isinstance(widen, int | float) or not 0 < widen <= 4:
+            raise UserError(
+                f"config/experiments/{experiment}.yaml: {method}: widen: got {widen!r}; write a multiple of "
+                "network.width, a number above 0 up to 4"
+            )
+        return 8 * max(1, round(widen * width / 8))
+
     def snapshots(self, experiment: str, method: str) -> dict[float, int]:
         """The step of each of the profile's `snapshots` in a method's training.
 
@@ -349,6 +365,8 @@ class Config:
                 found[MODALITIES] = learns
             if SAMPLE in found:
                 found[SAMPLE] |= self.own_sample(experiment, method)
+            if "network" in found:
+                found["network"]["width"] = self.width(experiment, source or method)
         if experiment and method and "train" in found:
             steps = self.steps(experiment, method)
             found["train"] |= {"steps": steps, "warmup": min(found["train"]["warmup"], steps)}
