@@ -53,6 +53,7 @@ from mmbench.inference.outputs import Generated
 from mmbench.method import Modality
 from mmbench.runs.records import Card, Cases, Predicted, Training, Tuned, checked
 from mmbench.stages.evaluate import check_array, read_answers
+from mmbench.training.adam import Adam
 from mmbench.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -116,7 +117,7 @@ def test_weights_and_checkpoints_are_not_unpickled(tmp_path: Path, canary: Path)
         folder.mkdir()
         (folder / NAME).write_bytes(content)
         assert "not readable as safetensors" in refused(lambda: load_weights(folder / NAME, module))  # noqa: B023
-        assert load_checkpoint(folder, "key", module, {}, torch.optim.AdamW(module.parameters())) is None
+        assert load_checkpoint(folder, "key", module, {}, Adam(list(module.parameters()))) is None
 
 
 def zipped(canary: Path) -> bytes:
@@ -416,9 +417,9 @@ def test_every_package_is_pinned_by_its_hash(name: str) -> None:
 def test_a_checkpoint_with_the_right_key_and_other_content_is_not_used(tmp_path: Path, capsys: Any) -> None:
     module, other = torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)
     log = {"step": 1, "seconds": 1.0, "flops_per_step": 1, "curve": [], "gradient_cosines": []}
-    optimizer = torch.optim.AdamW(module.parameters())
+    optimizer = Adam(list(module.parameters()))
     module(torch.ones(1, 2)).sum().backward()
-    optimizer.step()
+    optimizer.step(0.1)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     save_checkpoint(tmp_path, "key", module, before, optimizer, log)
     ema = {name: torch.zeros_like(value) for name, value in before.items()}

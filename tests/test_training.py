@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment, to_batch
+from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.files.weights import load_weights, save_weights
@@ -24,7 +26,9 @@ from mmbench.method import Modality, available
 from mmbench.stages import predict, train
 from mmbench.stages.cases import write_cases
 from mmbench.training import schedule as steps
+from mmbench.training.adam import Adam
 from mmbench.training.checkpoint import NAME, snapshot_path
+from mmbench.training.flops import Operations
 from mmbench.training.partial_labels import keep_labelled, kept
 
 METHOD = Path(__file__).parents[1] / "mmbench/models/mt_diffusion.py"
@@ -92,6 +96,51 @@ def test_same_seed_same_weights_and_a_record_of_the_cost(tmp_path: Path, data: P
     assert record["images_seen"] == 24 and record["steps"] == 6 and record["flops"] > 1e6
     assert record["parameters"] > 1000 and record["peak_memory_bytes"] > 1e7
     assert [point["step"] for point in record["curve"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_optimiser_is_adam_of_torch_to_the_bit() -> None:
+    """Also of a parameter whose gradient comes later than the others', and with a rate that changes."""
+
+    def parameters() -> list[torch.nn.Parameter]:
+        shapes = ((3, 2, 3, 3), (7,), (2, 5))
+        generator = torch.Generator().manual_seed(0)
+        drawn = [torch.randn(shape, generator=generator) for shape in shapes]
+        drawn[0] = drawn[0].to(memory_format=torch.channels_last)
+        return [torch.nn.Parameter(x) for x in drawn]
+
+    ours, theirs = parameters(), parameters()
+    optimizer, other = Adam(ours), torch.optim.AdamW(theirs, lr=0.0, weight_decay=0.0, fused=True)
+    for step, rate in enumerate((1e-3, 2e-2, 0.0, 5e-3)):
+        generator = torch.Generator().manual_seed(step)
+        for i, (mine, his) in enumerate(zip(ours, theirs, strict=True)):
+            gradient = torch.randn(mine.shape, generator=generator) * 10.0**-i
+            mine.grad, his.grad = (None if i == 2 and step < 2 else gradient.clone() for _ in range(2))
+        optimizer.step(rate)
+        other.param_groups[0]["lr"] = rate
+        other.step()
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert [int(state["step"]) for state in optimizer.state.values()] == [4, 4, 2]
+    assert not torch.equal(ours[2], parameters()[2])
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in ours)
+
+
+def test_operations_are_counted_as_torch_counts_them(data: Path) -> None:
+    """Of a whole step of a method with attention and recovered modalities, in both precisions."""
+    network = {**SETTINGS["network"], "attention": True}
+    for precision in ("fp32", "bf16"):
+        totals = []
+        for counter in (Operations(), FlopCounterMode(display=False)):
+            settings = {**changed(precision=precision), "network": network}
+            method, experiment = build_method(settings, METHOD, read_json(data / "card.json"))
+            arrays = load_arrays(data / "train.npz")
+            training = train.Training(
+                method, experiment, settings, arrays, seed=0, device=torch.device("cpu"), state=data, key=""
+            )
+            with counter:
+                training.step(1)
+            totals.append(counter.total if isinstance(counter, Operations) else counter.get_total_flops())
+        assert totals[0] == totals[1] > 1e6
 
 
 def interrupt(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmbench.files.store import sha256_arrays
 from mmbench.files.weights import save_weights
+from mmbench.training.adam import Adam
 
 NAME, OLDER, NEW = (f"checkpoint{suffix}.safetensors" for suffix in ("", "-older", "-new"))
 #: What the log of a training always has.
@@ -26,7 +27,7 @@ LOGGED = {"step", "seconds", "flops_per_step", "curve", "gradient_cosines"}
 
 
 def save_checkpoint(
-    folder: Path, key: str, module: nn.Module, ema: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, log: dict
+    folder: Path, key: str, module: nn.Module, ema: Mapping[str, Tensor], optimizer: Adam, log: dict
 ) -> None:
     """Keep everything that step `log["step"]` leaves behind: weights, their average, moments and the curve so far.
 
@@ -34,7 +35,7 @@ def save_checkpoint(
     """
     tensors = {f"module/{k}": v for k, v in module.state_dict().items()}
     tensors |= {f"ema/{k}": v for k, v in ema.items()}
-    for index, moments in optimizer.state_dict()["state"].items():
+    for index, moments in optimizer.state.items():
         tensors |= {f"optimizer/{index}/{k}": v for k, v in moments.items()}
     _write(folder / NEW, key, tensors, log)
     if (folder / NAME).exists():
@@ -43,7 +44,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
+    folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: Adam
 ) -> dict[str, Any] | None:
     """Restore the newest state that `save_checkpoint` kept under the same key and that is whole.
 
@@ -63,19 +64,20 @@ def load_checkpoint(
     module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
     for name, average in ema.items():
         average.copy_(tensors[f"ema/{name}"])
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.state = state
     return log
 
 
-def _moments(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+def _moments(tensors: Mapping[str, Tensor], optimizer: Adam) -> dict[int, dict[str, Tensor]]:
     """The optimizer's state in a checkpoint's `optimizer/<parameter>/<moment>`; ValueError if it does not fit."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = optimizer.parameters
     state: dict[int, dict[str, Tensor]] = {}
     for name, stored in tensors.items():
         kind, index, moment = name.split("/")
         if kind != "optimizer" or not 0 <= int(index) < len(parameters):
             raise ValueError(f"'{name}' is of another network")
-        value, parameter = stored, parameters[int(index)]
+        parameter = parameters[int(index)]
+        value = stored.to(parameter.device)
         if stored.dim():
             if stored.shape != parameter.shape:
                 raise ValueError(f"'{name}' is of another network")

@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Experiment, to_batch
 from mmbench.method import Batch, Method
 from mmbench.models.device import place
+from mmbench.training.adam import Adam
 from mmbench.training.checkpoint import load_checkpoint, remove_snapshots, save_checkpoint, save_snapshot
+from mmbench.training.flops import Operations
 from mmbench.training.gradients import cosines, mean_gradients, term_gradients
 from mmbench.training.processes import Team
 from mmbench.training.schedule import batch_indices, learning_rate, step_generator, update_ema
@@ -71,7 +72,7 @@ class Training:
         self.seed, self.device, self.state, self.key, self.team = seed, device, state, key, team or Team()
         self.shards = self.train.get("shards", 1)
         self.parameters = [p for p in method.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=0.0, weight_decay=0.0, fused=True)
+        self.optimizer = Adam(self.parameters)
         self.ema = {name: value.detach().clone() for name, value in method.state_dict().items()}
         state_dict = self.method.state_dict()
         self.average = [(self.ema[n], value) for n, value in state_dict.items() if value.is_floating_point()]
@@ -100,8 +101,6 @@ class Training:
         Raises:
             UserError: the loss is not finite.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.train)
         pulls: dict[str, Tensor] | None = None
         if self.log["flops_per_step"] is not None and step % max(1, self.train["steps"] // COSINE_POINTS) == 0:
             pulls = {}  # not in the step whose operations are counted
@@ -120,8 +119,8 @@ class Training:
         if pulls:
             self.record_cosines(step, pulls)
         torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step(learning_rate(step, self.train))
+        self.optimizer.zero_grad()
         update_ema(self.average, self.train["ema"], step)
         return {name: value.detach() for name, value in terms.items()}
 
@@ -152,9 +151,9 @@ class Training:
         """`step`, counting its floating-point operations once."""
         if self.log["flops_per_step"] is not None:
             return self.step(step)
-        with FlopCounterMode(display=False) as counter:
+        with Operations() as operations:
             terms = self.step(step)
-        self.log["flops_per_step"] = self.team.size * counter.get_total_flops()
+        self.log["flops_per_step"] = self.team.size * operations.total
         return terms
 
     def run(self, until: int, keep: Collection[int] = ()) -> None:

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
@@ -52,6 +51,7 @@ def upgrad_weighting(count: int) -> Callable[[Tensor], Tensor]:
         UserError: TorchJD is not installed.
     """
     try:
+        from scipy.optimize import nnls  # noqa: PLC0415 (slow to import, needed only here)
         from torchjd.aggregation import UPGradWeighting  # noqa: PLC0415 (optional)
         from torchjd.linalg import DualConeProjector  # noqa: PLC0415
     except ImportError:
