@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import socket
 import subprocess
 import sys
 import threading
@@ -52,10 +54,7 @@ def test_a_killed_holder_is_no_obstacle_and_a_living_one_is_waited_for(
     begin = time.monotonic()
     with alone(tmp_path, "work") as waited:
         assert waited and 0.5 < time.monotonic() - begin < 20
-    assert (
-        f"another process is at this work, on {locks.socket.gethostname()}: kill {holder.pid}"
-        in capsys.readouterr().out
-    )
+    assert f"another process is at this work, on {socket.gethostname()}: kill {holder.pid}" in capsys.readouterr().out
     holder.wait()
     with alone(tmp_path, "work") as waited:
         assert not waited
@@ -91,7 +90,7 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
     def refuses(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(locks.fcntl, "flock", refuses)
+    monkeypatch.setattr(fcntl, "flock", refuses)
     with pytest.raises(
         UserError, match=r"\.work\.lock: cannot be locked \(Function not implemented\); put the results"
     ):

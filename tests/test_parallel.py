@@ -23,7 +23,7 @@ from mmbench.errors import UserError
 from mmbench.files.store import read_json, save_arrays, sha256_arrays, write_json
 from mmbench.stages import train
 from mmbench.training.checkpoint import NAME
-from mmbench.training.gradients import mean_gradients
+from mmbench.training.gradients import add_gradients, flatten, set_gradients
 from mmbench.training.processes import Team
 
 ROOT = Path(__file__).parents[1]
@@ -139,7 +139,7 @@ def test_a_killed_process_ends_all_and_one_goes_on_with_what_two_have_learnt(
         UserError, match=r"^process 1 of this training was ended by SIGKILL; run the same command again"
     ):
         run(folder, "two", 2)
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 300  # not the day for which the first may wait for others
     assert capfd.readouterr().err == ""
     assert (folder / "two/state" / NAME).exists() and not (folder / "two/weights.safetensors").exists()
     assert learnt(run(folder, "two", 1)) == learnt(whole)
@@ -234,23 +234,16 @@ def test_the_mean_over_shards_is_that_of_their_losses_whoever_computes_them() ->
             torch.nn.Parameter(torch.ones(2)),
         ]
 
-    def mean(parameters: list[torch.nn.Parameter], own: Sequence[int], others: torch.Tensor | None) -> torch.Tensor:
+    def mean(parameters: list[torch.nn.Parameter], shards: Sequence[int], others: torch.Tensor | None) -> torch.Tensor:
         a, b, _ = parameters
-
-        def compute(shard: int) -> dict[str, torch.Tensor]:
+        total: list[torch.Tensor] = []
+        for shard in shards:
             loss = (a * data[shard]).sum() ** 2 + (b**2 if shard == 2 else 0)
             loss.backward()
-            return {"loss": loss, "shard": torch.tensor(float(shard))}
-
-        sums = []
-
-        def add_up(values: torch.Tensor) -> torch.Tensor:
-            sums.append(values if others is None else values + others)
-            return sums[0]
-
-        found = mean_gradients(parameters, own, 4, compute, add_up)
-        assert list(found) == ["loss", "shard"]
-        return sums[0]
+            total = add_gradients(total, parameters, {"loss": loss, "shard": torch.tensor(float(shard))})
+        whole = flatten(total) if others is None else flatten(total) + others
+        assert set_gradients(parameters, total, whole / 4).tolist() == (whole[-2:] / 4).tolist()
+        return whole
 
     alone = parameters()
     total = mean(alone, range(4), None)

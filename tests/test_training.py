@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -424,6 +425,34 @@ def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(
         run_training(tmp_path, data, "bad", method=bad)
     assert (tmp_path / "bad" / "state" / NAME).exists()
     assert not (tmp_path / "bad" / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("returns", "key"),
+    [
+        ("float(loss)", "float"),
+        ("{'loss': loss, 'part': 0.5}", "'part'"),
+        ("{'loss': loss.expand(2)}", "'loss'"),
+        ("{'loss': loss, 'part': torch.ones(1)}", "'part'"),
+        ("{'loss': loss, 'part': torch.tensor(1)}", "'part'"),
+        ("{'loss': loss.detach()}", "'loss'"),
+        ("{'part': loss}", "'loss'"),
+    ],
+)
+def test_a_loss_that_is_no_scalar_terms_is_one_line_with_the_file_and_the_term(
+    tmp_path: Path, data: Path, returns: str, key: str
+) -> None:
+    path = tmp_path / "answers.py"
+    path.write_text(
+        "import torch\nfrom mmbench.method import Method as Base\nTITLE = 'Answers'\nTASKS = ('generate',)\n"
+        "class Method(Base):\n    def __init__(self, spec):\n        super().__init__(spec)\n"
+        "        self.weight = torch.nn.Parameter(torch.ones(()))\n"
+        f"    def loss(self, batch, generator):\n        loss = self.weight**2\n        return {returns}\n"
+        "    def predict(self, *_):\n        return {}\n"
+    )
+    settings = {**SETTINGS, "method_settings": {}}
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: loss: .*({key})"):
+        run_training(tmp_path, data, "answers", settings, path)
 
 
 def test_batches_visit_every_item_once_an_epoch() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mmbench.errors import UserError
 
@@ -19,54 +19,35 @@ POLL_SECONDS = 0.5
 def alone(folder: Path, job: str) -> Iterator[bool]:
     """Be the only process at `job` in `folder`; yields whether another one had to be waited for.
 
-    Without it, a job that outlives a killed run could write over the results of the next. The lock ends with the
-    process that holds it, however that ends; who is waited for, and how to stop it, is printed once.
+    Without it, a job that outlives a killed run could write over the results of the next. The lock is the kernel's and
+    ends with the process that holds it, however that ends; who is waited for, and how to stop it, is printed once.
 
     Raises:
         UserError: the file system knows no locks.
+        OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, waited = folder / f".{job}.lock", False
-    while (held := _acquired(path)) is None:
-        if not waited:
+    lock = FileLock(path, poll_interval=POLL_SECONDS, fallback_to_soft=False)
+    try:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            waited = True
             print(f"{folder}: another process is at this {job}, {_holder(path)}; waiting for it to end", flush=True)
-        waited = True
-        time.sleep(POLL_SECONDS)
-    try:
-        _write_holder(held, path)
-        yield waited
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(held)
-
-
-def _acquired(path: Path) -> int | None:
-    """The open file, locked; None while another process has the lock, or has just removed the file."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        same = os.path.samestat(os.fstat(handle), path.stat())
-    except (BlockingIOError, FileNotFoundError):
-        same = False
+            lock.acquire()
     except OSError as error:
-        os.close(handle)
+        if error.filename:
+            raise
         raise UserError(
             f"{path}: cannot be locked ({error.strerror}); put the results on a file system that has locks"
         ) from None
-    if not same:
-        os.close(handle)
-        return None
-    return handle
-
-
-def _write_holder(handle: int, path: Path) -> None:
-    """Say in the lock's file who has it."""
     try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()} {socket.gethostname()}".encode())
-    except OSError as error:  # the disk is full
-        error.filename = str(path)
-        raise
+        path.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
+        yield waited
+    finally:
+        path.unlink(missing_ok=True)  # before the release: who waits for a file without a name opens a new one
+        lock.release()
 
 
 def _holder(path: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,9 @@ def save_checkpoint(
 
     What was kept before is the older state from then on.
     """
-    tensors = {f"module/{k}": v for k, v in module.state_dict().items()}
-    tensors |= {f"ema/{k}": v for k, v in ema.items()}
+    tensors = _weights(module, ema)
     for index, moments in optimizer.state.items():
-        tensors |= {f"optimizer/{index}/{k}": v for k, v in moments.items()}
+        tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
     _write(folder / NEW, key, tensors, log)
     if (folder / NAME).exists():
         os.replace(folder / NAME, folder / OLDER)
@@ -50,40 +49,38 @@ def load_checkpoint(
 
     None, and nothing touched, if there is nothing usable; that a file is there and is not used is printed.
     """
-    own = {f"module/{name}": value for name, value in module.state_dict().items()}
-    own |= {f"ema/{name}": value for name, value in ema.items()}
-    state: dict[int, dict[str, Tensor]] = {}
+    weights, moments = _weights(module, ema), _moments(optimizer)
     for name in (NAME, OLDER):
-        found = _read(folder / name, key, own, lambda moments: state.update(_moments(moments, optimizer)))
-        if found is not None:
+        if checkpoint := _read(folder / name, key, weights, moments):
             break
-        state.clear()
     else:
         return None
-    log, tensors = found
+    log, tensors = checkpoint
     module.load_state_dict({k.removeprefix("module/"): v for k, v in tensors.items() if k.startswith("module/")})
     for name, average in ema.items():
         average.copy_(tensors[f"ema/{name}"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, like in moments.items():
+        if name in tensors:  # in the memory order of its parameter, as the fused step reads it
+            _, index, moment = name.split("/")
+            state.setdefault(int(index), {})[moment] = torch.empty_like(like).copy_(tensors[name])
     optimizer.state = state
     return log
 
 
-def _moments(tensors: Mapping[str, Tensor], optimizer: Adam) -> dict[int, dict[str, Tensor]]:
-    """The optimizer's state in a checkpoint's `optimizer/<parameter>/<moment>`; ValueError if it does not fit."""
-    parameters = optimizer.parameters
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, stored in tensors.items():
-        kind, index, moment = name.split("/")
-        if kind != "optimizer" or not 0 <= int(index) < len(parameters):
-            raise ValueError(f"'{name}' is of another network")
-        parameter = parameters[int(index)]
-        value = stored.to(parameter.device)
-        if stored.dim():
-            if stored.shape != parameter.shape:
-                raise ValueError(f"'{name}' is of another network")
-            value = torch.empty_like(parameter).copy_(stored)  # the fused step reads them in their parameter's order
-        state.setdefault(int(index), {})[moment] = value
-    return state
+def _weights(module: nn.Module, ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights and their average, by their names in a checkpoint."""
+    tensors = {f"module/{name}": value for name, value in module.state_dict().items()}
+    return tensors | {f"ema/{name}": value for name, value in ema.items()}
+
+
+def _moments(optimizer: Adam) -> dict[str, Tensor]:
+    """What the state of an optimizer looks like, by its names in a checkpoint; of a parameter at rest there is none."""
+    likes: dict[str, Tensor] = {}
+    for index, parameter in enumerate(optimizer.parameters):
+        kinds = {"step": torch.zeros((), device=parameter.device), "exp_avg": parameter, "exp_avg_sq": parameter}
+        likes |= {f"optimizer/{index}/{name}": like.detach() for name, like in kinds.items()}
+    return likes
 
 
 def _write(path: Path, key: str, tensors: Mapping[str, Tensor], log: dict) -> None:
@@ -102,12 +99,11 @@ def _digest(log: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read(
-    path: Path, key: str, own: Mapping[str, Tensor], rest: Callable[[Mapping[str, Tensor]], object]
+    path: Path, key: str, required: Mapping[str, Tensor], allowed: Mapping[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """The log and the tensors of a file with this key that has all of `own`, in their shapes.
+    """The log and the tensors of a file with this key that has all that are required, and no others than are allowed.
 
-    None if there is no such file; if it is damaged or another's, that is printed. `rest` is shown the other tensors,
-    and raises ValueError if they do not fit.
+    Both say the shapes, too. None if there is no such file; if it is damaged or another's, that is printed.
     """
     try:
         with safe_open(path, framework="pt") as stored:
@@ -119,10 +115,10 @@ def _read(
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a dict)
         if not isinstance(log, dict) or not log.keys() >= LOGGED or not isinstance(log["step"], int):
             raise ValueError("no log of a training")
-        for name, value in own.items():
-            if tensors[name].shape != value.shape:
+        shapes = {name: value.shape for name, value in {**required, **allowed}.items()}
+        for name in {**required, **tensors}:
+            if name not in tensors or tensors[name].shape != shapes.get(name):
                 raise ValueError(f"'{name}' is of another network")
-        rest({name: value for name, value in tensors.items() if name not in own})
         if about.get("sha256") != _digest(about["log"], tensors):
             raise ValueError("its content is not what was written")
     except FileNotFoundError:
@@ -145,9 +141,9 @@ def save_snapshot(folder: Path, key: str, ema: Mapping[str, Tensor], log: dict) 
 
 def load_snapshot(folder: Path, key: str, step: int, ema: Mapping[str, Tensor]) -> dict[str, Any] | None:
     """Fill `ema` with what `save_snapshot` kept of a step; None, and nothing touched, if there is nothing usable."""
-    if (found := _read(snapshot_path(folder, step), key, ema, lambda _: None)) is None:
+    if (snapshot := _read(snapshot_path(folder, step), key, ema, {})) is None:
         return None
-    log, tensors = found
+    log, tensors = snapshot
     for name, average in ema.items():
         average.copy_(tensors[name])
     return log

@@ -1,50 +1,87 @@
-"""Gradients of a batch that is computed in parts, and whether the terms of a loss pull shared weights the same way."""
+"""The terms of a loss and their gradients: added up over the parts of a batch, and compared with each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmbench.errors import UserError
+from mmbench.method import Method
 
-def mean_gradients(
-    parameters: Sequence[nn.Parameter],
-    own: Iterable[int],
-    shards: int,
-    compute: Callable[[int], dict[str, Tensor]],
-    add_up: Callable[[Tensor], Tensor],
-) -> dict[str, Tensor]:
-    """Leave the mean gradient of all shards of a batch in `.grad` of the parameters; returns the mean terms.
 
-    The gradient of a shard in which a parameter has none counts as zero. With one shard nothing is done to either.
+def check_terms(terms: Any, method: Method) -> None:
+    """Check that what a method's `loss` returns are named scalars, and that `loss`, one of them, can be minimised.
+
+    Raises:
+        UserError: they are not, or it cannot.
+    """
+    if problem := _problem(terms):
+        raise UserError(f"{inspect.getfile(type(method))}: loss: {problem}")
+    if not terms["loss"].requires_grad and type(method).backward is Method.backward:
+        raise UserError(
+            f"{inspect.getfile(type(method))}: loss: the term 'loss' does not depend on the parameters; compute it "
+            "without detach or no_grad"
+        )
+
+
+def _problem(terms: Any) -> str | None:
+    """What is wrong with the terms of a loss, and what would be right."""
+    if not isinstance(terms, Mapping):
+        return f"returns a {type(terms).__name__}; return a dict of scalar tensors, one of them named 'loss'"
+    if "loss" not in terms:
+        return f"returns no term 'loss', only {', '.join(map(str, terms)) or 'nothing'}; add the one to be minimised"
+    for name, term in terms.items():
+        if not isinstance(term, Tensor):
+            return f"the term '{name}' is a {type(term).__name__}; return a scalar tensor"
+        if term.dim() or not term.is_floating_point():
+            return f"the term '{name}' is {term.dtype} {tuple(term.shape)}; return a floating-point scalar"
+    return None
+
+
+def add_gradients(total: list[Tensor], parameters: Sequence[nn.Parameter], terms: Mapping[str, Tensor]) -> list[Tensor]:
+    """Take the gradients of a shard out of its parameters, and add them and its terms to those of other shards.
+
+    Args:
+        total: of the shards before, empty for the first; it is changed.
+        parameters: all that are trained; a gradient that one has not counts as zero.
+        terms: scalars of this shard.
+
+    Returns:
+        The gradient of each parameter, in its memory order, and last the terms, float (terms,).
+    """
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    parts.append(torch.stack([term.detach().float() for term in terms.values()]))
+    for parameter in parameters:
+        parameter.grad = None
+    if not total:
+        return parts
+    torch._foreach_add_(total, parts)
+    return total
+
+
+def flatten(tensors: Iterable[Tensor]) -> Tensor:
+    """All values of some tensors as one vector."""
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def set_gradients(parameters: Sequence[nn.Parameter], total: Sequence[Tensor], mean: Tensor) -> Tensor:
+    """Put the gradients of a vector into `.grad` of the parameters, each in its memory order; returns the terms.
 
     Args:
         parameters: all that are trained.
-        own: the shards to work through here.
-        shards: how many there are in all processes.
-        compute: sets the gradients of one shard and returns its scalar terms.
-        add_up: the sum of a vector over all processes.
+        total: what `add_gradients` has returned; it is overwritten.
+        mean: of the values that `flatten` makes of `total`.
     """
-    if shards == 1:
-        return compute(0)
-    total: list[Tensor] = []
-    for shard in own:
-        for parameter in parameters:
-            parameter.grad = None
-        terms = compute(shard)
-        found = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        found.append(torch.stack([term.detach().float() for term in terms.values()]))
-        if total:
-            torch._foreach_add_(total, found)
-        else:
-            total = found
-    mean = add_up(torch.cat([part.flatten() for part in total])) / shards
-    *gradients, means = mean.split([part.numel() for part in total])
-    for parameter, gradient, place in zip(parameters, gradients, total, strict=False):
-        parameter.grad = place.copy_(gradient.view_as(place))  # in the parameter's memory order
-    return dict(zip(terms, means, strict=True))
+    for part, values in zip(total, mean.split([part.numel() for part in total]), strict=True):
+        part.copy_(values.view_as(part))
+    for parameter, gradient in zip(parameters, total, strict=False):
+        parameter.grad = gradient
+    return total[-1]
 
 
 def term_gradients(terms: Mapping[str, Tensor], parameters: Iterable[nn.Parameter]) -> dict[str, Tensor]:
@@ -57,17 +94,24 @@ def term_gradients(terms: Mapping[str, Tensor], parameters: Iterable[nn.Paramete
         parameters: those that the terms share.
     """
     shared = [p for p in parameters if p.requires_grad]
-    others = {name: term for name, term in terms.items() if name != "loss"}
-    if len(others) < 2 or not shared:
+    parts = {name: term for name, term in terms.items() if name != "loss"}
+    if len(parts) < 2 or not shared:
         return {}
     vectors = {}
-    for name, term in others.items():
-        found: Sequence[Tensor | None] = [None] * len(shared)
+    for name, term in parts.items():
+        gradients: Sequence[Tensor | None] = [None] * len(shared)
         if term.requires_grad:
-            found = torch.autograd.grad(term, shared, retain_graph=True, allow_unused=True)
-        parts = [torch.zeros_like(p) if g is None else g for g, p in zip(found, shared, strict=True)]
-        vectors[name] = torch.cat([part.flatten() for part in parts]).double()
+            gradients = torch.autograd.grad(term, shared, retain_graph=True, allow_unused=True)
+        vectors[name] = flatten(
+            torch.zeros_like(p) if g is None else g for g, p in zip(gradients, shared, strict=True)
+        ).double()
     return vectors
+
+
+def add_vectors(total: dict[str, Tensor], vectors: Mapping[str, Tensor]) -> None:
+    """Add each vector to that of the same name in `total`."""
+    for name, vector in vectors.items():
+        total[name] = total[name] + vector if name in total else vector
 
 
 def cosines(vectors: Mapping[str, Tensor]) -> dict[str, float]:

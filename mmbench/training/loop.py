@@ -8,7 +8,7 @@ with a generator of its own, and a team of processes shares them: what is learnt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,18 @@ from mmbench.models.device import place
 from mmbench.training.adam import Adam
 from mmbench.training.checkpoint import load_checkpoint, remove_snapshots, save_checkpoint, save_snapshot
 from mmbench.training.flops import Operations
-from mmbench.training.gradients import cosines, mean_gradients, term_gradients
+from mmbench.training.gradients import (
+    add_gradients,
+    add_vectors,
+    check_terms,
+    cosines,
+    flatten,
+    set_gradients,
+    term_gradients,
+)
 from mmbench.training.processes import Team
 from mmbench.training.schedule import batch_indices, learning_rate, step_generator, update_ema
-from mmbench.training.signals import stop_requests
+from mmbench.training.signals import stop_signals
 
 PROGRESS_SECONDS = 10.0
 CURVE_POINTS, COSINE_POINTS = 100, 20
@@ -99,24 +107,29 @@ class Training:
         """One update of the weights; returns the loss terms, which may still be being computed.
 
         Raises:
-            UserError: the loss is not finite.
+            UserError: what the method's `loss` returns is not as it says, or not finite.
         """
-        pulls: dict[str, Tensor] | None = None
-        if self.log["flops_per_step"] is not None and step % max(1, self.train["steps"] // COSINE_POINTS) == 0:
-            pulls = {}  # not in the step whose operations are counted
-        terms = mean_gradients(
-            self.parameters,
-            self.team.share(self.shards),
-            self.shards,
-            lambda shard: self.shard(step, shard, pulls),
-            self.team.sum,
-        )
+        total: list[Tensor] = []  # over the shards: the gradient of each parameter, and last the terms
+        pulls: dict[str, Tensor] = {}  # over the shards: the gradient of each term, where it is compared
+        for shard in self.team.share(self.shards):
+            generator = step_generator(self.seed, *([step] if self.shards == 1 else [step, shard]))
+            torch.manual_seed(generator.initial_seed() ^ 1)  # of what takes no generator, e.g. dropout
+            batch = self.batch(step, generator, shard)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train["precision"] == "bf16"):
+                terms = self.method.loss(batch, generator)
+            check_terms(terms, self.method)
+            if torch.isfinite(terms["loss"]):
+                if self.compares(step):
+                    add_vectors(pulls, term_gradients(terms, self.method.backbone.parameters()))
+                self.method.backward(terms)
+            if self.shards > 1:
+                total = add_gradients(total, self.parameters, terms)
+        if self.shards > 1:
+            mean = self.team.sum(flatten(total)) / self.shards
+            terms = dict(zip(terms, set_gradients(self.parameters, total, mean), strict=True))
         if not torch.isfinite(terms["loss"]):
-            raise UserError(
-                f"{self.label}: the loss is {terms['loss'].item()} at step {step}; lower train.learning_rate (now "
-                f"{self.train['learning_rate']}) and run again (the last checkpoint in {self.state} is kept)"
-            )
-        if pulls:
+            raise self.diverged(step, terms["loss"].item())
+        if self.compares(step):
             self.record_cosines(step, pulls)
         torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
         self.optimizer.step(learning_rate(step, self.train))
@@ -124,28 +137,22 @@ class Training:
         update_ema(self.average, self.train["ema"], step)
         return {name: value.detach() for name, value in terms.items()}
 
-    def shard(self, step: int, shard: int, pulls: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Set the gradients of one shard of a batch, unless its loss is not finite; returns its terms.
-
-        What each term asks of the backbone's weights is added to `pulls`, if there are any.
-        """
-        generator = step_generator(self.seed, *([step] if self.shards == 1 else [step, shard]))
-        torch.manual_seed(generator.initial_seed() ^ 1)  # of what takes no generator, e.g. dropout
-        batch = self.batch(step, generator, shard)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train["precision"] == "bf16"):
-            terms = self.method.loss(batch, generator)
-        if torch.isfinite(terms["loss"]):
-            backbone = getattr(self.method, "backbone", None)
-            if pulls is not None and backbone is not None:
-                for name, vector in term_gradients(terms, backbone.parameters()).items():
-                    pulls[name] = pulls[name] + vector if name in pulls else vector
-            self.method.backward(terms)
-        return terms
+    def compares(self, step: int) -> bool:
+        """Whether the gradients of the terms are compared in a step, which none is whose operations are counted."""
+        due = step % max(1, self.train["steps"] // COSINE_POINTS) == 0 and self.log["flops_per_step"] is not None
+        return due and getattr(self.method, "backbone", None) is not None
 
     def record_cosines(self, step: int, pulls: Mapping[str, Tensor]) -> None:
         """Record how much the terms agree about the backbone's weights."""
         if pairs := cosines({name: self.team.sum(vector) for name, vector in pulls.items()}):
             self.log["gradient_cosines"].append({"step": step, "pairs": pairs})
+
+    def diverged(self, step: int, loss: float) -> UserError:
+        """What to say of a loss that is not finite."""
+        return UserError(
+            f"{self.label}: the loss is {loss} at step {step}; lower train.learning_rate (now "
+            f"{self.train['learning_rate']}) and run again (the last checkpoint in {self.state} is kept)"
+        )
 
     def counted_step(self, step: int) -> dict[str, Tensor]:
         """`step`, counting its floating-point operations once."""
@@ -169,45 +176,51 @@ class Training:
         elif self.team.first:
             remove_snapshots(self.state)
         self.method.train()
-        with stop_requests() as asked_to_stop:
-            self._run(until, keep, asked_to_stop)
+        first, seconds, begin = self.log["step"], self.log["seconds"], time.monotonic()
+        shown = begin
+        with stop_signals() as received:
+            for step in range(first + 1, until + 1):
+                terms = self.counted_step(step)
+                now = time.monotonic()
+                rate = (step - first) * self.train["batch_size"] / (now - begin)
+                self.log |= {"step": step, "seconds": seconds + now - begin}
+                self.record_point(step, terms, rate)
+                # a snapshot first: resumed from the checkpoint, the training would not come back to it
+                if step in keep and self.team.first:
+                    save_snapshot(self.state, self.key, self.ema, self.log)
+                stop = received() if step < until else None
+                stopped = self.team.any(stop is not None)
+                if stopped or step % self.train["checkpoint_every"] == 0 or step == until:
+                    self.save(step)
+                if stopped:  # nothing is printed before: who reads it may have been stopped too
+                    raise UserError(
+                        f"{self.label}: stopped by {stop or 'another process'} after step {step} of {until}, whose "
+                        "state is kept; run the same command again to go on"
+                    )
+                if now - shown >= PROGRESS_SECONDS or step == until:
+                    shown = now
+                    print(progress_line(self.label, step, until, float(terms["loss"]), rate, self.train), flush=True)
 
-    def _run(self, until: int, keep: Collection[int], asked_to_stop: Callable[[], str | None]) -> None:
-        """The steps that are left, and what is kept of them."""
-        steps, every = self.train["steps"], max(1, self.train["steps"] // CURVE_POINTS)
-        before, since, first = self.log["seconds"], time.monotonic(), self.log["step"]
-        shown = since
-        for step in range(first + 1, until + 1):
-            terms = self.counted_step(step)
-            now = time.monotonic()
-            rate = (step - first) * self.train["batch_size"] / (now - since)
-            self.log |= {"step": step, "seconds": before + now - since}
-            if step % every == 0 or step == steps:
-                point = {name: float(value) for name, value in terms.items()}
-                self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **point})
-            # a snapshot first: resumed from the checkpoint, the training would not come back to it
-            if step in keep and self.team.first:
-                save_snapshot(self.state, self.key, self.ema, self.log)
-            stop = asked_to_stop() if step < until else None
-            stopped = self.team.any(stop is not None)
-            if stopped or step % self.train["checkpoint_every"] == 0 or step == until:
-                self.check_same(step)
-                if self.team.first:
-                    save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
-            if stopped:  # nothing is printed before: who reads it may have been stopped too
-                raise UserError(
-                    f"{self.label}: stopped by {stop or 'another process'} after step {step} of {until}, whose state "
-                    "is kept; run the same command again to go on"
-                )
-            if now - shown >= PROGRESS_SECONDS or step == until:
-                shown = now
-                left = (until - step) * self.train["batch_size"] / rate
-                print(
-                    f"{self.label}: step {step}/{until}  loss {terms['loss']:.4f}  {rate:.0f} images/s  "
-                    f"{left // 60:.0f}:{left % 60:02.0f} left",
-                    flush=True,
-                )
+    def record_point(self, step: int, terms: Mapping[str, Tensor], rate: float) -> None:
+        """Record the terms of a step, if it is one of some `CURVE_POINTS`, and images per second so far."""
+        steps = self.train["steps"]
+        if step % max(1, steps // CURVE_POINTS) == 0 or step == steps:
+            values = {name: float(value) for name, value in terms.items()}
+            self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **values})
+
+    def save(self, step: int) -> None:
+        """Keep what `step` leaves behind, once all processes are found to have the same."""
+        self.check_same(step)
+        if self.team.first:
+            save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
 
     def check_same(self, step: int) -> None:
         """Check that all processes have the same weights, of which the first will write its own."""
         self.team.check_same(self.method.state_dict(), step, self.state)
+
+
+def progress_line(label: str, step: int, until: int, loss: float, rate: float, train: Mapping[str, Any]) -> str:
+    """Where a training stands and how long it will take, in minutes and seconds; `mmbench.cli.progress` reads it."""
+    left = (until - step) * train["batch_size"] / rate
+    minutes, seconds = divmod(left, 60)
+    return f"{label}: step {step}/{until}  loss {loss:.4f}  {rate:.0f} images/s  {minutes:.0f}:{seconds:02.0f} left"

@@ -1,8 +1,7 @@
-"""Several processes at one training, each with a GPU or CPU threads of its own: started, told apart, added up.
+"""Several processes at one training, each with a GPU or CPU threads of its own: `torchrun` starts and watches them.
 
 What is computed depends on `train.shards` alone, the equal parts of each batch: a process works through its share of
-them one after the other, and `Team.sum` adds up what all have. PyTorch's elastic agent, which is also `torchrun`,
-starts the processes and watches them; Hugging Face accelerate lets them talk to each other.
+them one after the other, and `Team.sum` adds up what all have.
 """
 
 from __future__ import annotations
@@ -14,19 +13,18 @@ import os
 import signal
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from mmbench.errors import UserError, run_command
 
 #: What a process says that ended because another did, which has a better reason.
-LEFT = "another process of this training has ended; run the same command again: it goes on from the last checkpoint"
+ENDED = "another process of this training has ended; run the same command again: it goes on from the last checkpoint"
 
 
 class Team:
@@ -58,8 +56,8 @@ class Team:
                 f"train.shards: {shards} parts of a batch cannot be shared out evenly among {self.size} processes; set "
                 "it to a multiple of that, or start fewer processes"
             )
-        own = shards // self.size
-        return range(self.rank * own, (self.rank + 1) * own)
+        count = shards // self.size
+        return range(self.rank * count, (self.rank + 1) * count)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of a tensor over all processes, which must all ask for it.
@@ -69,16 +67,16 @@ class Team:
         """
         if self.size == 1:
             return values
-        from accelerate.utils import reduce  # noqa: PLC0415 (not for one process)
-
-        if os.getppid() != self.parent:  # the agent was killed: nobody would notice how this goes on
-            raise UserError(LEFT)
+        if os.getppid() != self.parent:  # torchrun was killed: nobody would notice how this goes on
+            raise UserError(ENDED)
+        total = values.clone()
         try:
-            return reduce(values, "sum")
+            distributed.all_reduce(total)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:
-            raise UserError(LEFT) from None
+            raise UserError(ENDED) from None
+        return total
 
     def any(self, flag: bool) -> bool:
         """Whether a flag is set in any process; all must ask."""
@@ -92,11 +90,9 @@ class Team:
         """
         if self.size == 1:
             return
-        own = [torch.tensor(float(step), dtype=torch.float64)]
-        own += [value.detach().double().sum().cpu() for value in values.values()]
-        sums = torch.stack(own).to(self.device or "cpu")
-        everyone = sums.new_zeros(self.size, len(sums))
-        everyone[self.rank] = sums
+        sums = [value.detach().double().sum().cpu() for value in values.values()]
+        everyone = torch.zeros(self.size, 1 + len(sums), dtype=torch.float64, device=self.device)
+        everyone[self.rank] = torch.stack([torch.tensor(float(step), dtype=torch.float64), *sums])
         everyone = self.sum(everyone)
         if (everyone[:, 0] != everyone[0, 0]).any():
             raise UserError(f"{state}: not all processes see the checkpoint that is there; put it where all nodes do")
@@ -126,24 +122,25 @@ def joined(device: str) -> Iterator[Team]:
     if not launched():
         yield Team()
         return
-    from accelerate import PartialState  # noqa: PLC0415 (not for one process)
-
     cpu = device == "cpu" or not torch.cuda.is_available()
-    here, there = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-    if not cpu and (device not in ("auto", "cuda") or here > there):
-        raise UserError(f"--device: '{device}': {here} processes need a GPU each of the {there} here; start fewer")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # without it, accelerate takes all cores; --threads counts
-    state = PartialState(cpu=cpu, timeout=timedelta(days=1))  # the first may wait for another training to end
-    team = Team(state.num_processes, state.process_index, None if cpu else state.device)
+    count, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if not cpu and (device not in ("auto", "cuda") or count > gpus):
+        raise UserError(f"--device: '{device}': {count} processes need a GPU each of the {gpus} here; start fewer")
+    gpu = None if cpu else torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    if gpu:
+        torch.cuda.set_device(gpu)
+    patience = timedelta(days=1)  # the first may wait for another training to end
+    distributed.init_process_group("nccl" if gpu else "gloo", timeout=patience, device_id=gpu)
+    team = Team(distributed.get_world_size(), distributed.get_rank(), gpu)
     with contextlib.ExitStack() as stack:
         if not team.first:
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         yield team
-    state.destroy_process_group()  # not after an error, when the others may not answer
+    distributed.destroy_process_group()  # not after an error, when the others may not answer
 
 
 def run_member(main: Callable[[Sequence[str] | None], None]) -> None:
-    """`run_command` for a command that may be one of several processes: their agent prints one line for all."""
+    """`run_command` for a command that may be one of several processes: what started them prints one line for all."""
     if not launched():
         run_command(main)
         return
@@ -172,41 +169,37 @@ def launch(module: str, argv: Sequence[str], settings: Mapping[str, Any], proces
     Raises:
         UserError: one has failed; all others are ended.
     """
-    from torch.distributed.elastic.multiprocessing import SignalException  # noqa: PLC0415
+    from torch.distributed.elastic.multiprocessing import SignalException  # noqa: PLC0415 (not for one process)
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
+    from torch.distributed.run import parse_args, run  # noqa: PLC0415
 
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",  # any free port
-        max_restarts=0,
-    )
-    logging.disable()  # of the agent, which says in many lines what is said here in one
+    logging.disable()  # of torchrun, which says in many lines what is said here in one
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
             json.dump(settings, file)
             file.flush()
-            own = ["--settings", file.name, "--threads", str(max(1, threads // processes))]
-            elastic_launch(config, sys.executable)("-m", module, *argv, *own)
+            command = [*argv, "--settings", file.name, "--threads", str(max(1, threads // processes))]
+            run(parse_args(["--standalone", f"--nproc-per-node={processes}", "-m", module, *command]))
     except ChildFailedError as error:
-        raise UserError(reason(error)) from None
+        raise UserError(reason(error.failures)) from None
     except SignalException as stopped:
         sys.exit(128 + stopped.sigval)
     finally:
         logging.disable(logging.NOTSET)
 
 
-def reason(error: Any) -> str:
-    """Why a launch has failed, in a line: what the process says that failed first, or how it was ended."""
-    said = [f.message["message"].partition(": ")[2] for f in error.failures.values() if isinstance(f.message, dict)]
-    own = [text for text in said if text != LEFT]
-    killed = [(rank, f.signal_name()) for rank, f in error.failures.items() if f.exitcode < 0]
-    if own:
-        return own[0]
+def reason(failures: Mapping[int, Any]) -> str:
+    """Why a launch has failed, in a line: what the process says that failed first, or how it was ended.
+
+    Args:
+        failures: torchrun's record of each process that failed, by its rank.
+    """
+    messages = [f.message["message"].partition(": ")[2] for f in failures.values() if isinstance(f.message, dict)]
+    causes = [message for message in messages if message != ENDED]
+    killed = [f"process {rank} of this training was ended by {f.signal_name()}" for rank, f in failures.items()
+              if f.exitcode < 0]  # fmt: skip
+    if causes:
+        return causes[0]
     if killed:
-        return f"process {killed[0][0]} of this training was ended by {killed[0][1]}; {LEFT.partition('; ')[2]}"
-    return said[0] if said else "a process of this training has failed; what it said is above"
+        return f"{killed[0]}; {ENDED.partition('; ')[2]}"
+    return messages[0] if messages else "a process of this training has failed; what it said is above"

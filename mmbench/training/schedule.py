@@ -23,8 +23,8 @@ def batch_indices(seed: int, step: int, batch_size: int, items: int) -> Tensor:
     indices = torch.empty_like(positions)
     for epoch in (positions // items).unique().tolist():
         order = torch.randperm(items, generator=step_generator(seed, -1 - epoch))
-        here = positions // items == epoch
-        indices[here] = order[positions[here] % items]
+        inside = positions // items == epoch
+        indices[inside] = order[positions[inside] % items]
     return indices
 
 

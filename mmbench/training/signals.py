@@ -14,25 +14,25 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @contextmanager
-def stop_requests() -> Iterator[Callable[[], str | None]]:
-    """Yields a function that returns the name of the signal that asked this process to stop, None if none has.
+def stop_signals() -> Iterator[Callable[[], str | None]]:
+    """Yields a function that returns the name of the first signal that asked this process to stop, None before.
 
     A second signal of the same kind stops at once, as without this. A signal that is ignored, as SIGHUP is under nohup,
     stays so, and outside the main thread, where Python knows no signals, nothing changes.
     """
-    asked: list[str] = []
-    before: dict[signal.Signals, Any] = {}
+    received: list[str] = []
+    handlers: dict[int, Any] = {}
 
     def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(signal.Signals(number).name)
-        signal.signal(number, before[signal.Signals(number)])
+        received.append(signal.Signals(number).name)
+        signal.signal(number, handlers[number])
 
     if threading.current_thread() is threading.main_thread():
-        before = {number: found for number in SIGNALS if (found := signal.getsignal(number)) != signal.SIG_IGN}
-        for number in before:
+        handlers = {n: handler for n in SIGNALS if (handler := signal.getsignal(n)) != signal.SIG_IGN}
+        for number in handlers:
             signal.signal(number, note)
     try:
-        yield lambda: asked[0] if asked else None
+        yield lambda: received[0] if received else None
     finally:
-        for number, found in before.items():
-            signal.signal(number, found)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
