@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmbench.files.store import write_json, write_text
+from mmbench.files.atomic import write_text
+from mmbench.files.store import write_json
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

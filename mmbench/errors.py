@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import io
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,11 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 class UserError(Exception):
     """Something outside the code is wrong; the message names the file, the key and the fix in one line.
 
-    Names in it may be anybody's: line breaks and what else controls a terminal become blanks.
+    Names in it may be anybody's: line breaks and what else controls a terminal become blanks, and bytes of a file's
+    name that are no UTF-8 become `\\udcff`.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__("".join(c if c.isprintable() else " " for c in message))
+        text = message.encode(errors="backslashreplace").decode()
+        super().__init__("".join(c if c.isprintable() else " " for c in text))
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
@@ -36,6 +39,9 @@ def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
     So is Ctrl-C, with exit status 130. A full disk, and a file that cannot be made or opened where it was asked for,
     count as mendable: files are written atomically, so what was there before is still whole.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name of a file that is no text is printed all the same
     try:
         main(None)
     except UserError as error:

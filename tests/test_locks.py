@@ -14,14 +14,14 @@ import pytest
 
 from mmbench.errors import UserError
 from mmbench.files import locks
+from mmbench.files.atomic import atomic_path, write_text
 from mmbench.files.locks import alone
-from mmbench.files.store import atomic_path, write_text
 
 ROOT = Path(__file__).parents[1]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from mmbench.files.store import atomic_path
+from mmbench.files.atomic import atomic_path
 from mmbench.files.locks import alone
 
 with alone(Path(sys.argv[1]), "work"), atomic_path(Path(sys.argv[1]) / "table.csv") as temporary:

@@ -15,7 +15,7 @@ from mmbench.config.configuration import Config
 from mmbench.config.discovery import NAME, find_in
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError, near
-from mmbench.files.store import write_text
+from mmbench.files.atomic import write_text
 
 TEMPLATES = PackageLoader("mmbench.cli")
 #: Folders beside those of the methods in an experiment's results.

@@ -22,8 +22,9 @@ from mmbench.command import console, existing
 from mmbench.config.check import check
 from mmbench.config.discovery import NAME
 from mmbench.errors import UserError, near
+from mmbench.files.atomic import atomic_path
 from mmbench.files.locks import alone
-from mmbench.files.store import atomic_path, read_headers, read_record, sha256_file
+from mmbench.files.store import read_headers, read_record, sha256_file
 from mmbench.report.tables.common import number_cell
 from mmbench.runs.records import StageSettings
 from mmbench.scoring.names import describe, in_order

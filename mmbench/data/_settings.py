@@ -149,9 +149,14 @@ def data_root(settings: DataSettings, card: Card, create: bool = False) -> Path:
     raise UserError(f"{where}; {card.download}; put it into {place} ({card.layout})")
 
 
+def name_hash(name: str) -> bytes:
+    """SHA-256 of a name, which may be a file's whose bytes are no UTF-8."""
+    return hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+
+
 def hashed_order(names: Sequence[str]) -> list[int]:
     """Indices of `names` in the order of their SHA-256: fixed, and unrelated to how the files were made."""
-    return sorted(range(len(names)), key=lambda i: (hashlib.sha256(names[i].encode()).digest(), names[i]))
+    return sorted(range(len(names)), key=lambda i: (name_hash(names[i]), names[i]))
 
 
 def hashed_first(names: Iterable[str], count: int | None) -> tuple[list[str], int]:
@@ -165,7 +170,7 @@ def hashed_first(names: Iterable[str], count: int | None) -> tuple[list[str], in
         nonlocal seen
         for name in names:
             seen += 1
-            yield hashlib.sha256(name.encode()).digest(), name
+            yield name_hash(name), name
 
     first = sorted(hashed()) if count is None else heapq.nsmallest(count, hashed())
     return [name for _, name in first], seen

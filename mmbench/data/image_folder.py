@@ -10,7 +10,6 @@ than turned into colour: convert them if that is what you want.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mmbench.data._pictures import SUFFIXES, chw, open_colour
-from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_first, take
+from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_first, name_hash, take
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays
 
@@ -69,7 +68,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 def split_of(name: str) -> str:
     """Split of the file `<class>/<name>` in a folder without splits."""
-    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    share = int.from_bytes(name_hash(name)[:8], "big") / 2**64
     return "train" if share < 0.8 else "validation" if share < 0.9 else "test"
 
 
@@ -90,6 +89,9 @@ def _classes(root: Path) -> list[str]:
     splits = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
     found = [{name for name in _folders(folder) if not name.startswith(".")} for folder in splits]
     classes = sorted(set.union(*found))
+    for name in classes:
+        if name.encode(errors="ignore").decode() != name:
+            raise UserError(f"{splits[0] / name}: the name of a class is shown as text; give it one in UTF-8")
     if not classes:
         raise UserError(f"{splits[0]}: no class folder; put the pictures into {splits[0]}/<class>")
     for folder, names in zip(splits, found, strict=True):

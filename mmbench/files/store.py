@@ -1,96 +1,29 @@
-"""Files between the stages: written atomically, read without trusting them, hashed."""
+"""Arrays and records between the stages: written atomically, read without trusting them, hashed."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import glob
 import hashlib
 import json
 import math
 import os
 import struct
-import tempfile
 import tokenize
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
 from mmbench.errors import UserError
+from mmbench.files.atomic import atomic_path, write_text
 
 Arrays = dict[str, np.ndarray]
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends, and vanishes when it fails.
-
-    A reader therefore sees the old file or the whole new one, also after a full disk, a kill or a power cut. What a
-    killed process has left of an earlier attempt is removed.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _sweep(path)
-        temporary, held = _claim(path)
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        _sync(temporary)  # else a power cut may leave an empty file of this name
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        error.filename, error.filename2 = str(path), None
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.close(held)
-
-
-def _claim(path: Path) -> tuple[Path, int]:
-    """A new file beside `path`, locked while its writer lives so that no other process takes it for a left-over."""
-    while True:
-        held, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        with suppress(OSError):  # some network file systems have no locks, and then nothing is swept
-            fcntl.flock(held, fcntl.LOCK_EX)
-        if os.fstat(held).st_nlink:  # not swept before it was locked
-            return Path(name), held
-        os.close(held)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left beside it."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"):
-        with suppress(OSError), left.open("r+b") as stream:  # another process may be sweeping too
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot do this to a folder
-            raise
-    finally:
-        os.close(handle)
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+T = TypeVar("T")
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -101,13 +34,27 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON file; UserError names the file if it is missing or not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a file that can be read") from None
     except (ValueError, RecursionError) as error:  # also too many digits, and too deep
         raise UserError(f"{path}: not a JSON file ({error}); delete it and rerun the stage that writes it") from None
+
+
+def _without_twins(pairs: list[tuple[str, T]], what: str) -> dict[str, T]:
+    """Names and what they stand for; ValueError if a name comes again, of which a reader would take the last."""
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        twin = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the {what} '{twin}' is there twice")
+    return named
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The keys and values of a JSON object; ValueError if a key comes again."""
+    return _without_twins(pairs, "key")
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
@@ -178,7 +125,7 @@ def _members(path: str | Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipf
     """An npz and its members by the names of the arrays; what is wrong with it is a UserError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            yield archive, {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            yield archive, _without_twins([(i.filename.removesuffix(".npy"), i) for i in archive.infolist()], "array")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
     except BROKEN as error:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.files.store import atomic_path
+from mmbench.files.atomic import atomic_path
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

@@ -26,8 +26,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
+from mmbench.files.atomic import atomic_path
 from mmbench.files.pickles import unpickle_arrays
-from mmbench.files.store import atomic_path, sha256_arrays, sha256_file, write_json
+from mmbench.files.store import sha256_arrays, sha256_file, write_json
 
 Net = Literal["alex", "vgg"]
 State = dict[str, Tensor]

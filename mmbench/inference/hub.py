@@ -15,7 +15,8 @@ from typing import Any, Self
 from huggingface_hub import ModelHubMixin, snapshot_download
 
 from mmbench.errors import UserError
-from mmbench.files.store import atomic_path, read_record, write_json, write_text
+from mmbench.files.atomic import atomic_path, write_text
+from mmbench.files.store import read_record, write_json
 from mmbench.report.cards import model_card
 
 #: The record and the weights of a training's folder, and of a published one.

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from mmbench.errors import UserError
-from mmbench.files.store import Arrays, atomic_path, read_record, save_arrays, sha256_file, write_json
+from mmbench.files.atomic import atomic_path
+from mmbench.files.store import Arrays, read_record, save_arrays, sha256_file, write_json
 from mmbench.method import Modality
 
 RECORD = "generated.json"

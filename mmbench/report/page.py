@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from mmbench.claims.statements import Statement
 from mmbench.claims.verdicts import assess_all
 from mmbench.config.methods import STUDIED
-from mmbench.files.store import write_text
+from mmbench.files.atomic import write_text
 from mmbench.report import text
 from mmbench.report.commands import of_experiment, of_page
 from mmbench.report.draw import pictures

@@ -9,8 +9,8 @@ from typer import Argument
 
 from mmbench.command import stage_main
 from mmbench.errors import UserError, run_command
+from mmbench.files.atomic import write_text
 from mmbench.files.locks import alone
-from mmbench.files.store import write_text
 from mmbench.report.cards import data_card, model_card
 
 NAME = "README.md"

@@ -27,8 +27,9 @@ from mmbench.experiments.experiment import (
     read_cases,
     used_modalities,
 )
+from mmbench.files.atomic import write_text
 from mmbench.files.locks import alone
-from mmbench.files.store import Arrays, Header, load_arrays, read_headers, write_json, write_text
+from mmbench.files.store import Arrays, Header, load_arrays, read_headers, write_json
 from mmbench.frozen.judges import load_judge
 from mmbench.method import Modality
 from mmbench.models.device import choose_device, hardware

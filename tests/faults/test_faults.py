@@ -14,7 +14,8 @@ from faulty_run import ROOT
 from same_results import litter, results
 
 from mmbench.errors import UserError
-from mmbench.files.store import save_arrays, write_json, write_text
+from mmbench.files.atomic import write_text
+from mmbench.files.store import save_arrays, write_json
 
 KINDS = ["kill -9 of snakemake", "last state cut off", "full disk"]
 SEED = "16"  # the state is cut off first, while there is a training

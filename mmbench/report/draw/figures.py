@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
-from mmbench.files.store import atomic_path, write_text
+from mmbench.files.atomic import atomic_path, write_text
 from mmbench.report.draw.hover import Point, points
 from mmbench.report.draw.theme import MODES, Mode, figure_style, paper
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from mmbench.files.store import atomic_path
+from mmbench.files.atomic import atomic_path
 
 ZOOM = 4
 _INK, _SOFT, _PAPER = (29, 31, 35), (92, 98, 107), (255, 255, 255)

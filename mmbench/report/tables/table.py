@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from mmbench.errors import UserError
-from mmbench.files.store import write_json, write_text
+from mmbench.files.atomic import write_text
+from mmbench.files.store import write_json
 from mmbench.report.text import DASH
 
 Mark = Literal["", "best", "second"]
