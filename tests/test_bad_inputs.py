@@ -11,7 +11,7 @@ import importlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from tiny_model import FOUR, LABELS, NETWORK, PALETTE, SIZE, write_model
 import mmbench.scoring.scores
 from mmbench.cli import app
 from mmbench.errors import run_command
-from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, sha256_file, write_json
+from mmbench.files.weights import save_weights
 from mmbench.runs.manifest import make_manifest
 from mmbench.stages.cases import write_cases
 
@@ -87,12 +88,14 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     test = load_arrays(folder / "data/test.npz")
     save_arrays(folder / "masking/reference.npz", {"features": Networks()(test["image"])})
     about = {"extractor": Networks.name, "weights_sha256": Networks.weights_sha256}
+    about["provenance"] = {"inputs_sha256": {"data": sha256_file(folder / "data/card.json")}}
     write_json(folder / "masking/reference.json", {"split": "test", **about})
     write_json(folder / "lpips/weights.json", {})
     write_model(folder / "unet", "image", "masked_image", experiment="masking", method="unet_regression")
     write_model(folder / "judge", "image", "mask", experiment="segmentation", method="unet")
     write_model(folder / "model", *FOUR, "masked_image")
     write_json(folder / "tuned.json", {"chosen": {}})
+    save_weights(folder / "none.safetensors", {})
     save_arrays(
         folder / "drawn/predictions.npz", {"generate/image": rng.integers(0, 256, (8, 3, SIZE, SIZE), np.uint8)}
     )
@@ -129,6 +132,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "evaluate masks": {**SCORE, "settings": "segmentation.json", "cases": "segmentation",
                        "predictions": "masks", "judge": "judge"},
     "evaluate classes": {**SCORE, "settings": "labels.json", "cases": "labels", "predictions": "classes"},
+    "score": {"": "drawn masking", "run": ".", "device": "cpu"},
     "keep": {"": "results out"},
     "sample": {"": "model", "given": "image=picture.png", "nfe": "2", "device": "cpu", "out": "out"},
 }  # fmt: skip
@@ -155,12 +159,13 @@ def argv(flags: Mapping[str, str]) -> list[str]:
 
 @pytest.fixture
 def here(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of what lies ready, as the current folder."""
-    shutil.copytree(ready, tmp_path / "run")
-    monkeypatch.chdir(tmp_path / "run")
+    """A copy of what lies ready, as the current folder, called as a profile."""
+    shutil.copytree(ready, tmp_path / "smoke")
+    write_json(tmp_path / "weights/weights.json", {})
+    monkeypatch.chdir(tmp_path / "smoke")
     monkeypatch.delenv("MMBENCH_DATA", raising=False)
     monkeypatch.setattr(mmbench.scoring.scores, "load_extractor", lambda weights, device: Networks())
-    return tmp_path / "run"
+    return tmp_path / "smoke"
 
 
 def run(command: str, flags: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> str | None:
@@ -181,8 +186,9 @@ def run(command: str, flags: Mapping[str, str], monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.filterwarnings("ignore")  # metrics of so few items
 def test_nothing_spoilt_passes(command: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files(here)
     assert run(command, COMMANDS[command], monkeypatch) is None
-    assert list((here / "out").iterdir())
+    assert files(here) - before
 
 
 # What is spoilt
@@ -355,12 +361,53 @@ SETTINGS_FILES = [
     Bad("data", edit("toy.json", "data.name", "../toy_streets"), ("unknown dataset '../toy_streets'",)),
 ]  # fmt: skip
 
+ENDS = """
+import sys
+
+import torch
+
+from mmbench.method import Method as Base
+
+TITLE = "Own"
+TASKS = ("reconstruct", "generate")
+
+
+class Method(Base):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.weight = torch.nn.Parameter(torch.zeros(1)) if {trained} else None
+
+    def prepare(self, train):
+        pass
+
+    def loss(self, batch, generator):
+        return {{"loss": self.weight.sum()}}
+
+    def predict(self, task, given, count, sampling, generator):
+        pass
+"""
+
+
+def ends(part: str) -> str:
+    """A method's file that ends the process, as if all was done, in one of its functions, or where it is loaded."""
+    whole = ENDS.format(trained=part != "predict")
+    if not part:
+        return f"{whole}\n\nsys.exit()\n"
+    head, name, body = whole.partition(f"    def {part}(")
+    first, colon, rest = body.partition(":\n")
+    return f"{head}{name}{first}{colon}        sys.exit(0)\n{rest}"
+
+
 METHOD_FILES = [
     Bad("train", text("own.py", "TITLE = (\n"), ("own.py: line 1: not Python",), {"method": "own.py"}),
     Bad("train", text("own.py", b"\xff"), ("own.py: not a Python text file",), {"method": "own.py"}),
     Bad("train", text("own.py", "TITLE = 'x'\n"), ("own.py: TASKS is missing",), {"method": "own.py"}),
     Bad("train", text("own.py", "TITLE = 'x'\nTASKS = ('reconstruct',)\n"), ("own.py: defines no class Method",),
         {"method": "own.py"}),
+    *(Bad("train", text("own.py", ends(part)), ("own.py, line", "ended the process"), {"method": "own.py"})
+      for part in ("", "__init__", "prepare", "loss")),
+    Bad("predict", text("own.py", ends("predict")), ("own.py, line", "ended the process"),
+        {"method": "own.py", "weights": "none.safetensors"}),
 ]  # fmt: skip
 
 DATA = [
@@ -523,6 +570,9 @@ FINISHED = [
         ("'nobody' does not exist",), {"claims": "c.yaml"}),
 ]  # fmt: skip
 
+#: What spoils predictions spoils them for `mmbench score`, too, which then claims no name.
+SCORED = [replace(bad, command="score") for bad in PREDICTIONS if bad.command == "evaluate" and not bad.flags]
+
 EVERYTHING = {
     "command line": COMMAND_LINES,
     "settings": SETTINGS_FILES,
@@ -530,6 +580,7 @@ EVERYTHING = {
     "data": DATA,
     "cases": CASES,
     "predictions": PREDICTIONS,
+    "scored": SCORED,
     "weights": WEIGHT_FILES,
     "given": GIVEN,
     "finished": FINISHED,
@@ -563,6 +614,21 @@ def test_it_is_answered_with_one_line_and_nothing_is_written(
     assert len(said) < 1000
     assert capfd.readouterr().err == ""
     assert files(here) == before, "something was written"
+
+
+@pytest.mark.filterwarnings("ignore")  # metrics of so few items
+def test_predictions_that_were_refused_are_scored_once_they_are_mended(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_arrays(here / DRAWN)
+    put(DRAWN, **{"generate/image": whole["generate/image"][:3]})(here)
+    assert "is uint8 (3, 3, 16, 16)" in str(run("score", COMMANDS["score"], monkeypatch))
+    assert not (here / "masking/elsewhere").exists()
+    put(DRAWN, **whole)(here)
+    assert run("score", COMMANDS["score"], monkeypatch) is None
+    own = here / "masking/elsewhere/seed0"
+    assert sha256_file(own / "predictions.npz") == sha256_file(here / DRAWN)
+    assert {path.name for path in own.iterdir()} == {"predictions.npz", "metrics.json", "items.csv"}
 
 
 def test_there_are_enough_of_them() -> None:

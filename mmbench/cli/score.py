@@ -120,7 +120,7 @@ def command(
     judge = folder / experiment / "judge"
     places = {
         "cases": folder / experiment, "reference": folder / experiment / "reference.npz", "data": data,
-        "weights": folder.parent / "weights", "cache": folder / "cache",
+        "weights": folder.resolve().parent / "weights", "cache": folder / "cache",
         "judge": judge if (judge / "weights.safetensors").is_file() else None,
     }  # fmt: skip
     with alone(out or folder / experiment, f"scoring of {name}"), tempfile.TemporaryDirectory() as temporary:
