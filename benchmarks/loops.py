@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
-from mmbench.method import Batch, Method, Sampling, Spec, Task
+from mmbench.experiments.experiment import Experiment
+from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
 from mmbench.models.device import choose_device, keep_freed_memory
 from mmbench.models.nets.blocks import HEAD
 from mmbench.models.nets.unet import UNet
@@ -120,17 +121,25 @@ class Plain(Method):
         raise NotImplementedError
 
 
+class Images(Experiment):
+    """Whole images, and nothing made of them."""
+
+    def training_batch(self, batch: Batch, modalities: Mapping[str, Modality], generator: torch.Generator) -> Batch:
+        """The images."""
+        return batch
+
+
 class Ours(Loop):
     """`mmbench.stages.train` with a method, from step 1."""
 
     def __init__(self, images: np.ndarray, method: Method, batch_size: int, precision: str, **train: Any) -> None:
         settings = {"steps": 12_500, "batch_size": batch_size, "precision": precision, "flip": False} | EXAMPLE | train
-        whole = SimpleNamespace(training_batch=lambda batch, generator: batch)
         self.training = Training(
             method,
-            whole,
+            Images("images", {}),
             {"train": settings, "method": "ours"},
             {"image": images},
+            modalities=method.spec.modalities,
             seed=0,
             device=choose_device("cpu", torch.get_num_threads()),  # as the command does
             state=Path(),

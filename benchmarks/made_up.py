@@ -37,9 +37,9 @@ OPTIONS = {"shares": [0.1, 0.25, 0.5, 0.75], "noise_levels": [0.9, 0.5, 0.2, 0.0
 JUDGED = {"segmentation": MASK_TASKS["segment"], "labels": LABEL_TASKS["classify"]}
 MODALITIES = {
     "image": Modality("image", (3, SIDE, SIDE)),
-    "mask": Modality("mask", (SIDE, SIDE), CLASSES),
+    "mask": Modality("class_map", (SIDE, SIDE), CLASSES),
     "label": Modality("label", (), CLASSES),
-    "embedding": Modality("embedding", (WIDTH,)),
+    "embedding": Modality("vector", (WIDTH,)),
 }
 
 #: Names of the stand-ins that were asked, in order.
@@ -145,7 +145,7 @@ def write_run(experiment: str, count: int, folder: Path, weights: Path | None = 
     save_arrays(folder / "reference.npz", {"features": features(count, seed=0), **vectors})
     digest = sha256_file(weights_path("vgg", weights)) if weights else SHA256
     write_json(folder / "reference.json", {"extractor": EXTRACTOR, "weights_sha256": digest, "split": "test"})
-    tasks, answered = load_experiment(experiment).TASKS, []
+    tasks, answered = load_experiment(experiment).tasks, []
     for seed, case in enumerate(read_cases(folder / "cases"), 1):
         answered.append((case, {want: made_up(want, count, seed) for want in tasks[case.task].want}))
     arrays = {f"{case.name}/{name}": array for case, answer in answered for name, array in answer.items()}

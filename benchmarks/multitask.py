@@ -26,7 +26,7 @@ from mmbench.errors import run_command
 from mmbench.experiments.experiment import load_experiment
 from mmbench.files.store import Arrays
 from mmbench.frozen.features import EXTRACTOR
-from mmbench.method import Spec, load_method
+from mmbench.method import load_method
 from mmbench.models.device import choose_device
 from mmbench.runs.provenance import provenance
 from mmbench.training.loop import Training
@@ -90,12 +90,14 @@ class Joint(Loop):
         settings = config("quick").method_settings("joint", name) if name == WHOLE else {}
         file = ROOT / "mmbench" / f"{WHOLE}.py" if name == WHOLE else ROOT / "baselines" / "joint" / f"{name}.py"
         torch.manual_seed(0)
-        self.network = load_method(file, Spec({m: known[m] for m in modalities}, network, settings))
+        own = {"network": network, "method_settings": settings}
+        self.network = load_method(file, experiment.spec({m: known[m] for m in modalities}, own))
         self.training = Training(
             self.network,
             experiment,
             {"train": train, "method": name},
             made_up(items, side),
+            modalities=known,
             seed=0,
             device=choose_device("cpu", torch.get_num_threads()),
             state=Path(),

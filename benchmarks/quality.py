@@ -30,10 +30,10 @@ from torch import Tensor
 
 from mmbench.data import DataSettings, load
 from mmbench.errors import UserError, run_command
-from mmbench.experiments.experiment import to_uint8, to_unit
 from mmbench.frozen.features import EXTRACTOR, load_extractor
 from mmbench.frozen.lpips import load_lpips
 from mmbench.method import Modality, Spec, load_method
+from mmbench.modalities.image import to_uint8, to_unit
 from mmbench.runs.provenance import provenance
 from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.perceptual import lpips_of_stored

@@ -99,7 +99,7 @@ class Contest:
 
     def question(self) -> Case:
         """What is drawn: as many as `--drawn`, given the first validation items, if the task gives anything."""
-        task = self.experiment.TASKS[self.args.task]
+        task = self.experiment.tasks[self.args.task]
         given: Arrays = {
             name: np.resize(self.unseen[name], (self.args.drawn, *self.unseen[name].shape[1:])) for name in task.given
         }
@@ -113,7 +113,17 @@ class Contest:
         train["warmup"] = max(1, round(train["warmup"] * steps))
         built = load_method(self.args.method, Spec(self.modalities, network, method))
         about = {"method": self.args.method.stem, "train": train}
-        return Training(built, self.experiment, about, self.train, seed=seed, device=CPU, state=state, key=str(recipe))
+        return Training(
+            built,
+            self.experiment,
+            about,
+            self.train,
+            modalities=self.modalities,
+            seed=seed,
+            device=CPU,
+            state=state,
+            key=str(recipe),
+        )
 
     def learn(self, recipe: Mapping[str, Any], seconds: float, seed: int) -> tuple[Method, int, float]:
         """The averaged network after so many CPU seconds, its steps, and the seconds that they really took."""
@@ -136,7 +146,7 @@ class Contest:
         """A recipe after so many CPU seconds: distances of what it draws."""
         method, steps, spent = self.learn(recipe, seconds, seed)
         sampling = Sampling("dpm++sde", self.args.evaluations)
-        task = self.experiment.TASKS[self.case.task]
+        task = self.experiment.tasks[self.case.task]
         answers = answer_case(method, task, self.case, sampling=sampling, batch_size=100, device=CPU)
         drawn = self.extractor(answers[f"{self.case.name}/image"]).astype(float)
         scores = {"kd": squared_mmd(self.real, drawn), "fd": frechet_distance(self.real, drawn)}

@@ -11,7 +11,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -31,7 +31,7 @@ from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
 from mmbench.frozen.lpips import load_lpips
 from mmbench.inference.answer import NOISE_SEED, answer_case
 from mmbench.inference.model import SEED_STRIDE, Model
-from mmbench.method import Sampling
+from mmbench.method import Modality, Sampling
 from mmbench.models.device import choose_device
 from mmbench.models.diffusion.sampler import SamplerName
 from mmbench.runs.provenance import provenance
@@ -67,15 +67,16 @@ def trained(work: Path, profile: str, steps: int) -> tuple[Path, Path]:
     return folder, data
 
 
-def questions(experiment: str, test: dict[str, np.ndarray], drawn: int, filled: int) -> tuple[Case, Case]:
+def questions(
+    experiment: str, modalities: Mapping[str, Modality], test: dict[str, np.ndarray], drawn: int, filled: int
+) -> tuple[Case, Case]:
     """The experiment's case of drawing from noise, and its case of filling holes of half of the image.
 
     Raises:
         UserError: the experiment has not both.
     """
     settings = {"evaluate": {"samples": drawn, "reconstructions": filled}, "share": 0.5, "shares": [0.5]}
-    own = {name: array for name, array in test.items() if name in MODALITIES}
-    cases = {case.task: case for case in load_experiment(experiment).cases(own, {**settings, "modalities": None})}
+    cases = {case.task: case for case in load_experiment(experiment).cases(test, modalities, settings)}
     if not {"generate", "reconstruct"} <= cases.keys():
         raise UserError(f"--training: the experiment '{experiment}' does not fill holes; name one of masking or joint")
     return cases["generate"], cases["reconstruct"]
@@ -96,7 +97,7 @@ def measure(model: Model, data: Path, args: argparse.Namespace) -> Iterator[dict
     test, drawn_from = (load_arrays(data / f"{split}.npz") for split in ("test", "train"))
     extractor: Extractor = load_extractor(args.weights, model.device)
     lpips = load_lpips("alex", args.weights, model.device)
-    draw, fill = questions(model.experiment, test, args.drawn, args.filled)
+    draw, fill = questions(model.experiment, model.modalities, test, args.drawn, args.filled)
     real, points = extractor(test["image"]), list[dict[str, Any]]()
     known = {
         "real": len(real),

@@ -5,74 +5,46 @@ from __future__ import annotations
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmbench.config.check import check_arguments
 from mmbench.errors import UserError
+from mmbench.modalities import Modality, Task, kind_of
+
+__all__ = ["Batch", "Method", "Modality", "Sampling", "Spec", "Task", "available", "load_method"]
 
 Batch = dict[str, Tensor]
-Kind = Literal["image", "masked_image", "mask", "label", "embedding"]
-#: The class of a mask's pixel that has none.
-IGNORED = 255
-
-
-@dataclass(frozen=True)
-class Modality:
-    """What one modality's tensor looks like.
-
-    Attributes:
-        kind: how it is encoded: `image` float (n, c, h, w) in [-1, 1]; `masked_image` float (n, c + 1, h, w), hidden
-            pixels 0 and a last channel that is 1 where the pixel is seen; `mask` int64 (n, h, w) of classes, 255 to
-            ignore; `label` int64 (n,); `embedding` float (n, d).
-        shape: shape of one item, without the first axis.
-        classes: number of classes of a `mask` or `label`, else 0.
-    """
-
-    kind: Kind
-    shape: tuple[int, ...]
-    classes: int = 0
 
 
 def available(modality: Modality, values: Tensor) -> Tensor:
     """Which items of a training batch have a modality at all, bool (n,).
 
-    A missing mask is all 255, a missing label negative, a missing embedding all NaN; an image is never missing.
+    A missing class map is all 255, a missing label negative, a missing vector all NaN; an image is never missing.
 
     Args:
         modality: what it looks like.
         values: its tensor (n, ...), as in a batch.
     """
-    if modality.kind == "mask":
-        return (values != IGNORED).flatten(1).any(dim=1)
-    if modality.kind == "label":
-        return values >= 0
-    if modality.kind == "embedding":
-        return ~values.isnan().all(dim=1)
-    return torch.ones(len(values), dtype=torch.bool, device=values.device)
+    return kind_of(modality).available(values)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a method is built for: the modalities of an experiment and the shared settings."""
+    """What a method is built for: the modalities of an experiment and the shared settings.
+
+    `absent` names those that the experiment knows and the data set lacks: settings may name them.
+    """
 
     modalities: Mapping[str, Modality]
     network: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Task:
-    """A question: which modalities are given and which are wanted."""
-
-    name: str
-    given: tuple[str, ...]
-    want: tuple[str, ...]
+    absent: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -141,8 +113,8 @@ class Method(nn.Module, ABC):
             generator: source of noise (CPU); the same state for every method, so noise is shared.
 
         Returns:
-            A tensor for each wanted modality: images (n, c, h, w) in [-1, 1]; masks (n, h, w) int64; labels as
-            class probabilities (n, classes); embeddings (n, d).
+            A tensor for each wanted modality, as its kind has it: images (n, c, h, w) in [-1, 1]; class maps (n, h, w)
+            int64; labels as class probabilities (n, classes); vectors (n, d).
         """
 
 

@@ -105,11 +105,12 @@ def test_a_variant_learns_and_answers_all_that_is_left_to_it(experiment: str, na
     learns = CONFIG.learns(experiment, name)
     modalities = {n: m for n, m in module.modalities(card).items() if not learns or n in learns}
     torch.manual_seed(0)
-    method = load_method(ROOT / MULTITASK, Spec(modalities, NETWORK, CONFIG.method_settings(experiment, name)))
+    settings = {"network": NETWORK, "method_settings": CONFIG.method_settings(experiment, name)}
+    method = load_method(ROOT / MULTITASK, module.spec(modalities, settings))
     generator = torch.Generator().manual_seed(0)
     stored = {"image": torch.rand(8, 3, 16, 16) * 2 - 1, "mask": torch.randint(0, 3, (8, 16, 16)),
               "label": torch.randint(0, 3, (8,)), "embedding": torch.randn(8, 6)}  # fmt: skip
-    loss = method.loss(module.training_batch(stored, generator), generator)
+    loss = method.loss(module.training_batch(stored, module.modalities(card), generator), generator)
     assert torch.isfinite(loss["loss"])
     assert sum(key in ("generate", "step") for key in loss) == (method.generate_weight > 0)
     answered = answer_every_task(method, experiment, name)
@@ -127,7 +128,7 @@ def answer_every_task(method: Method, experiment: str, name: str) -> list[torch.
              "alpha_bar": torch.full((2,), 0.5)}  # fmt: skip
     answers = []
     for task in found.tasks:
-        asked = load_experiment(experiment).TASKS[task]
+        asked = load_experiment(experiment).tasks[task]
         asked = replace(asked, want=tuple(want for want in asked.want if not found.answers or want in found.answers))
         told = {key: given[key] for key in asked.given}
         with torch.no_grad():
@@ -248,7 +249,8 @@ def test_a_model_of_two_modalities_is_not_asked_of_others(tmp_path: Path) -> Non
     rng = np.random.default_rng(0)
     items = {"image": rng.integers(0, 256, (40, 3, 16, 16), dtype=np.uint8), "label": rng.integers(0, 3, 40),
              "mask": rng.integers(0, 3, (40, 16, 16), dtype=np.uint8)}  # fmt: skip
-    cases = load_experiment("joint").cases(items, {"evaluate": {"reconstructions": 2, "samples": 2}, "share": 0.5})
+    joint, counts = load_experiment("joint"), {"reconstructions": 2, "samples": 2}
+    cases = joint.cases(items, joint.modalities(card), {"evaluate": counts, "share": 0.5})
     save_arrays(tmp_path / "cases.npz", {
         f"{case.name}/{part}/{name}": array
         for case in cases

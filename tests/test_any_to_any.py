@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from mmbench.errors import UserError
-from mmbench.experiments.masking.tasks import draw_masks, hide
 from mmbench.method import Batch, Modality, Sampling, Spec, Task, available
-from mmbench.models.diffusion.loss import recovery
+from mmbench.modalities import kind_of
+from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.mt_diffusion import Method
 
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 FOUR = {
     "image": Modality("image", (3, 16, 16)),
-    "mask": Modality("mask", (16, 16), classes=5),
+    "mask": Modality("class_map", (16, 16), classes=5),
     "label": Modality("label", (), classes=3),
-    "embedding": Modality("embedding", (7,)),
+    "embedding": Modality("vector", (7,)),
 }
 FIVE = {**FOUR, "masked_image": Modality("masked_image", (4, 16, 16))}
 SHAPES = {"image": (2, 3, 16, 16), "mask": (2, 16, 16), "label": (2, 3), "embedding": (2, 7)}
@@ -117,7 +117,7 @@ class TestEveryQuestion:
 class TestTraining:
     def test_every_question_is_trained_for(self) -> None:
         """The state that it is answered in, at the step at which a given image is read, and over all steps."""
-        states = dict.fromkeys(FOUR, (0.2, 0.4, 0.4)) | {"masked_image": (0.7, 0.0, 0.3)}
+        states = dict.fromkeys(("mask", "label", "embedding"), (0.2, 0.4, 0.4)) | {"masked_image": (0.7, 0.0, 0.3)}
         method = built(states=states, nothing_known=0.2, clean=0.3)
         n = 50_000
         drawn = method.draw_states(n, generator())
@@ -168,7 +168,7 @@ class TestTraining:
     def test_settings_may_name_what_the_data_lack(self) -> None:
         settings = {"states": {"label": (0, 0.5, 0.5)}, "weights": {"label": 1.0, "image": 0.5}, "scale": {"label": 1}}
         two = {name: FIVE[name] for name in ("image", "masked_image")}
-        assert Method(Spec(two, NETWORK), **settings).recovery_weights == {"image": 0.5}
+        assert Method(Spec(two, NETWORK, absent=["label"]), **settings).recovery_weights == {"image": 0.5}
 
 
 class TestGuidance:
@@ -239,7 +239,7 @@ class TestMissing:
         batch = lacking(batch_of(4), 2)
         decoded = {"mask": torch.randn(4, 5, 16, 16), "label": torch.randn(4, 3), "embedding": torch.randn(4, 7)}
         for name, output in decoded.items():
-            loss = recovery(FOUR[name], output.requires_grad_(), batch[name])
+            loss = kind_of(FOUR[name]).recovery(output.requires_grad_(), batch[name])
             assert loss[:2].min() > 0 and loss[2:].tolist() == [0, 0]
             loss.sum().backward()
             assert torch.isfinite(output.grad).all() and output.grad[2:].abs().max() == 0

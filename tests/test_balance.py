@@ -23,7 +23,7 @@ from mmbench.training.gradients import cosines, term_gradients
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 THREE = {
     "image": Modality("image", (3, 16, 16)),
-    "mask": Modality("mask", (16, 16), classes=3),
+    "mask": Modality("class_map", (16, 16), classes=3),
     "label": Modality("label", (), classes=2),
 }
 WEIGHTS = {"mask": 1.0, "label": 0.1, "image": 0.5}

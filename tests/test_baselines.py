@@ -67,7 +67,7 @@ def random_batch(experiment: str, size: int, count: int, seed: int = 0) -> Batch
     label = (brightness.mean(dim=(1, 2)) * 8).long() % len(CARD["labels"])
     projection = torch.randn(image[0].numel(), CARD["embedding"]["size"], generator=generator(99)) / size
     batch = {"image": image, "mask": mask, "label": label, "embedding": image.flatten(1) @ projection}
-    return load_experiment(experiment).training_batch(batch, generator(seed))
+    return load_experiment(experiment).training_batch(batch, modalities(experiment, size), generator(seed))
 
 
 def given_of(task: Task, batch: Batch) -> Batch:
@@ -157,7 +157,7 @@ def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, siz
     method = randomised(build(found.name, size, experiment))
     batch = random_batch(experiment, size, 3)
     method.prepare(batch)
-    assert found.tasks and set(found.tasks) <= load_experiment(experiment).TASKS.keys()
+    assert found.tasks and set(found.tasks) <= load_experiment(experiment).tasks.keys()
     for task in tasks_of(experiment, found):
         assert task.want
         given = given_of(task, batch)
@@ -168,7 +168,7 @@ def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, siz
             modality = method.spec.modalities[name]
             shape = (3, modality.classes) if modality.kind == "label" else (3, *modality.shape)
             assert tuple(value.shape) == shape and not value.requires_grad
-            if modality.kind == "mask":
+            if modality.kind == "class_map":
                 assert value.dtype == torch.int64 and 0 <= value.min() <= value.max() < modality.classes
                 continue
             assert value.dtype == torch.float32 and torch.isfinite(value).all()

@@ -180,7 +180,7 @@ class Guess(Method):
 
 def test_a_judge_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = question(3)[0][0][1]["image"]
-    spec = Spec({"image": Modality("image", (3, 32, 32)), "mask": Modality("mask", (32, 32), 4)})
+    spec = Spec({"image": Modality("image", (3, 32, 32)), "mask": Modality("class_map", (32, 32), 4)})
     judge = Judge("judge-segmentation", Guess(spec), "ab" * 32, torch.device("cpu"))
     tools = Tools(Path("none"), Path("none"), judge.device, judge, cache=tmp_path)
     seen = tools.judged(TASKS["segment"], image)["mask"]

@@ -16,6 +16,7 @@ from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 QUICK, MASKING, TOP = "config/profiles/quick.yaml", "config/experiments/masking.yaml", "config/config.yaml"
+JOINT = "config/experiments/joint.yaml"
 REMOVED = "(removed)"
 METHODS = {"masking": [*sorted(p.stem for p in (ROOT / "baselines/masking").glob("[!_]*.py")), "mt_diffusion"]}
 
@@ -312,12 +313,13 @@ class TestStageSettings:
         assert f"config/experiments/masking.yaml: ddpm@less: budget: got {budget!r}; write a share" in said
 
     def test_labelled_is_of_the_training_alone(self, checkout: Path) -> None:
-        edit(checkout / MASKING, "methods", {"ddpm": {"labelled": {"mask": 0.5}, "schedule": "linear"}})
-        edit(checkout / MASKING, "variants", {"ddpm@fewer": {"labelled": {"label": 0.1}}})
+        edit(checkout / QUICK, "experiments", ["joint"])
+        edit(checkout / JOINT, "methods", {"ddpm": {"labelled": {"mask": 0.5}, "schedule": "linear"}})
+        edit(checkout / JOINT, "variants", {"ddpm@fewer": {"labelled": {"label": 0.1}}})
         config = read(checkout)
-        assert config.settings("train", "masking", "ddpm@fewer")["train"]["labelled"] == {"mask": 0.5, "label": 0.1}
-        assert config.settings("predict", "masking", "ddpm@fewer")["method_settings"] == {"schedule": "linear"}
-        assert "labelled" not in config.settings("train", "masking", "palette")["train"]
+        assert config.settings("train", "joint", "ddpm@fewer")["train"]["labelled"] == {"mask": 0.5, "label": 0.1}
+        assert config.settings("predict", "joint", "ddpm@fewer")["method_settings"] == {"schedule": "linear"}
+        assert "labelled" not in config.settings("train", "joint", "segmenter")["train"]
 
     @pytest.mark.parametrize(
         ("labelled", "words"),
@@ -327,13 +329,14 @@ class TestStageSettings:
             ({"mask": 1.5}, "labelled: mask: got 1.5; write a share"),
             ({"mask": True}, "labelled: mask: got True; write a share"),
             ({"lable": 0.5}, "labelled: 'lable' does not exist (did you mean 'label'?); there are mask, label, emb"),
-            ({"image": 0.5}, "labelled: the image cannot be missing; there are mask, label, embedding"),
-            ({"masked_image": 0.5}, "labelled: the image cannot be missing"),
+            ({"image": 0.5}, "labelled: image cannot be missing; there are mask, label, embedding"),
+            ({"masked_image": 0.5}, "labelled: masked_image cannot be missing"),
         ],
     )
     def test_a_wrong_labelled_is_named(self, checkout: Path, labelled: Any, words: str) -> None:
-        edit(checkout / MASKING, "variants", {"ddpm@less": {"labelled": labelled}})
-        assert f"config/experiments/masking.yaml: ddpm@less: {words}" in message(lambda: read(checkout))
+        edit(checkout / QUICK, "experiments", ["joint"])
+        edit(checkout / JOINT, "variants", {"ddpm@less": {"labelled": labelled}})
+        assert f"config/experiments/joint.yaml: ddpm@less: {words}" in message(lambda: read(checkout))
 
     def test_a_method_on_anothers_weights_has_its_settings_too(self, checkout: Path) -> None:
         edit(checkout / MASKING, "methods", {"ddpm": {"schedule": "linear"}, "repaint": {"resample": 3}})

@@ -65,7 +65,12 @@ def batch_of(experiment: str, count: int = 12) -> Batch:
         "label": torch.randint(0, 3, (count,), generator=rng),
         "embedding": torch.randn(count, 20, generator=rng),
     }
-    return load_experiment(experiment).training_batch(whole, rng)
+    return made(experiment, whole, rng)
+
+
+def made(experiment: str, batch: Batch, rng: torch.Generator) -> Batch:
+    asked = load_experiment(experiment)
+    return asked.training_batch(batch, asked.modalities(CARD), rng)
 
 
 def seen_by(method: Method, batch: Batch, seed: int = 5) -> tuple[Tensor, Tensor]:
@@ -128,7 +133,7 @@ def test_it_learns_whole_images_and_what_is_seen_of_masked_ones() -> None:
     method = build("masking", "ddpm_augmented")
     optimizer = torch.optim.Adam(method.parameters(), lr=5e-3)
     for step in range(60):
-        batch = load_experiment("masking").training_batch({"image": image}, generator(step))
+        batch = made("masking", {"image": image}, generator(step))
         optimizer.zero_grad()
         method.loss(batch, generator(step))["loss"].backward()
         optimizer.step()
@@ -172,7 +177,7 @@ def test_without_a_shared_space_no_encoder_has_a_say(experiment: str) -> None:
     for parameter in other.model.encoders.parameters():
         nn.init.normal_(parameter, std=3.0)
     assert torch.equal(terms["loss"], other.loss(batch, generator())["loss"])
-    for task in load_experiment(experiment).TASKS.values():
+    for task in load_experiment(experiment).tasks.values():
         if "noised_image" in task.given:
             continue
         given = {name: batch[name] for name in task.given}

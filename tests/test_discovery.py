@@ -11,6 +11,9 @@ from mmbench.config.discovery import find_methods, read_literals
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
+GUESS = """from mmbench.modalities import Task
+TASKS = {"guess": Task("guess", ("image",), ("depth",)), "draw": Task("draw", (), ("image",))}
+"""
 GOOD = 'TITLE = "Mine"\nTASKS = ("reconstruct",)\n'
 
 
@@ -63,7 +66,7 @@ class TestFound:
 
     def test_the_multitask_model_does_every_task_of_a_new_experiment(self, checkout: Path) -> None:
         (checkout / "mmbench" / "experiments" / "depth").mkdir()
-        (checkout / "mmbench" / "experiments" / "depth" / "tasks.py").write_text('TASKS = {"guess": 1, "draw": 2}\n')
+        (checkout / "mmbench" / "experiments" / "depth" / "tasks.py").write_text(GUESS)
         found = find_methods(checkout, ["depth"])["depth"]
         assert {name: method.tasks for name, method in found.items()} == {"mt_diffusion": ("guess", "draw")}
 
@@ -142,4 +145,4 @@ def test_a_folder_of_an_unknown_experiment(checkout: Path) -> None:
 def test_an_experiment_whose_tasks_cannot_be_read(checkout: Path) -> None:
     path = checkout / "mmbench" / "experiments" / "masking" / "tasks.py"
     path.write_text("TASKS = dict(generate=1)\n")
-    assert message(checkout).startswith("mmbench/experiments/masking/tasks.py: TASKS is not a dictionary written out")
+    assert message(checkout).startswith("mmbench/experiments/masking/tasks.py: TASKS is no dictionary of tasks")

@@ -14,7 +14,7 @@ import torch
 from mmbench.data import read_prepared
 from mmbench.errors import UserError
 from mmbench.experiments.embedding.options import Options
-from mmbench.experiments.embedding.tasks import modalities
+from mmbench.experiments.experiment import load_experiment
 from mmbench.files.store import read_json, save_arrays, sha256_arrays, sha256_file, write_json
 from mmbench.frozen.embedders import (
     Scaling,
@@ -192,7 +192,7 @@ def test_the_command_writes_another_prepared_folder(
     assert "embedding_mirrored" not in read_prepared(out, "test")
     assert card["modalities"] == ["image", "factors", "embedding"] and card["name"] == "noise"
     assert card["embedding"] == {"extractor": EXTRACTOR, "size": 512, "weights_sha256": extractor.weights_sha256}
-    assert modalities(card)["embedding"] == Modality("embedding", (512,))
+    assert load_experiment("embedding").modalities(card)["embedding"] == Modality("vector", (512,))
     json.dumps(card)
 
     standardised = load_standardised(card, out, lpips_weights, CPU)

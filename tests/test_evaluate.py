@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import read_cases
 from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.method import Modality
+from mmbench.modalities import Modality, kind_of
 from mmbench.stages import evaluate, reference
 from mmbench.stages.cases import write_cases
-from mmbench.stages.evaluate import check_array, read_cost
+from mmbench.stages.evaluate import read_cost
 
 SETTINGS = {
     "experiment": "masking",
@@ -186,16 +186,16 @@ def test_predictions_that_cannot_be_read(run: Path, lpips_weights: Path, answers
 CLASSES = 5
 KINDS = {
     "image": (Modality("image", (3, 4, 6)), np.zeros((2, 3, 4, 6), dtype=np.uint8)),
-    "mask": (Modality("mask", (4, 6), CLASSES), np.full((2, 4, 6), CLASSES - 1)),
+    "mask": (Modality("class_map", (4, 6), CLASSES), np.full((2, 4, 6), CLASSES - 1)),
     "label": (Modality("label", (), CLASSES), np.full((2, CLASSES), 0.2, dtype=np.float32)),
-    "embedding": (Modality("embedding", (8,)), np.zeros((2, 8), dtype=np.float32)),
+    "embedding": (Modality("vector", (8,)), np.zeros((2, 8), dtype=np.float32)),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_modality_is_checked(kind: str) -> None:
     modality, array = KINDS[kind]
-    check_array("p.npz: array 'a'", array, modality, 2)
+    kind_of(modality).check_answer("p.npz: array 'a'", array, 2)
     wrong = [array[:1], array[..., :1], array.astype(np.complex64), array.astype(str)]
     if array.dtype.kind == "f":
         wrong += [np.where(array == array.max(), bad, array) for bad in (np.nan, np.inf)]
@@ -206,7 +206,7 @@ def test_every_kind_of_modality_is_checked(kind: str) -> None:
         wrong += [array + 1, array - CLASSES]
     for other in wrong:
         with pytest.raises(UserError, match=r"^p\.npz: array 'a' (is|holds)"):
-            check_array("p.npz: array 'a'", other, modality, 2)
+            kind_of(modality).check_answer("p.npz: array 'a'", other, 2)
 
 
 @settings(deadline=None, max_examples=50)
@@ -215,8 +215,8 @@ def test_only_one_shape_and_type_of_image_passes(shape: list[int], dtype: str) -
     modality = Modality("image", (3, 32, 32))
     array = np.zeros(shape, dtype=dtype)
     with pytest.raises(UserError, match="expected uint8"):
-        check_array("x", array, modality, 4)
-    check_array("x", np.zeros((4, 3, 32, 32), dtype=np.uint8), modality, 4)
+        kind_of(modality).check_answer("x", array, 4)
+    kind_of(modality).check_answer("x", np.zeros((4, 3, 32, 32), dtype=np.uint8), 4)
 
 
 def test_cost_of_weights_trained_elsewhere(tmp_path: Path) -> None:

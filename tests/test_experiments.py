@@ -10,17 +10,24 @@ import torch
 from pydantic import ValidationError
 
 from mmbench.errors import UserError
-from mmbench.experiments.embedding import tasks as embedding
-from mmbench.experiments.experiment import load_experiment, read_cases, to_batch, to_stored, to_uint8
-from mmbench.experiments.labels import tasks as labels
+from mmbench.experiments.experiment import Case, Experiment, load_experiment, read_cases, to_batch, to_stored
+from mmbench.experiments.labels.cases import in_proportion
 from mmbench.experiments.labels.options import Options
-from mmbench.experiments.masking import tasks as masking
-from mmbench.experiments.segmentation import tasks as segmentation
-from mmbench.files.store import save_arrays, sha256_arrays, write_json
-from mmbench.method import Spec
+from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
+from mmbench.modalities import Modality
+from mmbench.modalities.image import to_uint8
+from mmbench.modalities.masked_image import draw_masks
 from mmbench.stages import cases as cases_command
 
+masking, segmentation, embedding, labels = map(load_experiment, ("masking", "segmentation", "embedding", "labels"))
 SETTINGS = {"experiment": "masking", "shares": [0.1, 0.25, 0.5, 0.75], "evaluate": {"reconstructions": 6, "samples": 4}}
+
+
+PLAIN = {"size": [32, 32]}
+
+
+def cases(experiment: Experiment, test: Arrays, card: dict, settings: dict) -> list[Case]:
+    return experiment.cases(test, experiment.modalities(card), settings)
 
 
 def some_images() -> np.ndarray:
@@ -31,7 +38,7 @@ def some_images() -> np.ndarray:
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.75, 0.95])
 def test_masks_hide_their_share(size: tuple[int, int], share: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    seen = masking.draw_masks(torch.full((20,), share), *size, generator)
+    seen = draw_masks(torch.full((20,), share), *size, generator)
     hidden = 1 - seen.mean(dim=(1, 2, 3))
     assert hidden[::2].sub(share).abs().max() <= 0.5 / 64 + 1e-6  # patches: to half a cell
     assert hidden[1::2].sub(share).abs().max() <= 0.05  # box: to a row or a column
@@ -40,7 +47,7 @@ def test_masks_hide_their_share(size: tuple[int, int], share: float) -> None:
 
 def test_masked_image_hides_colours() -> None:
     image = torch.rand(4, 3, 16, 16) + 0.1
-    batch = masking.training_batch({"image": image}, torch.Generator().manual_seed(0))
+    batch = masking.training_batch({"image": image}, masking.modalities(PLAIN), torch.Generator().manual_seed(0))
     masked = batch["masked_image"]
     seen = masked[:, 3:].bool().expand(-1, 3, -1, -1)
     assert torch.equal(masked[:, :3][seen], image[seen]) and (masked[:, :3][~seen] == 0).all()
@@ -48,8 +55,8 @@ def test_masked_image_hides_colours() -> None:
 
 
 def test_cases_are_frozen_and_survive_their_files(tmp_path) -> None:
-    found = masking.cases({"image": some_images()}, SETTINGS)
-    again = masking.cases({"image": some_images()}, SETTINGS)
+    found = cases(masking, {"image": some_images()}, PLAIN, SETTINGS)
+    again = cases(masking, {"image": some_images()}, PLAIN, SETTINGS)
     assert [c.name for c in found] == [*(f"reconstruct-{s}" for s in (10, 25, 50, 75)), "generate"]
     assert all(sha256_arrays(a.given) == sha256_arrays(b.given) for a, b in zip(found, again, strict=True))
     image = some_images()
@@ -68,16 +75,20 @@ def test_cases_are_frozen_and_survive_their_files(tmp_path) -> None:
 
 def test_batches_of_stored_arrays() -> None:
     image = some_images()
-    batch = to_batch({"image": image, "label": np.arange(8), "mask": np.full((8, 4, 4), 255, np.uint8)})
+    modalities = {"image": Modality("image", (3, 32, 32)), "label": Modality("label", (), 8)}
+    modalities |= {"mask": Modality("class_map", (4, 4), 3), **masking.modalities(PLAIN)}
+    stored = {"image": image, "label": np.arange(8), "mask": np.full((8, 4, 4), 255, np.uint8)}
+    batch = to_batch(stored, modalities)
     assert batch["image"].min() >= -1 and batch["image"].max() <= 1
     assert np.array_equal(to_uint8(batch["image"]), image)
     assert batch["mask"].dtype == torch.int64 and batch["mask"].max() == 255
-    given = masking.cases({"image": image}, SETTINGS)[2].given
-    masked = to_batch(given)["masked_image"]
+    given = cases(masking, {"image": image}, PLAIN, SETTINGS)[2].given
+    masked = to_batch(given, modalities)["masked_image"]
     assert set(masked[:, 3].unique().tolist()) == {0.0, 1.0}
     assert (masked[:, :3] * (1 - masked[:, 3:])).abs().max() == 0
 
 
+MANY = {"evaluate": {"reconstructions": 3, "samples": 60}}
 CARD = {"name": "toy", "size": [32, 48], "modalities": ["image", "mask"], "classes": ["sky", "road", "tree"]}
 
 
@@ -85,16 +96,16 @@ def test_segmentation_asks_each_way_and_for_both() -> None:
     image = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 48), dtype=np.uint8)
     mask = np.random.default_rng(1).integers(0, 3, (8, 32, 48), dtype=np.uint8)
     settings = {"evaluate": {"reconstructions": 3, "samples": 6}}
-    segment, paint, generate = segmentation.cases({"image": image, "mask": mask}, settings)
-    assert [c.task for c in (segment, paint, generate)] == list(segmentation.TASKS)
+    segment, paint, generate = cases(segmentation, {"image": image, "mask": mask}, CARD, settings)
+    assert [c.task for c in (segment, paint, generate)] == list(segmentation.tasks)
     assert (segment.count, paint.count, generate.count) == (3, 6, 6)
     assert np.array_equal(segment.given["image"], image[:3]) and np.array_equal(segment.truth["mask"], mask[:3])
     assert np.array_equal(paint.given["mask"], mask[:6]) and np.array_equal(paint.truth["image"], image[:6])
     assert not generate.given and not generate.truth
-    many = segmentation.cases({"image": image, "mask": mask}, {"evaluate": {"reconstructions": 3, "samples": 60}})
+    many = cases(segmentation, {"image": image, "mask": mask}, CARD, MANY)
     assert (many[1].count, many[2].count) == (8, 60)
     for case in (segment, paint, generate):
-        task = segmentation.TASKS[case.task]
+        task = segmentation.tasks[case.task]
         assert set(case.given) == set(task.given)
 
 
@@ -102,26 +113,25 @@ def test_segmentation_takes_classes_from_the_card_and_refuses_data_without_masks
     found = segmentation.modalities(CARD)
     assert found["image"].shape == (3, 32, 48) and found["mask"].shape == (32, 48) and found["mask"].classes == 3
     for card in ({**CARD, "modalities": ["image"]}, {**CARD, "classes": []}):
-        with pytest.raises(UserError, match=r"data\.name: toy has no masks.*segmentation") as caught:
+        with pytest.raises(UserError, match=r"data\.name: toy has no mask,.*segmentation") as caught:
             segmentation.modalities(card)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=r"data\.name: .*no masks"):
-        segmentation.cases({"image": some_images()}, {"evaluate": {"reconstructions": 3, "samples": 6}})
 
 
 def test_segmentation_trains_on_image_and_mask_alone() -> None:
     batch = {name: torch.zeros(2) for name in ("image", "mask", "label")}
-    assert segmentation.training_batch(batch, torch.Generator()).keys() == {"image", "mask"}
+    found = segmentation.training_batch(batch, segmentation.modalities(CARD), torch.Generator())
+    assert found.keys() == {"image", "mask"}
 
 
 def test_answers_are_stored_as_their_kind_says() -> None:
-    spec = Spec(segmentation.modalities(CARD))
+    modalities = segmentation.modalities(CARD)
     mask = torch.randint(0, 3, (2, 32, 48))
-    arrays = to_stored({"image": torch.full((2, 3, 32, 48), 1.0), "mask": mask}, spec)
+    arrays = to_stored({"image": torch.full((2, 3, 32, 48), 1.0), "mask": mask}, modalities, 2)
     assert arrays["image"].dtype == arrays["mask"].dtype == np.uint8
     assert (arrays["image"] == 255).all() and np.array_equal(arrays["mask"], mask.numpy())
     with pytest.raises(UserError, match="prediction of 'image' is not finite"):
-        to_stored({"image": torch.full((2, 3, 32, 48), float("nan"))}, spec)
+        to_stored({"image": torch.full((2, 3, 32, 48), float("nan"))}, modalities, 2)
 
 
 EMBEDDED = {"name": "toy", "size": [32, 48], "modalities": ["image", "embedding"], "embedding": {"size": 7}}
@@ -131,19 +141,20 @@ def test_embedding_asks_each_way_and_for_both() -> None:
     image = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 48), dtype=np.uint8)
     vectors = np.random.default_rng(1).normal(size=(8, 7)).astype(np.float32)
     settings = {"evaluate": {"reconstructions": 3, "samples": 6}}
-    embed, paint, generate = embedding.cases({"image": image, "embedding": vectors}, settings)
-    assert [c.task for c in (embed, paint, generate)] == list(embedding.TASKS)
+    embed, paint, generate = cases(embedding, {"image": image, "embedding": vectors}, EMBEDDED, settings)
+    assert [c.task for c in (embed, paint, generate)] == list(embedding.tasks)
     assert (embed.count, paint.count, generate.count) == (3, 6, 6)
     assert np.array_equal(embed.given["image"], image[:3]) and np.array_equal(embed.truth["embedding"], vectors[:3])
     assert np.array_equal(paint.given["embedding"], vectors[:6]) and np.array_equal(paint.truth["image"], image[:6])
-    many = embedding.cases({"image": image, "embedding": vectors}, {"evaluate": {"reconstructions": 3, "samples": 60}})
+    many = cases(embedding, {"image": image, "embedding": vectors}, EMBEDDED, MANY)
     assert (many[1].count, many[2].count) == (8, 60)
     for case in (embed, paint, generate):
-        assert set(case.given) == set(embedding.TASKS[case.task].given)
-    batch = to_batch({"image": image, "embedding": vectors, "embedding_mirrored": vectors})
+        assert set(case.given) == set(embedding.tasks[case.task].given)
+    modalities = embedding.modalities(EMBEDDED)
+    batch = to_batch({"image": image, "embedding": vectors, "embedding_mirrored": vectors}, modalities)
     assert torch.equal(batch["embedding"], torch.from_numpy(vectors))
-    assert embedding.training_batch(batch, torch.Generator()).keys() == {"image", "embedding"}
-    stored = to_stored({"embedding": batch["embedding"]}, Spec(embedding.modalities(EMBEDDED)))
+    assert embedding.training_batch(batch, modalities, torch.Generator()).keys() == {"image", "embedding"}
+    stored = to_stored({"embedding": batch["embedding"]}, modalities, 8)
     assert stored["embedding"].dtype == np.float32 and np.array_equal(stored["embedding"], vectors)
 
 
@@ -151,11 +162,9 @@ def test_embedding_refuses_data_without_embeddings() -> None:
     found = embedding.modalities(EMBEDDED)
     assert (found["image"].shape, found["embedding"].shape) == ((3, 32, 48), (7,))
     for card in (CARD, {**EMBEDDED, "embedding": None}):
-        with pytest.raises(UserError, match=r"toy has no embeddings here.*mmbench\.embed") as caught:
+        with pytest.raises(UserError, match=r"toy has no embedding,.*mmbench\.stages\.embed") as caught:
             embedding.modalities(card)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=r"test\.npz: has no embeddings"):
-        embedding.cases({"image": some_images()}, {"evaluate": {"reconstructions": 3, "samples": 6}})
 
 
 LABELLED = {"name": "toy", "size": [32, 32], "modalities": ["image", "label"], "labels": ["day", "dusk", "night"]}
@@ -169,18 +178,18 @@ def labelled(count: int = 8) -> dict[str, np.ndarray]:
 
 def test_labels_asks_each_way_with_noise_and_for_both() -> None:
     test = labelled()
-    found = labels.cases(test, NOISY)
+    found = cases(labels, test, LABELLED, NOISY)
     assert [c.name for c in found] == ["classify", "noised-90", "noised-5", "paint", "generate"]
     assert [c.count for c in found] == [3, 3, 3, 6, 6]
-    assert {c.task for c in found} == labels.TASKS.keys()
+    assert {c.task for c in found} == labels.tasks.keys()
     for case in found:
-        assert set(case.given) == set(labels.TASKS[case.task].given)
+        assert set(case.given) == set(labels.tasks[case.task].given)
         if case.task.startswith("classify"):
             assert np.array_equal(case.truth["label"], test["label"][:3])
     assert np.array_equal(found[0].given["image"], test["image"][:3])
     assert found[1].detail == {"alpha_bar": 0.9} and found[2].detail == {"alpha_bar": 0.05}
     assert not found[3].truth and not found[4].given and not found[4].truth
-    again = labels.cases(test, NOISY)
+    again = cases(labels, test, LABELLED, NOISY)
     assert all(sha256_arrays(a.given) == sha256_arrays(b.given) for a, b in zip(found, again, strict=True))
 
 
@@ -188,13 +197,13 @@ def test_noised_images_hold_the_image_and_the_same_noise_at_every_level() -> Non
     test = labelled(20)
     many = {**NOISY, "evaluate": {"reconstructions": 20, "samples": 6}}
     x, noises = test["image"] / 127.5 - 1, []
-    for case in labels.cases(test, many)[1:3]:
+    for case in cases(labels, test, LABELLED, many)[1:3]:
         z, level = case.given["noised_image"], case.given["alpha_bar"]
         assert z.dtype == np.float16 and level.dtype == np.float32 and level.shape == (20,)
         assert level == pytest.approx(case.detail["alpha_bar"])
         level = float(level[0])
         noises.append((z.astype(np.float64) - level**0.5 * x) / (1 - level) ** 0.5)
-        batch = to_batch(case.given)
+        batch = to_batch(case.given, labels.modalities(LABELLED))
         assert batch["noised_image"].dtype == torch.float16 and batch["alpha_bar"].dtype == torch.float32
         assert np.array_equal(batch["noised_image"].numpy(), z)
     assert abs(noises[0].mean()) < 0.01 and noises[0].std() == pytest.approx(1, abs=0.01)
@@ -205,29 +214,27 @@ def test_noised_images_hold_the_image_and_the_same_noise_at_every_level() -> Non
 @pytest.mark.parametrize("count", [10, 50, 500])
 def test_labels_to_paint_have_the_proportions_of_the_test_split(count: int) -> None:
     label = np.repeat([0, 1, 2], [25, 15, 10])
-    drawn = labels.in_proportion(label, count)
+    drawn = in_proportion(label, count)
     assert drawn.dtype == np.int64 and len(drawn) == count
     shares = np.bincount(drawn, minlength=3) / count
     assert np.abs(shares - [0.5, 0.3, 0.2]).max() <= 1 / count
-    assert not np.array_equal(drawn, np.sort(drawn)) and np.array_equal(drawn, labels.in_proportion(label, count))
+    assert not np.array_equal(drawn, np.sort(drawn)) and np.array_equal(drawn, in_proportion(label, count))
 
 
 def test_labels_takes_classes_from_the_card_and_refuses_data_without() -> None:
     found = labels.modalities(LABELLED)
     assert found["image"].shape == (3, 32, 32) and found["label"].shape == () and found["label"].classes == 3
     for card in ({**LABELLED, "modalities": ["image"]}, {**LABELLED, "labels": []}, {**LABELLED, "labels": ["all"]}):
-        with pytest.raises(UserError, match=r"data\.name: toy has no labels.*experiment labels") as caught:
+        with pytest.raises(UserError, match=r"data\.name: toy has no label,.*experiment labels") as caught:
             labels.modalities(card)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=r"data\.name: .*no labels"):
-        labels.cases({"image": some_images()}, NOISY)
     batch = {name: torch.zeros(2) for name in ("image", "mask", "label")}
-    assert labels.training_batch(batch, torch.Generator()).keys() == {"image", "label"}
+    assert labels.training_batch(batch, found, torch.Generator()).keys() == {"image", "label"}
 
 
 def test_labels_are_stored_as_probabilities() -> None:
     p = torch.tensor([[0.2, 0.3, 0.5]])
-    assert np.array_equal(to_stored({"label": p}, Spec(labels.modalities(LABELLED)))["label"], p.numpy())
+    assert np.array_equal(to_stored({"label": p}, labels.modalities(LABELLED), 1)["label"], p.numpy())
 
 
 def test_noise_levels_are_checked() -> None:
@@ -238,5 +245,5 @@ def test_noise_levels_are_checked() -> None:
 
 
 def test_unknown_experiment_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"experiment 'maskin' does not exist; there are .*masking"):
+    with pytest.raises(UserError, match=r"experiment 'maskin' does not exist.*there are .*masking"):
         load_experiment("maskin")

@@ -122,7 +122,7 @@ def test_what_does_fewer_tasks_can_be_trained_for_one_tasks_share(experiment: st
 
     Where questions are made of modalities, the model learns one task for each of these, and K is their number.
     """
-    tasks = load_experiment(experiment).TASKS
+    tasks = load_experiment(experiment).tasks
     if set(read_literals(ROOT / path)["TASKS"]) >= set(tasks):
         return  # it does all that the multitask model does
     steps = config().profile.train.steps

@@ -205,7 +205,7 @@ def test_models_of_other_experiments(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "baselines/joint").glob("[!_]*.py")), ids=lambda p: p.stem)
 def test_baselines_answer_what_they_say(path: Path, tmp_path: Path) -> None:
     """Every task of its file, with what it says it answers, and nothing else."""
-    literals, tasks = read_literals(path), load_experiment("joint").TASKS
+    literals, tasks = read_literals(path), load_experiment("joint").tasks
     names = {*literals["ANSWERS"], *(name for task in literals["TASKS"] for name in tasks[task].given)}
     known = [name for name in MODALITIES if name in names]
     model = mmbench.load(write_model(tmp_path, *known, method=path.stem), "cpu")

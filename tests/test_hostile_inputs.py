@@ -41,18 +41,18 @@ from mmbench.config.discovery import find_methods
 from mmbench.config.schema import Profile
 from mmbench.config.yaml_files import read_yaml, typed
 from mmbench.data import DataSettings, fashion_mnist, load
-from mmbench.data._pictures import open_picture
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case
 from mmbench.experiments.masking import tasks as masking
+from mmbench.files.pictures import open_picture
 from mmbench.files.store import load_array, load_arrays, read_headers, read_json, save_arrays, write_json
 from mmbench.files.weights import load_weights, save_weights
 from mmbench.frozen import lpips as weights
 from mmbench.inference.inputs import as_stored
 from mmbench.inference.outputs import Generated
-from mmbench.method import Modality
+from mmbench.modalities import Modality, kind_of
 from mmbench.runs.records import Card, Cases, Predicted, Training, Tuned, checked
-from mmbench.stages.evaluate import check_array, read_answers
+from mmbench.stages.evaluate import read_answers
 from mmbench.training.adam import Adam
 from mmbench.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 
@@ -515,9 +515,9 @@ def test_any_bytes_for_a_mask(tmp_path: Path, data: bytes) -> None:
 
 STORED = {
     "image": (Modality("image", (3, 2, 2)), (2, 3, 2, 2)),
-    "mask": (Modality("mask", (2, 2), 3), (2, 2, 2)),
+    "mask": (Modality("class_map", (2, 2), 3), (2, 2, 2)),
     "label": (Modality("label", (), 3), (2, 3)),
-    "embedding": (Modality("embedding", (3,)), (2, 3)),
+    "embedding": (Modality("vector", (3,)), (2, 3)),
 }
 
 
@@ -547,10 +547,10 @@ def test_any_array_for_a_prediction(kind: str, data: Any, dtype: str, values: li
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         array = np.resize(np.array(values), shape).astype(dtype)
         if fits(array, kind):
-            check_array("p.npz: array 'x'", array, modality, 2)
+            kind_of(modality).check_answer("p.npz: array 'x'", array, 2)
         else:
             with pytest.raises(UserError, match=r"^p\.npz: array 'x' (is|holds)"):
-                check_array("p.npz: array 'x'", array, modality, 2)
+                kind_of(modality).check_answer("p.npz: array 'x'", array, 2)
 
 
 JSON = st.recursive(

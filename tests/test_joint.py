@@ -13,13 +13,11 @@ from pydantic import ValidationError
 
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods
-from mmbench.config.literals import data_modalities, experiment_modalities, read_tasks
+from mmbench.config.literals import data_modalities
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
-from mmbench.experiments.experiment import Case, asked, read_cases, to_batch, used_modalities
-from mmbench.experiments.joint import tasks as joint
+from mmbench.experiments.experiment import Case, asked, load_experiment, read_cases, to_batch, used_modalities
 from mmbench.experiments.joint.options import Options
-from mmbench.experiments.masking import tasks as masking
 from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.files.weights import save_weights
 from mmbench.stages import cases as cases_command
@@ -27,6 +25,7 @@ from mmbench.stages import predict
 from mmbench.stages.evaluate import read_answers
 
 ROOT = Path(__file__).parents[1]
+joint, masking = load_experiment("joint"), load_experiment("masking")
 FOUR = ("image", "mask", "label", "embedding")
 CARD = {
     "name": "toy",
@@ -57,29 +56,26 @@ def by_name(found: list[Case]) -> dict[str, Case]:
 def test_the_tasks_are_every_subset_given_and_all_others_wanted() -> None:
     subsets = [given for size in range(1, 4) for given in combinations(FOUR, size)]
     expected = {"_".join(["from", *given]): given for given in subsets}
-    assert list(joint.TASKS) == ["generate", *expected, "reconstruct"] and len(joint.TASKS) == 16
+    assert list(joint.tasks) == ["generate", *expected, "reconstruct"] and len(joint.tasks) == 16
     for name, given in expected.items():
-        task = joint.TASKS[name]
+        task = joint.tasks[name]
         assert (task.name, task.given) == (name, given)
         assert task.want == tuple(other for other in FOUR if other not in given)
-    assert joint.TASKS["generate"].want == joint.TASKS["reconstruct"].want == FOUR
-    assert joint.TASKS["reconstruct"].given == ("masked_image",)
+    assert joint.tasks["generate"].want == joint.tasks["reconstruct"].want == FOUR
+    assert joint.tasks["reconstruct"].given == ("masked_image",)
 
 
-def test_what_discovery_reads_unrun_is_what_the_module_has() -> None:
-    tasks = read_tasks(ROOT, "joint")
-    assert tasks == {name: {"given": t.given, "want": t.want} for name, t in joint.TASKS.items()}
-    assert experiment_modalities(ROOT, "joint") == joint.MODALITIES == (*FOUR, "masked_image")
-    assert experiment_modalities(ROOT, "masking") == ()
-    assert data_modalities(ROOT, "camvid") == ("image", "mask")
+def test_what_it_can_do_without() -> None:
+    assert joint.optional == joint.known == (*FOUR, "masked_image") and masking.optional == ()
+    assert data_modalities(ROOT, "camvid") == {"image": "image", "mask": "class_map"}
 
 
 def test_cases_ask_every_task_over_the_first_test_items() -> None:
     test = items()
-    found = by_name(joint.cases(test, SETTINGS))
-    assert list(found) == list(joint.TASKS)
+    found = by_name(joint.cases(test, joint.modalities(CARD), SETTINGS))
+    assert list(found) == list(joint.tasks)
     for name, case in found.items():
-        task = joint.TASKS[name]
+        task = joint.tasks[name]
         assert case.task == name and set(case.given) == set(task.given) and case.want == task.want
         draws = "image" in task.want and name != "reconstruct"
         assert case.count == (6 if draws else 3)
@@ -92,13 +88,13 @@ def test_cases_ask_every_task_over_the_first_test_items() -> None:
     hidden = masked[:, 3] == 0
     assert np.array_equal(np.where(hidden[:, None], 0, test["image"][:3]), masked[:, :3])
     assert np.abs(hidden.mean(axis=(1, 2)) - 0.5).max() < 0.05
-    again = by_name(joint.cases(items(), SETTINGS))
+    again = by_name(joint.cases(items(), joint.modalities(CARD), SETTINGS))
     assert all(sha256_arrays(case.given) == sha256_arrays(again[name].given) for name, case in found.items())
 
 
 def test_no_more_items_are_given_than_there_are_and_generation_is_free() -> None:
     many = {**SETTINGS, "evaluate": {"reconstructions": 3, "samples": 60}}
-    found = by_name(joint.cases(items(), many))
+    found = by_name(joint.cases(items(), joint.modalities(CARD), many))
     assert found["generate"].count == 60 and found["from_label"].count == 8
 
 
@@ -107,12 +103,12 @@ def test_what_the_data_lack_is_neither_given_nor_wanted(have: tuple[str, ...]) -
     card = {**CARD, "modalities": ["image", *have]}
     used = used_modalities(joint, card, {})
     assert list(used) == ["image", *have, "masked_image"]
-    found = joint.cases(items(names=("image", *have)), {**SETTINGS, "modalities": list(used)})
+    found = joint.cases(items(names=("image", *have)), used, SETTINGS)
     assert {case.name for case in found} == {
-        name for name, task in joint.TASKS.items() if set(task.given) <= set(used) and set(task.want) & set(used)
+        name for name, task in joint.tasks.items() if set(task.given) <= set(used) and set(task.want) & set(used)
     }
     for case in found:
-        assert case.want == tuple(name for name in joint.TASKS[case.task].want if name in used)
+        assert case.want == tuple(name for name in joint.tasks[case.task].want if name in used)
         assert asked(joint, case).want == case.want and set(case.truth) <= {*case.want}
 
 
@@ -123,12 +119,18 @@ def test_modalities_that_cannot_be_used_are_left_out_of_the_card() -> None:
 
 
 def test_a_training_batch_has_what_there_is_and_fresh_masks() -> None:
-    batch = to_batch(items())
-    found = joint.training_batch(batch, torch.Generator().manual_seed(1))
+    modalities = joint.modalities(CARD)
+    batch = to_batch(items(), modalities)
+    found = joint.training_batch(batch, modalities, torch.Generator().manual_seed(1))
     assert set(found) == {*FOUR, "masked_image"}
-    alone = masking.training_batch({"image": batch["image"]}, torch.Generator().manual_seed(1))
+    alone = masking.training_batch(
+        {"image": batch["image"]}, masking.modalities(CARD), torch.Generator().manual_seed(1)
+    )
     assert torch.equal(found["masked_image"], alone["masked_image"])
-    other = joint.training_batch({"image": batch["image"], "label": batch["label"]}, torch.Generator().manual_seed(1))
+    few = joint.modalities({**CARD, "modalities": ["image", "label"]})
+    other = joint.training_batch(
+        {"image": batch["image"], "label": batch["label"]}, few, torch.Generator().manual_seed(1)
+    )
     assert set(other) == {"image", "label", "masked_image"}
 
 
@@ -257,7 +259,7 @@ def test_methods_say_what_they_need_and_a_task_is_a_modality_that_is_learnt() ->
     steps = config().profile.train.steps
     assert config().steps("joint", "segmenter@per_task") == round(steps / 4)
     toys = config(override={"data": {"name": "toy_streets"}})
-    assert toys.modalities("joint") == list(joint.MODALITIES)
+    assert toys.modalities("joint") == list(joint.optional)
     assert toys.steps("joint", "segmenter@per_task") == round(steps / 5)
 
 

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from mmbench.errors import UserError
-from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide, training_batch
+from mmbench.experiments.experiment import load_experiment
+from mmbench.experiments.masking.tasks import TASKS
 from mmbench.experiments.segmentation.tasks import TASKS as SEGMENTATION
 from mmbench.method import Batch, Modality, Sampling, Spec, Task
-from mmbench.models.diffusion.model import one_hot_map
+from mmbench.modalities.class_map import one_hot_map
+from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.diffusion.objective import simple_terms
 from mmbench.models.diffusion.parameterisation import to_z0, training_target
 from mmbench.models.diffusion.states import States, at_the_ends
@@ -25,9 +27,9 @@ NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 MASKING = {"image": Modality("image", (3, 16, 16)), "masked_image": Modality("masked_image", (4, 16, 16))}
 FOUR = {
     "image": Modality("image", (3, 16, 16)),
-    "mask": Modality("mask", (16, 16), classes=5),
+    "mask": Modality("class_map", (16, 16), classes=5),
     "label": Modality("label", (), classes=3),
-    "embedding": Modality("embedding", (7,)),
+    "embedding": Modality("vector", (7,)),
 }
 FAST = Sampling("ddim", 3)
 
@@ -39,7 +41,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def batch_of(modalities: dict[str, Modality], count: int = 6) -> Batch:
     image = torch.rand(count, 3, 16, 16, generator=generator()) * 2 - 1
     if "masked_image" in modalities:
-        return training_batch({"image": image}, generator())
+        return load_experiment("masking").training_batch({"image": image}, modalities, generator())
     return {
         "image": image,
         "mask": torch.randint(0, 5, (count, 16, 16), generator=generator()),
@@ -169,7 +171,7 @@ class TestItemsAtTheEnds:
 
 def test_a_mask_is_learnt_by_heart_and_read_painted_and_drawn() -> None:
     """All three tasks of `segmentation`, on a world of two images whose masks say all about them."""
-    two = {"image": Modality("image", (3, 16, 16)), "mask": Modality("mask", (16, 16), classes=3)}
+    two = {"image": Modality("image", (3, 16, 16)), "mask": Modality("class_map", (16, 16), classes=3)}
     mask = torch.zeros(2, 16, 16, dtype=torch.long)
     mask[0, :8], mask[1, :, :8] = 1, 2
     colours = torch.tensor([[-0.8, 0.1, 0.7], [0.8, -0.6, 0.0], [0.2, 0.8, -0.8]])
@@ -269,7 +271,8 @@ def test_recovery_counts_the_items_it_should() -> None:
 
 
 def test_states_are_drawn_with_their_probabilities() -> None:
-    method = Method(Spec(FOUR, NETWORK), states={"label": (0.2, 0.3, 0.5), "masked_image": (1, 0, 0)})
+    shares = {"label": (0.2, 0.3, 0.5), "masked_image": (1, 0, 0)}
+    method = Method(Spec(FOUR, NETWORK, absent=["masked_image"]), states=shares)
     states = method.draw_states(20_000, generator())
     for name, (present, known) in {"mask": (0.6, 0.4), "label": (0.8, 0.5), "embedding": (0.6, 0.4)}.items():
         assert states.present[name].mean().item() == pytest.approx(present, abs=0.02)

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from mmbench.errors import UserError
-from mmbench.experiments.experiment import Case
+from mmbench.experiments.experiment import Case, load_experiment
 from mmbench.experiments.joint import scores
-from mmbench.experiments.joint import tasks as joint
 from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.files.weights import load_weights
 from mmbench.frozen.features import load_extractor
@@ -33,6 +32,7 @@ CARD = {
     "embedding": {"extractor": "mean", "size": 12, "weights_sha256": "ef" * 32},
     "size": [32, 32],
 }
+joint = load_experiment("joint")
 MODALITIES = joint.modalities(CARD)
 COLOURS = np.array([[20, 60, 200], [90, 90, 90], [30, 160, 40], [220, 40, 40]], np.uint8)
 SET = {"fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5"}
@@ -87,7 +87,7 @@ def made_tools(weights: Path, folder: Path, spec: Spec) -> Tools:
 
 def cases(count: int = 12) -> dict[str, Case]:
     settings = {"share": 0.5, "evaluate": {"reconstructions": count, "samples": count}}
-    return {case.name: case for case in joint.cases(squares(count, 5), settings)}
+    return {case.name: case for case in joint.cases(squares(count, 5), joint.modalities(CARD), settings)}
 
 
 def right(case: Case, items: Arrays | None = None) -> Arrays:
@@ -102,7 +102,7 @@ def values(scored: Scored, case: str) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("name", joint.TASKS)
+@pytest.mark.parametrize("name", joint.tasks)
 def test_every_case_has_the_scores_of_what_it_wants_and_the_best_for_the_truth(tools: Tools, name: str) -> None:
     case = cases()[name]
     found = values(scores.score([(case, right(case))], tools), name)

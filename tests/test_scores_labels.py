@@ -10,9 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from mmbench.errors import UserError
-from mmbench.experiments.experiment import Case, read_cases
+from mmbench.experiments.experiment import Case, load_experiment, read_cases
 from mmbench.experiments.labels import scores
-from mmbench.experiments.labels import tasks as labels
 from mmbench.experiments.labels.tasks import TASKS
 from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.frozen.features import load_extractor
@@ -26,6 +25,7 @@ from mmbench.stages.cases import write_cases
 ROOT = Path(__file__).parents[1]
 LABELS = ["red", "green", "blue", "grey"]
 CARD = {"name": "patches", "modalities": ["image", "label"], "labels": LABELS, "size": [32, 32]}
+labels = load_experiment("labels")
 MODALITIES = labels.modalities(CARD)
 COLOURS = np.array([[200, 60, 50], [60, 180, 60], [40, 70, 210], [120, 120, 120]], np.uint8)
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}

@@ -66,7 +66,7 @@ def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
     save_arrays(tmp_path / "reference.npz", {"features": extractor(squares(30, 1)["image"])})
     card = {"extractor": extractor.name, "weights_sha256": extractor.weights_sha256, "split": "test"}
     write_json(tmp_path / "reference.json", card)
-    spec = Spec({"image": Modality("image", (3, 32, 32)), "mask": Modality("mask", (32, 32), 4)})
+    spec = Spec({"image": Modality("image", (3, 32, 32)), "mask": Modality("class_map", (32, 32), 4)})
     judge = Judge("judge-segmentation", ByColour(spec), "ab" * 32, device)
     return Tools(lpips_weights, tmp_path / "reference.npz", device, judge, CARD)
 
@@ -184,7 +184,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> Path:
 
 
 def test_the_trained_judge_sees_what_is_there(run: Path) -> None:
-    modalities = {"image": Modality("image", (3, 32, 32)), "mask": Modality("mask", (32, 32), 4)}
+    modalities = {"image": Modality("image", (3, 32, 32)), "mask": Modality("class_map", (32, 32), 4)}
     judge = load_judge(run / "judge", "segmentation", modalities, torch.device("cpu"))
     test = squares(20, 2)
     whole = judge.answer(TASKS["segment"], {"image": test["image"]})["mask"]
@@ -194,7 +194,7 @@ def test_the_trained_judge_sees_what_is_there(run: Path) -> None:
     with pytest.raises(UserError, match=r"training\.json: not a judge of 'masking'"):
         load_judge(run / "judge", "masking", modalities, torch.device("cpu"))
     with pytest.raises(UserError, match="weights of another network"):
-        more = {**modalities, "mask": Modality("mask", (32, 32), 9)}
+        more = {**modalities, "mask": Modality("class_map", (32, 32), 9)}
         load_judge(run / "judge", "segmentation", more, torch.device("cpu"))
 
 

@@ -578,6 +578,7 @@ def test_a_mirrored_image_has_the_embedding_of_the_mirrored_image(embedded: Path
         load_experiment("embedding"),
         {"train": {**TRAIN, "batch_size": 10, "flip": flip}, "method": "x"},
         arrays,
+        modalities={"image": Modality("image", (3, 16, 16)), "embedding": Modality("vector", (3,))},
         seed=0,
         device=torch.device("cpu"),
         state=embedded,
@@ -617,17 +618,17 @@ def test_the_record_says_what_the_method_was_built_for(tmp_path: Path, streets: 
     record = read_json(run_training(tmp_path, streets, "out", settings) / "training.json")
     assert record["modalities"] == {
         "image": {"kind": "image", "shape": [3, 16, 16], "classes": 0},
-        "mask": {"kind": "mask", "shape": [16, 16], "classes": 3},
+        "mask": {"kind": "class_map", "shape": [16, 16], "classes": 3},
     }
     assert record["card"]["classes"] == ["a", "b", "c"] and record["card"]["labels"] == ["day", "night"]
-    assert record["card"].keys() == {"name", "title", "classes", "palette", "labels", "embedding"}
+    assert record["card"].keys() == {"name", "title", "modalities", "classes", "palette", "labels", "embedding"}
 
 
 MODALITIES = {
     "image": Modality("image", (3, 16, 16)),
-    "mask": Modality("mask", (16, 16), classes=3),
+    "mask": Modality("class_map", (16, 16), classes=3),
     "label": Modality("label", (), classes=2),
-    "embedding": Modality("embedding", (4,)),
+    "embedding": Modality("vector", (4,)),
 }
 
 
@@ -641,7 +642,7 @@ class TestLabelled:
         shares = {"mask": 0.25, "label": 0.5, "embedding": 0.5}
         found = keep_labelled(arrays, shares, MODALITIES, "file")
         here = {
-            name: available(MODALITIES[name.partition("_")[0]], to_batch({name.partition("_")[0]: array}).popitem()[1])
+            name: available(MODALITIES[name.partition("_")[0]], to_batch({name: array}, MODALITIES)[name])
             for name, array in found.items()
         }
         assert {name: int(flags.sum()) for name, flags in here.items()} == {

@@ -20,9 +20,9 @@ LABELS = ["day, clear", "day, fog", "night, clear"]
 CARD = {"name": "toy", "title": "Toy", "classes": CLASSES, "palette": PALETTE, "labels": LABELS, "embedding": None}
 MODALITIES = {
     "image": Modality("image", (3, SIZE, SIZE)),
-    "mask": Modality("mask", (SIZE, SIZE), 3),
+    "mask": Modality("class_map", (SIZE, SIZE), 3),
     "label": Modality("label", (), 3),
-    "embedding": Modality("embedding", (DIM,)),
+    "embedding": Modality("vector", (DIM,)),
     "masked_image": Modality("masked_image", (4, SIZE, SIZE)),
 }
 NETWORK = {"width": 8, "channel_mult": [1, 2], "layers": 1, "patch": 2, "attention": False}

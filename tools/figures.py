@@ -16,8 +16,10 @@ from torch import Tensor
 
 import mmbench.data
 from mmbench.data import DataSettings
-from mmbench.experiments.experiment import to_batch, to_uint8
-from mmbench.models.diffusion.model import ClassMapEncoder
+from mmbench.experiments.experiment import to_batch
+from mmbench.modalities import of_card
+from mmbench.modalities.class_map import ClassMapEncoder
+from mmbench.modalities.image import to_uint8
 from mmbench.models.diffusion.process import OmegaShape, Process, Schedule, alpha_bars, w_from_omega
 from mmbench.models.mt_diffusion import SCALE
 
@@ -72,7 +74,8 @@ def forward() -> Figure:
     """A toy street and its class map on the way to noise: what each adds to the mean of z_t, that mean, and z_t."""
     settings = DataSettings("toy_streets", size=(64, 64), train=1, test=5)
     card, items = mmbench.data.card(settings), mmbench.data.load("test", settings)
-    batch = to_batch({name: items[name][4:5] for name in ("image", "mask")})
+    modalities = of_card({**card.as_dict(), "size": settings.shape})
+    batch = to_batch({name: items[name][4:5] for name in ("image", "mask")}, modalities)
     encoder = ClassMapEncoder(len(card.classes), 3)  # its colours are learned; here they are those of the card
     with torch.no_grad():
         encoder.colours.copy_(torch.tensor(card.palette) / 127.5 - 1)

@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.models.diffusion.model import VectorHead
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
-from mmbench.models.nets.unet import PixelHead, UNet
+from mmbench.models.nets.unet import PixelHead, UNet, VectorHead
 
 TITLE = "ReDi-like"
 TASKS = ("embed", "paint", "generate")

@@ -18,9 +18,8 @@ from _vectors import pack, time_features, unpack
 from torch import Tensor, nn
 
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.models.diffusion.model import VectorHead
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
-from mmbench.models.nets.unet import PixelHead, UNet
+from mmbench.models.nets.unet import PixelHead, UNet, VectorHead
 
 TITLE = "UniDiffuser-like"
 TASKS = ("embed", "paint", "generate")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmbench.method import Batch, available
+from mmbench.method import Batch
 from mmbench.models.diffusion.supervised import Reader
 
 TITLE = "Regressor"
@@ -23,7 +23,7 @@ class Method(Reader):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """1 - cosine, and the mean squared error, over the items that have an embedding."""
         predicted, truth = self(batch["image"]), batch["embedding"]
-        here = available(self.modality, truth)
+        here = self.kind.available(truth)
         truth = torch.where(here[:, None], truth, 0.0)
         angle = (here * (1 - F.cosine_similarity(predicted, truth))).mean()
         error = (here * ((predicted - truth) ** 2).mean(dim=1)).mean()

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.models.diffusion import loss as losses
+from mmbench.modalities import kind_of
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet, VectorReader
 
@@ -73,7 +73,7 @@ class Method(DiffusionMethod):
         t = self.draw_steps(len(z0), generator)
         z_t, eps = self.noised(z0, t, generator)
         denoise = self.error(self.head(self.backbone(z_t, t).map), z0, eps, t).mean()
-        classify = losses.recovery(self.spec.modalities["label"], self.classify(z_t, t), batch["label"]).mean()
+        classify = kind_of(self.spec.modalities["label"]).recovery(self.classify(z_t, t), batch["label"]).mean()
         return {"loss": denoise + classify, "denoise": denoise.detach(), "classify": classify.detach()}
 
     @torch.no_grad()

@@ -20,10 +20,9 @@ from torch import Tensor
 
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling, Spec, Task
-from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import VectorHead
+from mmbench.modalities import kind_of
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
-from mmbench.models.nets.unet import PixelHead, UNet
+from mmbench.models.nets.unet import PixelHead, UNet, VectorHead
 
 TITLE = "JointDiffusion-like"
 TASKS = ("classify", "classify_noised", "paint", "generate")
@@ -75,7 +74,7 @@ class Method(DiffusionMethod):
         t = self.draw_steps(len(z0), generator)
         z_t, eps = self.noised(z0, t, generator)
         denoise = self.error(self.head(self.backbone(z_t, t).map), z0, eps, t).mean()
-        classify = losses.recovery(self.spec.modalities["label"], self.classify(z0), batch["label"]).mean()
+        classify = kind_of(self.spec.modalities["label"]).recovery(self.classify(z0), batch["label"]).mean()
         total = denoise + self.classify_weight * classify
         return {"loss": total, "denoise": denoise.detach(), "classify": classify.detach()}
 

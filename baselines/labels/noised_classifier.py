@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion import loss as losses
+from mmbench.modalities import kind_of
 from mmbench.models.diffusion.process import Process, Schedule
 from mmbench.models.diffusion.sampler import noise_like
 from mmbench.models.nets.unet import UNet, VectorReader
@@ -46,7 +46,7 @@ class Method(BaseMethod):
         image = batch["image"]
         t = torch.randint(1, self.process.steps + 1, (len(image),), generator=generator)
         logits = self(self.process.marginal(image, [], t, noise_like(image, generator)), t)
-        return {"loss": losses.recovery(self.spec.modalities["label"], logits, batch["label"]).mean()}
+        return {"loss": kind_of(self.spec.modalities["label"]).recovery(logits, batch["label"]).mean()}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mmbench.models.diffusion.model import one_hot_map
+from mmbench.modalities.class_map import one_hot_map
 
 
 def to_analog(mask: Tensor, classes: int) -> Tensor:

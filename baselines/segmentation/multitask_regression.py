@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import one_hot_map
+from mmbench.modalities import kind_of
+from mmbench.modalities.class_map import one_hot_map
 from mmbench.models.nets.unet import PixelHead, UNet
 
 TITLE = "Multitask regression"
@@ -50,8 +50,8 @@ class Method(BaseMethod):
         segment = (torch.rand(len(image), generator=generator) < self.segment_share).to(image)
         shown = segment[:, None, None, None]
         colours, logits = self(shown * image, (1 - shown) * one_hot_map(mask, self.classes))
-        of_mask = (segment * losses.recovery(self.spec.modalities["mask"], logits, mask)).mean()
-        of_image = ((1 - segment) * losses.recovery(self.spec.modalities["image"], colours, image)).mean()
+        of_mask = (segment * kind_of(self.spec.modalities["mask"]).recovery(logits, mask)).mean()
+        of_image = ((1 - segment) * kind_of(self.spec.modalities["image"]).recovery(colours, image)).mean()
         return {"loss": of_mask + of_image, "segment": of_mask.detach(), "paint": of_image.detach()}
 
     @torch.no_grad()

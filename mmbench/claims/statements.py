@@ -12,10 +12,10 @@ from pydantic import Field, StringConstraints
 from mmbench.claims.language import Bounds, Formula, parse_bounds, parse_formula
 from mmbench.config.check import check, unknown
 from mmbench.config.discovery import find_methods
-from mmbench.config.literals import experiment_tasks
 from mmbench.config.schema import Section
 from mmbench.config.yaml_files import read_yaml, shown
 from mmbench.errors import UserError
+from mmbench.experiments import load_tasks
 from mmbench.scoring.names import METRICS
 
 FILE = Path("config", "claims.yaml")
@@ -132,7 +132,7 @@ def vocabularies(root: Path) -> dict[str, Vocabulary]:
     for name, methods in find_methods(root, names).items():
         described = _keys(read_yaml(root / "config" / "experiments" / f"{name}.yaml", root))
         variants = [key for key in described if key.partition("@")[0] in methods and "@" in key]
-        vocabulary[name] = Vocabulary([*methods, *variants], experiment_tasks(root, name))
+        vocabulary[name] = Vocabulary([*methods, *variants], [*load_tasks(name, root).tasks])
     return vocabulary
 
 

@@ -15,17 +15,18 @@ from mmbench.config.imports import closure
 from mmbench.config.source import read_source
 
 TASKS, SCORES = "mmbench/experiments/{experiment}/tasks.py", "mmbench/experiments/{experiment}/scores.py"
+CASES, KINDS = "mmbench/experiments/{experiment}/cases.py", "mmbench/modalities/{kinds}.py"
 #: Where the code of a stage begins; all that it imports of the project follows. A folder stands for all its files.
-#: `{method}` and `{judge}` are files that are loaded by their names, which no import shows.
+#: `{method}`, `{judge}` and `{kinds}` are files that are loaded by their names, which no import shows.
 ENTRIES: dict[str, tuple[str, ...]] = {
     "data": ("mmbench/stages/data.py", "mmbench/data/{data}.py"),
     "lpips": ("mmbench/stages/lpips.py", "mmbench/frozen/lpips-trunk.lock"),
     "embed": ("mmbench/stages/embed.py",),
-    "cases": ("mmbench/stages/cases.py", TASKS),
-    "train": ("mmbench/stages/train.py", TASKS, "{method}"),
-    "judge": ("mmbench/stages/judge.py", TASKS, "{judge}"),
-    "predict": ("mmbench/stages/predict.py", TASKS, "{method}"),
-    "tune": ("mmbench/stages/tune.py", TASKS, SCORES, "{method}", "{judge}"),
+    "cases": ("mmbench/stages/cases.py", TASKS, CASES, KINDS),
+    "train": ("mmbench/stages/train.py", TASKS, CASES, KINDS, "{method}"),
+    "judge": ("mmbench/stages/judge.py", TASKS, CASES, KINDS, "{judge}"),
+    "predict": ("mmbench/stages/predict.py", TASKS, KINDS, "{method}"),
+    "tune": ("mmbench/stages/tune.py", TASKS, CASES, KINDS, SCORES, "{method}", "{judge}"),
     "reference": ("mmbench/stages/reference.py", TASKS, SCORES, "{judge}"),
     "evaluate": ("mmbench/stages/evaluate.py", TASKS, SCORES, "{judge}"),
     "cards": ("mmbench/stages/cards.py", "mmbench/report/cards"),
@@ -55,17 +56,24 @@ READING = ("mmbench/data",)
 SHOWING = ("cards", "report", "manifest")
 
 
-def stage_code(root: Path, stage: str, **names: str | Path | None) -> str:
+def stage_code(root: Path, stage: str, kinds: Iterable[str] = (), **names: str | Path | None) -> str:
     """The hash of the code that decides a stage's numbers.
 
     Args:
         root: the checkout.
         stage: a key of `ENTRIES`.
+        kinds: of the experiment's modalities.
         names: what stands in its entries: `experiment` and `data` by name, `method` and `judge` as files; an entry
             whose name is None is left out.
     """
     absent = [f"{{{name}}}" for name, value in names.items() if value is None]
-    entries = [entry.format(**names) for entry in ENTRIES[stage] if not any(name in entry for name in absent)]
+    entries: list[str] = []
+    for entry in ENTRIES[stage]:
+        if entry == KINDS:
+            entries += [entry.format(kinds=kind) for kind in sorted(set(kinds))]
+        elif not any(name in entry for name in absent):
+            file = entry.format(**names)
+            entries += [file] if entry != CASES or (root / file).is_file() else []
     return code_hash(root, *entries, ignored=ignored(stage))
 
 

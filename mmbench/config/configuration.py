@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.config.check import TOP, check, origin, unknown
-from mmbench.config.literals import data_modalities, experiment_modalities, experiment_tasks
+from mmbench.config.literals import data_modalities
 from mmbench.config.schema import Experiment, OwnSample, Profile, Top, experiment_schema
 from mmbench.config.yaml_files import read_yaml, shown, typed
 from mmbench.errors import UserError
+from mmbench.experiments import Tasks, load_tasks
+from mmbench.modalities import can_be_missing
 
 MODALITIES = "modalities"  # the only ones to use: an experiment's option, and a method's own
 BUDGET, PER_TASK = "budget", "per_task"  # a method's share of the steps, for comparisons at equal compute
@@ -20,7 +22,6 @@ SAMPLE = "sample"  # a method's own sampler and number of evaluations
 WIDEN = "widen"  # a method's width as a multiple of the profile's, for comparisons with larger single tasks
 #: Keys of a method's section that are no arguments of its class.
 OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES, WIDEN)
-CAN_BE_MISSING = ("mask", "label", "embedding")
 #: Names of profiles and experiments: they are part of paths in the shell commands of the workflow.
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
@@ -120,7 +121,7 @@ class Config:
     def _check_choices(self) -> None:
         """Candidates must be stated for tasks that there are, and once for each."""
         for name, section in self.experiments.items():
-            known, seen = experiment_tasks(self.root, name), set[str]()
+            known, seen = [*self.tasks(name).tasks], set[str]()
             for task, choice in section.choice.items():
                 where = f"config/experiments/{name}.yaml: choice.{task}"
                 for other in (task, *choice.also):
@@ -231,16 +232,20 @@ class Config:
         if found is None:
             return []
         where = f"config/experiments/{experiment}.yaml: {method}: {MODALITIES}"
-        known = experiment_modalities(self.root, experiment)
+        known = self.tasks(experiment).optional
         if not known:
             raise UserError(f"{where}: this experiment needs all of its modalities; take the key out")
         names = [str(name) for name in found] if isinstance(found, list) else []
         for name in names:
             if name not in known:
                 raise unknown(where, name, known)
-        if "image" not in names or len(set(names)) < max(2, len(names)):
-            raise UserError(f"{where}: got {found!r}; list image and at least one other, each once")
+        if known[0] not in names or len(set(names)) < max(2, len(names)):
+            raise UserError(f"{where}: got {found!r}; list {known[0]} and at least one other, each once")
         return names
+
+    def tasks(self, experiment: str) -> Tasks:
+        """What an experiment of this checkout asks."""
+        return load_tasks(experiment, self.root)
 
     def steps(self, experiment: str, method: str) -> int:
         """Updates of a method's training: the profile's, or the share of them that its `budget` says.
@@ -250,7 +255,7 @@ class Config:
         """
         budget, steps = self._section(experiment, method).get(BUDGET, 1), self.profile.train.steps
         if budget == PER_TASK:
-            budget = 1 / len(self.modalities(experiment) or experiment_tasks(self.root, experiment))
+            budget = 1 / len(self.modalities(experiment) or self.tasks(experiment).tasks)
         if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
             raise UserError(
                 f"config/experiments/{experiment}.yaml: {method}: budget: got {budget!r}; write a share of the steps "
@@ -298,14 +303,24 @@ class Config:
         a data set whose module does not say what it has, all are expected.
         """
         options = self.experiments[experiment].options()
-        listed = experiment_modalities(self.root, experiment)
+        asked = self.tasks(experiment)
+        listed = asked.optional
         here = data_modalities(self.root, self.profile.data.name)
-        made = ["masked_image", *(["embedding"] if "extractor" in options else [])]
+        made = [*asked.made, *(["embedding"] if "extractor" in options else [])]
         return [
             name
             for name in listed
             if name in options.get(MODALITIES, listed) and (here is None or name in (*here, *made))
         ]
+
+    def kinds(self, experiment: str) -> dict[str, str]:
+        """The kinds of an experiment's modalities, by name; but of those whose kind only the data set's files tell."""
+        return self.tasks(experiment).kinds(data_modalities(self.root, self.profile.data.name) or {})
+
+    def can_be_missing(self, experiment: str) -> list[str]:
+        """The modalities of an experiment that an item may lack; those whose kind only the data set tells, too."""
+        kinds = self.kinds(experiment)
+        return [n for n in self.tasks(experiment).known if n not in kinds or can_be_missing(kinds[n])]
 
     def labelled(self, experiment: str, method: str) -> dict[str, float]:
         """Shares of the training items that keep a modality, for those modalities of which some items lack it.
@@ -317,11 +332,12 @@ class Config:
         where = f"config/experiments/{experiment}.yaml: {method}: {LABELLED}"
         if not isinstance(shares, Mapping):
             raise UserError(f"{where}: got {shares!r}; write modalities and their shares below it, e.g. mask: 0.5")
+        able = self.can_be_missing(experiment)
         for name, share in shares.items():
-            if name in ("image", "masked_image"):
-                raise UserError(f"{where}: the image cannot be missing; there are {', '.join(CAN_BE_MISSING)}")
-            if name not in CAN_BE_MISSING:
-                raise unknown(where, str(name), CAN_BE_MISSING)
+            if name not in able and name in self.tasks(experiment).known:
+                raise UserError(f"{where}: {name} cannot be missing; there are {', '.join(able) or 'none'}")
+            if name not in able:
+                raise unknown(where, str(name), able)
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
                 raise UserError(f"{where}: {name}: got {share!r}; write a share of the items above 0 up to 1")
         return dict(shares)

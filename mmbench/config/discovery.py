@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmbench.config.literals import assigned, experiment_tasks, parse, read_tasks
+from mmbench.config.literals import assigned, parse
 from mmbench.errors import UserError, near
+from mmbench.experiments import load_tasks
 
 #: Literal constants of a method's file: their type and whether they must be there.
 LITERALS = {
@@ -146,7 +147,7 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
     """The methods of one experiment, by name."""
     folder = root / "baselines" / experiment
     found: dict[str, Found] = {}
-    known = experiment_tasks(root, experiment)
+    known = list(load_tasks(experiment, root).tasks)
     for path in [root / MULTITASK, *sorted(folder.glob("[!_.]*.py")), *sorted(folder.glob("[!_.]*.smk"))]:
         name, shown = path.stem, path.relative_to(root)
         if not NAME.fullmatch(name):
@@ -192,8 +193,8 @@ def with_needs(method: Found, root: Path, experiment: str) -> Found:
     Raises:
         UserError: one of its `ANSWERS` is wanted by none of its tasks, or a task wants none of them.
     """
-    tasks = read_tasks(root, experiment)
-    wanted = {name: tasks[name]["want"] for name in method.tasks}
+    tasks = load_tasks(experiment, root).tasks
+    wanted = {name: tasks[name].want for name in method.tasks}
     known = list(dict.fromkeys(modality for want in wanted.values() for modality in want))
     for answer in method.answers:
         if answer not in known:
@@ -207,17 +208,15 @@ def with_needs(method: Found, root: Path, experiment: str) -> Found:
                 f"{method.path}: ANSWERS: the task '{name}' wants {', '.join(want)}, of which it answers none; take "
                 "the task out of TASKS, or answer one"
             )
-    given = [modality for name in method.tasks for modality in tasks[name]["given"]]
+    given = [modality for name in method.tasks for modality in tasks[name].given]
     return replace(method, needs=tuple(dict.fromkeys([*method.answers, *given])))
 
 
 def of_modalities(method: Found, learns: Collection[str], root: Path, experiment: str) -> Found:
     """What is left of a method that is trained on some modalities only: tasks that give no others, and want one."""
-    tasks = read_tasks(root, experiment)
-    left = tuple(
-        n for n in method.tasks if set(tasks[n]["given"]) <= set(learns) and set(tasks[n]["want"]) & set(learns)
-    )
-    wanted = [modality for name in left for modality in tasks[name]["want"]]
+    tasks = load_tasks(experiment, root).tasks
+    left = tuple(n for n in method.tasks if set(tasks[n].given) <= set(learns) and set(tasks[n].want) & set(learns))
+    wanted = [modality for name in left for modality in tasks[name].want]
     answers = tuple(name for name in method.answers or learns if name in learns and name in wanted)
     return replace(method, tasks=left, answers=answers, needs=tuple(learns))
 

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from mmbench.errors import UserError
+from mmbench.modalities import kinds_of_card
 
 
 def parse(path: Path, shown: Path) -> ast.Module:
@@ -32,56 +33,16 @@ def assigned(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-def read_tasks(root: Path, experiment: str) -> dict[str, dict[str, tuple[str, ...]]]:
-    """What is `given` and what is wanted (`want`) in each of an experiment's tasks, read without importing it.
+@cache
+def data_modalities(root: Path, name: str) -> dict[str, str] | None:
+    """The kinds of the modalities that the card of a data set's module has, by name; None if it does not say.
 
-    Raises:
-        UserError: a task is not written out as `Task("name", given=(...), want=(...))`.
+    It is read without importing it, which may take seconds.
     """
-    path = Path("mmbench", "experiments", experiment, "tasks.py")
-    found = {}
-    for name, value in zip(experiment_tasks(root, experiment), tasks_of(root, path).values, strict=True):
-        words = {word.arg: word.value for word in getattr(value, "keywords", ())}
-        try:
-            found[name] = {key: tuple(ast.literal_eval(words[key])) for key in ("given", "want")}
-        except (KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{path}: TASKS: '{name}' is not written out; write it like Task('{name}', given=(), want=('image',))"
-            ) from None
-    return found
-
-
-def experiment_tasks(root: Path, experiment: str) -> list[str]:
-    """Names of an experiment's tasks: the keys of the dictionary TASKS in its module, read without importing it."""
-    path = Path("mmbench", "experiments", experiment, "tasks.py")
-    return [str(key.value) for key in tasks_of(root, path).keys if isinstance(key, ast.Constant)]
-
-
-def tasks_of(root: Path, path: Path) -> ast.Dict:
-    """The dictionary TASKS of an experiment's module; UserError if it is not written out."""
-    tasks = assigned(parse(root / path, path)).get("TASKS")
-    if not isinstance(tasks, ast.Dict) or not all(isinstance(key, ast.Constant) for key in tasks.keys):
-        raise UserError(
-            f'{path}: TASKS is not a dictionary written out; write it like TASKS = {{"generate": Task(...)}}'
-        )
-    return tasks
-
-
-@cache
-def experiment_modalities(root: Path, experiment: str) -> tuple[str, ...]:
-    """The modalities that an experiment lists as `MODALITIES`, read without importing it; none if it does not."""
-    path = Path("mmbench", "experiments", experiment, "tasks.py")
-    listed = assigned(parse(root / path, path)).get("MODALITIES")
-    return tuple(ast.literal_eval(listed)) if listed else ()
-
-
-@cache
-def data_modalities(root: Path, name: str) -> tuple[str, ...] | None:
-    """The modalities that the card of a data set's module has, read without importing it; None if it does not say."""
     path = Path("mmbench", "data", f"{name}.py")
     card = assigned(parse(root / path, path)).get("CARD")
     words = {word.arg: word.value for word in getattr(card, "keywords", ())}
     try:
-        return tuple(ast.literal_eval(words["modalities"]))
+        return kinds_of_card({"modalities": ast.literal_eval(words["modalities"])})
     except (KeyError, TypeError, ValueError):
         return None

@@ -70,7 +70,8 @@ class Workflow:
         if key not in self._codes:
             judge = self.judges.get(experiment) if experiment else None
             names = {"experiment": experiment, "method": file, "judge": judge, "data": self.config.profile.data.name}
-            self._codes[key] = stage_code(self.root, stage, **names)
+            kinds = [*self.config.kinds(experiment).values()] if experiment else []
+            self._codes[key] = stage_code(self.root, stage, kinds, **names)
         return self._codes[key]
 
     # Files.

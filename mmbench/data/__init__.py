@@ -1,8 +1,7 @@
 """Datasets, each a module of this package with `CARD` and `load(split, settings)`; a new file is a new dataset.
 
-`load` returns arrays with one row per item: `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w) with 255 to ignore,
-`label` int64 (n,), `factors` float32 (n, k), `depth` float32 (n, h, w) in metres along the camera's axis with NaN where
-there is none; which of them is written in the card.
+`load` returns arrays with one row per item: `image` uint8 (n, 3, h, w), others as the card says, e.g. `mask` uint8
+(n, h, w) with 255 to ignore, `label` int64 (n,); `factors` float32 (n, k) are no modality.
 """
 
 from __future__ import annotations
@@ -16,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from mmbench.data._settings import IGNORED, SPLITS, Card, DataSettings, check_split, did_you_mean
+from mmbench.data._settings import SPLITS, Card, DataSettings, check_split, did_you_mean
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays, sha256_arrays
+from mmbench.modalities import MIRRORED, class_of, facts_of, kind_of, kinds_of_card
 from mmbench.runs.records import read_card
+
+FACTORS = "factors"
 
 __all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "read_card", "read_prepared"]
 
@@ -52,10 +54,16 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def card(settings: DataSettings) -> Card:
-    """What the dataset says about itself; a module whose card depends on the files has a function `card`."""
+    """What the dataset says about itself; a module whose card depends on the files has a function `card`.
+
+    Raises:
+        UserError: it names what is neither `factors` nor said to be of a kind, or the dataset or its files are missing.
+    """
     module = _module(settings.name)
     found = module.card(settings) if hasattr(module, "card") else module.CARD
     assert isinstance(found, Card)
+    for name in set(found.modalities) - kinds_of_card({"modalities": found.modalities}).keys() - {FACTORS}:
+        raise UserError(f"{module.__file__}: modalities: '{name}' has no kind; write them as a mapping to kinds")
     return found
 
 
@@ -77,35 +85,22 @@ def read_prepared(folder: str | Path, split: str) -> Arrays:
 
 
 def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
-    """What is wrong with a split's arrays, whatever their hash: types, sizes, and numbers that cannot be."""
-    count, (height, width) = arrays["image"].shape[:1] if "image" in arrays else (), card["size"]
+    """What is wrong with a split's arrays, whatever their hash: types, sizes, and values that their kind has not."""
+    count, size = arrays["image"].shape[:1] if "image" in arrays else (), tuple(card["size"])
     if not any(count):
         return "has no images"
-    wanted = {
-        "image": ("u1", (*count, 3, height, width)),
-        "mask": ("u1", (*count, height, width)),
-        "label": ("i8", count),
-        "depth": ("f4", (*count, height, width)),
-    }
+    kinds = {"image": "image", **kinds_of_card(card)}
     for name, array in arrays.items():
-        kind, shape = wanted.get(name, (None, None))
-        if kind and (array.dtype != kind or array.shape != shape):
-            return f"{name} is {array.dtype} {array.shape}, not {np.dtype(kind)} {shape}"
-        if not kind and (array.ndim != 2 or array.shape[:1] != count or array.dtype.kind != "f"):
+        base = name.removesuffix(MIRRORED)
+        modality = class_of(kinds[base]).from_card(facts_of(card, base), size) if base in kinds else None
+        if modality:
+            kind = kind_of(modality)
+            if not kind.stored.fits(array.dtype) or array.shape != (*count, *kind.stored.shape):
+                return f"{name} is {array.dtype} {array.shape}, not {kind.stored.dtype} {(*count, *kind.stored.shape)}"
+            if fault := kind.stored_fault(array):
+                return f"{name} {fault}"
+        elif array.ndim != 2 or array.shape[:1] != count or array.dtype.kind != "f":
             return f"{name} is {array.dtype} {array.shape}, not a row of floats for each of {count[0]} images"
-        if not kind and not np.isfinite(array).all():
+        elif not np.isfinite(array).all():
             return f"{name} holds NaN or infinity"
-    return _impossible(arrays, card)
-
-
-def _impossible(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
-    """Which number of a split's arrays is no class, no label or no distance."""
-    depth = arrays.get("depth", np.empty(0))
-    if (wrong := depth[(depth <= 0) | np.isinf(depth)]).size:
-        return f"depth has {wrong[0]}, which is no distance; a pixel without one has NaN"
-    for name, names in (("mask", card.get("classes")), ("label", card.get("labels"))):
-        if names and name in arrays:
-            array = arrays[name][arrays[name] != IGNORED] if name == "mask" else arrays[name]
-            if (wrong := array[(array < 0) | (array >= len(names))]).size:
-                return f"{name} has {wrong[0]}, and there are 0 to {len(names) - 1}"
     return None

@@ -1,52 +1,16 @@
-"""Picture files that other people made: opened without trusting them, refused in one line, resized."""
+"""Pictures of data sets: colour ones, with their class maps, at the size that is asked for."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from mmbench.errors import UserError
+from mmbench.files.pictures import open_picture
 
-#: Pictures of more pixels than this are refused before they are decoded.
-MAX_PIXELS = 64_000_000
-#: Sides in pixels below which a picture shows nothing.
-MIN_SIDE = 8
-#: Whatever a file is called: Pillow would give PostScript to a program that runs it.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Decode a picture of any mode.
-
-    Raises:
-        UserError: it is missing, not a picture, cut off, smaller than 8 x 8 or has too many pixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged metadata, and of sizes that are refused here
-            picture = Image.open(path, formats=FORMATS)
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise UserError(f"{path}: {width}x{height} has more than {MAX_PIXELS:,} pixels; shrink or remove it")
-            if min(width, height) < MIN_SIDE:
-                raise UserError(
-                    f"{path}: {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed; remove it"
-                )
-            picture.load()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; restore it") from None
-    except Image.DecompressionBombError:
-        raise UserError(f"{path}: more than {MAX_PIXELS:,} pixels; shrink or remove it") from None
-    except UserError:
-        raise
-    except Exception as error:  # a damaged file gets into every corner of a decoder, whose errors share no base
-        raise UserError(f"{path}: not a readable picture ({error}); replace or remove it") from None
-    return picture
 
 
 def open_colour(path: Path) -> Image.Image:

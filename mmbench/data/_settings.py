@@ -86,7 +86,8 @@ class Card:
         provenance: where the data come from and how they got here.
         licence: of the data.
         citation: of the data's authors, empty for generated data.
-        modalities: names of the arrays that `load` returns.
+        modalities: names of the arrays that `load` returns, or a mapping of them to their kinds, files of
+            `mmbench.modalities`; or of its `kind` and `classes`, `palette`, `labels` of its own.
         classes: names of the mask's classes by value; empty without masks.
         palette: a colour for each of them, 0 to 255.
         labels: names of the scene or object labels by value; empty if only the files tell.
@@ -104,7 +105,7 @@ class Card:
     provenance: str
     licence: str
     citation: str = ""
-    modalities: tuple[str, ...] = ("image",)
+    modalities: tuple[str, ...] | Mapping[str, Any] = ("image",)
     classes: tuple[str, ...] = ()
     palette: tuple[Colour, ...] = ()
     labels: tuple[str, ...] = ()

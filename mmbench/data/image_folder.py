@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from mmbench.data._pictures import SUFFIXES, chw, open_colour
+from mmbench.data._pictures import chw, open_colour
 from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_first, name_hash, take
 from mmbench.errors import UserError
+from mmbench.files.pictures import SUFFIXES
 from mmbench.files.store import Arrays
 
 CARD = Card(

@@ -1,17 +1,62 @@
-"""The experiments, a folder each: `tasks` and `scores`, and, where it has them, `section`, `options` and `judge`.
+"""The experiments, a folder each: `tasks` and `scores`, and, if needed, `cases`, `section`, `options` and `judge`.
 
-A folder here is an experiment, found by its name. `experiment` describes what `tasks` provides.
+A folder here is an experiment, found by its name. Its module `tasks` is imported by whoever plans, so it imports no
+more than `Task`. It has
+
+- `TASKS`: its questions, by name;
+- `MODALITIES`, if it can do with fewer modalities than it knows: all that it knows, first the one that it needs;
+- `MADE`, if it has modalities that no data set has, and that are made from others: their kinds, by name;
+- `NO_MODALITIES`, if its tasks give what is no modality: names of that.
+
+What `cases` provides, `experiment` describes.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 from mmbench.errors import UserError, near
+from mmbench.modalities import Task, default_kind
 
 FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What an experiment's module `tasks` says.
+
+    Attributes:
+        name: of its folder.
+        tasks: its questions, by name.
+        optional: all the modalities that it knows, if it can do with fewer; else none.
+        made: the kinds of those that are made from others, by name.
+        no_modalities: what its tasks give that is no modality.
+    """
+
+    name: str
+    tasks: Mapping[str, Task]
+    optional: tuple[str, ...] = ()
+    made: Mapping[str, str] = field(default_factory=dict)
+    no_modalities: tuple[str, ...] = ()
+
+    @cached_property
+    def known(self) -> tuple[str, ...]:
+        """Names of all its modalities, those that are made from others last."""
+        asked = [name for task in self.tasks.values() for name in (*task.given, *task.want)]
+        names = self.optional or dict.fromkeys(name for name in asked if name not in self.no_modalities)
+        return tuple(sorted(names, key=lambda name: name in self.made))
+
+    def kinds(self, stored: Mapping[str, str]) -> dict[str, str]:
+        """The kinds of its modalities, by name, where the data set has `stored` ones; but of those not known."""
+        found = {name: self.made.get(name) or stored.get(name) or default_kind(name) for name in self.known}
+        return {name: kind for name, kind in found.items() if kind}
 
 
 def names() -> list[str]:
@@ -37,3 +82,37 @@ def load_part(experiment: str, part: str) -> ModuleType | None:
     if not part_file(experiment, part).is_file() and not (FOLDER / experiment / part / "__init__.py").is_file():
         return None
     return importlib.import_module(f"{__name__}.{experiment}.{part}")
+
+
+def load_tasks(experiment: str, root: Path = ROOT) -> Tasks:
+    """What the module `tasks` of an experiment says, in this checkout or another one.
+
+    Raises:
+        UserError: there is no such experiment, its module cannot be imported, or its TASKS are no tasks.
+    """
+    if root == ROOT:
+        module = load_part(experiment, "tasks")
+        assert module is not None
+    else:
+        module = _import(root, experiment)
+    tasks = getattr(module, "TASKS", None)
+    if not isinstance(tasks, dict) or not all(isinstance(t, Task) and t.name == name for name, t in tasks.items()):
+        raise UserError(
+            f"mmbench/experiments/{experiment}/tasks.py: TASKS is no dictionary of tasks by their names; write it like "
+            'TASKS = {"generate": Task("generate", given=(), want=("image",))}'
+        )
+    optional, besides = (tuple(getattr(module, key, ())) for key in ("MODALITIES", "NO_MODALITIES"))
+    return Tasks(experiment, tasks, optional, getattr(module, "MADE", {}), besides)
+
+
+def _import(root: Path, experiment: str) -> ModuleType:
+    """The module `tasks` of another checkout's experiment."""
+    path = Path("mmbench", "experiments", experiment, "tasks.py")
+    spec = importlib.util.spec_from_file_location(f"tasks_of_{experiment}", root / path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever its code does
+        raise UserError(f"{path}: cannot be imported ({type(error).__name__}: {error}); mend it") from None
+    return module

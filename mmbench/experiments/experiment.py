@@ -1,8 +1,7 @@
-"""What an experiment asks: its modalities and tasks, how it looks at the data, and the frozen cases for every method.
+"""What an experiment asks of data: its modalities, what a training batch is, and the frozen cases for every method.
 
-The module `tasks` of an experiment's folder defines `TASKS`, `modalities(card)`, `training_batch(batch, generator)` and
-`cases(test, settings)`; its scores are in the module `scores` beside it.
-One that can do with fewer modalities than it knows also lists those in `MODALITIES`.
+The module `cases` of an experiment, if there is one, has what the defaults here do not do: a function `training_batch`
+or `cases`, with the arguments of the methods of `Experiment`.
 """
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast, get_args
+from typing import Any
 
 import numpy as np
 import torch
 
 from mmbench.errors import UserError, near
-from mmbench.experiments import load_part
+from mmbench.experiments import Tasks, load_part, load_tasks
 from mmbench.files.store import Arrays, load_arrays, sha256_arrays
-from mmbench.method import Batch, Kind, Modality, Spec, Task
+from mmbench.method import Batch, Spec
+from mmbench.modalities import MIRRORED, Modality, Task, class_of, default_kind, kind_of, of_card
 from mmbench.runs.records import Cases, checked
 
 
@@ -38,24 +38,104 @@ class Case:
     want: tuple[str, ...] | None = None
 
 
-class Experiment(Protocol):
-    """What a module of this package provides."""
-
-    TASKS: Mapping[str, Task]
+class Experiment(Tasks):
+    """An experiment: its tasks, and what it does with data."""
 
     def modalities(self, card: Mapping[str, Any]) -> dict[str, Modality]:
-        """The modalities that methods see, for the data set that `card` describes."""
+        """The modalities that methods see, for the data set that `card` describes.
 
-    def training_batch(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Every modality of one training batch, from the data set's own."""
+        Raises:
+            UserError: the data set lacks one that the experiment cannot do without.
+        """
+        stored, found = of_card(card), {}
+        for name in self.known:
+            if name in self.made:
+                modality = class_of(self.made[name]).from_card(card, tuple(card["size"]))
+            else:
+                modality = stored.get(name)
+            if modality:
+                found[name] = modality
+            elif not self.optional:
+                remedy = class_of(default_kind(name) or "image").lacking
+                raise UserError(
+                    f"data.name: {card.get('name', 'the data set')} has no {name}, which the experiment {self.name} "
+                    f"needs; {remedy}, or take {self.name} out of the profile's experiments"
+                )
+        return found
 
-    def cases(self, test: Arrays, settings: Mapping[str, Any]) -> list[Case]:
-        """The frozen questions, the same for every method and seed."""
+    def spec(self, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> Spec:
+        """What a method is built for that learns these modalities, with the settings of a stage."""
+        absent = [name for name in self.known if name not in modalities]
+        return Spec(modalities, settings["network"], settings["method_settings"], absent)
+
+    def training_batch(self, batch: Batch, modalities: Mapping[str, Modality], generator: torch.Generator) -> Batch:
+        """Every modality of one training batch: those of the data set as they are, the others made from them.
+
+        Args:
+            batch: what the data set has.
+            modalities: those of the experiment on these data.
+            generator: the only source of randomness.
+        """
+        module = load_part(self.name, "cases")
+        if hasattr(module, "training_batch"):
+            made: Batch = module.training_batch(batch, modalities, generator)  # type: ignore[union-attr]
+            return made
+        found = {}
+        for name, modality in modalities.items():
+            if name in batch:
+                found[name] = batch[name]
+            else:
+                found[name] = kind_of(modality).make(batch[source_of(name, modalities)], generator)
+        return found
+
+    def cases(self, test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
+        """The frozen questions, the same for every method and seed: `stored_cases`, unless the module `cases` says.
+
+        Args:
+            test: the test split.
+            modalities: those that are used.
+            settings: `evaluate`, and the experiment's own keys.
+        """
+        module = load_part(self.name, "cases")
+        if hasattr(module, "cases"):
+            found: list[Case] = module.cases(test, modalities, settings)  # type: ignore[union-attr]
+            return found
+        return stored_cases(self.tasks, test, modalities, settings["evaluate"])
+
+
+def stored_cases(
+    tasks: Mapping[str, Task], test: Arrays, modalities: Mapping[str, Modality], evaluate: Mapping[str, Any]
+) -> list[Case]:
+    """One case for each task that gives nothing but arrays of the test split, over its first items.
+
+    Tasks that draw an image have `evaluate.samples` items, because drawn images are compared as a set; if anything is
+    given, no more than there are. The others have `evaluate.reconstructions`. A case wants what there is of what its
+    task wants.
+    """
+    found = []
+    for name, task in tasks.items():
+        want = tuple(other for other in task.want if other in modalities)
+        if not want or not all(other in modalities and other in test for other in task.given):
+            continue
+        if not task.given:
+            found.append(Case(name, name, evaluate["samples"], want=want))
+            continue
+        drawn = any(kind_of(modalities[other]).drawable for other in want)
+        first = slice(evaluate["samples" if drawn else "reconstructions"])
+        given, truth = ({other: test[other][first] for other in names} for names in (task.given, want))
+        found.append(Case(name, name, len(given[task.given[0]]), given, truth, want=want))
+    return found
+
+
+def source_of(name: str, modalities: Mapping[str, Modality]) -> str:
+    """The name of the modality that another one is made from: the first of its kind."""
+    wanted = kind_of(modalities[name]).made_from
+    return next(other for other, modality in modalities.items() if modality.kind == wanted)
 
 
 def load_experiment(name: str) -> Experiment:
-    """The experiment module called `name`; UserError lists those there are."""
-    return cast(Experiment, load_part(name, "tasks"))
+    """The experiment called `name`; UserError lists those there are."""
+    return Experiment(**vars(load_tasks(name)))
 
 
 def used_modalities(
@@ -64,32 +144,31 @@ def used_modalities(
     """The modalities that every stage works with: the experiment's on these data, less what `settings` leave out.
 
     Args:
-        experiment: the module.
+        experiment: what is asked.
         card: what the data set says of itself.
         settings: a stage's; its key `modalities`, if there is one, lists the only ones to use. One that the data set
             lacks is left out (see `left_out`).
 
     Raises:
-        UserError: a listed modality does not exist, or the image or any other is missing.
+        UserError: a listed modality does not exist, or the first of the experiment's or any other is missing.
     """
     found = experiment.modalities(card)
     if "modalities" not in settings:
         return found
-    chosen, known = settings["modalities"], get_args(Kind)
+    chosen, known = settings["modalities"], experiment.known
     for name in chosen:
         if name not in known:
             raise UserError(f"modalities: '{name}' does not exist{near(name, known)}; there are {', '.join(known)}")
     used = {name: modality for name, modality in found.items() if name in chosen}
-    if "image" not in used or len(used) < 2:
+    if known[0] not in used or len(used) < 2:
         there = f"{card.get('name', 'the data set')} has {', '.join(found)}"
-        raise UserError(f"modalities: {', '.join(chosen)}: name image and another that the data set has; {there}")
+        raise UserError(f"modalities: {', '.join(chosen)}: name {known[0]} and another that the data set has; {there}")
     return used
 
 
 def left_out(experiment: Experiment, used: Collection[str], settings: Mapping[str, Any]) -> list[str]:
     """The modalities that were asked for, by `settings` or the experiment itself, and that the data set lacks."""
-    listed = settings.get("modalities", getattr(experiment, "MODALITIES", ()))
-    return [name for name in listed if name not in used]
+    return [name for name in settings.get("modalities", experiment.optional) if name not in used]
 
 
 def asked(experiment: Experiment, case: Case, answers: Collection[str] | None = None) -> Task:
@@ -97,56 +176,41 @@ def asked(experiment: Experiment, case: Case, answers: Collection[str] | None = 
 
     `want` is empty where there is nothing in the case that the method answers.
     """
-    task = experiment.TASKS[case.task]
+    task = experiment.tasks[case.task]
     want = task.want if case.want is None else case.want
     return replace(task, want=tuple(name for name in want if answers is None or name in answers))
 
 
-def to_batch(arrays: Mapping[str, np.ndarray | torch.Tensor], device: torch.device | str = "cpu") -> Batch:
-    """Stored arrays as tensors for a network: colours to [-1, 1], the rest by its meaning.
+def to_batch(
+    arrays: Mapping[str, np.ndarray | torch.Tensor],
+    modalities: Mapping[str, Modality],
+    device: torch.device | str = "cpu",
+) -> Batch:
+    """Stored arrays as tensors for a network, each by its kind; what is no modality stays as it is.
 
-    `masked_image` has its colours scaled, its hidden pixels set to 0 and its last channel 0 or 1.
+    `<modality>_mirrored` is of the kind of its modality.
     """
     batch = {}
     for name, array in arrays.items():
-        x = torch.as_tensor(array, device=device)
-        if name == "image":
-            x = to_unit(x)
-        elif name == "masked_image":
-            seen = (x[:, -1:] > 0).float()
-            x = torch.cat([to_unit(x[:, :-1]) * seen, seen], dim=1)
-        elif name in ("mask", "label"):
-            x = x.long()
-        batch[name] = x
+        x, modality = torch.as_tensor(array, device=device), modalities.get(name.removesuffix(MIRRORED))
+        batch[name] = kind_of(modality).to_batch(x) if modality else x
     return batch
 
 
-def to_unit(x: torch.Tensor) -> torch.Tensor:
-    """uint8 colours to float in [-1, 1]."""
-    return x.float() / 127.5 - 1
-
-
-def to_uint8(x: torch.Tensor) -> np.ndarray:
-    """Colours in [-1, 1] to uint8, rounded; values outside are clipped."""
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
-
-
-def to_stored(answer: Batch, spec: Spec) -> Arrays:
-    """A method's answer as stored arrays: images and masks as uint8, everything else as it is.
+def to_stored(answer: Batch, modalities: Mapping[str, Modality], count: int) -> Arrays:
+    """A method's answer of `count` items as predictions.npz stores it, checked as anybody's answers are.
 
     Raises:
-        UserError: a value is not finite.
+        UserError: an answer has another type or shape than its kind, or a value that is none.
     """
     arrays = {}
     for name, value in answer.items():
-        kind = spec.modalities[name].kind
         if not torch.isfinite(value).all():
             raise UserError(
                 f"the prediction of '{name}' is not finite; train the method again with a lower learning rate"
             )
-        arrays[name] = to_uint8(value) if kind == "image" else value.cpu().numpy()
-        if kind == "mask":
-            arrays[name] = arrays[name].astype(np.uint8)
+        arrays[name] = kind_of(modalities[name]).to_stored(value)
+        kind_of(modalities[name]).check_answer(f"the prediction of '{name}'", arrays[name], count)
     return arrays
 
 
@@ -186,8 +250,8 @@ def check_cases(
     """
     for case in cases:
         where = f"{folder / 'cases.json'}: case '{case.name}'"
-        if case.task not in experiment.TASKS:
-            there = f"there are {', '.join(experiment.TASKS)}"
+        if case.task not in experiment.tasks:
+            there = f"there are {', '.join(experiment.tasks)}"
             raise UserError(
                 f"{where}: its task '{case.task}' is not one of this experiment's; {there}; name its folder"
             )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Experiment, load_experiment, used_modalities
-from mmbench.method import Kind, Method, Spec, load_method
+from mmbench.method import Method, load_method
 
 
 def build_method(settings: Mapping[str, Any], file: Path, card: Mapping[str, Any]) -> tuple[Method, Experiment]:
@@ -21,8 +21,7 @@ def build_method(settings: Mapping[str, Any], file: Path, card: Mapping[str, Any
     experiment = load_experiment(settings["experiment"])
     modalities = used_modalities(experiment, card, settings)
     check_needs(file, experiment, modalities)
-    spec = Spec(modalities, settings["network"], settings["method_settings"])
-    return load_method(file, spec), experiment
+    return load_method(file, experiment.spec(modalities, settings)), experiment
 
 
 def check_needs(file: Path, experiment: Experiment, modalities: Collection[str]) -> None:
@@ -33,8 +32,8 @@ def check_needs(file: Path, experiment: Experiment, modalities: Collection[str])
     """
     literals = read_literals(file)
     answers = literals.get("ANSWERS", ())
-    claimed = claimed_tasks(literals["TASKS"], experiment.TASKS)
-    given = {name for task in claimed for name in experiment.TASKS[task].given} & set(get_args(Kind))
+    claimed = claimed_tasks(literals["TASKS"], experiment.tasks)
+    given = {name for task in claimed for name in experiment.tasks[task].given} & set(experiment.known)
     for name in sorted({*answers, *given} if answers else ()):
         if name not in modalities:
             raise UserError(

@@ -44,9 +44,11 @@ class Judge:
         count = len(next(iter(given.values())))
         parts: list[Arrays] = []
         for start in range(0, count, batch_size):
-            batch = to_batch({name: array[start : start + batch_size] for name, array in given.items()}, self.device)
+            arrays = {name: array[start : start + batch_size] for name, array in given.items()}
+            batch = to_batch(arrays, self.method.spec.modalities, self.device)
             items, generator = min(batch_size, count - start), torch.Generator().manual_seed(start)
-            parts.append(to_stored(self.method.predict(task, batch, items, Sampling(), generator), self.method.spec))
+            answer = self.method.predict(task, batch, items, Sampling(), generator)
+            parts.append(to_stored(answer, self.method.spec.modalities, items))
         return {name: np.concatenate([part[name] for part in parts]) for name in task.want}
 
 

@@ -54,8 +54,8 @@ def answer_case(
     for start in range(0, case.count, batch_size):
         end = min(start + batch_size, case.count)
         generator = torch.Generator().manual_seed(noise_seed + start)
-        given = to_batch({name: value[start:end] for name, value in case.given.items()}, device)
+        given = to_batch({name: x[start:end] for name, x in case.given.items()}, method.spec.modalities, device)
         with sampler.watch(trace) if trace is not None and start == 0 else nullcontext():
             answer = method.predict(task, given, end - start, sampling, generator)
-        parts.append(to_stored(answer, method.spec))
+        parts.append(to_stored(answer, method.spec.modalities, end - start))
     return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}

@@ -14,14 +14,15 @@ import torch
 from mmbench.config.checkout import ROOT as HOME
 from mmbench.config.discovery import MULTITASK, claimed_tasks, read_literals
 from mmbench.errors import UserError, near
-from mmbench.experiments.experiment import Case, load_experiment
+from mmbench.experiments.experiment import Case, load_experiment, source_of
 from mmbench.files.store import Arrays, sha256_arrays
 from mmbench.files.weights import load_weights
 from mmbench.inference.answer import NOISE_SEED, answer_case
 from mmbench.inference.hub import Published, layout
 from mmbench.inference.inputs import as_stored
 from mmbench.inference.outputs import Generated
-from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
+from mmbench.method import Method, Modality, Sampling, Task, load_method
+from mmbench.modalities import kind_of, of_record
 from mmbench.models.device import choose_device, place
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import Training, checked, read_tuned
@@ -32,8 +33,6 @@ HOLES, DRAWN = Sampling("dpm++", 20), Sampling("dpm++sde", 20)
 #: Noise of another seed starts this far away, so that no batches of two near seeds share theirs; the generator looks at
 #: 32 bits.
 SEED_STRIDE, SEED_SIZE = 1_000_003, 2**32
-#: A given modality that is part of another one, and so is never made.
-PARTS = {"masked_image": "image"}
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,12 @@ class Model(Published):
         tuned = folder / "tuned.json"
         chosen, drawn_by = read_tuned(tuned) if tuned.is_file() else ({}, {})
         settings["method_settings"] = {**settings["method_settings"], **chosen}
-        modalities = {
-            name: Modality(entry["kind"], tuple(entry["shape"]), entry["classes"])
-            for name, entry in record["modalities"].items()
-        }
-        tasks = load_experiment(settings["experiment"]).TASKS
+        modalities = {name: of_record(entry) for name, entry in record["modalities"].items()}
+        experiment = load_experiment(settings["experiment"])
+        tasks = experiment.tasks
         drawings = {frozenset(tasks[name].given): drawing for name, drawing in drawn_by.items() if name in tasks}
         file = method_file(settings["experiment"], settings["method"], about)
-        method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
+        method = load_method(file, experiment.spec(modalities, settings))
         load_weights(weights, method)
         where = choose_device(device, torch.get_num_threads())
         place(method, where).eval()
@@ -166,9 +163,10 @@ class Model(Published):
 
     def answers(self, given: Collection[str]) -> list[str]:
         """What the model can make, given exactly these modalities."""
-        whole = {PARTS[name] for name in given if name in PARTS and PARTS[name] in given}
-        if whole:
-            raise UserError(f"{whole.pop()} is given whole and with holes; give one of the two")
+        made = {name for name, modality in self.modalities.items() if kind_of(modality).made_from}
+        for name in made & set(given):
+            if (source := source_of(name, self.modalities)) in given:
+                raise UserError(f"{source} is given whole and as {name}, which is made from it; give one of the two")
         if self.file != ROOT / MULTITASK:
             only = read_literals(self.file).get("ANSWERS")
             found = {name for task in self._tasks() if set(task.given) == set(given) for name in only or task.want}
@@ -176,7 +174,7 @@ class Model(Published):
         weights = {"generate": 1.0, **(self.settings["method_settings"].get("weights") or {})}
         target = self.settings["method_settings"].get("target", "image")
         learnt = {name for name in self.modalities if weights.get("generate" if name == target else name)}
-        return [name for name in self.modalities if name in learnt - set(given) - PARTS.keys()]
+        return [name for name in self.modalities if name in learnt - set(given) - made]
 
     def questions(self) -> list[str]:
         """What can be given, in words."""
@@ -185,7 +183,7 @@ class Model(Published):
         return ["nothing", *self.modalities]
 
     def _tasks(self) -> list[Task]:
-        tasks = load_experiment(self.experiment).TASKS
+        tasks = load_experiment(self.experiment).tasks
         return [tasks[name] for name in claimed_tasks(read_literals(self.file)["TASKS"], tasks)]
 
     def check_names(self, names: Collection[str]) -> None:
@@ -207,10 +205,10 @@ class Model(Published):
         Raises:
             UserError: guidance is wanted of a method that has none.
         """
-        tasks = load_experiment(self.experiment).TASKS.values()
+        tasks = load_experiment(self.experiment).tasks.values()
         if wanted["guidance"] is not None and not any("guidance" in self.method.heeds(other) for other in tasks):
             raise UserError(f"guidance: {self.settings['method']} has no such setting; leave it out")
-        plain = HOLES if "masked_image" in task.given else DRAWN
+        plain = HOLES if any(kind_of(self.modalities[name]).made_from for name in task.given) else DRAWN
         chosen = self.drawings.get(frozenset(task.given), asdict(plain))
         return Sampling(**{**chosen, **{name: value for name, value in wanted.items() if value is not None}})
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Kind, Sampling, Spec, Task
+from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.models.diffusion.aggregation import Aggregation
 from mmbench.models.diffusion.answers import Answers
 from mmbench.models.diffusion.balance import GENERATE, RECOVER, Balance, Uncertainty, by_task, upgrad_backward
-from mmbench.models.diffusion.model import Known, MultimodalDenoiser, as_answer, as_value, given_answer
+from mmbench.models.diffusion.model import Known, MultimodalDenoiser
 from mmbench.models.diffusion.objective import Noised, recovery_terms, simple_terms, vlb_terms
 from mmbench.models.diffusion.parameterisation import Prediction
 from mmbench.models.diffusion.process import OmegaShape, Process, Schedule
@@ -113,12 +113,12 @@ class Method(BaseMethod):
         self.recover_absent = recover_absent
         others = [name for name in spec.modalities if name != target]
         self.others = {name: spec.modalities[name] for name in others}
-        self.shares = state_shares(states if self.channels else (0.0, 1.0, 0.0), others, SHARES)
+        self.shares = state_shares(states if self.channels else (0.0, 1.0, 0.0), others, SHARES, spec.absent)
         self.nothing_known = nothing_known
         self._check_guidance(guidance)
         self.generate_weight, self.recovery_weights = self._weights(weights or {})
         heights = scale if isinstance(scale, Mapping) else scale / max(1, len(others))
-        scales = each(heights, others, SCALE / max(1, len(others)), "scale")
+        scales = each(heights, others, SCALE / max(1, len(others)), "scale", spec.absent)
         self.process = Process(len(others), schedule=schedule, omega=omega, scale=list(scales.values()))
         self.model = MultimodalDenoiser(
             spec.modalities,
@@ -163,7 +163,7 @@ class Method(BaseMethod):
 
     def _weights(self, weights: Mapping[str, float]) -> tuple[float, dict[str, float]]:
         """The weight of generation, and those of the recoveries that have one."""
-        if unknown := set(weights) - {"generate", *self.spec.modalities, *get_args(Kind)}:
+        if unknown := set(weights) - {"generate", *self.spec.modalities, *self.spec.absent}:
             raise ValueError(f"weights names {sorted(unknown)}; there are generate, {', '.join(self.spec.modalities)}")
         recovered = {name: weight for name, weight in weights.items() if weight and name in self.spec.modalities}
         return weights.get("generate", 1.0), recovered
@@ -254,8 +254,9 @@ class Method(BaseMethod):
             decoded = self.answers.read_noised(given[NOISED].float(), t, known)
         else:
             decoded, z0 = self.answers.draw(self.empty(count), known, task.want, sampling, generator)
-        answer = {name: as_answer(value, self.spec.modalities[name]) for name, value in decoded.items()}
-        answer |= {name: given_answer(value, self.others[name]) for name, value in known.items()}
+        kinds = self.model.kinds
+        answer = {name: kinds[name].answer(value) for name, value in decoded.items()}
+        answer |= {name: kinds[name].given_answer(value) for name, value in known.items()}
         if z0 is not None:
             answer[self.target] = z0
         return {name: answer[name] for name in task.want}
@@ -269,7 +270,7 @@ class Method(BaseMethod):
         if not self.channels:
             raise UserError("the one-pass answer needs conditioning: channels; change the method's settings")
         decoded = self.answers.at_once(self.empty(count), given, generator)
-        return as_value(decoded[self.target], self.spec.modalities[self.target])
+        return self.model.kinds[self.target].value(decoded[self.target])
 
     def empty(self, count: int) -> Tensor:
         """A tensor of z_t's shape and device for that many items."""

@@ -25,7 +25,8 @@ from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, asked, load_experiment, to_batch, used_modalities
 from mmbench.files.store import Arrays
 from mmbench.inference.answer import Evaluations, answer_case, untold
-from mmbench.method import Method, Sampling, Spec, Task, load_method
+from mmbench.method import Method, Sampling, Task, load_method
+from mmbench.modalities import kind_of, kinds_of_card, of_card
 from mmbench.training.loop import Training
 
 #: Test items that stand for the profile's: as many of each kind of case as can be told apart by their number.
@@ -78,28 +79,23 @@ class Bench:
 
     def arrays(self, count: int) -> Arrays:
         """Made-up items of the data set, as stored."""
-        height, width = self.settings.shape
-        arrays: Arrays = {"image": self.rng.integers(0, 256, (count, 3, height, width), dtype=np.uint8)}
-        if self.card["classes"]:
-            blocks = self.rng.integers(0, len(self.card["classes"]), (count, height // 8, width // 8), dtype=np.uint8)
-            arrays["mask"] = blocks.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
-        if self.card["labels"]:
-            arrays["label"] = np.arange(count) % len(self.card["labels"])
-        arrays["embedding"] = self.rng.normal(size=(count, EMBEDDING)).astype(np.float32)
-        return arrays
+        return {name: kind_of(modality).made_up(count, self.rng) for name, modality in of_card(self.card).items()}
 
     def build(self, experiment: str, file: Path, settings: Mapping[str, Any]) -> Method:
         """A method as a job builds it."""
         torch.manual_seed(0)
-        modalities = used_modalities(load_experiment(experiment), self.card, settings)
-        method = load_method(file, Spec(modalities, settings["network"], settings["method_settings"]))
+        module = load_experiment(experiment)
+        modalities = used_modalities(module, self.card, settings)
+        method = load_method(file, module.spec(modalities, settings))
         return method.to(self.device)
 
     def prepare(self, method: Method, experiment: str) -> None:
         """Let a method that looks at the training set see a few items."""
         if type(method).prepare is not Method.prepare:
-            batch = to_batch(self.arrays(16), self.device)
-            method.prepare(load_experiment(experiment).training_batch(batch, torch.Generator()))
+            module = load_experiment(experiment)
+            modalities = module.modalities(self.card)
+            batch = to_batch(self.arrays(16), modalities, self.device)
+            method.prepare(module.training_batch(batch, modalities, torch.Generator()))
 
     def step(self, experiment: str, name: str, file: Path) -> Step | None:
         """A training's steps; None for a method that has none."""
@@ -116,10 +112,18 @@ class Bench:
 
     def _steps(self, experiment: str, method: Method, settings: Mapping[str, Any], batch: int) -> Step:
         own = {**settings, "train": {**settings["train"], "batch_size": batch, "steps": 10**6, "warmup": 1}}
-        arrays = {k: v for k, v in self.arrays(max(batch, 8)).items() if k in {*method.spec.modalities, "image"}}
+        module = load_experiment(experiment)
         self.prepare(method, experiment)
         training = Training(
-            method, load_experiment(experiment), own, arrays, seed=0, device=self.device, state=Path(), key=""
+            method,
+            module,
+            own,
+            self.arrays(max(batch, 8)),
+            modalities=module.modalities(self.card),
+            seed=0,
+            device=self.device,
+            state=Path(),
+            key="",
         )
         training.method.train()
         first = self.timed(lambda: training.counted_step(1))
@@ -138,8 +142,8 @@ class Bench:
         settings = self.config.settings("cases", experiment)
         module = load_experiment(experiment)
         few = {**settings["evaluate"], "reconstructions": RECONSTRUCTIONS, "samples": SAMPLES}
-        used = list(used_modalities(module, self.card, settings))
-        return module.cases(self.arrays(SAMPLES + 15), {**settings, "evaluate": few, "modalities": used})
+        used = used_modalities(module, self.card, settings)
+        return module.cases(self.arrays(SAMPLES + 15), used, {**settings, "evaluate": few})
 
     def task(self, experiment: str, case: Case) -> Task:
         """What a case asks."""
@@ -223,11 +227,9 @@ def described(settings: DataSettings) -> dict[str, Any]:
         found = card(settings).as_dict()
     except UserError:
         found = {"modalities": ("image", "label"), "classes": (), "labels": ()}
-    if "mask" in found["modalities"] and not found["classes"]:
-        found["classes"] = tuple(f"class {n}" for n in range(CLASSES))
-    if "label" in found["modalities"] and not found["labels"]:
-        found["labels"] = tuple(f"label {n}" for n in range(CLASSES))
-    modalities = [*found["modalities"], "embedding"]
+    found["classes"] = found["classes"] or tuple(f"class {n}" for n in range(CLASSES))
+    found["labels"] = found["labels"] or tuple(f"label {n}" for n in range(CLASSES))
+    modalities = {**kinds_of_card(found), "embedding": "vector"}
     return {**found, "name": settings.name, "size": list(settings.shape), "modalities": modalities,
             "embedding": {"size": EMBEDDING}}  # fmt: skip
 

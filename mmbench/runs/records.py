@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mmbench.config.check import check, got
 from mmbench.config.schema import (
@@ -27,6 +27,8 @@ from mmbench.config.schema import (
 )
 from mmbench.errors import UserError
 from mmbench.files.store import read_record
+from mmbench.modalities import FORMER
+from mmbench.modalities import names as kinds
 
 Number = Annotated[float, Field(strict=True)]
 Colour = Annotated[list[Annotated[int, Field(ge=0, le=255, strict=True)]], Field(min_length=3, max_length=3)]
@@ -58,7 +60,7 @@ class Card(Described):
     """card.json of a data folder."""
 
     size: Annotated[list[Side], Field(min_length=2, max_length=2)]
-    modalities: list[str] = []
+    modalities: list[str] | dict[str, str | dict[str, Any]] = []
     splits: dict[str, dict[str, Any]] = {}
 
 
@@ -94,10 +96,17 @@ class Cases(Record):
     cases: list[CaseEntry]
 
 
+def known_kind(kind: str) -> str:
+    """`kind` if there is one of that name, or was in an earlier version."""
+    if kind not in (known := [*kinds(), *FORMER]):
+        raise ValueError(f"there are {', '.join(known)}")
+    return kind
+
+
 class Shape(Record):
     """A modality in training.json."""
 
-    kind: Literal["image", "masked_image", "mask", "label", "embedding"]
+    kind: Annotated[str, AfterValidator(known_kind)]
     shape: Annotated[list[Count], Field(max_length=3)]
     classes: Whole
 

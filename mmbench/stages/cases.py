@@ -29,7 +29,7 @@ def write_cases(settings: dict[str, Any], data: Path, out: Path) -> None:
         print(f"{settings['experiment']}: {card.get('name', 'the data set')} has no {name}, which is left out")
     arrays: Arrays = {}
     described = []
-    for case in experiment.cases(read_prepared(data, "test"), {**settings, "modalities": list(used)}):
+    for case in experiment.cases(read_prepared(data, "test"), used, settings):
         own = {f"given/{k}": v for k, v in case.given.items()} | {f"truth/{k}": v for k, v in case.truth.items()}
         arrays |= {f"{case.name}/{key}": value for key, value in own.items()}
         task = asked(experiment, case)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from typer import Option
 
 from mmbench import data
@@ -14,6 +14,7 @@ from mmbench.data import DataSettings
 from mmbench.errors import UserError, run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, read_record, save_arrays, sha256_arrays, write_json
+from mmbench.modalities import class_of, facts_of, kinds_of_card
 
 
 def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
     for split in data.SPLITS:
         arrays = data.load(split, settings)
         save_arrays(Path(out) / f"{split}.npz", arrays)
-        splits[split] = _describe(arrays, len(card.classes))
+        splits[split] = _describe(arrays, card.as_dict())
         print(f"{settings.name} {split}: {splits[split]['count']} items", flush=True)
     height, width = settings.shape
     written = {**card.as_dict(), "size": [height, width], "splits": splits}
@@ -35,19 +36,16 @@ def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
     return written
 
 
-def _describe(arrays: Arrays, classes: int) -> dict[str, Any]:
-    """Count, hash and shapes of a split, and how often each class and label occurs."""
+def _describe(arrays: Arrays, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Count, hash and shapes of a split, and what its modalities' kinds say of their arrays."""
     described: dict[str, Any] = {
         "count": len(arrays["image"]),
         "sha256": sha256_arrays(arrays),
         "arrays": {name: {"dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()},
     }
-    if "mask" in arrays:
-        pixels = np.bincount(arrays["mask"].ravel(), minlength=256)
-        described["class_share"] = [round(float(pixels[k] / max(pixels[:255].sum(), 1)), 5) for k in range(classes)]
-        described["ignored_share"] = round(float(pixels[255] / pixels.sum()), 5)
-    if "label" in arrays:
-        described["label_counts"] = np.bincount(arrays["label"]).tolist()
+    for name, kind in kinds_of_card(card).items():
+        for key, value in class_of(kind).describe(arrays[name], facts_of(card, name)).items():
+            described[f"{name}_{key}" if key in described else key] = value  # the first of a kind has the plain key
     return described
 
 

@@ -66,7 +66,9 @@ def write_embedded(extractor: str, *, weights: Path, data: Path, out: Path, devi
         print(f"{card['name']} {split}: {len(arrays['image'])} images by {extractor}", flush=True)
     save_arrays(out / "scaling.npz", scaling.arrays())
     described = {"extractor": extractor, "size": len(scaling.mean), "weights_sha256": embedder.weights_sha256}
-    written = {**card, "modalities": [*card["modalities"], "embedding"], "embedding": described, "splits": splits}
+    listed = card["modalities"]
+    named = {**listed, "embedding": "vector"} if isinstance(listed, dict) else [*listed, "embedding"]
+    written = {**card, "modalities": named, "embedding": described, "splits": splits}
     write_json(out / "card.json", written)
     return written
 

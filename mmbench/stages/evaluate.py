@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from typer import Option
 
@@ -29,13 +28,12 @@ from mmbench.experiments.experiment import (
 )
 from mmbench.files.atomic import write_text
 from mmbench.files.locks import alone
-from mmbench.files.store import Arrays, Header, load_arrays, read_headers, write_json
+from mmbench.files.store import Arrays, load_arrays, read_headers, write_json
 from mmbench.frozen.judges import load_judge
-from mmbench.method import Modality
+from mmbench.modalities import Modality, kind_of
 from mmbench.models.device import choose_device, hardware
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import Cost, Predicted, checked, read_card, read_settings
-from mmbench.scoring.metrics.classification import TOLERANCE
 from mmbench.scoring.scores import Scored, Tools, load_scores
 from mmbench.stages._options import (
     CacheFolder,
@@ -48,45 +46,6 @@ from mmbench.stages._options import (
     SettingsFile,
     Threads,
 )
-
-
-def check_header(where: str, found: Header, modality: Modality, count: int) -> None:
-    """Check that an array is `count` items of `modality` as predictions.npz stores them, by its type and shape.
-
-    Images are uint8 (n, 3, h, w); masks integer classes (n, h, w); labels float class probabilities (n, classes);
-    embeddings float (n, d).
-
-    Raises:
-        UserError: it has another type or shape.
-    """
-    kind = modality.kind
-    shape = (count, modality.classes) if kind == "label" else (count, *modality.shape)
-    types = {"image": "uint8", "masked_image": "uint8", "mask": "integer"}
-    fix = {"image": "save colours from 0 to 255, channels first", "mask": "save one class for each pixel"}
-    wanted, number = types.get(kind, "float"), found.dtype
-    fits = {"uint8": number == np.uint8, "integer": number.kind in "ui", "float": number.kind == "f"}[wanted]
-    if not fits or found.shape != shape:
-        raise UserError(
-            f"{where} is {number} {found.shape}; expected {wanted} {shape}: "
-            f"{fix.get(kind, 'save one row for each item of the case, in its order')}"
-        )
-
-
-def check_array(where: str, array: np.ndarray, modality: Modality, count: int) -> None:
-    """Check that `array` is `count` items of `modality`: what `check_header` looks at, and the values.
-
-    Raises:
-        UserError: another type or shape, a value out of range, NaN or infinity.
-    """
-    check_header(where, Header(array.dtype, array.shape), modality, count)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise UserError(f"{where} holds NaN or infinity; predict this case again")
-    if modality.kind == "label" and (array.min() < 0 or np.abs(array.sum(axis=1) - 1).max() > TOLERANCE):
-        raise UserError(f"{where} holds rows that do not add up to 1; save a probability for each class")
-    if modality.kind == "mask" and (array.min() < 0 or array.max() >= modality.classes):
-        raise UserError(
-            f"{where} holds classes outside 0 to {modality.classes - 1}; save the class numbers of card.json"
-        )
 
 
 def claimed_tasks(
@@ -115,8 +74,8 @@ def claimed_tasks(
     found = {of_array[name] for name in names}
     if tasks is None:
         return found
-    if unknown := sorted(set(tasks) - experiment.TASKS.keys()):
-        raise UserError(f"--tasks {unknown[0]}: no such task; the experiment's are {', '.join(experiment.TASKS)}")
+    if unknown := sorted(set(tasks) - experiment.tasks.keys()):
+        raise UserError(f"--tasks {unknown[0]}: no such task; the experiment's are {', '.join(experiment.tasks)}")
     if extra := sorted(found - set(tasks)):
         raise UserError(f"{path}: answers task '{extra[0]}', which the method does not claim; add it to its TASKS")
     return set(tasks)
@@ -152,12 +111,12 @@ def read_answers(
             name = f"{case.name}/{want}"
             if name not in headers:
                 raise UserError(f"{path}: array '{name}' is missing; answer every case of the task '{case.task}'")
-            check_header(f"{path}: array '{name}'", headers[name], modalities[want], case.count)
+            kind_of(modalities[want]).check_header(f"{path}: array '{name}'", headers[name], case.count)
     arrays = load_arrays(path)  # each is now known to be as large as it should be
     answered = [(case, {want: arrays[f"{case.name}/{want}"] for want in wants}) for case, wants in wanted if wants]
     for case, answer in answered:
         for want, array in answer.items():
-            check_array(f"{path}: array '{case.name}/{want}'", array, modalities[want], case.count)
+            kind_of(modalities[want]).check_answer(f"{path}: array '{case.name}/{want}'", array, case.count)
     if not answered:
         raise UserError(f"{path}: holds no answer; save at least one task's cases as arrays `<case>/<modality>`")
     return answered

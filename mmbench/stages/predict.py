@@ -16,13 +16,14 @@ from mmbench.command import stage_main
 from mmbench.config.choice import FIELDS, Drawing, first_drawing
 from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.errors import run_command
-from mmbench.experiments.experiment import Case, Experiment, asked, check_cases, read_cases, to_uint8
+from mmbench.experiments.experiment import Case, Experiment, asked, check_cases, read_cases
 from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_file, write_json
 from mmbench.files.weights import load_weights
 from mmbench.inference.answer import Evaluations, answer_case, untold
 from mmbench.method import Method, Sampling, Task
+from mmbench.modalities.image import to_uint8
 from mmbench.models.device import choose_device, hardware, peak_memory, place
 from mmbench.models.diffusion import sampler
 from mmbench.runs.provenance import provenance
@@ -73,7 +74,7 @@ def questions(
 ) -> Iterator[tuple[Case, Task]]:
     """The cases that a method's file claims to answer, each with what it is asked."""
     literals = read_literals(file)
-    tasks = claimed_tasks(literals["TASKS"], experiment.TASKS)
+    tasks = claimed_tasks(literals["TASKS"], experiment.tasks)
     for case in cases:
         task = asked(experiment, case, literals.get("ANSWERS", settings.get("modalities")))
         if case.task in tasks and task.want and not untold(task, settings):

@@ -26,12 +26,14 @@ from mmbench.command import stage_main
 from mmbench.config.code_hash import stage_code
 from mmbench.config.discovery import read_literals
 from mmbench.data import read_card, read_prepared
+from mmbench.experiments import load_tasks
 from mmbench.experiments.experiment import to_batch
 from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import read_record, sha256_file, write_json
 from mmbench.files.weights import save_weights
 from mmbench.method import Method
+from mmbench.modalities import kinds_of_card
 from mmbench.models.device import choose_device, hardware, peak_memory
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import read_settings
@@ -52,11 +54,14 @@ from mmbench.training.partial_labels import training_set
 from mmbench.training.processes import Team, joined, launch, launched, run_member
 
 ROOT = Path(__file__).parents[2]
+#: What a data set's card says that is needed to show a model's answers.
+SHOWN = ("name", "title", "modalities", "classes", "palette", "labels", "embedding")
 
 
 def training_key(settings: Mapping[str, Any], seed: int, method: Path, data: Path) -> str:
     """Identifies a training by all that it depends on: settings, seed, code and data; another key starts over."""
-    code = stage_code(ROOT, "train", experiment=settings["experiment"], method=method.resolve())
+    kinds = load_tasks(settings["experiment"]).kinds(kinds_of_card(read_card(data)))
+    code = stage_code(ROOT, "train", kinds.values(), experiment=settings["experiment"], method=method.resolve())
     parts = [settings, seed, code, sha256_file(data / "card.json")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -66,7 +71,7 @@ def described(method: Method, data: Path) -> dict[str, Any]:
     card = read_card(data)
     return {
         "modalities": {name: asdict(modality) for name, modality in method.spec.modalities.items()},
-        "card": {key: card.get(key) for key in ("name", "title", "classes", "palette", "labels", "embedding")},
+        "card": {key: card.get(key) for key in SHOWN},
     }
 
 
@@ -113,13 +118,23 @@ def train(
     arrays = training_set(read_prepared(data, "train"), settings, method)
     key = training_key(settings, seed, file, data)
     if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
-        method.prepare(to_batch({name: arrays[name] for name in method.spec.modalities if name in arrays}))
+        whole = {name: arrays[name] for name in method.spec.modalities if name in arrays}
+        method.prepare(to_batch(whole, method.spec.modalities))
     weights: Mapping[str, Tensor] = method.state_dict()
     log, parameters = new_log(), 0
     if is_trained(method, file):
         parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
         training = Training(
-            method, experiment, settings, arrays, seed=seed, device=device, state=state, key=key, team=team
+            method,
+            experiment,
+            settings,
+            arrays,
+            modalities=experiment.modalities(read_card(data)),
+            seed=seed,
+            device=device,
+            state=state,
+            key=key,
+            team=team,
         )
         snapshot = load_snapshot(kept, key, until, training.ema) if kept and until else None
         if snapshot:

@@ -105,9 +105,8 @@ class Trial:
         self.literals = read_literals(file)
         self.arrays = read_prepared(data, SPLIT)
         self.card = read_card(data)
-        modalities = used_modalities(self.experiment, self.card, settings)
-        self.case_settings = {**settings, "modalities": list(modalities)}
-        trained = load_judge(judge, settings["experiment"], modalities, device) if judge else None
+        self.modalities = used_modalities(self.experiment, self.card, settings)
+        trained = load_judge(judge, settings["experiment"], self.modalities, device) if judge else None
         features = load_extractor(lpips, device)(self.arrays["image"])
         real = Reference(features, {"split": SPLIT}, vectors(self.arrays))
         self.tools = Tools(lpips, real, device, trained, self.card, data)
@@ -118,10 +117,11 @@ class Trial:
         """
         evaluate, there = self.settings["evaluate"], len(self.arrays["image"])
         most = {name: min(items or evaluate[name], there) for name in ("reconstructions", "samples")}
-        cases = self.experiment.cases(self.arrays, {**self.case_settings, "evaluate": {**evaluate, **most}})
-        tasks = claimed_tasks(self.literals["TASKS"], self.experiment.TASKS)
+        settings = {**self.settings, "evaluate": {**evaluate, **most}}
+        cases = self.experiment.cases(self.arrays, self.modalities, settings)
+        tasks = claimed_tasks(self.literals["TASKS"], self.experiment.tasks)
         wanted = [case for case in cases if asked(self.experiment, case, self.literals.get("ANSWERS")).want]
-        return [c for c in wanted if c.task in tasks and not untold(self.experiment.TASKS[c.task], self.settings)]
+        return [c for c in wanted if c.task in tasks and not untold(self.experiment.tasks[c.task], self.settings)]
 
     def method(self, chosen: Mapping[str, float]) -> Method:
         """The trained method with the settings `chosen` on top of those of the configuration."""
@@ -171,7 +171,7 @@ class Trial:
         def ask(option: Mapping[str, float]) -> Metrics:
             method = self.method(option)
             return self.ask(
-                method, cases, first_drawing(self.settings, task, method.heeds(self.experiment.TASKS[task]))
+                method, cases, first_drawing(self.settings, task, method.heeds(self.experiment.tasks[task]))
             )
 
         by = {"task": task, "metric": metric, "split": SPLIT, "n": sum(case.count for case in cases)}
@@ -187,7 +187,7 @@ class Trial:
     def drawings(self, method: Method) -> list[dict[str, Any]]:
         """The best way of drawing for every task that the method samples, as far as its training pays for trials."""
         cases = Counter(case.task for case in self.cases())
-        heeds = {task: method.heeds(self.experiment.TASKS[task]) for task in cases}
+        heeds = {task: method.heeds(self.experiment.tasks[task]) for task in cases}
         planned = plan_trials(self.settings, cases, heeds, len(self.arrays["image"]))
         return [self.drawing(method, trials) for trials in planned]
 

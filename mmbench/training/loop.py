@@ -18,6 +18,7 @@ from torch import Tensor
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Experiment, to_batch
 from mmbench.method import Batch, Method
+from mmbench.modalities import MIRRORED, Modality, kind_of
 from mmbench.models.device import place
 from mmbench.training.adam import Adam
 from mmbench.training.checkpoint import load_checkpoint, remove_snapshots, save_checkpoint, save_snapshot
@@ -37,7 +38,6 @@ from mmbench.training.signals import stop_signals
 
 PROGRESS_SECONDS = 10.0
 CURVE_POINTS, COSINE_POINTS = 100, 20
-MIRRORED = "_mirrored"
 
 
 def new_log() -> dict[str, Any]:
@@ -53,6 +53,7 @@ class Training:
         experiment: how a training batch is made.
         settings: the sections `train`, and the rest for the checkpoint's key.
         arrays: the stored training set.
+        modalities: the experiment's on these data, of which a batch is made; the method may know fewer.
         seed: of the batches.
         device: where to compute.
         state: folder of the checkpoint.
@@ -67,6 +68,7 @@ class Training:
         settings: Mapping[str, Any],
         arrays: Mapping[str, Any],
         *,
+        modalities: Mapping[str, Modality],
         seed: int,
         device: torch.device,
         state: Path,
@@ -75,8 +77,10 @@ class Training:
     ) -> None:
         self.method, self.experiment, self.train = place(method, device), experiment, settings["train"]
         self.label = f"{settings['method']} seed {seed}"
-        self.data = {name: torch.from_numpy(array).to(device) for name, array in arrays.items() if name != "factors"}
-        self.items = len(self.data["image"])
+        self.modalities = modalities
+        used = {name: array for name, array in arrays.items() if name.removesuffix(MIRRORED) in modalities}
+        self.data = {name: torch.from_numpy(array).to(device) for name, array in used.items()}
+        self.items = len(next(iter(self.data.values())))
         self.seed, self.device, self.state, self.key, self.team = seed, device, state, key, team or Team()
         self.shards = self.train.get("shards", 1)
         self.parameters = [p for p in method.parameters() if p.requires_grad]
@@ -87,21 +91,21 @@ class Training:
         self.log = new_log()
 
     def batch(self, step: int, generator: torch.Generator, shard: int = 0) -> Batch:
-        """The training batch of `step`, or a shard of it, half of it mirrored if `train.flip` is on.
+        """The training batch of `step`, or a shard of it, half of its items mirrored if `train.flip` is on.
 
-        What a mirrored image is worth in another modality, an array `<modality>_mirrored` says, if there is one.
+        Every modality that is spatial is mirrored with the others of its item. What a mirrored item is worth in one
+        that is not, an array `<modality>_mirrored` says, if there is one.
         """
         indices = batch_indices(self.seed, step, self.train["batch_size"], self.items)
         indices = indices.tensor_split(self.shards)[shard].to(self.device)
-        batch = to_batch({name: value[indices] for name, value in self.data.items()}, self.device)
+        batch = to_batch({name: value[indices] for name, value in self.data.items()}, self.modalities, self.device)
         if self.train["flip"]:
             mirrored = (torch.rand(len(indices), generator=generator) < 0.5).to(self.device)
-            turned = {name: batch[name].flip(-1) for name in batch.keys() & {"image", "mask"}}
-            turned |= {name.removesuffix(MIRRORED): x for name, x in batch.items() if name.endswith(MIRRORED)}
-            for name, other in turned.items():
-                shape = (-1, *[1] * (other.dim() - 1))
-                batch[name] = torch.where(mirrored.view(shape), other, batch[name])
-        return self.experiment.training_batch(batch, generator)
+            for name in [name for name in batch if name in self.modalities]:
+                turned = batch.pop(f"{name}{MIRRORED}", kind_of(self.modalities[name]).mirrored(batch[name]))
+                shape = (-1, *[1] * (turned.dim() - 1))
+                batch[name] = torch.where(mirrored.view(shape), turned, batch[name])
+        return self.experiment.training_batch(batch, self.modalities, generator)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One update of the weights; returns the loss terms, which may still be being computed.

@@ -14,10 +14,8 @@ import numpy as np
 
 from mmbench.errors import UserError, near
 from mmbench.files.store import Arrays
-from mmbench.method import IGNORED, Method, Modality
-
-#: What stands for a missing value, by kind of modality, in the arrays and in a batch (see `mmbench.method.available`).
-MISSING: Mapping[str, float] = {"mask": IGNORED, "label": -1, "embedding": float("nan")}
+from mmbench.method import Method
+from mmbench.modalities import MIRRORED, Modality, kind_of
 
 
 def kept(count: int, share: float) -> np.ndarray:
@@ -60,13 +58,13 @@ def keep_labelled(
     """
     changed = dict(arrays)
     for name, share in shares.items():
-        able = [other for other, modality in modalities.items() if modality.kind in MISSING]
+        able = [other for other, modality in modalities.items() if kind_of(modality).missing is not None]
         if name not in able:
             there = f"those that can are {', '.join(able) or 'none'}"
             raise UserError(f"{where}: '{name}' cannot be missing in this experiment{near(name, able)}; {there}")
-        here = kept(len(arrays["image"]), share)
-        for key in {name, f"{name}_mirrored"} & arrays.keys():
+        here = kept(len(arrays[name]), share)
+        for key in {name, f"{name}{MIRRORED}"} & arrays.keys():
             shape = (-1, *[1] * (arrays[key].ndim - 1))
-            missing = np.asarray(MISSING[modalities[name].kind], arrays[key].dtype)
+            missing = np.asarray(kind_of(modalities[name]).missing, arrays[key].dtype)
             changed[key] = np.where(here.reshape(shape), arrays[key], missing)
     return changed

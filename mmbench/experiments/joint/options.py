@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from mmbench.config.schema import distinct
+from mmbench.errors import near
 from mmbench.experiments.embedding.options import Options as EmbeddingOptions
-
-Modality = Literal["image", "mask", "label", "embedding", "masked_image"]
+from mmbench.experiments.joint.tasks import MODALITIES
 
 
 def with_image(names: list[str]) -> list[str]:
-    """`names` if they are the image and others."""
+    """`names` if they are modalities, the image and others."""
+    for name in names:
+        if name not in MODALITIES:
+            raise ValueError(f"'{name}' does not exist{near(name, MODALITIES)}; there are {', '.join(MODALITIES)}")
     if "image" not in names or len(names) < 2:
         raise ValueError("name image and at least one other")
     return names
@@ -23,4 +26,4 @@ class Options(EmbeddingOptions):
     """Which network makes the embeddings, how much of a masked image is hidden, and the modalities that are used."""
 
     share: Annotated[float, Field(gt=0, lt=1)]
-    modalities: Annotated[list[Modality], AfterValidator(distinct), AfterValidator(with_image)] | None = None
+    modalities: Annotated[list[str], AfterValidator(distinct), AfterValidator(with_image)] | None = None

@@ -2,91 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from mmbench.modalities import Task
 
-import numpy as np
-import torch
-
-from mmbench.errors import UserError
-from mmbench.experiments.experiment import Case, to_unit
-from mmbench.experiments.modalities import of_card, picked
-from mmbench.files.store import Arrays
-from mmbench.method import Batch, Modality, Task
-
-#: `noised_image` is no modality: float (n, 3, h, w), sqrt(alpha_bar) x + sqrt(1 - alpha_bar) eps of x in [-1, 1], with
-#: `alpha_bar` float32 (n,) in (0, 1). Methods turn both into float32 where they use them.
+#: `noised_image` float (n, 3, h, w) is sqrt(alpha_bar) x + sqrt(1 - alpha_bar) eps of x in [-1, 1], with `alpha_bar`
+#: float32 (n,) in (0, 1). Methods turn both into float32 where they use them.
+NO_MODALITIES = ("noised_image", "alpha_bar")
 TASKS = {
     "classify": Task("classify", given=("image",), want=("label",)),
     "classify_noised": Task("classify_noised", given=("noised_image", "alpha_bar"), want=("label",)),
     "paint": Task("paint", given=("label",), want=("image",)),
     "generate": Task("generate", given=(), want=("image", "label")),
 }
-SEED = 0
-
-
-def modalities(card: Mapping[str, Any]) -> dict[str, Modality]:
-    """The image and its label.
-
-    Raises:
-        UserError: the data set has no labels.
-    """
-    found = of_card(card)
-    if "label" not in found:
-        name = card.get("name", "the data set")
-        raise UserError(
-            f"data.name: {name} has no labels of two classes or more, which the experiment labels needs; choose a data "
-            "set that has (docs/data.md), or take labels out of the profile's experiments"
-        )
-    return picked(found, "image", "label")
-
-
-def training_batch(batch: Batch, generator: torch.Generator) -> Batch:
-    """The image and its label, as the data set has them."""
-    return {"image": batch["image"], "label": batch["label"]}
-
-
-def noised(image: np.ndarray, alpha_bar: float) -> Arrays:
-    """Images, uint8 (n, 3, h, w), as the tasks on noised images are given them: float16, to halve the file.
-
-    The noise of an image is the same at every level and on every machine, so that only the level differs.
-    """
-    x, generator = to_unit(torch.from_numpy(image)), torch.Generator().manual_seed(SEED)
-    z = alpha_bar**0.5 * x + (1 - alpha_bar) ** 0.5 * torch.randn(x.shape, generator=generator)
-    return {"noised_image": z.half().numpy(), "alpha_bar": np.full(len(image), alpha_bar, np.float32)}
-
-
-def in_proportion(label: np.ndarray, count: int) -> np.ndarray:
-    """`count` labels, int64, in the proportions of `label` (n,) to the nearest whole item, in a fixed random order.
-
-    They are evenly spaced quantiles of the sorted labels, so `count` may be more or less than there are.
-    """
-    places = (2 * np.arange(count) + 1) * len(label) // (2 * count)
-    drawn: np.ndarray = np.sort(label)[places].astype(np.int64)
-    return np.random.default_rng(SEED).permutation(drawn)
-
-
-def cases(test: Arrays, settings: Mapping[str, Any]) -> list[Case]:
-    """The first test images to classify, clean and at each of `noise_levels`; labels to paint; and one of drawing.
-
-    Images to classify are `evaluate.reconstructions`. `paint` and `generate` have `evaluate.samples` items, because
-    what they give is compared as a set; the labels to paint have the proportions of the test split, so that no distance
-    to real images comes from the classes' shares.
-
-    Raises:
-        UserError: the data set has no labels.
-    """
-    if "label" not in test:
-        raise UserError("data.name: the test split has no labels, which the experiment labels needs")
-    evaluate = settings["evaluate"]
-    image, label = (test[name][: evaluate["reconstructions"]] for name in ("image", "label"))
-    found = [Case("classify", "classify", len(image), {"image": image}, {"label": label})]
-    for level in settings["noise_levels"]:
-        name, detail = f"noised-{round(100 * level)}", {"alpha_bar": level}
-        found.append(Case(name, "classify_noised", len(image), noised(image, level), {"label": label}, detail))
-    painted = in_proportion(test["label"], evaluate["samples"])
-    return [
-        *found,
-        Case("paint", "paint", len(painted), {"label": painted}),
-        Case("generate", "generate", evaluate["samples"]),
-    ]

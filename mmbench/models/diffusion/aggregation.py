@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmbench.method import Batch
-from mmbench.models.diffusion.model import MultimodalDenoiser, Output, as_value
+from mmbench.models.diffusion.model import MultimodalDenoiser, Output
 from mmbench.models.diffusion.parameterisation import Prediction, to_z0
 from mmbench.models.diffusion.process import Process
 from mmbench.models.diffusion.sampler import noise_like
@@ -37,7 +37,7 @@ class Aggregation:
         """Encodings of the data where a modality is known, of its decoder's prediction where it is not."""
         encodings = []
         for name in self.model.aggregated:
-            guess = self.model.encoders[name](as_value(output.decoded[name], self.model.modalities[name]))
+            guess = self.model.encoders[name](self.model.kinds[name].value(output.decoded[name]))
             if states.known[name].any():
                 known = states.known[name][:, None, None, None]
                 guess = known * self.model.encoders[name](values[name]) + (1 - known) * guess

@@ -38,7 +38,7 @@ class Answers:
         """Values for every modality, and the states: what is given is known, what is wanted unknown."""
         model = self.around.model
         names = model.aggregated
-        values = fill(given, {name: model.modalities[name] for name in names}, like)
+        values = fill(given, {name: model.kinds[name].modality for name in names}, like)
         return values, given_states(names, given, names if self.joint else want, like)
 
     def draw(
@@ -85,11 +85,9 @@ class Answers:
         return replace(output, prediction=output.prediction + guidance * (output.prediction - free))
 
     def constrain(self, z0: Tensor, given: Batch) -> Tensor:
-        """The estimate of z_0 with what is certain about it put in: with `impose`, seen pixels."""
-        for name, value in given.items():
-            if self.impose and self.around.model.modalities[name].kind == "masked_image":
-                seen = value[:, -1:]
-                z0 = seen * value[:, :-1] + (1 - seen) * z0
+        """The estimate of z_0 with what is certain about it put in, if `impose`: the seen pixels of a masked image."""
+        for name, value in given.items() if self.impose else ():
+            z0 = self.around.model.kinds[name].impose(z0, value)
         return z0
 
     def read(self, z0: Tensor, given: Batch, want: Sequence[str], generator: torch.Generator) -> Batch:

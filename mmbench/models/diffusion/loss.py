@@ -1,8 +1,9 @@
-"""The four terms of the objective, each as a value per item (n,).
+"""Three of the four terms of the objective, each as a value per item (n,).
 
-L0 pulls q(z_T | z_0, X) to the prior, L1 matches the reverse step, L2 recovers each modality from the diffused state,
-L3 reconstructs z_0 from z_1 (MT-Diffusion, arXiv:2407.17571). `simple` training keeps L1 in its noise-prediction form
-and L2; `vlb` adds the exact weights, the mismatch of the encodings inside L1, L0 and L3.
+L0 pulls q(z_T | z_0, X) to the prior, L1 matches the reverse step, L2 recovers each modality from the diffused state
+(`recovery` of its kind, in `mmbench.modalities`), L3 reconstructs z_0 from z_1 (MT-Diffusion, arXiv:2407.17571).
+`simple` training keeps L1 in its noise-prediction form and L2; `vlb` adds the exact weights, the mismatch of the
+encodings inside L1, L0 and L3.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mmbench.method import IGNORED, Modality, available
 from mmbench.models.diffusion.process import Process, w_from_omega
 
 
@@ -65,20 +64,3 @@ def reconstruction(process: Process, z0: Tensor, z0_hat: Tensor) -> Tensor:
     """L3: -log p(z_0 | z_1) per item for a Gaussian of variance 1 - alpha_bar_1, without its constant."""
     variance = 1 - process.alpha_bar[1].to(z0)
     return ((z0 - z0_hat) ** 2 / (2 * variance)).flatten(1).sum(dim=1)
-
-
-def recovery(modality: Modality, decoded: Tensor, value: Tensor) -> Tensor:
-    """L2: how badly a decoder's output explains its modality, per item; 0 for an item that lacks it.
-
-    Images and embeddings: absolute error (a Laplace likelihood; sharper than the Gaussian's squared error). Masks and
-    labels: cross-entropy; ignored pixels (class 255) do not count.
-    """
-    here = available(modality, value)
-    if modality.kind in ("image", "masked_image"):
-        return per_item((decoded - value[:, : decoded.shape[1]]).abs())
-    if modality.kind == "embedding":
-        return here * per_item((decoded - torch.where(here[:, None], value, 0.0)).abs())
-    if modality.kind == "label":
-        return here * F.cross_entropy(decoded, value.clamp(min=0), reduction="none")
-    loss = F.cross_entropy(decoded, value, reduction="none", ignore_index=IGNORED)
-    return loss.flatten(1).sum(dim=1) / (value != IGNORED).flatten(1).sum(dim=1).clamp(min=1)

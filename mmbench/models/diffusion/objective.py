@@ -89,7 +89,7 @@ def recovery_terms(
     """
     terms = {}
     for name, weight in weights.items():
-        value = losses.recovery(around.model.modalities[name], noised.output.decoded[name], noised.values[name])
+        value = around.model.kinds[name].recovery(noised.output.decoded[name], noised.values[name])
         if name != target:
             where = noised.states.recoverable(name, recover_absent)
         elif around.model.conditions:

@@ -7,17 +7,18 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from mmbench.method import Batch, Sampling, Spec, Task, available
-from mmbench.models.diffusion.model import as_vector, map_channels, one_hot_map, vector_width
+from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.modalities import kind_of
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
+from mmbench.models.diffusion.states import complete
 from mmbench.models.nets.unet import PixelHead, UNet
 
 
 class Painter(DiffusionMethod):
     """A denoiser of images.
 
-    A subclass names the modality that it is told as `condition`: a mask enters as one-hot channels, a label or an
-    embedding beside the time, with a flag. An item that lacks it is learnt from without being told.
+    A subclass names the modality that it is told as `condition`: what is a map enters as channels, a vector beside the
+    time, with a flag. An item that lacks it is learnt from without being told.
 
     Args:
         spec: modalities and network.
@@ -30,23 +31,22 @@ class Painter(DiffusionMethod):
 
     def __init__(self, spec: Spec, **settings: Unpack[DiffusionSettings]) -> None:
         super().__init__(spec, **settings)
-        self.told = spec.modalities[self.condition] if self.condition else None
-        colours, more = spec.modalities["image"].shape[0], map_channels(self.told) if self.told else 0
+        self.told = kind_of(spec.modalities[self.condition]) if self.condition else None
+        colours, more = spec.modalities["image"].shape[0], self.told.channels if self.told else 0
         self.backbone = UNet(colours + more, **spec.network)
         self.head = PixelHead(self.backbone, colours)
         if self.told and not more:
-            self.vector = nn.Linear(vector_width(self.told) + 1, self.backbone.vector_width)
+            self.vector = nn.Linear(self.told.width + 1, self.backbone.vector_width)
 
     def forward(self, z_t: Tensor, t: Tensor, given: Batch) -> Tensor:
         """The network's prediction (n, 3, h, w) at z_t (n, 3, h, w) and steps t (n,), told the condition."""
         vector = None
-        if self.told and self.told.kind == "mask":
-            z_t = torch.cat([z_t, one_hot_map(given[self.condition], self.told.classes)], dim=1)
+        if self.told and self.told.channels:
+            z_t = torch.cat([z_t, self.told.enter(given[self.condition])], dim=1)
         elif self.told:
-            value = given[self.condition]
-            known = available(self.told, value)[:, None]
-            whole = as_vector(value.clamp(min=0) if self.told.kind == "label" else value, self.told)
-            vector = self.vector(torch.cat([torch.where(known, whole, 0.0), known.to(whole)], dim=1))
+            filled, known = complete(given, {self.condition: self.told.modality})
+            value, flag = self.told.enter(filled[self.condition]), known[self.condition][:, None]
+            vector = self.vector(torch.cat([torch.where(flag, value, 0.0), flag.to(value)], dim=1))
         return self.head(self.backbone(z_t, t, vector).map)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmbench.errors import UserError, near
-from mmbench.method import Batch, Kind, Modality, available
+from mmbench.method import Batch, Modality
+from mmbench.modalities import kind_of
 
 STATES = ("absent", "unknown", "known")
 #: Probabilities of absent, unknown and known.
@@ -60,21 +61,22 @@ def largest(flags: Collection[Tensor], count: int) -> Tensor:
     return torch.stack([torch.zeros(count), *(flag.cpu() for flag in flags)]).amax(dim=0)
 
 
-def each(setting: Any, names: Sequence[str], default: Any, key: str) -> dict[str, Any]:
+def each(setting: Any, names: Sequence[str], default: Any, key: str, absent: Collection[str] = ()) -> dict[str, Any]:
     """A setting that is one value for all modalities, or a mapping of some to their own, by modality.
 
     Args:
-        setting: the value or mapping. It may name modalities that the data set does not have.
+        setting: the value or mapping.
         names: the modalities there are.
         default: of those that a mapping does not name.
         key: what the setting is called.
+        absent: modalities that the data set does not have, which a mapping may name.
 
     Raises:
         UserError: the mapping names what is no modality.
     """
     if not isinstance(setting, Mapping):
         return dict.fromkeys(names, setting)
-    known = [*names, *get_args(Kind)]
+    known = [*names, *absent]
     for name in setting:
         if name not in known:
             there = ", ".join(names)
@@ -83,14 +85,14 @@ def each(setting: Any, names: Sequence[str], default: Any, key: str) -> dict[str
 
 
 def state_shares(
-    states: Shares | Mapping[str, Shares], names: Sequence[str], default: Shares
+    states: Shares | Mapping[str, Shares], names: Sequence[str], default: Shares, absent: Collection[str] = ()
 ) -> dict[str, tuple[float, ...]]:
     """The probabilities of absent, unknown and known of every modality.
 
     Raises:
         UserError: they are not three numbers from 0 that add up to 1.
     """
-    found = {name: tuple(shares) for name, shares in each(states, names, default, "states").items()}
+    found = {name: tuple(shares) for name, shares in each(states, names, default, "states", absent).items()}
     for name, shares in found.items():
         if len(shares) != len(STATES) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
             raise UserError(
@@ -153,7 +155,7 @@ def complete(values: Batch, modalities: Mapping[str, Modality]) -> tuple[Batch, 
     """A training batch in which every missing value is zeros, and which items have each modality (n,) as booleans."""
     filled, found = dict(values), {}
     for name, modality in modalities.items():
-        here = found[name] = available(modality, values[name])
+        here = found[name] = kind_of(modality).available(values[name])
         if not here.all():
             shape = (-1, *[1] * (values[name].dim() - 1))
             filled[name] = torch.where(here.view(shape), values[name], torch.zeros_like(values[name]))
@@ -169,6 +171,5 @@ def fill(given: Batch, modalities: Mapping[str, Modality], like: Tensor) -> Batc
     values = dict(given)
     for name, modality in modalities.items():
         if name not in values:
-            dtype = torch.long if modality.kind in ("mask", "label") else torch.float32
-            values[name] = torch.zeros(len(like), *modality.shape, dtype=dtype, device=like.device)
+            values[name] = kind_of(modality).blank(len(like), like.device)
     return values

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from mmbench.method import Batch, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
-from mmbench.models.diffusion import loss as losses
-from mmbench.models.diffusion.model import as_answer, vector_width
-from mmbench.models.nets.unet import PixelHead, UNet, VectorReader
+from mmbench.modalities import kind_of
+from mmbench.models.nets.unet import PixelHead, UNet
 
 
 class Reader(BaseMethod):
@@ -25,27 +24,23 @@ class Reader(BaseMethod):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.modality = spec.modalities[self.answers]
+        self.kind = kind_of(spec.modalities[self.answers])
         self.backbone = UNet(spec.modalities["image"].shape[0], **spec.network)
-        if self.modality.kind == "mask":
-            self.head: PixelHead | VectorReader = PixelHead(self.backbone, self.modality.classes)
-        else:
-            self.head = VectorReader(self.backbone, vector_width(self.modality))
+        self.head = self.kind.reader(self.backbone)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Of an image (n, 3, h, w): class logits (n, classes, h, w) or (n, classes), or an embedding (n, d)."""
+        """Of an image (n, 3, h, w): what the modality's kind decodes, e.g. class logits (n, classes, h, w)."""
         time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
-        features = self.backbone(image, time)
-        return self.head(features.map if self.modality.kind == "mask" else features)
+        return self.kind.read(self.head, self.backbone(image, time))
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Cross-entropy of a mask's labelled pixels or of a label, absolute error of an embedding."""
-        return {"loss": losses.recovery(self.modality, self(batch["image"]), batch[self.answers]).mean()}
+        """The modality's recovery: cross-entropy of classes, absolute error of numbers."""
+        return {"loss": self.kind.recovery(self(batch["image"]), batch[self.answers]).mean()}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
-        """The likeliest class of each pixel, class probabilities, or an embedding; no noise."""
-        return {self.answers: as_answer(self(given["image"]), self.modality)}
+        """The likeliest class of each pixel, class probabilities, numbers; no noise."""
+        return {self.answers: self.kind.answer(self(given["image"]))}
 
 
 class HoleFiller(BaseMethod):

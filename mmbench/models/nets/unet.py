@@ -147,3 +147,16 @@ class VectorReader(nn.Module):
     def forward(self, features: Features) -> Tensor:
         """Features to (n, out)."""
         return self.mlp(torch.cat([features.map.mean(dim=(2, 3)), features.pooled], dim=1))
+
+
+class VectorHead(nn.Module):
+    """Pooled features to a vector (n, out)."""
+
+    def __init__(self, backbone: UNet, out: int) -> None:
+        super().__init__()
+        width = backbone.pooled_width
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, out))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(n, pooled_width) to (n, out)."""
+        return self.mlp(pooled)

@@ -1,0 +1,28 @@
+"""The questions of joint: every subset of what there is, and masked images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from mmbench.experiments.experiment import Case, stored_cases
+from mmbench.experiments.joint.tasks import TASKS
+from mmbench.files.store import Arrays
+from mmbench.modalities import Modality
+from mmbench.modalities.masked_image import hide_stored
+
+
+def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
+    """`stored_cases`, and, with as many items as those that draw no image, the images of which `share` is hidden."""
+    found = stored_cases(TASKS, test, modalities, settings["evaluate"])
+    if "masked_image" in modalities:
+        first = slice(settings["evaluate"]["reconstructions"])
+        want = tuple(name for name in TASKS["reconstruct"].want if name in modalities)
+        truth = {name: test[name][first] for name in want}
+        generator = torch.Generator().manual_seed(0)  # the masks are part of the benchmark, not of a run
+        given = {"masked_image": hide_stored(test["image"][first], settings["share"], generator)}
+        count, detail = len(given["masked_image"]), {"share": settings["share"]}
+        found.append(Case("reconstruct", "reconstruct", count, given, truth, detail, want))
+    return found

@@ -1,0 +1,130 @@
+"""Kinds of modality, a file each: a new file `<kind>.py` is a new kind, and all that depends on the kind is in it.
+
+A kind's file has a class `Kind`, derived from `mmbench.modalities._kind.Kind`, and a constant `MISSING` if an item may
+lack such a modality. What a modality is *called* is free: a data set's card says which kind each of its names has, and
+names alone have the kind that is called like them. Nothing else in the project decides by a kind or by a name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmbench.errors import UserError, near
+
+if TYPE_CHECKING:
+    from mmbench.modalities._kind import Kind
+
+FOLDER = Path(__file__).parent
+#: Kinds by the names that files of earlier versions call them, and that most data sets call such modalities.
+FORMER = {"mask": "class_map", "embedding": "vector"}
+MIRRORED = "_mirrored"  # <modality>_mirrored: what a mirrored image is worth in a modality that cannot be mirrored
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What one modality's tensor looks like.
+
+    Attributes:
+        kind: a file of `mmbench.modalities`, whose class says all that depends on it (`kind_of`).
+        shape: shape of one item, as stored, without the first axis.
+        classes: number of classes, where the kind has them.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    classes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in (known := names()):
+            raise UserError(f"kind '{self.kind}' does not exist{near(self.kind, known)}; there are {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question: which modalities are given and which are wanted."""
+
+    name: str
+    given: tuple[str, ...]
+    want: tuple[str, ...]
+
+
+def names() -> list[str]:
+    """Names of the kinds there are, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+
+
+@cache
+def kind_of(modality: Modality) -> Kind:
+    """What the kind of a modality says of it."""
+    kind: Kind = class_of(modality.kind)(modality)
+    return kind
+
+
+def class_of(kind: str) -> type[Kind]:
+    """The class of a kind."""
+    found: type[Kind] = importlib.import_module(f"{__name__}.{kind}").Kind
+    return found
+
+
+def default_kind(name: str) -> str | None:
+    """The kind of a modality of which only the name is said; None if the name is none of a kind."""
+    kind = FORMER.get(name, name)
+    return kind if kind in names() else None
+
+
+def can_be_missing(kind: str) -> bool:
+    """Whether an item may lack a modality of this kind, read from its file without running it."""
+    return bool(re.search(r"^MISSING\b", (FOLDER / f"{kind}.py").read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
+def of_record(entry: Mapping[str, Any]) -> Modality:
+    """The modality that an entry of a training.json describes, which may be of an earlier version."""
+    return Modality(FORMER.get(entry["kind"], entry["kind"]), tuple(entry["shape"]), entry["classes"])
+
+
+def facts_of(card: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a data set's card says of one modality, on top of what it says of all: classes, palette, labels, size."""
+    listed = card.get("modalities")
+    said = [card.get(name), listed.get(name) if isinstance(listed, Mapping) else None]
+    own = {key: value for entry in said if isinstance(entry, Mapping) for key, value in entry.items()}
+    arrays = card.get("splits", {}).get("train", {}).get("arrays", {})
+    shape = {"shape": arrays[name]["shape"][1:]} if name in arrays else {}
+    return {**{key: value for key, value in card.items() if key != "size"}, **shape, **own}
+
+
+def of_card(card: Mapping[str, Any]) -> dict[str, Modality]:
+    """The modalities of the data set that `card` describes, the image first, as far as there is anything to learn."""
+    found = {}
+    for name, kind in {"image": "image", **kinds_of_card(card)}.items():
+        modality = class_of(kind).from_card(facts_of(card, name), tuple(card["size"]))
+        if modality and kind_of(modality).learnable:
+            found[name] = modality
+    return found
+
+
+def kinds_of_card(card: Mapping[str, Any]) -> dict[str, str]:
+    """The kind of each modality that a card names; a name without a kind is that of an array that is no modality.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    listed = card.get("modalities") or ()
+    said = listed if isinstance(listed, Mapping) else dict.fromkeys(listed)
+    found = {}
+    for name, entry in said.items():
+        kind = (entry.get("kind") if isinstance(entry, Mapping) else entry) or default_kind(name)
+        if kind is not None and kind not in names():
+            there = ", ".join(names())
+            raise UserError(f"card.json: modalities.{name}: kind '{kind}' does not exist; there are {there}")
+        if kind is not None:
+            found[name] = kind
+    return found

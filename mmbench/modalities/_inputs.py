@@ -1,0 +1,73 @@
+"""What the kinds share in reading what a person gives: arrays of items or of one, and pictures, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmbench.errors import UserError
+from mmbench.files.pictures import open_picture
+from mmbench.modalities._kind import Layout
+
+WORDS = {"uint8": "uint8", "integer": "whole numbers", "float": "floats"}
+
+
+def read_items(name: str, value: Any, layout: Layout) -> np.ndarray:
+    """An array of items, or of one, that are laid out so; UserError if they are not."""
+    array = np.asarray(value)
+    if array.shape == layout.shape:
+        array = array[None]
+    if array.shape[1:] != layout.shape or not len(array) or not layout.fits(array.dtype):
+        wanted = ", ".join(["n", *map(str, layout.shape)])
+        words = f"{WORDS[layout.dtype]} ({wanted})"
+        raise UserError(f"{name}: got {array.dtype} {array.shape}, not {words}; give it that type and shape")
+    return array
+
+
+def read_pictures(
+    name: str,
+    value: Any,
+    layout: Layout,
+    read: Callable[[Image.Image, str], np.ndarray],
+    *,
+    resize: bool,
+    smooth: bool = False,
+) -> np.ndarray:
+    """Items of pictures, paths of pictures, arrays, or a list of these.
+
+    Args:
+        name: of the modality, for errors.
+        value: what is given.
+        layout: how an item lies, its last two axes height and width.
+        read: makes an item of a picture of that size; is told what errors call it.
+        resize: whether pictures of another size are resized and not refused.
+        smooth: whether resizing blends; else each pixel is one of the picture's.
+    """
+    size = layout.shape[-2:]
+    found = []
+    for item in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(item, Image.Image):
+            picture, shown = item, name
+        elif isinstance(item, (str, os.PathLike)):
+            picture, shown = open_picture(Path(item)), f"{name}: {item}"
+        else:
+            found.append(read_items(name, item, layout))
+            continue
+        found.append(read(_fitted(picture, shown, size, resize=resize, smooth=smooth), shown)[None])
+    return np.concatenate(found)
+
+
+def _fitted(picture: Image.Image, shown: str, size: tuple[int, ...], *, resize: bool, smooth: bool) -> Image.Image:
+    height, width = size
+    if picture.size == (width, height):
+        return picture
+    if not resize:
+        sides = "x".join(map(str, picture.size))
+        raise UserError(f"{shown}: {sides} pixels, the model's are {width}x{height}; resize it, or ask for resizing")
+    method = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+    return (picture.convert("RGB") if smooth else picture).resize((width, height), method)

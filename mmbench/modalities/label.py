@@ -1,0 +1,139 @@
+"""A class of the whole item: stored and in a batch int64 (n,), answered as float class probabilities (n, classes).
+
+An item without one has -1. A data set's card names the classes (`labels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmbench.errors import UserError, near
+from mmbench.modalities import Modality
+from mmbench.modalities._kind import Layout, VectorKind
+
+#: What stands for the label of an item that has none.
+MISSING = -1
+#: How far probabilities may add up to something else than 1.
+TOLERANCE = 1e-3
+
+
+class Kind(VectorKind):
+    """A label. Its recovery is the cross-entropy."""
+
+    missing = MISSING
+
+    @classmethod
+    def from_card(cls, facts: Mapping[str, Any], size: tuple[int, int]) -> Modality | None:
+        """One of the card's labels."""
+        return Modality("label", (), classes=len(facts.get("labels") or ()))
+
+    @property
+    def learnable(self) -> bool:
+        """Whether there are two to tell apart."""
+        return self.classes > 1
+
+    @classmethod
+    def describe(cls, array: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """How many items have each."""
+        return {"label_counts": np.bincount(array).tolist()}
+
+    @property
+    def stored(self) -> Layout:
+        """Whole numbers (n,)."""
+        return Layout("integer", ())
+
+    @property
+    def answered(self) -> Layout:
+        """Float class probabilities (n, classes)."""
+        return Layout("float", (self.classes,))
+
+    def stored_fault(self, array: np.ndarray) -> str | None:
+        """A class that does not exist, if the card names them."""
+        wrong = array[(array < 0) | (array >= self.classes)]
+        return f"has {wrong[0]}, and there are 0 to {self.classes - 1}" if self.classes and wrong.size else None
+
+    def answer_fault(self, array: np.ndarray) -> str | None:
+        """Rows that are no probabilities."""
+        if fault := super().answer_fault(array):
+            return fault
+        if array.min() < 0 or np.abs(array.sum(axis=1) - 1).max() > TOLERANCE:
+            return "holds rows that do not add up to 1; save a probability for each class"
+        return None
+
+    def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Each in turn."""
+        return np.arange(count) % self.classes
+
+    def to_batch(self, stored: Tensor) -> Tensor:
+        """To int64."""
+        return stored.long()
+
+    def available(self, values: Tensor) -> Tensor:
+        """Items whose label is not negative."""
+        return values >= 0
+
+    def blank(self, count: int, device: torch.device) -> Tensor:
+        """Class 0."""
+        return torch.zeros(count, dtype=torch.long, device=device)
+
+    @property
+    def width(self) -> int:
+        """One number for each class."""
+        return self.classes
+
+    def enter(self, values: Tensor) -> Tensor:
+        """Labels (n,) to one-hot (n, classes); probabilities as they are."""
+        return values if values.is_floating_point() else F.one_hot(values, self.classes).float()
+
+    def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
+        """Cross-entropy."""
+        return self.available(values) * F.cross_entropy(decoded, values.clamp(min=0), reduction="none")
+
+    def value(self, decoded: Tensor) -> Tensor:
+        """Class probabilities (n, classes)."""
+        return decoded.softmax(dim=1)
+
+    def given_answer(self, values: Tensor) -> Tensor:
+        """Class probabilities, all on the given one."""
+        return self.enter(values)
+
+    def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
+        """int64 (n,) of numbers, names, or probabilities, of which the likeliest counts."""
+        labels = [str(label) for label in facts.get("labels") or ()]
+        array = np.asarray(value)
+        if self.answered.fits(array.dtype) and array.shape[1:] == self.answered.shape:
+            return array.argmax(axis=1).astype(np.int64)
+        numbers = [_number(name, item, labels) for item in array.reshape(-1).tolist()]
+        if array.ndim > 1 or not numbers or not all(0 <= number < self.classes for number in numbers):
+            known = ", ".join(f"{i} ({label})" for i, label in enumerate(labels)) or f"0 to {self.classes - 1}"
+            raise UserError(f"{name}: {value!r:.60} is no class; there are {known}")
+        return np.array(numbers, np.int64)
+
+    def entries(self, answer: np.ndarray, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The likeliest label of each item, its number, and the probabilities of all."""
+        labels = [str(label) for label in facts.get("labels") or range(self.classes)]
+        found = []
+        for i, row in enumerate(answer):
+            number, rounded = int(row.argmax()), (round(float(p), 6) for p in row)
+            probabilities = dict(zip(labels, rounded, strict=True))
+            found.append({"item": i, "label": labels[number], "number": number, "probabilities": probabilities})
+        return found
+
+
+def _number(name: str, item: Any, labels: Sequence[str]) -> int:
+    """The number of a class that a person calls by its number or its name."""
+    if isinstance(item, int) and not isinstance(item, bool):
+        return item
+    if isinstance(item, str):
+        if item in labels:
+            return labels.index(item)
+        if item.isdecimal():
+            return int(item)
+    known = ", ".join(f"'{label}'" for label in labels)
+    raise UserError(f"{name}: {item!r} is no class{near(str(item), labels)}; there are {known}")

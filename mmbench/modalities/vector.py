@@ -1,0 +1,75 @@
+"""Some numbers about an item, such as an embedding: float (n, d) everywhere; an item without them has NaN.
+
+A data set's card says how many there are, as `size`, or by the shape of its array.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmbench.errors import UserError
+from mmbench.modalities import Modality
+from mmbench.modalities._inputs import read_items
+from mmbench.modalities._kind import Layout, VectorKind
+
+#: What stands for each number of an item that has none.
+MISSING = float("nan")
+
+
+class Kind(VectorKind):
+    """A vector. Its recovery is the absolute error, a Laplace likelihood."""
+
+    missing = MISSING
+    lacking = "write it with `python -m mmbench.stages.embed` and name its folder as --data"
+
+    @classmethod
+    def from_card(cls, facts: Mapping[str, Any], size: tuple[int, int]) -> Modality | None:
+        """As many numbers as the card says."""
+        shape = (facts["size"],) if facts.get("size") else tuple(facts.get("shape", ()))
+        return Modality("vector", shape) if shape else None
+
+    @property
+    def stored(self) -> Layout:
+        """Float (n, d)."""
+        return Layout("float", self.shape)
+
+    def stored_fault(self, array: np.ndarray) -> str | None:
+        """A number that is none."""
+        return None if np.isfinite(array).all() else "holds NaN or infinity"
+
+    def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Noise."""
+        return rng.normal(size=(count, *self.shape)).astype(np.float32)
+
+    def available(self, values: Tensor) -> Tensor:
+        """Items that are not all NaN."""
+        return ~values.isnan().all(dim=1)
+
+    @property
+    def width(self) -> int:
+        """Its own."""
+        return self.shape[0]
+
+    def enter(self, values: Tensor) -> Tensor:
+        """As it is."""
+        return values
+
+    def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
+        """Mean absolute error."""
+        there = self.available(values)
+        return there * (decoded - torch.where(there[:, None], values, 0.0)).abs().flatten(1).mean(dim=1)
+
+    def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
+        """float32 (n, d) of an array."""
+        if isinstance(value, (str, os.PathLike)):
+            raise UserError(f"{name}: {value} is no .npy or .npz; save the array (n, {self.width}) with numpy.save")
+        array = read_items(name, value, self.stored)
+        if not np.isfinite(array).all():
+            raise UserError(f"{name}: a value is not finite; embed the image again")
+        return array.astype(np.float32)
