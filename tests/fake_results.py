@@ -141,7 +141,10 @@ def write_training(folder: Path, method: Fake, seed: int, provenance: dict[str, 
         folder / "training.json",
         {"parameters": method.parameters, "steps": 600 * trained, "images_seen": 38_400 * trained,
          "flops": 4.1e13 * trained, "seconds": 80.0 * trained, "peak_memory_bytes": 7 * 10**8, "device": "cpu",
-         "curve": curve if trained else [], "settings": {"train": {"steps": 600, "batch_size": 64}}, "seed": seed,
+         "curve": curve if trained else [], "validation_curve": [
+             {"step": step, "loss": 0.05 + (0.01 if method.name == "ddpm" else -0.01) * step / 600}
+             for step in range(30, 601, 30)
+         ] if trained else [], "settings": {"train": {"steps": 600, "batch_size": 64}}, "seed": seed,
          "provenance": {**provenance, "method": method.name}},
     )  # fmt: skip
 

@@ -416,7 +416,7 @@ def test_every_package_is_pinned_by_its_hash(name: str) -> None:
 
 def test_a_checkpoint_with_the_right_key_and_other_content_is_not_used(tmp_path: Path, capsys: Any) -> None:
     module, other = torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)
-    log = {"step": 1, "seconds": 1.0, "flops_per_step": 1, "curve": [], "gradient_cosines": []}
+    log = {"step": 1, "seconds": 1.0, "flops_per_step": 1, "curve": [], "validation_curve": [], "gradient_cosines": []}
     optimizer = Adam(list(module.parameters()))
     module(torch.ones(1, 2)).sum().backward()
     optimizer.step(0.1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_results import METHODS, write_results
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from mmbench.experiments.masking.section.noise import samples
 from mmbench.experiments.masking.section.pictures import reconstructions
 from mmbench.files.store import save_arrays
 from mmbench.report.commands import of_experiment, of_page
+from mmbench.report.draw import charts
 from mmbench.report.draw.hover import Point, points, tell, tell_curve
 from mmbench.report.page import breakable
 from mmbench.report.parts.section import Context
@@ -114,6 +116,19 @@ class TestHover:
         assert told == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
         tell_curve(axes, [])
         assert len(points(figure)) == 10
+
+
+def test_a_validation_loss_that_rises_is_drawn_and_told() -> None:
+    points = [(20, 0.5), (40, 0.3), (60, 0.4)]
+    rows = [("a", seed, "validation", x, y + seed) for seed in (0, 1) for x, y in points]
+    rows += [("b", 0, "validation", x, 1 - y / 10) for x, y in points]
+    rows += [(method, 0, "train", x, 0.5) for method in "ab" for x in range(10, 61, 10)]
+    frame = pd.DataFrame(rows, columns=["method", "seed", "split", "images", "loss"])
+    assert charts.rising(frame) == ["a"]
+    assert charts.rising(frame[frame["split"] == "train"]) == []
+    figure = charts.training_curves(frame, {"a": "A", "b": "B"}, ["a", "b"], "light")
+    dashed = [[line.get_linestyle() for line in axes.get_lines()].count("--") for axes in figure.axes]
+    assert dashed == [2, 1]
 
 
 def table(*cells: Cell, differences: bool = False) -> Table:

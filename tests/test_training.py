@@ -31,6 +31,7 @@ from mmbench.training.adam import Adam
 from mmbench.training.checkpoint import NAME, snapshot_path
 from mmbench.training.flops import Operations
 from mmbench.training.partial_labels import keep_labelled, kept
+from mmbench.training.validation import plan
 
 METHOD = Path(__file__).parents[1] / "mmbench/models/mt_diffusion.py"
 TRAIN = {
@@ -453,6 +454,85 @@ def test_a_loss_that_is_no_scalar_terms_is_one_line_with_the_file_and_the_term(
     settings = {**SETTINGS, "method_settings": {}}
     with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: loss: .*({key})"):
         run_training(tmp_path, data, "answers", settings, path)
+
+
+RESTLESS = """
+import torch
+from mmbench.models.mt_diffusion import Method as MT
+
+TITLE = "Restless"
+TASKS = ("generate",)
+
+
+class Method(MT):
+    def __init__(self, spec, **settings):
+        super().__init__(spec, **settings)
+        self.register_buffer("calls", torch.zeros(()))
+        self.last = torch.nn.Dropout(0.5)
+
+    def loss(self, batch, generator):
+        self.calls += 1
+        terms = super().loss(batch, generator)
+        return terms | {"loss": terms["loss"] * (1 + self.last(torch.rand(8)).sum() + 0.1 * self.calls)}
+"""
+PLAIN = """
+import torch
+from mmbench.method import Method as Base
+
+TITLE = "Plain"
+TASKS = ("generate",)
+
+
+class Method(Base):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def loss(self, batch, generator):
+        return {"loss": 0 * self.weight + (9.0 if self.training else batch["image"].mean())}
+
+    def predict(self, *_):
+        return {}
+"""
+
+
+class TestValidation:
+    """The loss on items that are not learnt from, along a training."""
+
+    @pytest.fixture
+    def validated(self, tmp_path: Path, data: Path) -> Path:
+        """`data` with a validation split of 3 items."""
+        folder = tmp_path / "validated"
+        shutil.copytree(data, folder)
+        arrays = {"image": np.random.default_rng(1).integers(0, 256, (3, 3, 16, 16), dtype=np.uint8)}
+        save_arrays(folder / "validation.npz", arrays)
+        card = read_json(folder / "card.json")
+        card["splits"]["validation"] = {"count": 3, "sha256": sha256_arrays(arrays)}
+        write_json(folder / "card.json", card)
+        return folder
+
+    def test_it_changes_nothing_that_is_learnt(self, tmp_path: Path, data: Path, validated: Path) -> None:
+        path = tmp_path / "restless.py"
+        path.write_text(RESTLESS)
+        settings = changed(steps=40, flip=True)
+        without, beside = (run_training(tmp_path, d, d.name + "-out", settings, path) for d in (data, validated))
+        assert same_weights(without, beside)
+        curves = [read_json(folder / "training.json")["validation_curve"] for folder in (without, beside)]
+        assert curves[0] == [] and [point["step"] for point in curves[1]] == [20, 40]
+
+    def test_it_is_the_mean_over_items_in_evaluation(self, tmp_path: Path, validated: Path) -> None:
+        path = tmp_path / "plain.py"
+        path.write_text(PLAIN)
+        settings = {**changed(batch_size=4, shards=2, steps=6), "method_settings": {}}
+        out = run_training(tmp_path, validated, "plain", settings, path)
+        images = np.load(validated / "validation.npz")["image"]
+        (point,) = read_json(out / "training.json")["validation_curve"]
+        assert point == {"step": 6, "loss": pytest.approx((images / 127.5 - 1).mean(), abs=1e-5)}
+
+    def test_it_takes_a_fiftieth_of_the_time_and_at_most_all_items(self) -> None:
+        assert plan({"steps": 6, "batch_size": 8}, 16) == (6, 8)
+        assert plan({"steps": 120, "batch_size": 8}, 16) == (18, 8)
+        assert plan({"steps": 10**6, "batch_size": 64}, 5000) == (50_000, 5000)
 
 
 def test_batches_visit_every_item_once_an_epoch() -> None:

@@ -135,6 +135,7 @@ def train(
             state=state,
             key=key,
             team=team,
+            validation=read_prepared(data, "validation") if "validation" in read_card(data)["splits"] else None,
         )
         snapshot = load_snapshot(kept, key, until, training.ema) if kept and until else None
         if snapshot:
@@ -178,6 +179,7 @@ def cost_of(log: Mapping[str, Any], settings: Mapping[str, Any], device: torch.d
         "device": str(device),
         "hardware": hardware(device),
         "curve": log["curve"],
+        "validation_curve": log["validation_curve"],
         "gradient_cosines": log["gradient_cosines"],
     }
 

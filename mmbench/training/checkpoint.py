@@ -23,7 +23,7 @@ from mmbench.training.adam import Adam
 
 NAME, OLDER, NEW = (f"checkpoint{suffix}.safetensors" for suffix in ("", "-older", "-new"))
 #: What the log of a training always has.
-LOGGED = {"step", "seconds", "flops_per_step", "curve", "gradient_cosines"}
+LOGGED = {"step", "seconds", "flops_per_step", "curve", "validation_curve", "gradient_cosines"}
 
 
 def save_checkpoint(

@@ -8,7 +8,7 @@ with a generator of its own, and a team of processes shares them: what is learnt
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from mmbench.training.gradients import (
 from mmbench.training.processes import Team
 from mmbench.training.schedule import batch_indices, learning_rate, step_generator, update_ema
 from mmbench.training.signals import stop_signals
+from mmbench.training.validation import mean_terms, plan
 
 PROGRESS_SECONDS = 10.0
 CURVE_POINTS, COSINE_POINTS = 100, 20
@@ -42,7 +43,14 @@ CURVE_POINTS, COSINE_POINTS = 100, 20
 
 def new_log() -> dict[str, Any]:
     """What is recorded of a training, before its first step."""
-    return {"step": 0, "seconds": 0.0, "flops_per_step": None, "curve": [], "gradient_cosines": []}
+    return {
+        "step": 0,
+        "seconds": 0.0,
+        "flops_per_step": None,
+        "curve": [],
+        "validation_curve": [],
+        "gradient_cosines": [],
+    }
 
 
 class Training:
@@ -59,6 +67,7 @@ class Training:
         state: folder of the checkpoint.
         key: identifies the training; a checkpoint with another key is not used.
         team: the processes that share the shards of each batch.
+        validation: the stored validation set, if the loss on it is to be recorded.
     """
 
     def __init__(
@@ -74,6 +83,7 @@ class Training:
         state: Path,
         key: str,
         team: Team | None = None,
+        validation: Mapping[str, Any] | None = None,
     ) -> None:
         self.method, self.experiment, self.train = place(method, device), experiment, settings["train"]
         self.label = f"{settings['method']} seed {seed}"
@@ -81,6 +91,7 @@ class Training:
         used = {name: array for name, array in arrays.items() if name.removesuffix(MIRRORED) in modalities}
         self.data = {name: torch.from_numpy(array).to(device) for name, array in used.items()}
         self.items = len(next(iter(self.data.values())))
+        self.validation = {name: array for name, array in (validation or {}).items() if name in modalities}
         self.seed, self.device, self.state, self.key, self.team = seed, device, state, key, team or Team()
         self.shards = self.train.get("shards", 1)
         self.parameters = [p for p in method.parameters() if p.requires_grad]
@@ -189,6 +200,7 @@ class Training:
                 rate = (step - first) * self.train["batch_size"] / (now - begin)
                 self.log |= {"step": step, "seconds": seconds + now - begin}
                 self.record_point(step, terms, rate)
+                self.record_validation(step)
                 # a snapshot first: resumed from the checkpoint, the training would not come back to it
                 if step in keep and self.team.first:
                     save_snapshot(self.state, self.key, self.ema, self.log)
@@ -204,6 +216,26 @@ class Training:
                 if now - shown >= PROGRESS_SECONDS or step == until:
                     shown = now
                     print(progress_line(self.label, step, until, float(terms["loss"]), rate, self.train), flush=True)
+
+    def validation_batches(self, items: int) -> Iterator[tuple[Batch, torch.Generator]]:
+        """The first items of the validation set in batches that are no larger than a shard, each with its generator."""
+        size = self.train["batch_size"] // self.shards
+        for start in range(0, items, size):
+            part = slice(start, min(start + size, items))
+            stored = {name: array[part] for name, array in self.validation.items()}
+            batch = to_batch(stored, self.modalities, self.device)
+            generator = step_generator(self.seed, 0, start)  # no training step is 0
+            yield self.experiment.training_batch(batch, self.modalities, generator), generator
+
+    def record_validation(self, step: int) -> None:
+        """Record the terms of the validation items, if `step` is one of some that are chosen for it."""
+        if not self.validation or not self.team.first:
+            return
+        every, items = plan(self.train, len(next(iter(self.validation.values()))))
+        if step % every == 0 or step == self.train["steps"]:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train["precision"] == "bf16"):
+                terms = mean_terms(self.method, self.validation_batches(items))
+            self.log["validation_curve"].append({"step": step, **terms})
 
     def record_point(self, step: int, terms: Mapping[str, Tensor], rate: float) -> None:
         """Record the terms of a step, if it is one of some `CURVE_POINTS`, and images per second so far."""

@@ -6,6 +6,7 @@ rule judge:
     input:
         lambda wc: RUN.data(wc.experiment) / "card.json",
         lambda wc: RUN.data(wc.experiment) / "train.npz",
+        lambda wc: RUN.data(wc.experiment) / "validation.npz",
     output:
         multiext(f"{P}/{{experiment}}/judge/", "weights.safetensors", "training.json"),
     log:

@@ -9,6 +9,7 @@ rule train:
     input:
         lambda wc: RUN.data(wc.experiment) / "card.json",
         lambda wc: RUN.data(wc.experiment) / "train.npz",
+        lambda wc: RUN.data(wc.experiment) / "validation.npz",
         lambda wc: (
             [f"{RUN.seed(wc.experiment, wc.method, wc.seed)}training.json"]
             if wc.at

@@ -29,6 +29,10 @@ MARKS = (
 )
 #: A metric that spans more than this factor is drawn on a logarithmic axis.
 LOG_FROM = 4.0
+#: What the loss on a split is called.
+LOSSES = {"train": "loss", "validation": "validation loss"}
+#: How far above its least a validation loss may end, as a share of it, before the page says so.
+RISE = 0.05
 
 
 def metric_by_share(frame: pd.DataFrame, board: Board, titles: Mapping[str, str], called: str, mode: Mode) -> Figure:
@@ -179,19 +183,33 @@ def _ratio(board: Board, method: str, case: str) -> tuple[float, float, float] |
 
 
 def training_frame(results: ExperimentResults) -> pd.DataFrame:
-    """Loss against images seen: columns method, seed, images, loss; no rows if nothing was trained here."""
+    """Losses against images seen: columns method, seed, split, images, loss; no rows if nothing was trained here."""
     rows = []
     for run in results.runs:
         curve, total = run.training.get("curve") or [], run.training.get("images_seen")
         if not curve or not total or "loss" not in curve[-1]:
             continue
         per_step = total / curve[-1]["step"]
-        rows += [(run.method, run.seed, point["step"] * per_step, point["loss"]) for point in curve]
-    return pd.DataFrame(rows, columns=["method", "seed", "images", "loss"])
+        points = {"train": curve, "validation": run.training.get("validation_curve") or []}
+        rows += [
+            (run.method, run.seed, split, point["step"] * per_step, point["loss"])
+            for split, own in points.items()
+            for point in own
+            if "loss" in point
+        ]
+    return pd.DataFrame(rows, columns=["method", "seed", "split", "images", "loss"])
+
+
+def rising(frame: pd.DataFrame) -> list[str]:
+    """The methods whose validation loss ends more than `RISE` above its least, in the mean over seeds."""
+    points = frame[frame["split"] == "validation"].groupby(["method", "images"], sort=False)["loss"].mean()
+    loss = points.groupby(level="method", sort=False)
+    excess = (loss.last() - loss.min()) / loss.min().abs()
+    return list(excess.index[excess > RISE])
 
 
 def training_curves(frame: pd.DataFrame, titles: Mapping[str, str], order: Sequence[str], mode: Mode) -> Figure:
-    """One small panel per trained method, one line per seed, the running median of the last tenth in bold."""
+    """One small panel per trained method; one line per seed, its running median in bold; validation in dashed ink."""
     shown = [method for method in order if method in set(frame["method"])]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
@@ -199,18 +217,17 @@ def training_curves(frame: pd.DataFrame, titles: Mapping[str, str], order: Seque
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
     styles = method_styles(order, mode)
     for axes, method in zip(grid.flat, shown, strict=False):
-        for seed, own in frame[frame["method"] == method].groupby("seed"):
-            smooth = own["loss"].rolling(max(1, len(own) // 10), min_periods=1).median()
-            axes.plot(own["images"], own["loss"], color=styles[method].colour, alpha=0.3, linewidth=0.8)
-            axes.plot(own["images"], smooth, color=styles[method].colour, linewidth=1.5)
-            called = f"{titles[method]}, seed {seed}"
-            tell_curve(
-                axes,
-                [
-                    (x, y, f"{called}: loss {y:.3g} after {quantity(x)} images")
-                    for x, y in zip(own["images"], smooth, strict=True)
-                ],
-            )
+        for (seed, split), own in frame[frame["method"] == method].groupby(["seed", "split"]):
+            colour, loss = styles[method].colour, own["loss"]
+            if split == "train":
+                axes.plot(own["images"], loss, color=colour, alpha=0.3, linewidth=0.8)
+                loss = loss.rolling(max(1, len(own) // 10), min_periods=1).median()
+                axes.plot(own["images"], loss, color=colour, linewidth=1.5)
+            else:
+                axes.plot(own["images"], loss, color=paper(mode)["ink"], linewidth=1.0, linestyle="--", zorder=3)
+            called = f"{titles[method]}, seed {seed}: {LOSSES[split]}"
+            places = zip(own["images"], loss, strict=True)
+            tell_curve(axes, [(x, y, f"{called} {y:.3g} after {quantity(x)} images") for x, y in places])
         axes.set_title(titles[method], fontsize=9.5)
         if frame["loss"].min() > 0:
             log_y(axes)
@@ -218,5 +235,5 @@ def training_curves(frame: pd.DataFrame, titles: Mapping[str, str], order: Seque
     for axes in list(grid.flat)[len(shown) :]:
         axes.remove()
     figure.supxlabel("training images seen", fontsize=10)
-    figure.supylabel("training loss", fontsize=10)
+    figure.supylabel("loss", fontsize=10)
     return figure

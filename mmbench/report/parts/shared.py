@@ -123,10 +123,20 @@ def training(context: Context) -> Drawing | None:
     frame = charts.training_frame(results)
     if frame.empty:
         return None
+    caption = (
+        "Training loss against images seen, one line per seed, with a running median. Losses of different methods "
+        "measure different things: compare shapes, not heights."
+    )
+    if (frame["split"] == "validation").any():
+        caption += (
+            " Dashed: the loss on some items of the validation split, the same at every point, by the same weights. "
+            "Where it rises and the other falls, the training items are learnt by heart."
+        )
+        if risen := [results.titles[method] for method in charts.rising(frame)]:
+            caption += f" It ends more than {100 * charts.RISE:.0f} % above its least for {', '.join(risen)}."
     return context.draw(
         f"{results.name}-training",
-        "Training loss against images seen, one line per seed, with a running median. Losses of different methods "
-        "measure different things: compare shapes, not heights.",
-        "Line charts of the training loss of each trained method.",
+        caption,
+        "Line charts of the training loss, and that of validation, of each trained method.",
         partial(charts.training_curves, frame, results.titles, common.method_order(results)),
     )
