@@ -21,9 +21,9 @@ from mmbench.modalities import MIRRORED, Modality, kind_of
 def kept(count: int, share: float) -> np.ndarray:
     """Which of `count` items keep a modality that a share of them has, at least one: bool (count,)."""
     order = sorted(range(count), key=lambda i: hashlib.sha256(f"labelled/{i}".encode()).digest())
-    found = np.zeros(count, bool)
-    found[order[: max(1, round(share * count))]] = True
-    return found
+    labelled = np.zeros(count, bool)
+    labelled[order[: max(1, round(share * count))]] = True
+    return labelled
 
 
 def training_set(arrays: Arrays, settings: Mapping[str, Any], method: Method) -> Arrays:
@@ -58,13 +58,13 @@ def keep_labelled(
     """
     changed = dict(arrays)
     for name, share in shares.items():
-        able = [other for other, modality in modalities.items() if kind_of(modality).missing is not None]
-        if name not in able:
-            there = f"those that can are {', '.join(able) or 'none'}"
-            raise UserError(f"{where}: '{name}' cannot be missing in this experiment{near(name, able)}; {there}")
-        here = kept(len(arrays[name]), share)
+        optional = [other for other, modality in modalities.items() if kind_of(modality).missing is not None]
+        if name not in optional:
+            others = f"those that can are {', '.join(optional) or 'none'}"
+            raise UserError(f"{where}: '{name}' cannot be missing in this experiment{near(name, optional)}; {others}")
+        labelled = kept(len(arrays[name]), share)
         for key in {name, f"{name}{MIRRORED}"} & arrays.keys():
             shape = (-1, *[1] * (arrays[key].ndim - 1))
             missing = np.asarray(kind_of(modalities[name]).missing, arrays[key].dtype)
-            changed[key] = np.where(here.reshape(shape), arrays[key], missing)
+            changed[key] = np.where(labelled.reshape(shape), arrays[key], missing)
     return changed
