@@ -17,7 +17,7 @@ from mmbench.experiments.segmentation.tasks import TASKS as SEGMENTATION
 from mmbench.method import Batch, Modality, Sampling, Spec, Task
 from mmbench.modalities.class_map import one_hot_map
 from mmbench.modalities.masked_image import draw_masks, hide
-from mmbench.models.diffusion.objective import simple_terms
+from mmbench.models.diffusion.objective import evaluate, simple_terms
 from mmbench.models.diffusion.parameterisation import to_z0, training_target
 from mmbench.models.diffusion.states import States, at_the_ends
 from mmbench.models.mt_diffusion import Method
@@ -149,16 +149,18 @@ class TestItemsAtTheEnds:
         torch.manual_seed(0)
         method = Method(Spec(FOUR, NETWORK), clean=0.5, states=(0.0, 1.0, 0.0))
         noised = method.noise(batch_of(FOUR, 16), generator())
-        every = simple_terms(method.around, replace(noised, generates=torch.ones(16)), 10.0)["generate"]
-        each = [
-            simple_terms(method.around, replace(noised, generates=torch.eye(16)[i]), 10.0)["generate"]
-            for i in range(16)
-        ]
+        output = evaluate(method.aggregation, noised)
+
+        def generate(generates: torch.Tensor) -> torch.Tensor:
+            items = replace(noised, generates=generates)
+            return simple_terms(method.aggregation, items, output, 10.0)["generate"]
+
+        every = generate(torch.ones(16))
+        each = [generate(torch.eye(16)[i]) for i in range(16)]
         assert torch.stack(each).sum().item() == pytest.approx(every.item(), rel=1e-5)
         kept = [value for value, flag in zip(each, noised.generates, strict=True) if flag]
         assert 0 < len(kept) < 16
-        terms = simple_terms(method.around, noised, 10.0)
-        assert terms["generate"].item() == pytest.approx(torch.stack(kept).sum().item(), rel=1e-5)
+        assert generate(noised.generates).item() == pytest.approx(torch.stack(kept).sum().item(), rel=1e-5)
 
     def test_recovery_is_learnt_from_them(self) -> None:
         torch.manual_seed(0)

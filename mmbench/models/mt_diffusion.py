@@ -20,8 +20,8 @@ from mmbench.method import Method as BaseMethod
 from mmbench.models.diffusion.aggregation import Aggregation
 from mmbench.models.diffusion.answers import Answers
 from mmbench.models.diffusion.balance import GENERATE, RECOVER, Balance, Uncertainty, by_task, upgrad_backward
-from mmbench.models.diffusion.model import Known, MultimodalDenoiser
-from mmbench.models.diffusion.objective import Noised, recovery_terms, simple_terms, vlb_terms
+from mmbench.models.diffusion.model import MultimodalDenoiser
+from mmbench.models.diffusion.objective import Noised, add_noise, evaluate, recovery_terms, simple_terms, vlb_terms
 from mmbench.models.diffusion.parameterisation import Prediction
 from mmbench.models.diffusion.process import OmegaShape, Process, Schedule
 from mmbench.models.diffusion.sampler import noise_like
@@ -131,9 +131,9 @@ class Method(BaseMethod):
         tasks = [*[GENERATE] * bool(self.generate_weight), *(f"{RECOVER}{name}" for name in self.recovery_weights)]
         self.uncertainty = Uncertainty(tasks) if balance == "uncertainty" else None
         self.balance = balance
-        self.around = Aggregation(self.model, self.process, prediction)
+        self.aggregation = Aggregation(self.model, self.process, prediction)
         self.answers = Answers(
-            self.around,
+            self.aggregation,
             absent={name for name, shares in self.shares.items() if shares[0]},
             joint=generation == "joint" or not self.channels,
             impose=conditioning in ("impose", "channels+impose"),
@@ -196,12 +196,17 @@ class Method(BaseMethod):
         `loss` is their sum, or what `balance` makes of them.
         """
         noised = self.noise(batch, generator)
+        output = evaluate(self.aggregation, noised)
         terms = {}
         if self.generate_weight:
-            simple = self.objective == "simple"
-            found = simple_terms(self.around, noised, self.max_weight) if simple else vlb_terms(self.around, noised)
-            terms = {name: self.generate_weight * value for name, value in found.items()}
-        terms |= recovery_terms(self.around, noised, self.recovery_weights, self.target, self.recover_absent)
+            if self.objective == "simple":
+                generation = simple_terms(self.aggregation, noised, output, self.max_weight)
+            else:
+                generation = vlb_terms(self.aggregation, noised, output)
+            terms = {name: self.generate_weight * value for name, value in generation.items()}
+        terms |= recovery_terms(
+            self.aggregation, noised, output, self.recovery_weights, self.target, self.recover_absent
+        )
         if self.uncertainty is not None:
             return {"loss": self.uncertainty(by_task(terms)), **terms}
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
@@ -216,21 +221,17 @@ class Method(BaseMethod):
             super().backward(terms)
             return
         shared = list(self.backbone.parameters())
-        own = [p for p in self.parameters() if all(p is not other for other in shared)]
-        upgrad_backward(by_task(terms), shared, own)
+        single = [p for p in self.parameters() if all(p is not other for other in shared)]
+        upgrad_backward(by_task(terms), shared, single)
 
     def noise(self, batch: Batch, generator: torch.Generator) -> Noised:
-        """Draw states, steps and noise of a batch, and evaluate the network once."""
+        """A batch noised: states, steps and noise are drawn for each item; items may lack modalities."""
         z0 = batch[self.target]
-        values, found = complete(batch, self.others)
-        states = self.draw_states(len(z0), generator).limited(found)
+        values, available = complete(batch, self.others)
+        states = self.draw_states(len(z0), generator).limited(available)
         t, generates = self.draw_steps(states, len(z0), generator)
-        states = states.to(z0)
         eps = noise_like(z0, generator)
-        encodings = self.around.encode(values, states)
-        z_t = self.process.marginal(z0, encodings, t, eps)
-        output = self.model(z_t, t, Known(values, states.known), states.present)
-        return Noised(values, states, z0, eps, t, generates.to(z0), encodings, z_t, output)
+        return add_noise(self.aggregation, values, states.to(z0), z0, eps, t, generates.to(z0))
 
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
         """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation.

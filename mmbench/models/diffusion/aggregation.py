@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmbench.method import Batch
-from mmbench.models.diffusion.model import MultimodalDenoiser, Output
+from mmbench.models.diffusion.model import Known, MultimodalDenoiser, Output
 from mmbench.models.diffusion.parameterisation import Prediction, to_z0
 from mmbench.models.diffusion.process import Process
 from mmbench.models.diffusion.sampler import noise_like
@@ -18,11 +18,15 @@ from mmbench.models.diffusion.states import States
 
 @dataclass(frozen=True)
 class Aggregation:
-    """The network, the process around it, and what the network predicts about z_0."""
+    """The network, the process that it is in, and what the network predicts about z_0."""
 
     model: MultimodalDenoiser
     process: Process
     prediction: Prediction
+
+    def evaluate(self, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
+        """The network once, at z_t (n, c, h, w) and steps t (n,), given the values that are known."""
+        return self.model(z_t, t, Known(values, states.known), states.present)
 
     def hide(self, encodings: Sequence[Tensor], states: States) -> list[Tensor]:
         """Encodings with those of absent modalities set to zero."""
@@ -30,11 +34,11 @@ class Aggregation:
         return [e * states.present[name][:, None, None, None] for name, e in zip(names, encodings, strict=True)]
 
     def encode(self, values: Batch, states: States) -> list[Tensor]:
-        """The encodings (n, c, h, w) that z_t holds of the data."""
+        """E_i(x_i): the encodings (n, c, h, w) that z_t holds of the data."""
         return self.hide(self.model.encode(values), states)
 
     def estimate_encodings(self, output: Output, values: Batch, states: States) -> list[Tensor]:
-        """Encodings of the data where a modality is known, of its decoder's prediction where it is not."""
+        """E_i(x_i) of the data where a modality is known, E_i(D_i(z_t)) of its decoder's prediction where it is not."""
         encodings = []
         for name in self.model.aggregated:
             guess = self.model.encoders[name](self.model.kinds[name].value(output.decoded[name]))

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmbench.errors import UserError
 from mmbench.method import Batch, Sampling
 from mmbench.models.diffusion.aggregation import Aggregation
-from mmbench.models.diffusion.model import Known, Output
+from mmbench.models.diffusion.model import Output
 from mmbench.models.diffusion.sampler import noise_like, sample
 from mmbench.models.diffusion.states import States, fill, given_states
 
@@ -21,14 +21,14 @@ class Answers:
     """How a trained network is asked.
 
     Attributes:
-        around: the network in its process.
+        aggregation: the network in its process.
         absent: modalities that were trained in the state absent, too.
         joint: whether modalities that are neither given nor wanted are unknown, not absent.
         impose: whether seen pixels are put into the estimate of z_0.
         guidance: how far sampling goes beyond what is known, where `Sampling` does not say.
     """
 
-    around: Aggregation
+    aggregation: Aggregation
     absent: Collection[str]
     joint: bool
     impose: bool
@@ -36,7 +36,7 @@ class Answers:
 
     def question(self, given: Batch, want: Sequence[str], like: Tensor) -> tuple[Batch, States]:
         """Values for every modality, and the states: what is given is known, what is wanted unknown."""
-        model = self.around.model
+        model = self.aggregation.model
         names = model.aggregated
         values = fill(given, {name: model.kinds[name].modality for name in names}, like)
         return values, given_states(names, given, names if self.joint else want, like)
@@ -58,16 +58,16 @@ class Answers:
         decoded: Batch = {}
 
         def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-            output = self.around.model(z_t, t, Known(values, states.known), states.present)
+            output = self.aggregation.evaluate(z_t, t, values, states)
             decoded.update(output.decoded)
-            encodings = self.around.estimate_encodings(output, values, states)
+            encodings = self.aggregation.estimate_encodings(output, values, states)
             if guided:
                 output = self.guide(output, guidance, z_t, t, values, states)
-            z0 = self.around.estimate_z0(output, z_t, t, encodings).clamp(-1, 1)
+            z0 = self.aggregation.estimate_z0(output, z_t, t, encodings).clamp(-1, 1)
             return self.constrain(z0, given), encodings
 
-        z_t = self.around.start(replace(states, present=states.known), values, like, generator)
-        process = self.around.process
+        z_t = self.aggregation.start(replace(states, present=states.known), values, like, generator)
+        process = self.aggregation.process
         return decoded, sample(process, denoise, z_t, sampler=sampling.sampler, nfe=nfe, generator=generator)
 
     def guide(self, output: Output, guidance: float, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
@@ -78,22 +78,25 @@ class Answers:
         trained without it; else it is unknown, and left where it is.
         """
         gone = {name: flag * (name in self.absent) for name, flag in states.known.items()}
-        here = {name: flag - gone[name] for name, flag in states.present.items()}
-        z_t = z_t - self.around.process.drift(self.around.encode(values, replace(states, present=gone)), t)
-        nothing = {name: torch.zeros_like(flag) for name, flag in states.known.items()}
-        free = self.around.model(z_t, t, Known(values, nothing), here).prediction
-        return replace(output, prediction=output.prediction + guidance * (output.prediction - free))
+        z_t = z_t - self.aggregation.process.drift(self.aggregation.encode(values, replace(states, present=gone)), t)
+        free = replace(
+            states,
+            present={name: flag - gone[name] for name, flag in states.present.items()},
+            known={name: torch.zeros_like(flag) for name, flag in states.known.items()},
+        )
+        unknown = self.aggregation.evaluate(z_t, t, values, free).prediction
+        return replace(output, prediction=output.prediction + guidance * (output.prediction - unknown))
 
     def constrain(self, z0: Tensor, given: Batch) -> Tensor:
         """The estimate of z_0 with what is certain about it put in, if `impose`: the seen pixels of a masked image."""
         for name, value in given.items() if self.impose else ():
-            z0 = self.around.model.kinds[name].impose(z0, value)
+            z0 = self.aggregation.model.kinds[name].impose(z0, value)
         return z0
 
     def read(self, z0: Tensor, given: Batch, want: Sequence[str], generator: torch.Generator) -> Batch:
         """What the decoders say of a given z_0 in one evaluation, at t = 1: nothing wanted is in z_1 to speak of."""
         t = torch.ones(len(z0), dtype=torch.long)
-        z_t = self.around.process.marginal(z0, [], t, noise_like(z0, generator))
+        z_t = self.aggregation.process.marginal(z0, [], t, noise_like(z0, generator))
         return self.evaluate(z_t, t, *self.question(given, want, z0))
 
     def read_noised(self, z_t: Tensor, t: Tensor, given: Batch) -> Batch:
@@ -103,13 +106,13 @@ class Answers:
     @torch.no_grad()
     def evaluate(self, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Batch:
         """The decoders at z_t, once what is known is aggregated there."""
-        encodings = self.around.encode(values, replace(states, present=states.known))
-        z_t = z_t + self.around.process.drift(encodings, t)
-        return self.around.model(z_t, t, Known(values, states.known), states.present).decoded
+        encodings = self.aggregation.encode(values, replace(states, present=states.known))
+        z_t = z_t + self.aggregation.process.drift(encodings, t)
+        return self.aggregation.evaluate(z_t, t, values, states).decoded
 
     def at_once(self, like: Tensor, given: Batch, generator: torch.Generator) -> Batch:
         """What the decoders say at t = T, given other modalities: one evaluation, no sampling."""
         values, states = self.question(given, (), like)
-        t = torch.full((len(like),), self.around.process.steps, dtype=torch.long)
-        z_t = self.around.start(states, values, like, generator)
-        return self.around.model(z_t, t, Known(values, states.known), states.present).decoded
+        t = torch.full((len(like),), self.aggregation.process.steps, dtype=torch.long)
+        z_t = self.aggregation.start(states, values, like, generator)
+        return self.aggregation.evaluate(z_t, t, values, states).decoded

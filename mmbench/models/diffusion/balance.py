@@ -65,14 +65,16 @@ def upgrad_weighting(count: int) -> Callable[[Tensor], Tensor]:
         def __call__(self, U: Tensor, G: Tensor) -> Tensor:
             scaled = (G / G.trace().clamp(min=torch.finfo(G.dtype).tiny)).double().cpu().numpy()
             root = np.linalg.cholesky(scaled + RIDGE * np.eye(len(scaled))).T
-            found = [u + nnls(root, -root @ u)[0] for u in U.double().cpu().numpy()]
-            return torch.as_tensor(np.stack(found)).to(U)
+            projections = [u + nnls(root, -root @ u)[0] for u in U.double().cpu().numpy()]
+            return torch.as_tensor(np.stack(projections)).to(U)
 
     weighting: Callable[[Tensor], Tensor] = UPGradWeighting(torch.ones(count, dtype=torch.float64), Projector())
     return weighting
 
 
-def upgrad_backward(tasks: Mapping[str, Tensor], shared: Sequence[nn.Parameter], own: Sequence[nn.Parameter]) -> None:
+def upgrad_backward(
+    tasks: Mapping[str, Tensor], shared: Sequence[nn.Parameter], single: Sequence[nn.Parameter]
+) -> None:
     """Set the gradients of parameters: UPGrad's for those that all tasks share, the plain sum for the others.
 
     It takes one backward pass for each task.
@@ -81,19 +83,19 @@ def upgrad_backward(tasks: Mapping[str, Tensor], shared: Sequence[nn.Parameter],
         UserError: TorchJD is not installed.
     """
     weighting = upgrad_weighting(len(tasks))
-    parameters = [*shared, *own]
+    parameters = [*shared, *single]
     rows = [torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in tasks.values()]
     flat = [torch.cat([_dense(g, p) for g, p in zip(row, shared, strict=False)]) for row in rows]
     jacobian = torch.stack(flat).double()
     weights = weighting(jacobian @ jacobian.T).tolist()
     for i, parameter in enumerate(parameters):
-        found = [
+        gradients = [
             (weight if i < len(shared) else 1.0) * row[i]
             for weight, row in zip(weights, rows, strict=True)
             if row[i] is not None
         ]
-        if found:  # in the parameter's memory order, which the fused optimiser relies on
-            parameter.grad = torch.empty_like(parameter).copy_(torch.stack(found).sum(dim=0))
+        if gradients:  # in the parameter's memory order, which the fused optimiser relies on
+            parameter.grad = torch.empty_like(parameter).copy_(torch.stack(gradients).sum(dim=0))
 
 
 def _dense(gradient: Tensor | None, parameter: Tensor) -> Tensor:

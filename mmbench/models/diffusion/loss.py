@@ -22,18 +22,13 @@ def per_item(x: Tensor) -> Tensor:
 
 
 def prior_kl(process: Process, z0: Tensor, encodings: Sequence[Tensor]) -> Tensor:
-    """L0: KL(q(z_T | z_0, X) || N(0, I)) in nats per item."""
+    """L0: KL(q(z_T | z_0, X) || N(0, I)) in nats per item, `1/2 sum (mean^2 + variance - 1 - log variance)`."""
     t = torch.full((len(z0),), process.steps, dtype=torch.long)
     signal, noise = process.coefficients(t, z0)
     mean = signal * z0 + process.drift(encodings, t)
     variance = noise**2
     kl = 0.5 * (mean**2 + variance - 1 - variance.log())
     return kl.flatten(1).sum(dim=1)
-
-
-def simple(prediction: Tensor, target: Tensor) -> Tensor:
-    """L1 in its simple form: squared error of the network's prediction per item."""
-    return per_item((prediction - target) ** 2)
 
 
 def step_kl(
@@ -46,17 +41,17 @@ def step_kl(
 ) -> Tensor:
     """L1 exactly: KL between the forward posterior and the learned reverse step of equal variance, in nats per item.
 
-    The means differ by the noise's error and by `sum_i w_t^i (E_i(x_i) - E_i(D_i(z_t)))`; t (n,) is at least 2, where
-    the posterior has a variance.
+    The two means, `Process.posterior`, differ by the noise's error and by what the decoders miss of the encodings:
+
+        difference = (1 - a_t) / sqrt((1 - alpha_bar_t) a_t) (eps - eps_hat) + sum_i w_t^i (E_i(x_i) - E_i(D_i(z_t)))
+        KL = |difference|^2 / (2 variance)
+
+    t (n,) is at least 2, where the posterior has a variance.
     """
-    zero = torch.zeros_like(eps)
-    w = w_from_omega(process.omega(), process.alpha_bar)
-    now, before = (process.alpha_bar[i.cpu()].reshape(-1, *[1] * (eps.dim() - 1)).to(eps) for i in (t, t - 1))
-    a = now / before
-    _, variance = process.posterior(zero, zero, [], t)
-    difference = (1 - a) / ((1 - now).sqrt() * a.sqrt()) * (eps - eps_hat)
-    mismatch = [e - r for e, r in zip(encodings, recovered, strict=True)]
-    difference = difference + process.drift(mismatch, t, w)
+    a, alpha_bar, variance = process.step(t, eps)
+    missed = [e - r for e, r in zip(encodings, recovered, strict=True)]
+    difference = (1 - a) / ((1 - alpha_bar).sqrt() * a.sqrt()) * (eps - eps_hat)
+    difference = difference + process.drift(missed, t, w_from_omega(process.omega(), process.alpha_bar))
     return (difference**2 / (2 * variance)).flatten(1).sum(dim=1)
 
 

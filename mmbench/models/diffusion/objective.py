@@ -1,4 +1,7 @@
-"""The objective on one noised batch: the terms of `mmbench.models.diffusion.loss`, as scalars by name."""
+"""The objective on one batch, in the order of the data: noise it, evaluate the network on it once, weigh the errors.
+
+The terms are those of MT-Diffusion (arXiv:2407.17571), L = L0 + L1 + L2 + L3, as scalars by name.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,13 @@ from mmbench.method import Batch
 from mmbench.models.diffusion import loss as losses
 from mmbench.models.diffusion.aggregation import Aggregation
 from mmbench.models.diffusion.model import Output
-from mmbench.models.diffusion.parameterisation import snr_weight, training_target
-from mmbench.models.diffusion.sampler import estimate_eps
+from mmbench.models.diffusion.parameterisation import snr_weight, to_z0, training_target
 from mmbench.models.diffusion.states import States
 
 
 @dataclass(frozen=True)
 class Noised:
-    """A training batch of n items, how it was noised, and what the network made of it.
+    """A training batch of n items, and how it was noised.
 
     Attributes:
         values: every modality beside the target, and the target.
@@ -28,9 +30,10 @@ class Noised:
         eps: the noise, shaped as z0.
         t: steps (n,), 1 to T.
         generates: 1 for the items that carry the generation loss, 0 for those whose t is for the decoders alone (n,).
-        encodings: of the modalities beside the target, each shaped as z0.
+        signal: sqrt(alpha_bar_t), (n, 1, 1, 1).
+        noise: sqrt(1 - alpha_bar_t), (n, 1, 1, 1).
+        encodings: E_i(x_i) of the modalities beside the target, each shaped as z0.
         z_t: the noised z0.
-        output: of the network at z_t.
     """
 
     values: Batch
@@ -39,12 +42,29 @@ class Noised:
     eps: Tensor
     t: Tensor
     generates: Tensor
+    signal: Tensor
+    noise: Tensor
     encodings: Sequence[Tensor]
     z_t: Tensor
-    output: Output
 
 
-def simple_terms(around: Aggregation, noised: Noised, max_weight: float) -> dict[str, Tensor]:
+def add_noise(
+    aggregation: Aggregation, values: Batch, states: States, z0: Tensor, eps: Tensor, t: Tensor, generates: Tensor
+) -> Noised:
+    """A batch noised to steps t (n,), drawn from q(z_t | z_0, X); see `Noised` for the rest."""
+    signal, noise = aggregation.process.coefficients(t, z0)
+    encodings = aggregation.encode(values, states)
+    # z_t = sqrt(alpha_bar_t) z_0 + sum_i omega_t^i E_i(x_i) + sqrt(1 - alpha_bar_t) eps
+    z_t = signal * z0 + aggregation.process.drift(encodings, t) + noise * eps
+    return Noised(values, states, z0, eps, t, generates, signal, noise, encodings, z_t)
+
+
+def evaluate(aggregation: Aggregation, noised: Noised) -> Output:
+    """The network on a noised batch, once."""
+    return aggregation.evaluate(noised.z_t, noised.t, noised.values, noised.states)
+
+
+def simple_terms(aggregation: Aggregation, noised: Noised, output: Output, max_weight: float) -> dict[str, Tensor]:
     """L1 as the squared error of the network's prediction, over the items that carry it.
 
         L1 = 1/n sum_i g_i weight(t_i) |prediction_i - target_i|^2,   g_i = 0 for an item put at an end of t, else 1.
@@ -54,34 +74,42 @@ def simple_terms(around: Aggregation, noised: Noised, max_weight: float) -> dict
     item has the loss 0. A mean over the items that carry it would raise the weight of generation beside the recoveries
     whenever more items were put at the ends.
     """
-    signal, noise = around.process.coefficients(noised.t, noised.z0)
-    target = training_target(around.prediction, noised.z0, noised.eps, signal, noise)
-    weight = snr_weight(around.prediction, signal, noise, max_weight).flatten()
-    error = weight * losses.simple(noised.output.prediction, target)
+    prediction, signal, noise = aggregation.prediction, noised.signal, noised.noise
+    target = training_target(prediction, noised.z0, noised.eps, signal, noise)
+    weight = snr_weight(prediction, signal, noise, max_weight).flatten()
+    error = weight * losses.per_item((output.prediction - target) ** 2)
     return {"generate": (noised.generates * error).mean()}
 
 
-def vlb_terms(around: Aggregation, noised: Noised) -> dict[str, Tensor]:
+def vlb_terms(aggregation: Aggregation, noised: Noised, output: Output) -> dict[str, Tensor]:
     """L0, L1 and L3 in nats per dimension; L1 and L3 share the uniform draw of t, hence the factor T."""
-    process, z0, t = around.process, noised.z0, noised.t
-    size, first = z0[0].numel(), (t == 1).to(z0)
-    recovered = around.estimate_encodings(noised.output, noised.values, noised.states)
-    z0_hat = around.estimate_z0(noised.output, noised.z_t, t, recovered)
-    eps_hat = estimate_eps(process, noised.z_t, z0_hat, recovered, t)
-    step = losses.step_kl(process, noised.eps, eps_hat, noised.encodings, recovered, t.clamp(min=2))
-    last = losses.reconstruction(process, z0, z0_hat)
-    scale = process.steps / size
+    process, z0, t = aggregation.process, noised.z0, noised.t
+    recovered = aggregation.estimate_encodings(output, noised.values, noised.states)
+    # y_t = z_t - sum_i omega_t^i E_i(D_i(z_t)), which is sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps
+    y_t = noised.z_t - process.drift(recovered, t)
+    z0_hat = to_z0(output.prediction, aggregation.prediction, y_t, noised.signal, noised.noise)
+    eps_hat = (y_t - noised.signal * z0_hat) / noised.noise
+    prior = losses.prior_kl(process, z0, noised.encodings)  # L0
+    step = losses.step_kl(process, noised.eps, eps_hat, noised.encodings, recovered, t.clamp(min=2))  # L1, t >= 2
+    last = losses.reconstruction(process, z0, z0_hat)  # L3, t = 1
+    first = (t == 1).to(z0)
+    dimensions = z0[0].numel()
     return {
-        "prior": losses.prior_kl(process, z0, noised.encodings).mean() / size,
-        "step": scale * ((1 - first) * step).mean(),
-        "reconstruction": scale * (first * last).mean(),
+        "prior": prior.mean() / dimensions,
+        "step": process.steps / dimensions * ((1 - first) * step).mean(),
+        "reconstruction": process.steps / dimensions * (first * last).mean(),
     }
 
 
 def recovery_terms(
-    around: Aggregation, noised: Noised, weights: Mapping[str, float], target: str, recover_absent: bool
+    aggregation: Aggregation,
+    noised: Noised,
+    output: Output,
+    weights: Mapping[str, float],
+    target: str,
+    recover_absent: bool,
 ) -> dict[str, Tensor]:
-    """L2 of each decoder that has a weight, over the items for which recovery is not a copy.
+    """L2, -log p(x_i | z_t), of each decoder that has a weight, over the items for which recovery is not a copy.
 
     An aggregated modality is recovered where it is in z_t without being given, with `recover_absent` wherever it is
     not given; the target where something is given (everywhere, when nothing can be). What an item lacks is not
@@ -89,12 +117,12 @@ def recovery_terms(
     """
     terms = {}
     for name, weight in weights.items():
-        value = around.model.kinds[name].recovery(noised.output.decoded[name], noised.values[name])
+        error = aggregation.model.kinds[name].recovery(output.decoded[name], noised.values[name])
         if name != target:
-            where = noised.states.recoverable(name, recover_absent)
-        elif around.model.conditions:
-            where = noised.states.any_known(len(value)).to(value)
+            counts = noised.states.recoverable(name, recover_absent)
+        elif aggregation.model.conditions:
+            counts = noised.states.any_known(len(error)).to(error)
         else:
-            where = torch.ones_like(value)
-        terms[f"recover_{name}"] = weight * (where * value).mean()
+            counts = torch.ones_like(error)
+        terms[f"recover_{name}"] = weight * (counts * error).mean()
     return terms

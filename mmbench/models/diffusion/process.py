@@ -148,10 +148,20 @@ class Process(nn.Module):
         signal, noise = self.coefficients(t, z0)
         return signal * z0 + self.drift(encodings, t) + noise * eps
 
-    def posterior(self, z_t: Tensor, eps: Tensor, encodings: Sequence[Tensor], t: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (n, c, h, w) and variance (n, 1, 1, 1) of q(z_{t-1} | z_t, z_0, X); t (n,) is at least 1."""
-        now, before = (self.alpha_bar[i.cpu()].reshape(-1, *[1] * (z_t.dim() - 1)).to(z_t) for i in (t, t - 1))
+    def step(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """a_t, alpha_bar_t and the variance of q(z_{t-1} | z_t, z_0, X), each (n, 1, 1, 1) as `like`.
+
+        variance = (1 - a_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t), for steps t (n,) from 1.
+        """
+        now, before = (self.alpha_bar[i.cpu()].reshape(-1, *[1] * (like.dim() - 1)).to(like) for i in (t, t - 1))
         a = now / before
-        mean = (z_t - (1 - a) / (1 - now).sqrt() * eps) / a.sqrt()
-        mean = mean - self.drift(encodings, t, w_from_omega(self.omega(), self.alpha_bar))
-        return mean, (1 - a) * (1 - before) / (1 - now)
+        return a, now, (1 - a) * (1 - before) / (1 - now)
+
+    def posterior(self, z_t: Tensor, eps: Tensor, encodings: Sequence[Tensor], t: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (n, c, h, w) and variance (n, 1, 1, 1) of q(z_{t-1} | z_t, z_0, X); t (n,) is at least 1.
+
+        mean = (z_t - (1 - a_t) / sqrt(1 - alpha_bar_t) eps) / sqrt(a_t) - sum_i w_t^i E_i(x_i)
+        """
+        a, alpha_bar, variance = self.step(t, z_t)
+        mean = (z_t - (1 - a) / (1 - alpha_bar).sqrt() * eps) / a.sqrt()
+        return mean - self.drift(encodings, t, w_from_omega(self.omega(), self.alpha_bar)), variance
