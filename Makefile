@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test lint bench faults docs docs-serve lock audit sbom reference clean
+.PHONY: results test check lint architecture bench faults docs docs-serve lock audit sbom reference clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -25,6 +25,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+# ARCHITECTURE.md from the imports and docstrings of the code.
+architecture: $(READY)
+	$(BIN)/python tools/architecture.py
 
 # The whole profile smoke, interrupted at random moments and compared with an undisturbed run (docs/faults.md);
 # the table is also in dist/faults.md.
