@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -11,40 +10,10 @@ from pathlib import Path
 import pytest
 
 from mmbench.config.imports import closure, imported_modules
+from tools.architecture import LAYERS, document, imported_rooms, imports, may_import
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(p.relative_to(ROOT) for folder in ("mmbench", "baselines") for p in (ROOT / folder).rglob("*.py"))
-
-BASE = {"", "errors", "command"}
-#: For each room, the rooms that its files may import, besides itself and `BASE`. The folders of single experiments are
-#: the room `experiments/*`: they are loaded by their names, so only the loader in `experiments` knows them.
-ALLOWED = {
-    **{name: set() for name in BASE},
-    "__main__": {"cli"},
-    "files": set(),
-    "config": {"experiments"},
-    "method": {"config"},
-    "runs": {"config", "files"},
-    "data": {"files", "runs"},
-    "models": {"method"},
-    "experiments": {"config", "files", "method", "runs"},
-    "training": {"experiments", "files", "method", "models"},
-    "frozen": {"config", "experiments", "files", "method", "runs"},
-    "scoring": {"experiments", "files", "frozen", "method"},
-    "claims": {"config", "runs", "scoring"},
-    "report": {"claims", "config", "experiments", "files", "runs", "scoring"},
-    "experiments/*": {"config", "experiments", "files", "method", "models", "report", "runs", "scoring"},
-    "stages": {
-        "claims", "config", "data", "experiments", "files", "frozen", "inference", "method", "models", "report", "runs",
-        "scoring", "training",
-    },
-    "inference": {"config", "data", "experiments", "files", "method", "models", "report", "runs"},
-    "planning": {
-        "config", "data", "experiments", "files", "frozen", "inference", "method", "models", "scoring", "training",
-    },
-    "cli": {"claims", "config", "data", "files", "report", "runs", "scoring", "stages"},
-    "baselines": {"method", "models"},
-}  # fmt: skip
 
 STAGES = {path.stem for path in (ROOT / "mmbench" / "stages").glob("[!_]*.py")}
 
@@ -52,41 +21,22 @@ STAGES = {path.stem for path in (ROOT / "mmbench" / "stages").glob("[!_]*.py")}
 LIGHT = ["__main__", "claims", "cli", "command", "config", "errors", "report", "runs"]
 
 
-def part(module: str) -> str:
-    """The part of the project that a dotted module is in."""
-    names = module.split(".")
-    if names[0] != "mmbench":
-        return names[0]
-    if (
-        names[1:2] == ["experiments"]
-        and (ROOT / "mmbench" / "experiments" / "".join(names[2:3]) / "tasks.py").is_file()
-    ):
-        return "experiments/*"
-    return (names[1:2] or [""])[0]
+@pytest.mark.parametrize("name", [name for layer in LAYERS for name in layer])
+def test_a_room_imports_only_rooms_of_lower_layers(name: str) -> None:
+    assert imports()[name] <= may_import(name)
 
 
-def part_of_file(path: Path) -> str:
-    """The part that a file is in."""
-    return "baselines" if path.parts[0] == "baselines" else part(".".join(path.with_suffix("").parts))
+def test_every_room_has_a_layer() -> None:
+    assert imports().keys() == {name for layer in LAYERS for name in layer}
 
 
-def imported_parts(path: Path) -> set[str]:
-    """Parts of the project that a file imports; the package itself only if it asks for something in it."""
-    tree = ast.parse((ROOT / path).read_text())
-    found = {
-        part(module) for module in imported_modules(ROOT / path, ROOT) if module.startswith(("mmbench.", "baselines"))
-    }
-    whole = any(
-        isinstance(node, ast.Import) and any(a.name == "mmbench" for a in node.names) for node in ast.walk(tree)
-    )
-    return (found | ({""} if whole else set())) & ALLOWED.keys()
+def test_the_architecture_is_documented_as_it_is() -> None:
+    assert (ROOT / "ARCHITECTURE.md").read_text() == document(), "run `make architecture`"
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
-    own = "" if path == Path("mmbench/__init__.py") else part_of_file(path)
-    assert own in ALLOWED, f"{path} is of no known part; say in this test what it may import"
-    assert imported_parts(path) - {own} <= ALLOWED[own] | BASE
+@pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] == "baselines"], ids=str)
+def test_baselines_build_on_the_interface_and_the_models(path: Path) -> None:
+    assert imported_rooms(path) <= {"errors", "method", "models"}
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] == "baselines"], ids=str)
