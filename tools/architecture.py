@@ -10,18 +10,26 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from mmbench.config.source import read_source
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = "mmbench"
 PLUGINS = "experiments/*"
+#: Packages whose files are found by their names: what finds them is a room of its own, below all that uses it.
+FOUND_BY_NAME = ("modalities", "experiments")
+FRONT = "/__init__"
 #: Rooms from the lowest layer to the highest. A room imports rooms of lower layers, never of its own or a higher one.
 #: The folders of single experiments are the room `experiments/*`: they are loaded by name and imported by nobody.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("command", "files"),
+    ("modalities/__init__",),
+    ("experiments/__init__",),
     ("config",),
     ("method", "runs"),
-    ("data",),
-    ("models", "experiments"),
+    ("models", "data"),
+    ("modalities",),
+    ("experiments",),
     ("training", "frozen"),
     ("scoring",),
     ("claims",),
@@ -31,6 +39,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("planning",),
     ("cli",),
 )
+#: Rooms that have no docstring of their own.
+PURPOSES = {
+    PLUGINS: "The experiments themselves, a folder each; loaded by their names and imported by nobody.",
+    "experiments": "What an experiment's data look like, its frozen cases, and the method built for it.",
+    "modalities": "The kinds themselves, a file each; loaded by their names.",
+}
 HEAD = """# Architecture
 
 `make architecture` makes this file from the imports and the docstrings of the code; a test says when it is out of date.
@@ -48,24 +62,30 @@ A room imports rooms below it, never beside or above it. Experiments (`mmbench/e
 def room(path: Path) -> str:
     """The room of a file of the package, `path` being relative to the checkout; empty for the package's own front."""
     parts = path.with_suffix("").parts[1:]
-    if len(parts) > 2 and parts[0] == "experiments" and (ROOT / PACKAGE / parts[0] / parts[1] / "tasks.py").is_file():
+    if len(parts) > 2 and parts[0] == "experiments":
         return PLUGINS
+    if parts[0] in FOUND_BY_NAME and parts[1:] == ("__init__",):
+        return parts[0] + FRONT
     return "" if parts[0].startswith("__") else parts[0]
 
 
+def file_of(name: str) -> Path | None:
+    """The file of the package that a dotted name is in, relative to the checkout; None for other packages."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1) if parts[0] == PACKAGE else ():
+        base = Path(*parts[:length])
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if (ROOT / path).is_file():
+                return path
+    return None
+
+
 def imported_rooms(path: Path) -> set[str]:
-    """The rooms that a file imports, at any depth of it, itself left out."""
+    """The rooms that a file imports, at any depth of it, but for what only a type checker imports, and itself."""
     rooms: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == PACKAGE and len(parts) > 1:
-                rooms.add(room(Path(*parts).with_suffix(".py")))
+    for name in read_source(ROOT / path, ROOT).imports:
+        if file := file_of(name):
+            rooms.add(room(file))
     return rooms - {room(path), ""}
 
 
@@ -93,10 +113,10 @@ def may_import(name: str) -> set[str]:
 
 def purpose(name: str) -> str:
     """What a room is for: the first sentence of its docstring."""
-    place = ROOT / PACKAGE / name.removesuffix("/*")
+    if name in PURPOSES:
+        return PURPOSES[name]
+    place = ROOT / PACKAGE / name.removesuffix(FRONT)
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    if name == PLUGINS:
-        return "The experiments themselves, a folder each; loaded by their names and imported by nobody."
     text = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
     return " ".join(text.split())
 
@@ -114,7 +134,7 @@ def reduced(graph: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
 
 def picture(graph: dict[str, set[str]]) -> str:
     """The layers as a Mermaid diagram; an arrow that longer ways stand for is left out."""
-    key = {name: name.replace("/*", "_all") for name in graph}
+    key = {name: name.replace("/*", "_all").replace(FRONT, "_front") for name in graph}
     lines = ["```mermaid", "flowchart TD"]
     for number, layer in reversed(list(enumerate(LAYERS))):
         boxes = " ".join(f'{key[name]}["{name}"]' for name in layer)

@@ -99,7 +99,7 @@ def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
                 return f"{name} is {array.dtype} {array.shape}, not {kind.stored.dtype} {(*count, *kind.stored.shape)}"
             if fault := kind.stored_fault(array):
                 return f"{name} {fault}"
-        elif array.ndim != 2 or array.shape[:1] != count or array.dtype.kind != "f":
+        elif array.ndim != 2 or array.shape[:1] != count or not np.issubdtype(array.dtype, np.floating):
             return f"{name} is {array.dtype} {array.shape}, not a row of floats for each of {count[0]} images"
         elif not np.isfinite(array).all():
             return f"{name} holds NaN or infinity"

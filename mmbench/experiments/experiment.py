@@ -129,8 +129,7 @@ def stored_cases(
 
 def source_of(name: str, modalities: Mapping[str, Modality]) -> str:
     """The name of the modality that another one is made from: the first of its kind."""
-    wanted = kind_of(modalities[name]).made_from
-    return next(other for other, modality in modalities.items() if modality.kind == wanted)
+    return next(other for other, modality in modalities.items() if kind_of(modalities[name]).is_made_from(modality))
 
 
 def load_experiment(name: str) -> Experiment:

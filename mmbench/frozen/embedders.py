@@ -157,7 +157,7 @@ def read_scaling(folder: str | Path) -> Scaling:
     path = Path(folder) / "scaling.npz"
     arrays = load_arrays(path)
     fits = arrays.keys() == {"mean", "sd"} and arrays["mean"].ndim == 1 and arrays["sd"].shape == ()
-    finite = all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays.values())
+    finite = all(np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all() for array in arrays.values())
     if not (fits and finite and arrays["sd"] > 0):
         raise UserError(f"{path}: not the mean and sd of embeddings; delete {folder} and embed the data again")
     return Scaling(**arrays)

@@ -105,7 +105,7 @@ def read_reference(path: str | Path, extractor: Extractor) -> Reference:
     if "features" not in arrays or not same:
         raise UserError(f"{path}: not features of {extractor.name} with these weights; delete it and make it again")
     for name, array in arrays.items():
-        rows = array.shape[:1] == arrays["features"].shape[:1] and array.dtype.kind in "fi"
+        rows = array.shape[:1] == arrays["features"].shape[:1] and np.issubdtype(array.dtype, np.number)
         if not rows or array.ndim != (1 if name == "label" else 2) or not np.isfinite(array).all():
             raise UserError(f"{path}: {name} has not a finite row for each image; delete it and make it again")
     return Reference(arrays.pop("features"), card, arrays)

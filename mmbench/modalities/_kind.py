@@ -154,6 +154,10 @@ class Kind(ABC):
         """What stands in a batch for `count` items that nothing is known of."""
         return torch.zeros(count, *self.shape, device=device)
 
+    def is_made_from(self, other: Modality) -> bool:
+        """Whether this modality is made from `other`."""
+        return other.kind == self.made_from
+
     def make(self, source: Tensor, generator: torch.Generator) -> Tensor:
         """A batch's items made of those of the kind `made_from`."""
         raise NotImplementedError(f"{self.modality.kind} is not made from anything")

@@ -62,7 +62,7 @@ def _car(s: Shapes, c: Car) -> None:
     tyre = (CAR, *BLACK, 1.0)
     s.flank(tyre, x[1] if s.x0 > c.x else x[0], (0, 0.3), (z + 0.2, end - 0.2))
     s.box(CAR, c.colour, x, (0.28, body), (z, end))
-    if c.kind == 0:
+    if not c.kind:
         cabin, glass = (x[0] + 0.12, x[1] - 0.12), (z + (0.9 if c.oncoming else 0.45), end - 0.5)
     else:
         cabin, glass = (x[0] + 0.03, x[1] - 0.03), (z + 0.02, end - 0.1)
