@@ -28,11 +28,7 @@ import mmbench
 import mmbench.data
 from mmbench.claims.statements import FILE as CLAIMS
 from mmbench.claims.statements import Claim, Part, load_claims
-<<<<<<< HEAD
 from mmbench.config import check, schema
-=======
-from mmbench.config.check import check
->>>>>>> cc84b1d (ARCHITECTURE.md from imports and docstrings; layers replace the table of parts)
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods, read_literals
 from mmbench.config.schema import Top, experiment_schema
