@@ -75,34 +75,6 @@ def test_planning_and_reporting_work_without_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-#: Packages, and a part of torch, that take long to import and that no stage but the report needs when it starts.
-SLOW = {
-    "accelerate", "diffusers", "huggingface_hub", "lpips", "matplotlib", "open_clip", "pandas", "scipy.optimize",
-    "scipy.stats", "seaborn", "skimage", "sklearn", "sympy", "torch._dynamo", "torchmetrics", "torchvision",
-    "transformers",
-}  # fmt: skip
-
-
-def slow_imports(code: str, *arguments: str) -> list[str]:
-    """Those of `SLOW` that a process has imported when it has run some code."""
-    code += f"\nimport sys; print(*sorted({SLOW!r} & sys.modules.keys()))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    return done.stdout.splitlines()[-1].split()
-
-
-def test_stages_start_without_slow_packages() -> None:
-    """All but the report, the multitask method, and what every experiment scores with."""
-    stages = {f"mmbench.stages.{path.stem}" for path in (ROOT / "mmbench/stages").glob("[!_]*.py")}
-    scores = {
-        f"mmbench.experiments.{path.parent.name}.scores" for path in (ROOT / "mmbench").glob("experiments/*/scores.py")
-    }
-    imported = {*stages, *scores, "mmbench.models.mt_diffusion"} - {"mmbench.stages.report"}
-    assert len(stages) >= 10 and len(scores) >= 5
-    assert slow_imports(f"import {', '.join(sorted(imported))}") == []
-
-
 def test_every_stage_is_alone_at_its_job() -> None:
     """One left over from a killed run is waited for, whichever stage it is of; a judge's training is a training."""
     for stage in STAGES - {"judge"}:

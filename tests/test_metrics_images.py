@@ -42,7 +42,7 @@ def test_lpips_of_the_published_samples(lpips_weights: Path, net, expected) -> N
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_lpips_is_that_of_torchmetrics(lpips_weights: Path, net) -> None:
+def test_lpips_is_that_of_the_package_and_of_torchmetrics(lpips_weights: Path, net) -> None:
     module = load_lpips(net, lpips_weights)
     truth, noisy = pictures(3, 40, 0)
     other = pictures(3, 40, 0, noise=0.01)[1]
@@ -50,10 +50,10 @@ def test_lpips_is_that_of_torchmetrics(lpips_weights: Path, net) -> None:
     found = lpips_to_each(module, 2 * truth - 1, candidates, batch_size=2)
     theirs = _LPIPS(pretrained=False, net=net, pnet_rand=True).eval()
     state = {name: value for name, value in module.state_dict().items() if not name.startswith("scaling_layer.")}
-    twins = {name.replace("lin", "lins.", 1): value for name, value in state.items() if name.startswith("lin")}
-    theirs.load_state_dict(state | twins, strict=True)
+    theirs.load_state_dict(state, strict=True)
     with torch.inference_mode():
         for values, candidate in zip(found, candidates, strict=True):
+            torch.testing.assert_close(values, module(2 * truth - 1, candidate).flatten(), atol=1e-6, rtol=0)
             torch.testing.assert_close(values, theirs(2 * truth - 1, candidate).flatten(), atol=1e-5, rtol=0)
     assert (found[0] < found[1]).all()
 

@@ -62,8 +62,8 @@ class Extractor:
             x = torch.from_numpy(images[start : start + batch_size]).to(self.device).float() / 127.5 - 1
             if size != images.shape[2:]:
                 x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-            maps = self.net(x.contiguous(memory_format=torch.channels_last))
-            found.append(maps[-1].mean(dim=(2, 3)).cpu())
+            layers = self.net.net(self.net.scaling_layer(x.contiguous(memory_format=torch.channels_last)))  # type: ignore[operator]
+            found.append(layers[-1].mean(dim=(2, 3)).cpu())
         return torch.cat(found).numpy()
 
 

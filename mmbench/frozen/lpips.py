@@ -12,23 +12,25 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import distribution, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import lpips
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmbench.errors import UserError
 from mmbench.files.atomic import atomic_path
 from mmbench.files.pickles import unpickle_arrays
 from mmbench.files.store import sha256_arrays, sha256_file, write_json
-from mmbench.frozen.lpips_network import LPIPS, Net
 
+Net = Literal["alex", "vgg"]
 State = dict[str, Tensor]
 
 LOCK = Path(__file__).with_name("lpips-trunk.lock")
@@ -141,32 +143,40 @@ def hub_cache() -> Path:
 
 def heads_file(net: Net) -> Path:
     """The calibrated linear heads (version 0.1) in the installed `lpips` package."""
-    return Path(str(distribution("lpips").locate_file(f"lpips/weights/v0.1/{net}.pth")))
+    return Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
 
 
-def _blank_lpips(net: Net) -> LPIPS:
-    """LPIPS without values: nothing is drawn at random."""
-    with torch.device("meta"):
-        return LPIPS(net)
+def _blank_lpips(net: Net) -> nn.Module:
+    """LPIPS without values: nothing is downloaded, nothing drawn at random."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return lpips.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
 
 
 def assemble(net: Net, trunk: State) -> State:
-    """The state of `LPIPS(net)` from its trunk's convolutions and the package's heads; all must be used."""
+    """The state of `lpips.LPIPS(net)` from its trunk's convolutions and the package's heads; all must be used."""
     state = {}
-    blank = _blank_lpips(net)
-    for name, value in blank.state_dict().items():
+    for name, value in _blank_lpips(net).state_dict().items():
         if name.startswith("net."):
             state[name] = trunk[name.split(".", 2)[2]]
         elif name.startswith("scaling_layer."):
             state[name] = value
     assert sum(name.startswith("net.") for name in state) == len(trunk), "a part of the trunk was not used"
     state |= torch.load(heads_file(net), map_location="cpu", weights_only=True)
-    blank.load_state_dict(state, assign=True)
+    _fill(_blank_lpips(net), state)
     return {name: value.contiguous() for name, value in state.items()}
 
 
-def load_lpips(net: Net, folder: str | Path, device: torch.device | str = "cpu") -> LPIPS:
+def _fill(module: nn.Module, state: State) -> None:
+    """Give `module` every value of `state`, which must fit exactly; it keeps each head under two names."""
+    twins = {name.replace("lin", "lins.", 1): value for name, value in state.items() if name.startswith("lin")}
+    module.load_state_dict(state | twins, strict=True, assign=True)
+
+
+def load_lpips(net: Net, folder: str | Path, device: torch.device | str = "cpu") -> nn.Module:
     """LPIPS with the weights that this module's command wrote to `folder`, frozen, in evaluation mode, channels last.
+
+    Its `forward` takes two batches of images (n, 3, h, w) in [-1, 1] and gives distances (n, 1, 1, 1).
 
     Raises:
         UserError: the file is missing or is not a state of LPIPS.
@@ -177,7 +187,7 @@ def load_lpips(net: Net, folder: str | Path, device: torch.device | str = "cpu")
         raise UserError(f"{path}: no such file; run `python -m mmbench.stages.lpips --out {folder}`")
     module = _blank_lpips(net)
     try:
-        module.load_state_dict(load_file(path), assign=True)
+        _fill(module, load_file(path))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise UserError(f"{path}: not the weights of LPIPS {net} ({error}); delete it and run again") from None
     return module.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()

@@ -14,12 +14,13 @@ SMALLEST_SIDE = {"alex": 31, "vgg": 16}
 
 def layer_maps(net: nn.Module, images: Tensor) -> list[Tensor]:
     """The trunk's layers for images (n, 3, h, w) in [-1, 1], each scaled to unit length over its channels."""
-    return [x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for x in net(images)]
+    maps = net.net(net.scaling_layer(images))  # type: ignore[operator]
+    return [x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for x in maps]
 
 
 def maps_distance(net: nn.Module, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """LPIPS (n,) of two lists of unit maps: squared differences, weighted over channels and averaged over pixels."""
-    heads: Sequence[nn.Module] = net.heads  # type: ignore[assignment]
+    heads: Sequence[nn.Module] = net.lins  # type: ignore[assignment]
     terms = [head(torch.square(x - y)).mean(dim=(1, 2, 3)) for head, x, y in zip(heads, a, b, strict=True)]
     return torch.stack(terms).sum(dim=0)
 
@@ -29,7 +30,7 @@ def lpips_to_each(net: nn.Module, truth: Tensor, candidates: Sequence[Tensor], b
     """LPIPS of every candidate to the same images; the maps of `truth` are computed once.
 
     Args:
-        net: an `LPIPS` (see `mmbench.frozen.lpips.load_lpips`).
+        net: an `lpips.LPIPS` in evaluation mode (see `mmbench.frozen.lpips.load_lpips`).
         truth: images (n, 3, h, w) in [-1, 1]; both sides at least `SMALLEST_SIDE`.
         candidates: sets of images of the same shape.
         batch_size: images that go through the trunk together.
