@@ -6,10 +6,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmbench.config.discovery import claimed_tasks, read_literals
-from mmbench.errors import UserError
+from mmbench.config.checkout import PACKAGE, ROOT
+from mmbench.config.discovery import MULTITASK, claimed_tasks, read_literals
+from mmbench.errors import UserError, near
 from mmbench.experiments.experiment import Experiment, load_experiment, used_modalities
 from mmbench.method import Method, load_method
+
+#: The method under study, which every experiment has.
+MULTITASK_FILE = PACKAGE.parent / MULTITASK
 
 
 def build_method(settings: Mapping[str, Any], file: Path, card: Mapping[str, Any]) -> tuple[Method, Experiment]:
@@ -40,3 +44,21 @@ def check_needs(file: Path, experiment: Experiment, modalities: Collection[str])
                 f"{file}: needs the modality '{name}', which is not among {', '.join(modalities)}; leave the method "
                 "out by the profile's `methods`, or take a data set that has it"
             )
+
+
+def method_file(experiment: str, method: str, record: Path) -> Path:
+    """The file of a method or variant, which is code and will be run: only one of this checkout.
+
+    Raises:
+        UserError: there is none of that name here.
+    """
+    name = method.partition("@")[0]
+    if name == MULTITASK.stem:
+        return MULTITASK_FILE
+    known = {path.stem: path for path in (ROOT / "baselines" / experiment).glob("[!_]*.py")}
+    if name not in known:
+        raise UserError(
+            f"{record}: settings.method: '{name}' is no method of {experiment} here{near(name, known)}; there are "
+            f"{', '.join(sorted([MULTITASK.stem, *known]))}"
+        )
+    return known[name]

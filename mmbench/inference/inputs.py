@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmbench.errors import UserError
-from mmbench.files.store import load_array, load_arrays
+from mmbench.files.store import Arrays, load_array, load_arrays
 from mmbench.modalities import Modality, facts_of, kind_of
 
 
@@ -44,3 +44,17 @@ def _read(name: str, path: Path) -> np.ndarray:
             raise UserError(f"{path}: has no array '{name}'; name another file")
         return arrays[name]
     return load_array(path)
+
+
+def repeated(given: Arrays, count: int) -> Arrays:
+    """Given items, each `count` times in a row; a single item goes with every item of the others.
+
+    Raises:
+        UserError: they are not equally many.
+    """
+    sizes = {name: len(array) for name, array in given.items() if len(array) != 1}
+    if len(set(sizes.values())) > 1:
+        counts = ", ".join(f"{size} of {name}" for name, size in sizes.items())
+        raise UserError(f"given are {counts}; give equally many of each, or one")
+    most = max(sizes.values(), default=1)
+    return {n: np.repeat(x if len(x) == most else x.repeat(most, axis=0), count, axis=0) for n, x in given.items()}

@@ -8,18 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from mmbench.config.checkout import ROOT as HOME
-from mmbench.config.discovery import MULTITASK, claimed_tasks, read_literals
+from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.errors import UserError, near
 from mmbench.experiments.experiment import Case, load_experiment, source_of
-from mmbench.files.store import Arrays, sha256_arrays
+from mmbench.experiments.methods import MULTITASK_FILE, method_file
+from mmbench.files.store import sha256_arrays
 from mmbench.files.weights import load_weights
 from mmbench.inference.answer import NOISE_SEED, answer_case
 from mmbench.inference.hub import Published, layout
-from mmbench.inference.inputs import as_stored
+from mmbench.inference.inputs import as_stored, repeated
 from mmbench.inference.outputs import Generated
 from mmbench.method import Method, Modality, Sampling, Task, load_method
 from mmbench.modalities import kind_of, of_record
@@ -27,7 +26,6 @@ from mmbench.models.device import choose_device, place
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import Training, checked, read_tuned
 
-ROOT = Path(__file__).parents[2]
 #: How a task's answers are drawn for which nothing was chosen on the validation split, by whether holes are filled.
 HOLES, DRAWN = Sampling("dpm++", 20), Sampling("dpm++sde", 20)
 #: Noise of another seed starts this far away, so that no batches of two near seeds share theirs; the generator looks at
@@ -167,7 +165,7 @@ class Model(Published):
         for name in made & set(given):
             if (source := source_of(name, self.modalities)) in given:
                 raise UserError(f"{source} is given whole and as {name}, which is made from it; give one of the two")
-        if self.file != ROOT / MULTITASK:
+        if self.file != MULTITASK_FILE:
             only = read_literals(self.file).get("ANSWERS")
             found = {name for task in self._tasks() if set(task.given) == set(given) for name in only or task.want}
             return [name for name in self.modalities if name in found and name not in given]
@@ -178,7 +176,7 @@ class Model(Published):
 
     def questions(self) -> list[str]:
         """What can be given, in words."""
-        if self.file != ROOT / MULTITASK:
+        if self.file != MULTITASK_FILE:
             return sorted({" and ".join(task.given) or "nothing" for task in self._tasks()})
         return ["nothing", *self.modalities]
 
@@ -231,38 +229,6 @@ def load(folder: str | os.PathLike[str], device: str = "auto") -> Model:
         UserError: a file is missing, is damaged, or belongs to another version.
     """
     return Model.read(folder, device)
-
-
-def method_file(experiment: str, method: str, record: Path) -> Path:
-    """The file of a method or variant, which is code and will be run: only one of this checkout.
-
-    Raises:
-        UserError: there is none of that name here.
-    """
-    name = method.partition("@")[0]
-    if name == MULTITASK.stem:
-        return ROOT / MULTITASK
-    known = {path.stem: path for path in (HOME / "baselines" / experiment).glob("[!_]*.py")}
-    if name not in known:
-        raise UserError(
-            f"{record}: settings.method: '{name}' is no method of {experiment} here{near(name, known)}; there are "
-            f"{', '.join(sorted([MULTITASK.stem, *known]))}"
-        )
-    return known[name]
-
-
-def repeated(given: Arrays, count: int) -> Arrays:
-    """Given items, each `count` times in a row; a single item goes with every item of the others.
-
-    Raises:
-        UserError: they are not equally many.
-    """
-    sizes = {name: len(array) for name, array in given.items() if len(array) != 1}
-    if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{size} of {name}" for name, size in sizes.items())
-        raise UserError(f"given are {told}; give equally many of each, or one")
-    most = max(sizes.values(), default=1)
-    return {n: np.repeat(x if len(x) == most else x.repeat(most, axis=0), count, axis=0) for n, x in given.items()}
 
 
 def listed(names: Sequence[str]) -> str:
