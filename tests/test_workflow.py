@@ -117,7 +117,7 @@ def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_ex
     file.write_text(re.sub(r"(?m)^extractor: \S+", f"extractor: {extractor}", file.read_text()))
     done = checkout.smoke("--dry-run", "-p", config=["override={experiments: [masking, embedding]}"])
     assert done.returncode == 0, done.stdout[-5000:]
-    commands = re.findall(r"python -m mmbench\.(\w+) .*", done.stdout)
+    commands = re.findall(r"python -m mmbench\.stages\.(\w+) .*", done.stdout)
     lines = [line for line in done.stdout.splitlines() if "python -m mmbench." in line]
     assert len(lines) == len(commands) and commands.count("embed") == 1
     folders = {"embedding": f"results/smoke/embedded/{extractor}", "masking": "results/smoke/data"}
@@ -304,7 +304,7 @@ class TestSnapshots:
         assert len(predict) == 2
         assert all("--tuned results/smoke/masking/sdedit/seed0/tuned.json" in line for line in predict)
         assert sum(f"--weights {state}/at0.34/weights.safetensors" in line for line in predict) == 1
-        report = next(line for line in done.stdout.splitlines() if "mmbench.report " in line)
+        report = next(line for line in done.stdout.splitlines() if "mmbench.stages.report " in line)
         assert " --snapshots 0.34 0.5 " in report
 
     def test_a_training_is_told_what_to_keep(self, tmp_path: Path) -> None:
