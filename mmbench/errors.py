@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+LARGEST_NUMBER = 10**18 - 1  # of a seed, a count or a step: it fits into 64 bits, and so does a sum of a few
+
 
 class UserError(Exception):
     """Something outside the code is wrong; the message names the file, the key and the fix in one line.

@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from mmbench.config.configuration import STAGE_SECTIONS, Config, merge
+from mmbench.config.profiles import profile_name
 from mmbench.config.schema import Data, Evaluate, Network, Profile, Sample, Top, Train, experiment_schema
+from mmbench.config.yaml_files import read_yaml, typed
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +78,16 @@ MISTAKES = [
     (TOP, "override", {"train": 5}, "write keys and values below it"),
     (TOP, "override", {"data": {"name": "cifar100"}}, "did you mean 'cifar10'?"),
     (TOP, "override", {"train": {"steps": "many"}}, "train.steps: got 'many'"),
+    (TOP, "override", {"data": {"train": 1}}, "data.train: got 1; its images are compared with others"),
+    (TOP, "override", {"data": {"test": 3}, "evaluate": {"reconstructions": 1}}, "data.test: got 3; its images"),
+    (
+        TOP,
+        "override",
+        {"data": {"validation": 3}, "evaluate": {"reference": "validation"}},
+        "data.validation: got 3; its images",
+    ),
+    (TOP, "override", {"seeds": [10**18]}, "seeds.0: got 1000000000000000000"),
+    (TOP, "override", {"train": {"steps": 10**19}}, "train.steps: got 10000000000000000000"),
     (QUICK, "experiments", ["maskng"], "did you mean 'masking'?"),
     (QUICK, "experiments", [], "at least 1 item"),
     (QUICK, "experiments", ["masking", "masking"], "name each only once"),
@@ -180,6 +192,16 @@ class TestProfilePath:
         config = read(checkout, profile=str(mine))
         assert (config.name, config.profile.train.steps) == ("mine", 7)
 
+    def test_a_name_may_have_dots(self, checkout: Path) -> None:
+        shutil.copy(checkout / QUICK, checkout / "config" / "profiles" / "tiny.v2.yaml")
+        config = read(checkout, profile="tiny.v2")
+        assert (config.name, config.results) == ("tiny.v2", Path("results/tiny.v2"))
+        assert profile_name("tiny.v2") == profile_name("elsewhere/tiny.v2.yaml") == "tiny.v2"
+
+    def test_a_name_that_is_not_plain_is_said_to_be_so(self, checkout: Path) -> None:
+        shutil.copy(checkout / QUICK, checkout / "config" / "profiles" / "my tiny.yaml")
+        assert "'my tiny' is no plain name" in message(lambda: read(checkout, profile="my tiny"))
+
     def test_missing(self, checkout: Path) -> None:
         said = message(lambda: read(checkout, profile="nowhere/mine.yaml"))
         assert "nowhere/mine.yaml: No such file" in said
@@ -206,6 +228,28 @@ class TestProfilePath:
         said = message(lambda: read(checkout))
         assert said.startswith(f"{QUICK}: ")
         assert words in said
+
+    @pytest.mark.parametrize(
+        ("word", "value"),
+        [
+            ("1e-3", 0.001),
+            ("1E5", 100_000.0),
+            (".5", 0.5),
+            ("010", 10),
+            ("yes", "yes"),
+            ("off", "off"),
+            ("1:30", "1:30"),
+            ("2026-11-30", "2026-11-30"),
+            ("true", True),
+            ("'true'", "true"),
+            ("~", None),
+        ],
+    )
+    def test_plain_words_are_read_as_yaml_1_2_reads_them(self, tmp_path: Path, word: str, value: Any) -> None:
+        (tmp_path / "a.yaml").write_text(f"key: {word}\n")
+        read_value = read_yaml(tmp_path / "a.yaml", tmp_path)["key"]
+        assert (read_value, type(read_value)) == (value, type(value))
+        assert typed({"key": word}) == {"key": value}
 
     def test_not_text(self, checkout: Path) -> None:
         (checkout / QUICK).write_bytes(b"\xff\xfe\x00train")
@@ -246,7 +290,7 @@ class TestStageSettings:
     @pytest.mark.parametrize(
         ("section", "key", "value", "stages"),
         [
-            ("data", "train", 10, {"data", "cases", "train", "predict", "tune"}),
+            ("data", "train", 20, {"data", "cases", "train", "predict", "tune"}),
             ("network", "width", 8, {"train", "predict", "tune"}),
             ("train", "steps", 1, {"train", "tune"}),
             ("sample", "nfe", 5, {"predict", "tune"}),

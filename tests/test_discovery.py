@@ -80,6 +80,20 @@ class TestFound:
         assert read_literals(path) == {"TITLE": "Mine", "TASKS": ("generate",), "TRAINED": False}
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding", "first"),
+    [
+        ("mine.py", "utf-8-sig", ""),
+        ("mine.py", "latin-1", "# -*- coding: latin-1 -*-\n"),
+        ("tool.smk", "utf-8-sig", ""),
+    ],
+)
+def test_a_file_has_the_encoding_that_it_declares(checkout: Path, name: str, encoding: str, first: str) -> None:
+    declared = "# TITLE: Zoë\n# TASKS: generate\n" if name.endswith("smk") else 'TITLE = "Zoë"\nTASKS = ("generate",)\n'
+    (masking(checkout) / name).write_text(first + declared, encoding=encoding)
+    assert find_methods(checkout, ["masking"])["masking"][Path(name).stem].title == "Zoë"
+
+
 def test_a_method_of_some_modalities_needs_those_and_what_its_tasks_give(checkout: Path) -> None:
     folder = checkout / "baselines" / "joint"
     folder.mkdir()
@@ -98,7 +112,7 @@ def test_a_method_of_some_modalities_needs_those_and_what_its_tasks_give(checkou
 MISTAKES = [
     ("bad.py", "TITLE = \n", "line 1: not Python"),
     ("bad.py", "\0", "not "),
-    ("bad.py", "\udcff", "not a Python text file"),
+    ("bad.py", "\udcff", "line 1: not Python"),
     ("bad.py", 'TITLE = "Mine"\n', "TASKS is missing; add a line like TASKS ="),
     ("bad.py", 'TASKS = ("reconstruct",)\n', "TITLE is missing; add a line like TITLE ="),
     ("bad.py", GOOD.replace('"Mine"', '"Mi" + name'), "TITLE is computed, and read unrun"),
@@ -116,6 +130,13 @@ MISTAKES = [
     ("bad.py", GOOD + "ANSWERS = ()\n", "ANSWERS is (); write it like"),
     ("bad.py", GOOD + 'ANSWERS = ("imag",)\n', "'imag' is wanted by none of its tasks (did you mean 'image'?)"),
     ("bad.smk", "# TITLE: x\n# TASKS: generate\n# ANSWERS: mask\n", "'mask' is wanted by none of its tasks"),
+    ("bad.py", GOOD + "TUNE = {[]: 1}\n", "TUNE is computed, and read unrun"),
+    ("bad.py", GOOD + "TUNE = dict(strength=(1, 2))\n", "TUNE is computed, and read unrun"),
+    ("bad.py", GOOD + "TUNE = {1: (1, 2)}\n", "TUNE: 1 is (1, 2); write its candidates"),
+    ("bad.py", GOOD + "TUNE = {'strength': (True,)}\n", "TUNE: strength is (True,); write its candidates"),
+    ("bad.py", GOOD + f"x = {'-' * 100_000}1\n", "not a Python text file"),
+    ("bad.py", "# coding: nonsense\n" + GOOD, "line 1: not Python (unknown encoding: nonsense)"),
+    ("bad.smk", "# TITLE: \udcff\n# TASKS: generate\n", "not a text file"),
     ("Bad-name.py", GOOD, "rename it"),
     ("mine.smk", "# TITLE: x\n# TASKS: generate\n", "there is already a method 'mine'"),
     ("mt_diffusion.py", GOOD, "there is already a method 'mt_diffusion'"),

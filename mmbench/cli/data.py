@@ -13,7 +13,7 @@ from rich.text import Text
 from mmbench.cli.checks import where
 from mmbench.command import console, new_app, prose
 from mmbench.config.checkout import find_checkout
-from mmbench.config.configuration import find_profile
+from mmbench.config.profiles import find_profile
 from mmbench.config.yaml_files import read_yaml
 from mmbench.data import DataSettings, card, names
 from mmbench.errors import UserError

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from mmbench.command import new_app, prose
 from mmbench.config.checkout import find_checkout
-from mmbench.config.configuration import find_profile
+from mmbench.config.profiles import find_profile
 from mmbench.errors import UserError, near
 
 PLUGINS = Path("mmbench", "cli", "plugins")

@@ -8,7 +8,8 @@ from typing import Any
 
 from mmbench.config.check import TOP
 from mmbench.config.checkout import find_checkout
-from mmbench.config.configuration import RESERVED, Config
+from mmbench.config.configuration import Config
+from mmbench.config.profiles import RESERVED, profile_name
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.files.store import read_record, sha256_file
@@ -32,7 +33,7 @@ def find_run(run: Path | None) -> Path:
     found = {path.parents[1] for path in results.glob("*/*/cases.json") if path.parents[1].name not in RESERVED}
     if not found:
         raise UserError(f"{results}: holds no run yet; start one: mmbench run --profile smoke")
-    own = results / Path(str(top["profile"])).stem
+    own = results / profile_name(str(top["profile"]))
     chosen = own if own in found else max(found, key=lambda path: path.stat().st_mtime)
     return chosen.relative_to(Path.cwd()) if chosen.is_relative_to(Path.cwd()) else chosen
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmbench.config.check import TOP, check, origin, unknown
 from mmbench.config.literals import data_modalities
-from mmbench.config.schema import Experiment, OwnSample, Profile, Top, experiment_schema
+from mmbench.config.profiles import find_named, find_profile
+from mmbench.config.schema import COMPARED, Experiment, OwnSample, Profile, Top, experiment_schema
 from mmbench.config.yaml_files import read_yaml, shown, typed
 from mmbench.errors import UserError
 from mmbench.experiments import Tasks, load_tasks
@@ -22,9 +22,6 @@ SAMPLE = "sample"  # a method's own sampler and number of evaluations
 WIDEN = "widen"  # a method's width as a multiple of the profile's, for comparisons with larger single tasks
 #: Keys of a method's section that are no arguments of its class.
 OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES, WIDEN)
-#: Names of profiles and experiments: they are part of paths in the shell commands of the workflow.
-PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-RESERVED = ("weights", "reference")  # folders of results/ that belong to no profile
 
 #: Sections that a stage's settings consist of; an edit elsewhere leaves the stage's results alone.
 STAGE_SECTIONS = {
@@ -92,6 +89,16 @@ class Config:
                 f"{origin(override, ['evaluate', 'reconstructions'], self.file)}: evaluate.reconstructions: {wanted} "
                 f"test images wanted, data.test has {data.test}; lower the one or raise the other"
             )
+
+        reference = self.profile.evaluate.reference
+        floor = "test" if reference == "train" else "train"  # what the real images are compared with: other real ones
+        for split in dict.fromkeys([reference, floor, "test"]):
+            if (getattr(data, split) or COMPARED) < COMPARED:
+                raise UserError(
+                    f"{origin(override, ['data', split], self.file)}: data.{split}: got {getattr(data, split)}; its "
+                    f"images are compared with others (evaluate.reference: {reference}), which takes {COMPARED}; "
+                    "write more"
+                )
 
     @property
     def results(self) -> Path:
@@ -399,30 +406,3 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def find_named(name: str, folder: Path, where: str) -> Path:
-    """`folder`/`name`.yaml; UserError lists the names there are."""
-    known = sorted(p.stem for p in folder.glob("*.yaml") if PLAIN.fullmatch(p.stem))
-    if name not in known:
-        raise unknown(where, name, known)
-    return folder / f"{name}.yaml"
-
-
-def find_profile(name: str, root: Path) -> Path:
-    """A profile by its name in config/profiles, or by its path.
-
-    Raises:
-        UserError: it does not exist, or its results would lie where others are.
-    """
-    folder = root / "config" / "profiles"
-    if not name.endswith((".yaml", ".yml")):
-        return find_named(name, folder, f"{TOP}: profile")
-    path = Path(name).absolute()
-    taken = path.stem in RESERVED or ((folder / f"{path.stem}.yaml").is_file() and path.parent != folder)
-    if taken or not PLAIN.fullmatch(path.stem):
-        raise UserError(
-            f"{TOP}: profile: results of {name} would go to '{path.stem}', which is "
-            f"{'taken' if taken else 'no plain name'}; rename the file (letters, digits, _ and -)"
-        )
-    return path

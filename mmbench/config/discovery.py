@@ -84,7 +84,7 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
             continue
         try:
             found[name] = ast.literal_eval(values[name])
-        except ValueError:
+        except (ValueError, TypeError, RecursionError, MemoryError):
             raise UserError(
                 f"{shown}: {name} is computed, and read unrun; write it out like {name} = {example(name)}"
             ) from None
@@ -107,7 +107,8 @@ def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Pat
     """
     tune, by, tasks = literals.get("TUNE", {}), literals.get("TUNE_BY"), list(known)
     for name, values in tune.items():
-        if not isinstance(values, tuple) or not values or not all(isinstance(v, int | float) for v in values):
+        numbers = isinstance(values, tuple) and all(type(value) in (int, float) for value in values)
+        if not isinstance(name, str) or not values or not numbers:
             raise UserError(f"{shown}: TUNE: {name} is {values!r}; write its candidates like {example('TUNE')}")
     if tune and (by is None or len(by) != 2 or by[0] not in tasks):
         raise UserError(f"{shown}: TUNE_BY is {by!r}; write one of {', '.join(tasks)} and a metric of it")
@@ -116,7 +117,10 @@ def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Pat
 
 def read_external(path: Path, shown: Path) -> Found:
     """An external method's declaration: the comments `# TITLE: ...`, `# TASKS: a, b`, `# ANSWERS: x` of its `.smk`."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except ValueError as error:
+        raise UserError(f"{shown}: not a text file ({error}); mend it") from None
     found = dict(re.findall(r"^# (TITLE|TASKS|ANSWERS): *(.+?) *$", text, flags=re.MULTILINE))
     for key in ("TITLE", "TASKS"):
         if key not in found:

@@ -11,14 +11,14 @@ from mmbench.modalities import kinds_of_card
 
 
 def parse(path: Path, shown: Path) -> ast.Module:
-    """A file's syntax tree; UserError if it is not Python."""
+    """A file's syntax tree, in whatever encoding it declares, as Python reads it; UserError if it is not Python."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_bytes(), filename=str(shown))
     except FileNotFoundError:
         raise UserError(f"{shown}: no such method file; `ls baselines/*/` shows those there are") from None
     except SyntaxError as error:
         raise UserError(f"{shown}: line {error.lineno or 1}: not Python ({error.msg}); mend it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError, MemoryError) as error:  # the last two are of what is nested too deep
         raise UserError(f"{shown}: not a Python text file ({error}); mend it") from None
 
 

@@ -20,10 +20,11 @@ from pydantic import (
     model_serializer,
 )
 
+from mmbench.errors import LARGEST_NUMBER
 from mmbench.experiments import load_part, names
 
-Count = Annotated[int, Field(gt=0, strict=True)]
-Whole = Annotated[int, Field(ge=0, strict=True)]
+Count = Annotated[int, Field(gt=0, le=LARGEST_NUMBER, strict=True)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 ChosenName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")]
@@ -34,6 +35,7 @@ AblatedName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(@[a-z0
 AxisName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 ]*$")]
 
 
+COMPARED = 16  # images on either side that a comparison of two sets takes at least
 SMALLEST, LARGEST = 32, 1024  # side of an image in pixels; LPIPS needs at least 31
 
 
@@ -138,7 +140,7 @@ class Evaluate(Section):
     """How many items are scored, and the split that stands for the real distribution."""
 
     reconstructions: Count
-    samples: Annotated[int, Field(ge=16, strict=True)]
+    samples: Annotated[int, Field(ge=COMPARED, le=LARGEST_NUMBER, strict=True)]
     reference: Literal["train", "validation", "test"]
 
 

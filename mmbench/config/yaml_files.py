@@ -1,7 +1,12 @@
-"""YAML files that people write: read without building anything but plain values, errors in one line."""
+"""YAML files that people write: read without building anything but plain values, errors in one line.
+
+Plain words are read as YAML 1.2 reads them, and not as PyYAML does: `1e-3` is a number and not text; `yes`, `no`, `on`,
+`off`, `1:30` and `2026-11-30` are text and neither truth values nor a number nor a date; `010` is ten and not eight.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +18,15 @@ from mmbench.errors import UserError
 #: What reading a text raises that is no YAML, or whose values are none: a month 13, a number of 5,000 digits, lists
 #: nested too deep.
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
+
+
+#: What YAML 1.2 (its core schema, section 10.3.2) takes for something other than text, by the tag it then has.
+PLAIN_WORDS = {
+    "null": r"~|null|Null|NULL|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -40,6 +54,13 @@ class UniqueKeys(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+UniqueKeys.yaml_implicit_resolvers = {
+    None: [(f"tag:yaml.org,2002:{tag}", re.compile(rf"({pattern})\Z")) for tag, pattern in PLAIN_WORDS.items()]
+}
+# What looks like an octal number to PyYAML is a decimal one.
+UniqueKeys.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 def read_yaml(path: Path, root: Path) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-#: Seeds go into generators that look at 64 bits with a sign.
-LARGEST_SEED = 10**18 - 1
+from mmbench.errors import LARGEST_NUMBER
 
 SettingsFile = Annotated[Path, Option(help="JSON with the sections that this stage needs.")]
 MethodFile = Annotated[Path, Option(help="The method's file.")]
@@ -19,7 +18,7 @@ WeightsFile = Annotated[Path, Option(help="The weights.safetensors that training
 JudgeFolder = Annotated[Path | None, Option(help="Folder of the experiment's trained judge, if it has one.")]
 CacheFolder = Annotated[Path | None, Option(help="Folder to keep what networks say in, and to read it from.")]
 MethodFolder = Annotated[Path, Option(help="The method's folder of this seed.")]
-Seed = Annotated[int, Option(min=0, max=LARGEST_SEED, help="Seed of weights, batches and noise.")]
+Seed = Annotated[int, Option(min=0, max=LARGEST_NUMBER, help="Seed of weights, batches and noise.")]
 Threads = Annotated[int, Option(min=1, help="CPU threads to compute with.")]
 Device = Annotated[str, Option(help="auto (a GPU if there is one), cpu or cuda.")]
 Processes = Annotated[int, Option(min=1, help="That share the shards of a batch and the threads.")]
