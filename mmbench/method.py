@@ -6,14 +6,15 @@ import importlib.util
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmbench.config.check import check_arguments
+from mmbench.config.check import settings_for
+from mmbench.config.signatures import method_signature
 from mmbench.errors import UserError
 from mmbench.modalities import Modality, Task, kind_of
 
@@ -142,9 +143,9 @@ def load_method(path: str | Path, spec: Spec) -> Method:
     cls = getattr(module, "Method", None)
     if not (isinstance(cls, type) and issubclass(cls, Method)):
         raise UserError(f"{path}: defines no class Method(mmbench.method.Method); add one (see CONTRIBUTING.md)")
-    check_arguments(cls.__init__, {k: v for k, v in spec.settings.items() if k != "spec"}, str(path))
+    settings = settings_for(method_signature(path, Path(__file__).parents[1]), spec.settings, str(path))
     try:
-        return cls(spec, **spec.settings)
+        return cls(replace(spec, settings=settings), **settings)
     except TypeError as error:
         if "argument" not in str(error):
             raise

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, Unpack, get_args, get_origin, get_type_hints
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mmbench.config.schema import Section
+from mmbench.config.signatures import Signature
 from mmbench.errors import UserError, near
 
 TOP = "config/config.yaml"
-ARGUMENT = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+ARGUMENT = ConfigDict(strict=True, allow_inf_nan=False)
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -68,25 +70,31 @@ def known_keys(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
     return [".".join([*map(str, path), name]) for name in sorted(model.model_fields)]
 
 
-def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> None:
-    """Check settings against the types that a function's arguments of their names are annotated with.
+def settings_for(signature: Signature, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A method's settings as the types that its class wants: `1` where it takes a float is 1.0, a list a tuple.
 
-    What it has no argument for, or none with a type, is left to the call; `**settings: Unpack[...]` counts as the
-    arguments that it stands for.
+    Args:
+        signature: of the class.
+        values: plain values, as YAML and JSON have them.
+        where: what errors begin with.
 
     Raises:
-        UserError: a value has another type, or is none of those that a `Literal` lists.
+        UserError: the class has no such setting, or needs one more, or a value is of another type.
     """
+    for name in values:
+        if signature.complete and name not in signature.types:
+            raise unknown(where, name, sorted(signature.types))
+    for name in sorted(signature.required - values.keys()):
+        raise UserError(f"{where}: {name}: missing; set it, it has no default")
+    return {name: _as_type(signature.types.get(name, Any), value, f"{where}: {name}") for name, value in values.items()}
+
+
+def _as_type(kind: Any, value: Any, where: str) -> Any:
     try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError:  # of a type that is imported only for a type checker
-        hints = {}
-    for packed in [get_args(hint)[0] for hint in hints.values() if get_origin(hint) is Unpack]:
-        hints |= get_type_hints(packed, include_extras=True)
-    for name in hints.keys() & values.keys():
-        try:
-            TypeAdapter(hints[name], config=ARGUMENT).validate_python(values[name])
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, (name, *first["loc"])))
-            raise UserError(f"{where}: {key}: {got(first['input'], first['msg'])}") from None
+        return TypeAdapter(kind, config=ARGUMENT).validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        for part in first["loc"]:  # keys and indices of the value, and names of the types that were tried
+            if isinstance(value, dict | list) and part in (value if isinstance(value, dict) else range(len(value))):
+                value, where = value[part], f"{where}.{part}"  # type: ignore[index]
+        raise UserError(f"{where}: {got(first['input'], first['msg'])}") from None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from mmbench.config.check import settings_for, unknown
 from mmbench.config.choice import chooses
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import Found, find_methods, of_modalities
 from mmbench.config.methods import method_of, tag_of
+from mmbench.config.signatures import method_signature
 
 
 class Methods:
@@ -29,6 +31,21 @@ class Methods:
         config.check_methods(self.files)
         self._declared: dict[tuple[str, str], Found] = {}
         self._chooses: dict[tuple[str, str], bool] = {}
+        for experiment in config.experiments:
+            for name in [*self.files[experiment], *self.variants(experiment)]:
+                self._check_settings(experiment, name)
+
+    def _check_settings(self, experiment: str, name: str) -> None:
+        """What is configured for a method, and what it chooses itself, must be settings of its class."""
+        method = self(experiment, name)
+        if method.external:
+            return
+        signature = method_signature(self.config.root / method.path, self.config.root)
+        settings = self.config.settings("predict", experiment, name, self.source(experiment, name))["method_settings"]
+        settings_for(signature, settings, f"config/experiments/{experiment}.yaml: {name}")
+        for setting in method.tune:
+            if signature.complete and setting not in signature.types:
+                raise unknown(f"{method.path}: TUNE", setting, sorted(signature.types))
 
     def __call__(self, experiment: str, name: str) -> Found:
         """What a method, or the method that a variant is of, declares, less what its own `modalities` leave out."""
