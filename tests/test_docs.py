@@ -252,7 +252,7 @@ def test_a_configuration_is_accepted(block: Block, checkout: Path) -> None:
         assert len(load_claims(checkout, checkout / "claims.yaml")) == 1
     else:
         assert folder == "experiments"
-        section = check(experiment_schema(path.stem), yaml.safe_load(block.text), block.path)
+        section = check.check(experiment_schema(path.stem), yaml.safe_load(block.text), block.path)
         known = find_methods(checkout, [path.stem])[path.stem]
         assert {name.partition("@")[0] for name in (*section.methods, *section.every_variant())} <= known.keys()
 
