@@ -33,7 +33,7 @@ from mmbench.experiments.experiment import Case, load_experiment, used_modalitie
 from mmbench.files.store import Arrays
 from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
 from mmbench.inference.answer import answer_case
-from mmbench.method import Method, Sampling, Spec, load_method
+from mmbench.method import Method, Sampling, load_method
 from mmbench.models.device import keep_freed_memory
 from mmbench.runs.provenance import provenance
 from mmbench.scoring.metrics.frechet import frechet_distance
@@ -111,7 +111,8 @@ class Contest:
         network, method = merge(NETWORK, recipe.get("network", {})), merge(self.settings, recipe.get("method", {}))
         train = {**TRAIN, **recipe.get("train", {}), "steps": steps, "checkpoint_every": steps + 1}
         train["warmup"] = max(1, round(train["warmup"] * steps))
-        built = load_method(self.args.method, Spec(self.modalities, network, method))
+        settings = {"network": network, "method_settings": method}
+        built = load_method(self.args.method, self.experiment.spec(self.modalities, settings))
         about = {"method": self.args.method.stem, "train": train}
         return Training(
             built,

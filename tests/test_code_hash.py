@@ -24,6 +24,7 @@ from mmbench.config.code_hash import (
 from mmbench.config.imports import closure
 from mmbench.config.source import meaning
 from mmbench.errors import UserError
+from mmbench.modalities import names as kinds
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted(path.parent.name for path in (ROOT / "mmbench" / "experiments").glob("[!_]*/tasks.py"))
@@ -40,11 +41,16 @@ DECIDING = {
     "mmbench/frozen/judges.py",
     "mmbench/frozen/lpips-trunk.lock",
     "mmbench/frozen/lpips.py",
+    "mmbench/inference/__init__.py",
+    "mmbench/inference/answer.py",
     "mmbench/method.py",
+    "mmbench/modalities",
     "mmbench/models",
     "mmbench/scoring",
     "mmbench/stages",
     "mmbench/training/__init__.py",
+    "mmbench/training/adam.py",
+    "mmbench/training/flops.py",
     "mmbench/training/gradients.py",
     "mmbench/training/loop.py",
     "mmbench/training/partial_labels.py",
@@ -61,7 +67,7 @@ def reached(stage: str) -> set[str]:
     """The files of the package that any job of a stage imports."""
     methods = ["mmbench/models/mt_diffusion.py", *(ROOT / "baselines").glob("*/[!_]*.py")]
     data = [path.stem for path in (ROOT / "mmbench" / "data").glob("[!_]*.py")]
-    words = {"experiment": EXPERIMENTS, "method": methods, "data": data}
+    words = {"experiment": EXPERIMENTS, "method": methods, "data": data, "kinds": kinds()}
     words["judge"] = [f"mmbench/experiments/{name}/judge.py" for name in EXPERIMENTS]
     entries = {
         entry.format(**dict(zip(words, values, strict=True)))
@@ -84,7 +90,7 @@ def test_every_module_decides_numbers_or_is_plumbing() -> None:
 
 def test_what_decides_a_training() -> None:
     """Written out for one method; what it leaves out is plumbing, or of other methods and stages."""
-    words = {"experiment": "masking", "method": "baselines/masking/unet_regression.py"}
+    words = {"experiment": "masking", "method": "baselines/masking/unet_regression.py", "kinds": "masked_image"}
     names = counted(ROOT, [entry.format(**words) for entry in ENTRIES["train"]], ignored("train"))
     modules = {name for name in names if not name.endswith("__init__.py")}
     assert {"baselines/masking/unet_regression.py", "mmbench/method.py", "mmbench/models/nets/unet.py"} < modules
@@ -184,10 +190,12 @@ class TestEdit:
     def hashes(self, root: Path) -> dict[str, str]:
         """The hash of the code of some jobs, as the rules ask for it."""
         judge = "mmbench/experiments/joint/judge.py"
-        methods = {name: f"baselines/masking/{name}.py" for name in ("mine", "other")}
+        methods = {"mine": ("image", "masked_image", "label"), "other": ("image", "masked_image")}
         trainings = {
-            f"train {name}": stage_code(root, "train", experiment="masking", method=method)
-            for name, method in methods.items()
+            f"train {name}": stage_code(
+                root, "train", kinds, experiment="masking", method=f"baselines/masking/{name}.py"
+            )
+            for name, kinds in methods.items()
         }
         return {
             **trainings,
@@ -210,10 +218,13 @@ class TestEdit:
         [
             (MINE, {"train mine"}),
             ("baselines/masking/_shared.py", {"train mine"}),
-            ("mmbench/models/nets/unet.py", {"train mine", "judged"}),
+            ("mmbench/models/nets/unet.py", {"train mine", "train other", "judged"}),
+            ("mmbench/modalities/label.py", {"train mine"}),
+            ("mmbench/modalities/depth.py", set()),
+            ("mmbench/experiments/masking/cases.py", {"train mine", "train other"}),
             (TRAIN, {"train mine", "train other"}),
             ("mmbench/training/loop.py", {"train mine", "train other"}),
-            (EXPERIMENT, {"train mine", "train other", "evaluate", "judged"}),
+            (EXPERIMENT, {"train mine", "train other", "evaluate"}),
             ("mmbench/scoring/metrics/pixel.py", {"evaluate", "judged"}),
             (SCORES, {"evaluate"}),
             ("mmbench/experiments/joint/judge.py", {"judged"}),

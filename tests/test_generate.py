@@ -128,7 +128,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown label": ({"label": "day clear"}, "'day clear' is no class .did you mean 'day, clear'"),
     "a label too large": ({"label": 3}, "label: 3 is no class; there are 0 .day, clear"),
     "no transparency": ({"masked_image": Image.new("RGB", (16, 16))}, "has no transparency"),
-    "an embedding too long": ({"embedding": np.zeros((1, 7))}, r"embedding: got float64 \(1, 7\), not float \(n, d\)"),
+    "an embedding too long": ({"embedding": np.zeros((1, 7))}, r"embedding: got float64 \(1, 7\), not floats \(n, 6\)"),
     "an embedding that is not finite": ({"embedding": np.full((1, 6), np.nan)}, "a value is not finite"),
     "unequally many": ({"label": [0, 1], "mask": values(3)["mask"]}, "given are .*give equally many"),
     "no answers": ({"count": 0}, "must be at least 1"),

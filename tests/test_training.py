@@ -137,7 +137,15 @@ def test_operations_are_counted_as_torch_counts_them(data: Path) -> None:
             method, experiment = build_method(settings, METHOD, read_json(data / "card.json"))
             arrays = load_arrays(data / "train.npz")
             training = train.Training(
-                method, experiment, settings, arrays, seed=0, device=torch.device("cpu"), state=data, key=""
+                method,
+                experiment,
+                settings,
+                arrays,
+                modalities=method.spec.modalities,
+                seed=0,
+                device=torch.device("cpu"),
+                state=data,
+                key="",
             )
             with counter:
                 training.step(1)

@@ -38,9 +38,9 @@ ENTRIES: dict[str, tuple[str, ...]] = {
 #: storage and locks, records, and what lets a training stop, go on and be shared out.
 PLUMBING = (
     "mmbench/__init__.py",
+    "mmbench/command.py",
     "mmbench/errors.py",
     "mmbench/config",
-    "mmbench/experiments/__init__.py",
     "mmbench/files",
     "mmbench/frozen/cache.py",
     "mmbench/runs",

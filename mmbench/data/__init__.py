@@ -18,7 +18,7 @@ import numpy as np
 from mmbench.data._settings import SPLITS, Card, DataSettings, check_split, did_you_mean
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays, sha256_arrays
-from mmbench.modalities import MIRRORED, class_of, facts_of, kind_of, kinds_of_card
+from mmbench.modalities import MIRRORED, class_of, default_kind, facts_of, kind_of, kinds_of_card
 from mmbench.runs.records import read_card
 
 FACTORS = "factors"
@@ -92,7 +92,8 @@ def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
     kinds = {"image": "image", **kinds_of_card(card)}
     for name, array in arrays.items():
         base = name.removesuffix(MIRRORED)
-        modality = class_of(kinds[base]).from_card(facts_of(card, base), size) if base in kinds else None
+        said = kinds.get(base) or default_kind(base)
+        modality = class_of(said).from_card(facts_of(card, base), size) if said else None
         if modality:
             kind = kind_of(modality)
             if not kind.stored.fits(array.dtype) or array.shape != (*count, *kind.stored.shape):
