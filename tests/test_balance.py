@@ -27,6 +27,7 @@ THREE = {
     "label": Modality("label", (), classes=2),
 }
 WEIGHTS = {"mask": 1.0, "label": 0.1, "image": 0.5}
+OF_TWO = {name: weight for name, weight in WEIGHTS.items() if name != "label"}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -86,7 +87,7 @@ class TestUncertainty:
             assert weighting.log_variance[name].exp().item() == pytest.approx(loss.item(), rel=1e-2)
 
     def test_it_is_saved_with_the_weights(self, tmp_path: Path, data: Path) -> None:
-        settings = {**SETTINGS, "method_settings": {"weights": WEIGHTS, "balance": "uncertainty"}}
+        settings = {**SETTINGS, "method_settings": {"weights": OF_TWO, "balance": "uncertainty"}}
         folder = run(tmp_path, data, "run", settings)
         other = Method(Spec({n: THREE[n] for n in ("image", "mask")}, NETWORK), **settings["method_settings"])
         load_weights(folder / "weights.safetensors", other)
@@ -161,7 +162,7 @@ class TestCosines:
 SETTINGS = {
     "experiment": "segmentation",
     "method": "mt_diffusion",
-    "method_settings": {"weights": WEIGHTS},
+    "method_settings": {"weights": OF_TWO},
     "network": NETWORK,
     "train": {
         "steps": 12,
@@ -211,7 +212,7 @@ def test_a_training_records_them_and_is_not_changed_by_it(
     """Interrupted or not, recorded or not, the weights are the same; so are the records, and the operations counted."""
     if balance == "upgrad":
         pytest.importorskip("torchjd")
-    own = {"weights": WEIGHTS, "balance": balance, "states": (0.0, 0.5, 0.5)}
+    own = {"weights": OF_TWO, "balance": balance, "states": (0.0, 0.5, 0.5)}
     settings = {**SETTINGS, "method_settings": own}
     whole = run(tmp_path, data, "whole", settings)
     with monkeypatch.context() as patch:

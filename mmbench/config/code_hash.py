@@ -47,6 +47,7 @@ PLUMBING = (
     "mmbench/training/checkpoint.py",
     "mmbench/training/processes.py",
     "mmbench/training/signals.py",
+    "mmbench/training/validation.py",
 )
 #: Beside the plumbing and no part of it: which ways of drawing are tried.
 COUNTED = ("mmbench/config/choice.py",)
