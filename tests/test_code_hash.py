@@ -114,7 +114,7 @@ def check(value):
     return [UserError("a file is missing"), value * RATE]
 
 
-parser.add_argument("--seed", type=int, help="of the noise")
+Seed = Annotated[int, Option(min=0, help="Of the noise.")]
 '''
 
 
@@ -129,7 +129,7 @@ parser.add_argument("--seed", type=int, help="of the noise")
         ('"too much"', 'f"{value} is too much"'),
         ('    print(f"checked {value}", flush=True)\n', ""),
         ('"a file is missing"', 'f"{value}: no such file"'),
-        ('"of the noise"', '"that makes the noise"'),
+        ('"Of the noise."', '"That makes the noise."'),
         ("    return [UserError", "\n    return [\n        UserError"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_new_wording_changes_nothing(before: str, after: str) -> None:
         ("ValueError", "TypeError"),
         ("value < 9", "value < 8"),
         ("value * RATE", "RATE * value"),
-        ('"--seed", type=int', '"--seed", type=float'),
+        ("Option(min=0", "Option(min=1"),
         ("def check(value)", "def check(value=1)"),
         ("def check(value)", "def check(*value)"),
         ("RATE = 0.5", "RATE = 0.5\nimport os"),

@@ -17,13 +17,19 @@ from mmbench.config.workflow import Workflow
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
+BUILT = """from mmbench.method import Method as Base
+
+
+class Method(Base):
+    def __init__(self, spec, *, schedule: str = "cosine", strength: float = 0.2): ...
+"""
 #: Methods beside the multitask model: their files, as far as a plan reads them.
 BASELINES = {
-    "masking/ddpm.py": 'TITLE = "DDPM"\nTASKS = ("generate",)\n',
-    "masking/repaint.py": 'TITLE = "RePaint"\nTASKS = ("reconstruct",)\nWEIGHTS_FROM = "ddpm"\n',
-    "masking/fill.py": 'TITLE = "Fill"\nTASKS = ("reconstruct",)\nTRAINED = False\n',
+    "masking/ddpm.py": 'TITLE = "DDPM"\nTASKS = ("generate",)\n' + BUILT,
+    "masking/repaint.py": 'TITLE = "RePaint"\nTASKS = ("reconstruct",)\nWEIGHTS_FROM = "ddpm"\n' + BUILT,
+    "masking/fill.py": 'TITLE = "Fill"\nTASKS = ("reconstruct",)\nTRAINED = False\n' + BUILT,
     "masking/search.py": 'TITLE = "Search"\nTASKS = ("reconstruct",)\nTUNE = {"strength": (0.2, 0.4)}\n'
-    'TUNE_BY = ("reconstruct", "lpips_alex")\n',
+    'TUNE_BY = ("reconstruct", "lpips_alex")\n' + BUILT,
     "masking/tool.smk": "# TITLE: Tool\n# TASKS: reconstruct\n",
     "joint/segmenter.py": 'TITLE = "Segmenter"\nTASKS = ("from_image",)\nANSWERS = ("mask",)\n',
     "joint/tagger.py": 'TITLE = "Tagger"\nTASKS = ("from_image",)\nANSWERS = ("label",)\n',
@@ -72,8 +78,10 @@ def configured(root: Path, experiment: str, **keys: Any) -> Iterator[None]:
     """An experiment's file with other keys, put back afterwards."""
     file = root / "config" / "experiments" / f"{experiment}.yaml"
     file.write_text(yaml.safe_dump(EXPERIMENTS[experiment] | keys))
-    yield
-    file.write_text(yaml.safe_dump(EXPERIMENTS[experiment]))
+    try:
+        yield
+    finally:
+        file.write_text(yaml.safe_dump(EXPERIMENTS[experiment]))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +141,30 @@ class TestMethods:
         assert run.tuned("masking", "ddpm", 1) == []
         with configured(checkout, "masking", methods={"search": {"strength": 0.3}}):
             assert planned(checkout).tuned("masking", "search", 1) == []
+
+    @pytest.mark.parametrize(
+        ("settings", "words"),
+        [
+            (
+                {"ddpm": {"shedule": "linear"}},
+                "masking.yaml: ddpm: 'shedule' does not exist (did you mean 'schedule'?)",
+            ),
+            ({"ddpm": {"schedule": 1}}, "masking.yaml: ddpm: schedule: got 1"),
+            ({"search": {"strength": "0.3"}}, "masking.yaml: search: strength: got '0.3'"),
+        ],
+    )
+    def test_settings_are_those_of_the_class(self, checkout: Path, settings: dict[str, Any], words: str) -> None:
+        with configured(checkout, "masking", methods=settings), pytest.raises(UserError) as caught:
+            planned(checkout)
+        assert words in str(caught.value)
+
+    def test_what_is_chosen_is_a_setting_of_the_class(self, checkout: Path) -> None:
+        file = checkout / "baselines" / "masking" / "search.py"
+        before = file.read_text()
+        file.write_text(before.replace('{"strength": ', '{"strenght": '))
+        with pytest.raises(UserError, match=r"search\.py: TUNE: 'strenght' does not exist .*'strength'"):
+            planned(checkout)
+        file.write_text(before)
 
     def test_an_unknown_method_is_refused(self, checkout: Path) -> None:
         with pytest.raises(UserError, match=r"smoke.yaml: methods: 'ddpn' .*'ddpm'"):

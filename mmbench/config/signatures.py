@@ -128,13 +128,16 @@ def _of_keywords(annotation: ast.expr | None, module: Module) -> Signature | Non
     """The settings that `Unpack[...]` of a `TypedDict` describes."""
     if not isinstance(annotation, ast.Subscript) or not isinstance(annotation.slice, ast.Name):
         return None
-    found = _find(annotation.slice.id, module)
-    if not found or not isinstance(found[0], ast.ClassDef):
+    definition = _find_class(annotation.slice.id, module)
+    if not definition:
         return None
-    node, home = found
-    fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+    node, home = definition
     return Signature(
-        {part.target.id: _type(part.annotation, home) for part in fields if isinstance(part.target, ast.Name)}
+        {
+            part.target.id: _type(part.annotation, home)
+            for part in node.body
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+        }
     )
 
 

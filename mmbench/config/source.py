@@ -13,8 +13,8 @@ from mmbench.config.literals import parse
 
 #: Functions and errors whose arguments are read by a person.
 SPOKEN = ("print", "UserError")
-#: Arguments that a person reads, of functions that make a command line's parser.
-PARSER, HELP = ("Parser", "add_argument"), ("help", "description")
+#: Arguments that a person reads, of what describes a command line.
+PARSER, HELP = ("Option", "Argument"), ("help", "metavar", "show_default")
 
 
 @dataclass(frozen=True)
