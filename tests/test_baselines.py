@@ -15,9 +15,10 @@ from mmbench.config.discovery import Found, find_methods, read_literals
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, asked, load_experiment
-from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide
+from mmbench.experiments.masking.tasks import TASKS
 from mmbench.files.weights import load_weights, save_weights
 from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task, available, load_method
+from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.diffusion.process import alpha_bars
 from mmbench.models.diffusion.single import DiffusionMethod

@@ -11,14 +11,17 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.experiments.embedding.tasks import TASKS, modalities
+from mmbench.experiments.embedding.tasks import TASKS
+from mmbench.experiments.experiment import load_experiment
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]
 SIZE = 10
-SPEC = modalities({"size": [16, 16], "modalities": ["image", "embedding"], "embedding": {"size": SIZE}})
+SPEC = load_experiment("embedding").modalities(
+    {"size": [16, 16], "modalities": ["image", "embedding"], "embedding": {"size": SIZE}}
+)
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 EMBED, PAINT, GENERATE = (TASKS[name] for name in ("embed", "paint", "generate"))
 

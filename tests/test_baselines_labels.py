@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.experiments.labels.tasks import TASKS, modalities
+from mmbench.experiments.experiment import load_experiment
+from mmbench.experiments.labels.tasks import TASKS
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]
 CLASSES = 3
-SPEC = modalities({"size": [16, 16], "modalities": ["image", "label"], "labels": list("abc")})
+SPEC = load_experiment("labels").modalities({"size": [16, 16], "modalities": ["image", "label"], "labels": list("abc")})
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 COLOURS = torch.tensor([[-0.7, 0.1, 0.6], [0.7, -0.5, 0.0], [0.1, 0.7, -0.7]])
 DRAWING = ["cfg_ddpm", "classifier_guidance", "joint_diffusion"]

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from mmbench.errors import UserError
-from mmbench.experiments.masking.tasks import TASKS, draw_masks, hide, modalities
+from mmbench.experiments.experiment import load_experiment
+from mmbench.experiments.masking.tasks import TASKS
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
+from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.diffusion.process import Process
 from mmbench.models.diffusion.sampler import sample, time_steps
 
@@ -25,7 +27,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def build(name: str, size: int = 16, **settings: object) -> Method:
     torch.manual_seed(0)
-    spec = Spec(modalities({"size": [size, size]}), NETWORK, settings)
+    spec = Spec(load_experiment("masking").modalities({"size": [size, size]}), NETWORK, settings)
     return load_method(ROOT / "baselines" / "masking" / f"{name}.py", spec).eval()
 
 

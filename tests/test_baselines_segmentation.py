@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.experiments.segmentation.tasks import TASKS, modalities
+from mmbench.experiments.experiment import load_experiment
+from mmbench.experiments.segmentation.tasks import TASKS
 from mmbench.method import Batch, Method, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
 ROOT = Path(__file__).parents[1]
 CLASSES = 4
-SPEC = modalities({"size": [16, 16], "modalities": ["image", "mask"], "classes": list("abcd")})
+SPEC = load_experiment("segmentation").modalities(
+    {"size": [16, 16], "modalities": ["image", "mask"], "classes": list("abcd")}
+)
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 
 
