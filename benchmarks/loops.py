@@ -139,7 +139,7 @@ class Ours(Loop):
             Images("images", {}),
             {"train": settings, "method": "ours"},
             {"image": images},
-            modalities=method.spec.modalities,
+            modalities={"image": Modality("image", images.shape[1:])},
             seed=0,
             device=choose_device("cpu", torch.get_num_threads()),  # as the command does
             state=Path(),

@@ -400,7 +400,7 @@ def ends(part: str) -> str:
 
 METHOD_FILES = [
     Bad("train", text("own.py", "TITLE = (\n"), ("own.py: line 1: not Python",), {"method": "own.py"}),
-    Bad("train", text("own.py", b"\xff"), ("own.py: not a Python text file",), {"method": "own.py"}),
+    Bad("train", text("own.py", b"\xff"), ("own.py: line 1: not Python",), {"method": "own.py"}),
     Bad("train", text("own.py", "TITLE = 'x'\n"), ("own.py: TASKS is missing",), {"method": "own.py"}),
     Bad("train", text("own.py", "TITLE = 'x'\nTASKS = ('reconstruct',)\n"), ("own.py: defines no class Method",),
         {"method": "own.py"}),
@@ -418,7 +418,7 @@ DATA = [
     Bad("cases", edit(CARD, "size", "16x16"), ("data/card.json: size: got '16x16'",)),
     Bad("cases", edit(CARD, "splits", []), ("data/card.json: splits: got []",)),
     Bad("evaluate masks", edit(CARD, "classes", 3), ("data/card.json: classes: got 3",)),
-    Bad("evaluate masks", edit(CARD, "classes", []), ("data.name: toy has no masks",)),
+    Bad("evaluate masks", edit(CARD, "classes", []), ("data.name: toy has no mask",)),
     Bad("train", cut("data/train.npz"), ("data/train.npz: not a readable npz",)),
     Bad("train", gone("data/train.npz"), ("data/train.npz: no such file",)),
     Bad("train", arrays("data/train.npz", lambda a: a["image"].fill(0)), ("train.npz: not the arrays that card.json",)),
@@ -523,7 +523,7 @@ WEIGHT_FILES = [
 GIVEN = [
     Bad("sample", edit("model/training.json", "modalities", REMOVED), ("model/training.json: modalities: missing",)),
     Bad("sample", edit("model/training.json", "modalities.mask.shape", [16, "16"]), ("modalities.mask.shape.1",)),
-    Bad("sample", edit("model/training.json", "modalities.mask.kind", "depth"), ("mask.kind: got 'depth'",)),
+    Bad("sample", edit("model/training.json", "modalities.mask.kind", "parts"), ("mask.kind: got 'parts'",)),
     Bad("sample", edit("model/training.json", "settings.method", "unte"), ("'unte' is no method of joint here",)),
     Bad("sample", edit("model/training.json", "settings.experiment", "jont"), ("'jont' does not exist",)),
     Bad("sample", edit("model/training.json", "card.palette", [[0, 0, 999]]), ("card.palette.0.2: got 999",)),

@@ -275,7 +275,7 @@ def test_guided_drawing_stays_within_its_evaluations(
     "name, setting", [("cfg_ddpm", "guidance"), ("classifier_guidance", "scale"), ("joint_diffusion", "scale")]
 )
 def test_a_bad_value_names_method_and_key(name: str, setting: str) -> None:
-    with pytest.raises(UserError, match=f"{name}: {setting}: -1 is negative"):
+    with pytest.raises(UserError, match=f"{name}: {setting}: -1.0 is negative"):
         build(name, **{setting: -1})
     with pytest.raises(UserError, match=r"raise sample\.nfe") as caught:
         given = {"label": torch.tensor([0, 2])}

@@ -42,8 +42,7 @@ from mmbench.config.schema import Profile
 from mmbench.config.yaml_files import read_yaml, typed
 from mmbench.data import DataSettings, fashion_mnist, load
 from mmbench.errors import UserError
-from mmbench.experiments.experiment import Case
-from mmbench.experiments.masking import tasks as masking
+from mmbench.experiments.experiment import Case, load_experiment
 from mmbench.files.pictures import open_picture
 from mmbench.files.store import load_array, load_arrays, read_headers, read_json, save_arrays, write_json
 from mmbench.files.weights import load_weights, save_weights
@@ -351,7 +350,9 @@ def test_predictions_are_not_unpacked_before_their_size_is_known(tmp_path: Path)
     save_arrays(tmp_path / "predictions.npz", {"generate/image": np.zeros((100, 1000, 1000), np.uint8)})
     cases = [Case("generate", "generate", 4)]
     modalities = {"image": Modality("image", (3, 32, 32))}
-    said, peak = peak_of(lambda: read_answers(tmp_path / "predictions.npz", cases, masking, modalities, None))
+    said, peak = peak_of(
+        lambda: read_answers(tmp_path / "predictions.npz", cases, load_experiment("masking"), modalities, None)
+    )
     assert "is uint8 (100, 1000, 1000); expected uint8 (4, 3, 32, 32)" in said and peak < 5e6
 
 
@@ -402,7 +403,7 @@ def test_downloads_are_encrypted_and_hashed(tmp_path: Path, monkeypatch: Any) ->
     assert [p.name for p in sources if re.search(r"http://(?!www\.w3\.org)", p.read_text())] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-audit.lock", "mmbench/lpips-trunk.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-audit.lock", "mmbench/frozen/lpips-trunk.lock"])
 def test_every_package_is_pinned_by_its_hash(name: str) -> None:
     text = re.sub(r"\\\n\s*", " ", (ROOT / name).read_text())
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

@@ -59,7 +59,7 @@ class Kind(MapKind):
     @classmethod
     def describe(cls, array: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The nearest and the farthest, and the share of the pixels that have no distance."""
-        there = array[~np.isnan(array)]
+        there = array[np.isfinite(array)]
         ends = [round(float(end), 2) for end in (there.min(), there.max())] if there.size else None
         return {"depth_range": ends, "depth_missing_share": round(1 - there.size / array.size, 5)}
 
