@@ -88,7 +88,8 @@ class Joint(Loop):
         experiment = load_experiment("joint")
         known = experiment.modalities(card(side))
         settings = config("quick").method_settings("joint", name) if name == WHOLE else {}
-        file = ROOT / "mmbench" / "models" / f"{WHOLE}.py" if name == WHOLE else ROOT / "baselines" / "joint" / f"{name}.py"
+        folder = ROOT / ("mmbench/models" if name == WHOLE else "baselines/joint")
+        file = folder / f"{name}.py"
         torch.manual_seed(0)
         own = {"network": network, "method_settings": settings}
         self.network = load_method(file, experiment.spec({m: known[m] for m in modalities}, own))

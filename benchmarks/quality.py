@@ -144,7 +144,7 @@ def ours(train: np.ndarray, network: Mapping[str, Any], steps: int, **asked: Any
 
     def averaged() -> Estimate:
         used.eval().load_state_dict(loop.training.ema)
-        return lambda x, t: used.kind.estimate(used(x, t + 1, {}), x, t + 1)
+        return lambda x, t: used.estimate(used(x, t + 1, {}), x, t + 1)
 
     return Contender(loop, method.process.alpha_bar[1:], averaged, **asked)
 
