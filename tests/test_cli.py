@@ -18,6 +18,7 @@ from fake_results import METHODS, write_results
 from rich.console import Console
 
 import mmbench
+from mmbench import experiments
 from mmbench.cli import checks, doctor, new_baseline, results, runs, score
 from mmbench.cli.app import ALIASES, COMMANDS, main
 from mmbench.cli.checks import Check
@@ -47,7 +48,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (*PARTS, "mmbench"):
         if name != "baselines":
             (folder / name).symlink_to(ROOT / name)
-    for experiment in new_baseline.STARTS:
+    for experiment in experiments.names():
         (folder / "baselines" / experiment).mkdir(parents=True)
         for path in (ROOT / "baselines" / experiment).glob("*.py"):
             (folder / "baselines" / experiment / path.name).symlink_to(path)
@@ -133,7 +134,7 @@ def test_the_run_is_the_configured_or_the_last(checkout: Path) -> None:
 # new-baseline
 
 
-@pytest.mark.parametrize("experiment", list(new_baseline.STARTS))
+@pytest.mark.parametrize("experiment", experiments.names())
 def test_a_new_baseline_keeps_the_contract_as_it_is(
     experiment: str, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,8 +158,31 @@ def test_a_new_baseline_keeps_the_contract_as_it_is(
         test_baselines.test_every_trained_network_is_as_large_as_the_multitask_models(experiment, found, {"width": 24})
 
 
-def test_every_experiment_has_a_start() -> None:
-    assert set(new_baseline.STARTS) == {path.stem for path in (ROOT / "config" / "experiments").glob("*.yaml")}
+NEW_TASKS = """
+from mmbench.modalities import Task
+
+TASKS = {
+    "draw": Task("draw", given=(), want=("image",)),
+    "paint": Task("paint", given=("label",), want=("image",)),
+    "read": Task("read", given=("image",), want=("label", "mask")),
+}
+"""
+
+
+def test_a_new_experiment_has_a_start_at_once(tmp_path: Path) -> None:
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    folder = tmp_path / "mmbench" / "experiments" / "reading"
+    folder.mkdir(parents=True)
+    (folder.parents[1] / "data").symlink_to(ROOT / "mmbench" / "data")
+    for name in experiments.names():
+        (folder.parent / name).symlink_to(ROOT / "mmbench" / "experiments" / name)
+    (folder / "tasks.py").write_text(NEW_TASKS)
+    start = new_baseline.start_of("reading", tmp_path)
+    assert start == new_baseline.Start("read", given="image", want="label", answers=True)
+    assert 'ANSWERS = ("label",)' in new_baseline.render("reading", "mine", start)
+    (folder / "tasks.py").write_text(NEW_TASKS.replace('given=("image",)', "given=()"))
+    with pytest.raises(UserError, match="reading: no task gives one picture"):
+        new_baseline.start_of("reading", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmbench import experiments
 from mmbench.config.check import TOP
 from mmbench.config.checkout import find_checkout
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import NAME, find_in
+from mmbench.config.literals import data_modalities
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError, near
 from mmbench.files.atomic import write_text
+from mmbench.modalities import class_of
 
 TEMPLATES = PackageLoader("mmbench.cli")
 #: Folders beside those of the methods in an experiment's results.
@@ -24,83 +27,48 @@ TAKEN = ("judge", "log")
 
 @dataclass(frozen=True)
 class Start:
-    """What a new baseline of an experiment begins with: a task, what it is given and wants, and the code for it."""
+    """What a new baseline of an experiment begins with: a task, and what it makes of what.
+
+    Attributes:
+        task, given, want: names of the task and of two modalities.
+        answers: whether `want` is not all that the task wants.
+    """
 
     task: str
     given: str
     want: str
-    head: str
-    make_head: str
-    forward_says: str
-    loss: tuple[str, ...]
-    predict_says: str
-    predict: str
-    pixels: bool = False
-    answers: str = ""
+    answers: bool
 
 
-_MASK = {
-    "given": "image",
-    "want": "mask",
-    "head": "PixelHead, UNet",
-    "make_head": 'PixelHead(self.backbone, spec.modalities["mask"].classes)',
-    "forward_says": "Class logits (n, classes, h, w) of an image (n, 3, h, w) in [-1, 1].",
-    "loss": ('return {"loss": F.cross_entropy(answer, truth, ignore_index=255)}',),
-    "predict_says": "the likeliest class of each pixel",
-    "predict": 'self(given["image"]).argmax(dim=1)',
-    "pixels": True,
-}
-STARTS = {
-    "masking": Start(
-        task="reconstruct",
-        given="masked_image",
-        want="image",
-        head="PixelHead, UNet",
-        make_head='PixelHead(self.backbone, spec.modalities["image"].shape[0])',
-        forward_says="The image (n, 3, h, w) of a masked one (n, 4, h, w), whose last channel is 1 where seen.",
-        loss=(
-            'hidden = 1 - batch["masked_image"][:, -1:]',
-            'error = F.smooth_l1_loss(answer, truth, reduction="none")',
-            'return {"loss": (hidden * error).sum() / (hidden.sum() * error.shape[1]).clamp(min=1)}',
-        ),
-        predict_says="the image, into which the seen pixels are pasted",
-        predict='self(given["masked_image"]).clamp(-1, 1)',
-        pixels=True,
-    ),
-    "segmentation": Start(task="segment", **_MASK),  # type: ignore[arg-type]
-    "labels": Start(
-        task="classify",
-        given="image",
-        want="label",
-        head="UNet, VectorReader",
-        make_head='VectorReader(self.backbone, spec.modalities["label"].classes)',
-        forward_says="Class logits (n, classes) of an image (n, 3, h, w) in [-1, 1].",
-        loss=('return {"loss": F.cross_entropy(answer, truth, label_smoothing=0.1)}',),
-        predict_says="class probabilities",
-        predict='self(given["image"]).softmax(dim=1)',
-    ),
-    "embedding": Start(
-        task="embed",
-        given="image",
-        want="embedding",
-        head="UNet, VectorReader",
-        make_head='VectorReader(self.backbone, spec.modalities["embedding"].shape[0])',
-        forward_says="The embedding (n, d) of an image (n, 3, h, w) in [-1, 1].",
-        loss=('return {"loss": F.smooth_l1_loss(answer, truth)}',),
-        predict_says="the embedding",
-        predict='self(given["image"])',
-    ),
-    "joint": Start(task="from_image", answers="mask", **_MASK),  # type: ignore[arg-type]
-}
+def known() -> list[str]:
+    """Names of the experiments, for a shell that completes them."""
+    return experiments.names()
 
 
-def render(experiment: str, name: str) -> str:
+def start_of(experiment: str, root: Path) -> Start:
+    """The first task that gives one modality which enters a network as a map, and the first that it wants.
+
+    Raises:
+        UserError: there is no such experiment, or no such task.
+    """
+    if experiment not in (there := experiments.names(root)):
+        raise UserError(f"{experiment}: no experiment{near(experiment, there)}; there are {', '.join(there)}")
+    tasks = experiments.load_tasks(experiment, root)
+    data = Config(read_yaml(root / TOP, root), root).profile.data.name
+    kinds = tasks.kinds(data_modalities(root, data) or {})
+    for name, task in tasks.tasks.items():
+        if len(task.given) == 1 and task.given[0] in kinds and class_of(kinds[task.given[0]]).spatial:
+            return Start(name, task.given[0], task.want[0], len(task.want) > 1)
+    raise UserError(f"{experiment}: no task gives one picture alone; copy a file of baselines/ that does what is alike")
+
+
+def render(experiment: str, name: str, start: Start) -> str:
     """The text of a new baseline."""
     environment = Environment(
         loader=TEMPLATES, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    template, start = environment.get_template("baseline.py.j2"), asdict(STARTS[experiment])
-    return template.render(experiment=experiment, title=name.replace("_", " ").capitalize(), **start)
+    template = environment.get_template("baseline.py.j2")
+    return template.render(experiment=experiment, title=name.replace("_", " ").capitalize(), **asdict(start))
 
 
 def write_baseline(root: Path, experiment: str, name: str) -> Path:
@@ -109,8 +77,7 @@ def write_baseline(root: Path, experiment: str, name: str) -> Path:
     Raises:
         UserError: there is no such experiment, the name is no name or is taken.
     """
-    if experiment not in STARTS:
-        raise UserError(f"{experiment}: no experiment{near(experiment, STARTS)}; there are {', '.join(STARTS)}")
+    start = start_of(experiment, root)
     if not NAME.fullmatch(name):
         raise UserError(f"{name}: write a name of a-z, 0-9 and _ that starts with a letter, like my_idea")
     known = find_in(root, experiment)
@@ -118,7 +85,7 @@ def write_baseline(root: Path, experiment: str, name: str) -> Path:
         where = known[name].path if name in known else "the results"
         raise UserError(f"{name}: is taken by {where}; choose another name")
     path = root / "baselines" / experiment / f"{name}.py"
-    write_text(path, render(experiment, name))
+    write_text(path, render(experiment, name, start))
     assert name in find_in(root, experiment)
     return path
 
@@ -132,7 +99,7 @@ def left_out(root: Path, experiment: str, name: str) -> str | None:
 
 def command(
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help=", ".join(STARTS), autocompletion=lambda: [*STARTS])
+        str, typer.Argument(metavar="EXPERIMENT", help="A folder of mmbench/experiments.", autocompletion=known)
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the file, in a-z, 0-9 and _.")],
 ) -> None:

@@ -59,9 +59,9 @@ class Tasks:
         return {name: kind for name, kind in found.items() if kind}
 
 
-def names() -> list[str]:
-    """Names of the experiments there are, sorted."""
-    return sorted(path.parent.name for path in FOLDER.glob("[!_]*/tasks.py"))
+def names(root: Path = ROOT) -> list[str]:
+    """Names of the experiments there are in a checkout, sorted."""
+    return sorted(path.parent.name for path in (root / "mmbench" / "experiments").glob("[!_]*/tasks.py"))
 
 
 def part_file(experiment: str, part: str) -> Path:
