@@ -350,9 +350,8 @@ def test_predictions_are_not_unpacked_before_their_size_is_known(tmp_path: Path)
     save_arrays(tmp_path / "predictions.npz", {"generate/image": np.zeros((100, 1000, 1000), np.uint8)})
     cases = [Case("generate", "generate", 4)]
     modalities = {"image": Modality("image", (3, 32, 32))}
-    said, peak = peak_of(
-        lambda: read_answers(tmp_path / "predictions.npz", cases, load_experiment("masking"), modalities, None)
-    )
+    masking = load_experiment("masking")
+    said, peak = peak_of(lambda: read_answers(tmp_path / "predictions.npz", cases, masking, modalities, None))
     assert "is uint8 (100, 1000, 1000); expected uint8 (4, 3, 32, 32)" in said and peak < 5e6
 
 

@@ -70,7 +70,7 @@ def test_five_hundred_trainings_are_planned(tmp_path: Path) -> None:
     seconds, kilobytes = map(float, used.split())
     counts = {rule: int(count) for rule, count in re.findall(r"(?m)^(\w+) +(\d+)$", told)}
     once = dict.fromkeys(("all", "data", "lpips", "cases", "reference", "report", "manifest"), 1)
-    once |= {"data_card": 1, "masking_cards": 1}
+    once |= {"cards_data": 1, "cards_masking": 1}
     assert counts == once | dict.fromkeys(("train", "predict", "evaluate"), 500) | {"total": 1500 + len(once)}
     print(f"500 trainings: {seconds:.1f} s of the processor, {kilobytes / 1024:.0f} MB")
     assert seconds < 60 and kilobytes < 500 * 1024

@@ -159,7 +159,7 @@ def chain(*methods: str, trained: Sequence[str] = ()) -> set[str]:
     """The jobs that choose for, ask and score `methods`, train those `trained`, and make the report."""
     jobs = {f"{rule} {method}" for rule in ("predict", "evaluate") for method in methods}
     jobs |= {f"tune {method}" for method in methods if method in TUNED}
-    return jobs | {f"train {method}" for method in trained} | {"masking_cards", "report", "manifest", "all"}
+    return jobs | {f"train {method}" for method in trained} | {"cards_masking", "report", "manifest", "all"}
 
 
 class TestRun:
@@ -248,7 +248,7 @@ class TestPlan:
         axes = read_yaml(ROOT / "config/experiments/masking.yaml", ROOT)["ablations"]
         new = {name: own for axis in axes.values() for name, own in axis.items() if "@" in name}
         trained = [name for name, own in new.items() if set(own) != {"sample"}]
-        assert finished.planned("ablation") == chain(*new, trained=trained) - {"all", "masking_cards"} | {"ablation"}
+        assert finished.planned("ablation") == chain(*new, trained=trained) - {"all", "cards_masking"} | {"ablation"}
 
     @pytest.mark.parametrize(
         ("file", "jobs"),
@@ -277,7 +277,7 @@ class TestPlan:
 
     def test_a_choice_of_methods_needs_only_cards_and_report(self, finished: Checkout) -> None:
         planned = finished.planned(config=["override={methods: [ddpm, mt_diffusion]}"])
-        assert planned == {"masking_cards", "report", "manifest", "all"}
+        assert planned == {"cards_masking", "report", "manifest", "all"}
 
 
 class TestSnapshots:
@@ -400,7 +400,7 @@ class TestExtension:
     def test_only_cards_and_report_are_left(self, extension: Extension) -> None:
         assert extension.mended.returncode == 0, extension.mended.stdout
         finished = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", extension.mended.stdout, flags=re.MULTILINE)
-        assert sorted(finished) == ["all", "manifest", "masking_cards", "report"]
+        assert sorted(finished) == ["all", "cards_masking", "manifest", "report"]
 
     @pytest.mark.parametrize(
         ("method", "title"), [("my_idea", "My idea"), ("external_median", "Median of the seen pixels")]
