@@ -182,9 +182,10 @@ def drawing_notes(title: str, runs: Sequence[Run]) -> list[str]:
 
 
 def drawing_words(drawing: Mapping[str, Any]) -> str:
-    """A way of drawing, in words."""
+    """A way of drawing, in words: what of it the method heeds."""
+    sampler = f"{drawing['sampler']} in " if "sampler" in drawing else ""
     guidance = "" if drawing.get("guidance") is None else f", guidance {drawing['guidance']:g}"
-    return f"{drawing['sampler']} in {drawing['nfe']} evaluations{guidance}"
+    return f"{sampler}{drawing['nfe']} evaluations{guidance}"
 
 
 def nfe_cell(nfe: Mapping[str, float]) -> Cell:
