@@ -60,8 +60,9 @@ class Tasks:
 
 
 def names(root: Path = ROOT) -> list[str]:
-    """Names of the experiments there are in a checkout, sorted."""
-    return sorted(path.parent.name for path in (root / "mmbench" / "experiments").glob("[!_]*/tasks.py"))
+    """Names of the experiments there are, in this checkout or another one, sorted."""
+    folder = FOLDER if root == ROOT else root / "mmbench" / "experiments"
+    return sorted(path.parent.name for path in folder.glob("[!_]*/tasks.py"))
 
 
 def part_file(experiment: str, part: str) -> Path:

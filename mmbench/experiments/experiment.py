@@ -204,12 +204,11 @@ def to_stored(answer: Batch, modalities: Mapping[str, Modality], count: int) -> 
     """
     arrays = {}
     for name, value in answer.items():
-        if not torch.isfinite(value).all():
-            raise UserError(
-                f"the prediction of '{name}' is not finite; train the method again with a lower learning rate"
-            )
-        arrays[name] = kind_of(modalities[name]).to_stored(value)
-        kind_of(modalities[name]).check_answer(f"the prediction of '{name}'", arrays[name], count)
+        kind, where = kind_of(modalities[name]), f"the prediction of '{name}'"
+        if fault := kind.tensor_fault(value, count):
+            raise UserError(f"{where} {fault}")
+        arrays[name] = kind.to_stored(value)
+        kind.check_answer(where, arrays[name], count)
     return arrays
 
 

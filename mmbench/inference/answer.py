@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, to_batch, to_stored
 from mmbench.files.store import Arrays
 from mmbench.method import Method, Sampling, Task
@@ -34,6 +37,29 @@ def untold(task: Task, settings: Mapping[str, Any]) -> set[str]:
     return set(task.given) - set(settings.get("modalities", task.given))
 
 
+def stored(method: Method, task: Task, answer: Any, count: int) -> Arrays:
+    """What a method's `predict` returned for `count` items, as predictions.npz stores it.
+
+    Raises:
+        UserError: it is no tensor for each modality that is wanted, or one that is no answer of its kind.
+    """
+    where = f"{inspect.getfile(type(method))}: predict: task '{task.name}'"
+    remedy = f"return a tensor for each of {', '.join(task.want)}"
+    if not isinstance(answer, Mapping):
+        raise UserError(f"{where}: got a {type(answer).__name__}; {remedy}")
+    for name in task.want:
+        if not isinstance(answer.get(name), Tensor):
+            kind = f"is a {type(answer[name]).__name__}" if name in answer else "is missing"
+            raise UserError(f"{where}: '{name}' {kind}; {remedy}")
+    for name in answer:
+        if name not in task.want:
+            raise UserError(f"{where}: '{name}' is not wanted; {remedy}")
+    try:
+        return to_stored(dict(answer), method.spec.modalities, count)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
 @torch.no_grad()
 def answer_case(
     method: Method,
@@ -57,5 +83,5 @@ def answer_case(
         given = to_batch({name: x[start:end] for name, x in case.given.items()}, method.spec.modalities, device)
         with sampler.watch(trace) if trace is not None and start == 0 else nullcontext():
             answer = method.predict(task, given, end - start, sampling, generator)
-        parts.append(to_stored(answer, method.spec.modalities, end - start))
+        parts.append(stored(method, task, answer, end - start))
     return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}

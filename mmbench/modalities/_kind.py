@@ -137,6 +137,20 @@ class Kind(ABC):
         """Stored items as a method sees them."""
         return stored
 
+    def tensor_fault(self, answer: Tensor, count: int) -> str | None:
+        """What is wrong with `count` answers of a method before they are stored, which could hide it; None if nothing.
+
+        In words that follow their name.
+        """
+        wanted = (count, *self.answered.shape)
+        if tuple(answer.shape) != wanted:
+            return f"is {answer.dtype} {tuple(answer.shape)}; expected shape {wanted}"
+        if answer.is_floating_point() == (self.answered.dtype == "integer"):
+            return f"is {answer.dtype}; return {'whole numbers' if answer.is_floating_point() else 'floats'}"
+        if not torch.isfinite(answer).all():
+            return "is not finite; train the method again with a lower learning rate"
+        return None
+
     def to_stored(self, answer: Tensor) -> np.ndarray:
         """A method's answer as predictions.npz stores it."""
         array: np.ndarray = answer.cpu().numpy()

@@ -102,6 +102,14 @@ class Kind(MapKind):
         """To int64."""
         return stored.long()
 
+    def tensor_fault(self, answer: Tensor, count: int) -> str | None:
+        """Also a class that does not exist, which uint8 may not hold."""
+        if fault := super().tensor_fault(answer, count):
+            return fault
+        low, high = int(answer.min()), int(answer.max())
+        outside = low < 0 or high >= self.classes
+        return f"holds classes from {low} to {high}; there are 0 to {self.classes - 1}" if outside else None
+
     def to_stored(self, answer: Tensor) -> np.ndarray:
         """To uint8."""
         return super().to_stored(answer).astype(np.uint8)

@@ -14,6 +14,9 @@ from mmbench.modalities import Modality
 from mmbench.modalities._inputs import read_pictures
 from mmbench.modalities._kind import Layout, MapKind
 
+#: How far a network's colours may be outside [-1, 1], and are clipped; those of another scale are farther.
+OVERSHOOT = 10.0
+
 
 def to_unit(x: Tensor) -> Tensor:
     """uint8 colours to float in [-1, 1]."""
@@ -60,6 +63,13 @@ class Kind(MapKind):
     def to_batch(self, stored: Tensor) -> Tensor:
         """Colours to [-1, 1]."""
         return to_unit(stored)
+
+    def tensor_fault(self, answer: Tensor, count: int) -> str | None:
+        """Also colours of another scale, which would be stored as white."""
+        if fault := super().tensor_fault(answer, count):
+            return fault
+        low, high = answer.min().item(), answer.max().item()
+        return f"is from {low:.3g} to {high:.3g}; return colours in [-1, 1]" if max(-low, high) > OVERSHOOT else None
 
     def to_stored(self, answer: Tensor) -> np.ndarray:
         """Colours to uint8."""
