@@ -29,7 +29,8 @@ from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arra
 from mmbench.files.weights import save_weights
 from mmbench.method import Method, Sampling, Spec, load_method
 from mmbench.report.page import write_report
-from mmbench.report.parts.effects import Axes, compare, write_effects
+from mmbench.report.parts.effect import Axes, compare
+from mmbench.report.parts.effects import write_effects
 from mmbench.report.parts.section import Context, Headline
 from mmbench.report.tables.board import make_board
 from mmbench.runs.results import ExperimentResults, load_results

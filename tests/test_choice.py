@@ -10,7 +10,7 @@ import pytest
 from mmbench.config.choice import FIELDS, SCORING, SHARE, affordable, drawings, first_drawing, plan_trials
 from mmbench.config.schema import Candidate
 from mmbench.report.parts.frontier import strengths
-from mmbench.report.tables.common import drawing_notes
+from mmbench.report.tables.cost import drawing_notes
 from mmbench.runs.results import Run
 
 SAMPLE = {"sampler": None, "nfe": 20}

@@ -34,8 +34,8 @@ from mmbench.report.draw.figures import spread
 from mmbench.report.page import write_report
 from mmbench.report.parts.overview import relative
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, Entry, make_board
+from mmbench.report.tables.cost import cost_table, size_cell
 from mmbench.report.tables.differences import said
 from mmbench.report.tables.table import Cell, Table, latex, to_csv, to_markdown
 from mmbench.runs.results import ExperimentResults, load_results
@@ -485,11 +485,11 @@ class TestOtherTables:
         larger = [replace(m, parameters=3_228_000) if m.name == "palette" else m for m in METHODS]
         folder = write_results(tmp_path / "fake", methods=larger, seeds=(0, 1), items=4, predictions=False)
         results = load_results(folder).experiments[0]
-        sizes = {method: common.size_cell(results, method) for method in results.titles}
+        sizes = {method: size_cell(results, method) for method in results.titles}
         assert (sizes["palette"].lines, sizes["palette"].tone) == (["1.20×"], "worse")
         assert (sizes["unet_regression"].lines, sizes["unet_regression"].tone) == (["1.00×"], "")
         assert sizes["mt_diffusion"].lines == () and sizes["mean_fill"].text == "—"
-        notes = common.cost_table(results).notes
+        notes = cost_table(results).notes
         assert "Not within 5 % of MT-Diffusion's number of parameters: Palette-type diffusion (1.20×)." in notes
         assert "RePaint on the DDPM, chosen on the validation split: resample 3, 3 (one per seed)." in notes
 

@@ -16,9 +16,8 @@ from mmbench.command import console
 from mmbench.config.methods import STUDIED
 from mmbench.errors import UserError, near
 from mmbench.report.tables.board import Board, make_board
-from mmbench.report.tables.common import value_cell
 from mmbench.runs.results import ExperimentResults, load_results
-from mmbench.scoring.names import describe, in_order
+from mmbench.scoring.names import in_order
 
 #: Beginnings of the metrics that are shown unless others are asked for, where an experiment has them.
 LEADING = ("lpips_alex", "fd[", "fd_embedding", "miou", "judged_miou", "accuracy", "judged_accuracy", "cosine")
@@ -40,18 +39,17 @@ def matching(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
 
 def board_table(board: Board, results: ExperimentResults) -> Table:
     """One metric: methods by cases, or cases by methods if there are more of these."""
-    metric = describe(board.metric)
     arrow = "higher is better" if board.higher_is_better else "lower is better"
     methods = [m for m in board.methods if any((m, case) in board.entries for case in board.cases)]
     turned = len(board.cases) > max(len(methods), 5)
-    table = Table(title=f"{metric.label} ({arrow})", title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    table = Table(title=f"{board.label} ({arrow})", title_justify="left", title_style="bold", box=None, padding=(0, 1))
     titles = {m: Text(results.titles[m], style="cyan" if m == STUDIED else "") for m in methods}
     table.add_column("", no_wrap=True)
     for name in methods if turned else board.cases:
         table.add_column(titles[name] if turned else name, justify="right", overflow="fold")
 
     def cell(method: str, case: str) -> Text:
-        shown = value_cell(board.entries.get((method, case)), metric.decimals)
+        shown = board.cell(method, case)
         return Text(shown.text, style=STYLES.get(shown.mark, ""))
 
     for row in board.cases if turned else methods:

@@ -25,7 +25,7 @@ from mmbench.errors import UserError, near
 from mmbench.files.atomic import atomic_path
 from mmbench.files.locks import alone
 from mmbench.files.store import read_headers, read_record, sha256_file
-from mmbench.report.tables.common import number_cell
+from mmbench.report.tables.cells import number_cell
 from mmbench.runs.records import StageSettings
 from mmbench.scoring.names import describe, in_order
 

@@ -21,7 +21,8 @@ from mmbench.report.draw.theme import Mode
 from mmbench.report.parts import origin
 from mmbench.report.parts.claims import write_claims
 from mmbench.report.parts.curves import quality_against_compute
-from mmbench.report.parts.effects import Axes, write_effects
+from mmbench.report.parts.effect import Axes
+from mmbench.report.parts.effects import write_effects
 from mmbench.report.parts.overview import write_overview
 from mmbench.report.parts.section import Context, Section, load_section
 from mmbench.report.parts.trajectory import trajectory

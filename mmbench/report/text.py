@@ -27,11 +27,9 @@ def signed(value: float | None, decimals: int) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def interval(low: float | None, high: float | None, decimals: int) -> str:
-    """`[low, high]`, or a dash without one."""
-    if low is None or high is None:
-        return DASH
-    return f"[{signed(low, decimals)}, {signed(high, decimals)}]"
+def interval(ends: tuple[float, float] | None, decimals: int) -> str:
+    """`[low, high]` of differences, or a dash without one."""
+    return f"[{', '.join(signed(end, decimals) for end in ends)}]" if ends else DASH
 
 
 def p_value(p: float | None) -> str:

@@ -169,6 +169,7 @@ class Trained(Cost):
 
     settings: dict[str, Any] | None = None
     curve: list[Loss] | None = None
+    validation_curve: list[Loss] | None = None
     gradient_cosines: list[Cosines] | None = None
 
 

@@ -50,6 +50,11 @@ class ExperimentResults:
         return {run.method: run.title for run in self.runs}
 
     @property
+    def methods(self) -> list[str]:
+        """The method under study, its variants, then the baselines by name."""
+        return sorted(self.titles, key=lambda method: (not is_studied(method), method))
+
+    @property
     def studied(self) -> set[str]:
         """The method under study, its variants, and every method that answers with their weights: no baselines."""
         own = {run.method for run in self.runs if is_studied(run.method)}
@@ -64,6 +69,18 @@ class ExperimentResults:
     def runs_of(self, method: str) -> list[Run]:
         """The runs of one method, by seed."""
         return [run for run in self.runs if run.method == method]
+
+    def real(self, *cases: str) -> dict[str, float]:
+        """What each metric says of real data, by its name.
+
+        Args:
+            cases: `floor`, of other real items as a set, and `ceiling`, of what judges see in them; all unless given.
+        """
+        return {
+            row["name"]: float(row["value"])
+            for row in self.reference.get("metrics", [])
+            if row["value"] is not None and (row["case"] in cases or not cases)
+        }
 
     def cases_of(self, task: str, level: str = "") -> list[Mapping[str, Any]]:
         """The cases of a task, in their order.

@@ -14,7 +14,7 @@ import math
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import optimize, stats
@@ -28,10 +28,28 @@ SMALLEST_P = 1e-12
 CHUNK = 8_000_000
 
 K = TypeVar("K", bound=Hashable)
+Interval = tuple[float, float]
+
+
+class Ends:
+    """What has the ends of an interval, `low` and `high`, or None for both."""
+
+    low: Any
+    high: Any
+
+    @property
+    def interval(self) -> Interval | None:
+        """Both ends."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def clear(self) -> bool:
+        """Whether there is an interval, and 0 is not in it."""
+        return self.interval is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True)
-class SeedSummary:
+class SeedSummary(Ends):
     """Mean over training seeds and its t-interval.
 
     Attributes:
@@ -50,7 +68,7 @@ class SeedSummary:
 
 
 @dataclass(frozen=True)
-class Retrained:
+class Retrained(Ends):
     """What the mean difference of two methods would be of other trainings on other images.
 
     Attributes:
@@ -65,14 +83,9 @@ class Retrained:
     high: float
     p: float
 
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
-
 
 @dataclass(frozen=True)
-class PairedDifference:
+class PairedDifference(Ends):
     """Mean per-image difference of two methods, image-level interval and p-value.
 
     Attributes:
@@ -90,11 +103,6 @@ class PairedDifference:
     high: float | None
     p: float | None
     retrained: Retrained | None = None
-
-    @property
-    def clear(self) -> bool:
-        """Whether the image-level interval exists and leaves out 0."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 def over_seeds(values: Sequence[float], level: float = LEVEL) -> SeedSummary:

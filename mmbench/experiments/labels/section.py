@@ -32,7 +32,8 @@ QUESTIONS = (
         "Classifying noised images",
         "accuracy",
         paired="accuracy",
-        level=("alpha_bar", "signal left in the image (ᾱ)"),
+        level="alpha_bar",
+        level_name="signal left in the image (ᾱ)",
     ),
     Question(
         "paint",

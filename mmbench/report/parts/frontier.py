@@ -14,7 +14,6 @@ from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
 from mmbench.runs.results import ExperimentResults, Run
 from mmbench.scoring.names import describe
 
@@ -48,9 +47,9 @@ def frontier_frame(results: ExperimentResults, across: str, up: str) -> pd.DataF
     rows = []
     for run in results.runs:
         for line, value, metrics, same in strengths(run):
-            found = {row["name"].partition("[")[0]: row["value"] for row in metrics}
-            if {across, up} <= found.keys():
-                rows.append((run.method, run.seed, line, value, found[across], found[up], same))
+            scores = {row["name"].partition("[")[0]: row["value"] for row in metrics}
+            if {across, up} <= scores.keys():
+                rows.append((run.method, run.seed, line, value, scores[across], scores[up], same))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -75,12 +74,11 @@ def strengths(run: Run) -> Iterator[tuple[str, float, Sequence[Mapping[str, Any]
 def draw_frontier(frame: pd.DataFrame, results: ExperimentResults, names: tuple[str, str], mode: Mode) -> Figure:
     """The curves, points named by the setting's value."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes, styles = figure.add_subplot(), method_styles(common.method_order(results), mode)
-    for method in [m for m in common.method_order(results) if m in set(frame["method"])]:
+    axes, styles = figure.add_subplot(), method_styles(results.methods, mode)
+    for method in [m for m in results.methods if m in set(frame["method"])]:
         style = styles[method]
-        for i, (_, own) in enumerate(frame[frame["method"] == method].groupby(["seed", "line"])):
-            curve = own.sort_values("value")
-            label = results.titles[method] if i == 0 else None
+        for i, (_, points) in enumerate(frame[frame["method"] == method].groupby(["seed", "line"])):
+            curve, label = points.sort_values("value"), results.titles[method] if i == 0 else None
             weight = 2.2 if method == STUDIED else 1.5
             axes.plot(curve["x"], curve["y"], color=style.colour, marker=style.marker, label=label, linewidth=weight)
             best = curve[curve["chosen"]]

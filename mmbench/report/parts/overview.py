@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator
 
 from mmbench.config.methods import STUDIED, STUDIED_TITLE, is_studied
 from mmbench.report import text
 from mmbench.report.draw import figures
+from mmbench.report.draw.axes import name_rows, scale_factors
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, paper
 from mmbench.report.parts.section import Headline, Section
-from mmbench.report.parts.shared import direction, real_values
-from mmbench.report.tables import common, differences
+from mmbench.report.tables import differences
 from mmbench.report.tables import table as tables
 from mmbench.report.tables.board import Board
+from mmbench.report.tables.cells import number_cell, spread_note
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.runs.results import ExperimentResults
-from mmbench.scoring.names import describe
 
 Part = tuple[Section, ExperimentResults]
 REAL_NOTE = (
@@ -33,6 +33,7 @@ REAL_NOTE = (
 #: A method further than this factor from the best baseline is drawn at the edge.
 EDGE = 20.0
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+BASELINE: dict[str, Any] = {"s": 22, "alpha": 0.65, "zorder": 3}
 #: Between the others, where the scores are so close that there is room.
 FINE_TICKS = (0.3, 0.7, 1.5, 3)
 
@@ -72,25 +73,24 @@ def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]])
     rows = []
     for section, results, line in lines:
         board, case, titles = line.board, line.case, results.titles
-        decimals, best = describe(board.metric).decimals, board.best(case)
-        other = board.best_baseline.get(case)
-        reading, real = board.reading(STUDIED, case), real_values(results).get(board.metric)
+        best, other = board.best(case), board.best_baseline.get(case)
+        reading, real = board.reading(STUDIED, case), results.real().get(board.metric)
         rows.append(
             [
                 Cell(named(section, line)),
-                Cell(direction(board)),
+                Cell(board.column),
                 Cell(text.listing([titles[method] for method in best])),
-                _value(board, best[0], case, decimals),
-                _value(board, STUDIED, case, decimals),
+                _value(board, best[0], case),
+                _value(board, STUDIED, case),
                 Cell(titles[other]) if other else NONE,
-                _value(board, other, case, decimals) if other else NONE,
-                common.number_cell(real, decimals),
+                _value(board, other, case) if other else NONE,
+                number_cell(real, board.decimals),
                 Cell(differences.said(board, STUDIED, case), tone=reading) if reading else NONE,
             ]
         )
     caption = "Which method is best at what: one metric per question, over all training seeds."
     notes = [
-        *dict.fromkeys(common.spread_note(results, each=False) for _, results, _ in lines),
+        *dict.fromkeys(spread_note(results, each=False) for _, results, _ in lines),
         *([REAL_NOTE] if any(row[7] is not NONE for row in rows) else []),
         f"Image by image: {STUDIED_TITLE} against the best baseline, by the paired intervals and tests below; "
         f"{text.DASH} where a metric has no value per image (FD and the like), or no baseline does the task.",
@@ -98,9 +98,9 @@ def overview_table(lines: Sequence[tuple[Section, ExperimentResults, Headline]])
     return Table("overview", caption, header, rows, notes, frozenset({1, 2, 5, 8}))
 
 
-def _value(board: Board, method: str, case: str, decimals: int) -> Cell:
+def _value(board: Board, method: str, case: str) -> Cell:
     """Mean, deviation and interval; single seeds are in the question's own table."""
-    cell = common.value_cell(board.entries.get((method, case)), decimals)
+    cell = board.cell(method, case)
     return replace(cell, lines=cell.lines[:1], mark="", ends=None)  # columns mix metrics: no scale
 
 
@@ -116,19 +116,18 @@ def relative(board: Board, method: str, case: str) -> float | None:
     entry, other = board.entries.get((method, case)), board.best_baseline.get(case)
     if entry is None or other is None:
         return None
-    own, base = entry.summary.mean, board.entries[other, case].summary.mean
-    if own <= 0 or base <= 0:
-        same = own == base
-        return 1.0 if same else EDGE if (own > base) == board.higher_is_better else 1 / EDGE
-    return min(EDGE, max(1 / EDGE, own / base if board.higher_is_better else base / own))
+    mean, base = entry.summary.mean, board.entries[other, case].summary.mean
+    if mean <= 0 or base <= 0:
+        return 1.0 if mean == base else EDGE if (mean > base) == board.higher_is_better else 1 / EDGE
+    return min(EDGE, max(1 / EDGE, mean / base if board.higher_is_better else base / mean))
 
 
 def _ends(board: Board, case: str) -> tuple[float, float]:
     """The t-interval of the studied method's mean as a multiple like `relative`'s; the mean where there is none."""
     summary, middle = board.entries[STUDIED, case].summary, relative(board, STUDIED, case) or 1.0
-    if summary.low is None or summary.high is None or min(summary.low, summary.mean) <= 0:
+    if summary.interval is None or min(summary.interval[0], summary.mean) <= 0:
         return middle, middle
-    low, high = (middle * end / summary.mean for end in (summary.low, summary.high))
+    low, high = (middle * end / summary.mean for end in summary.interval)
     if not board.higher_is_better:
         low, high = middle**2 / high, middle**2 / low
     return max(1 / EDGE, low), min(EDGE, high)
@@ -144,31 +143,18 @@ def scores_figure(lines: Sequence[tuple[Section, ExperimentResults, Headline]], 
             ratio = relative(line.board, method, line.case)
             if ratio is None or (is_studied(method) and method != STUDIED):
                 continue
-            own = method == STUDIED
-            entry, decimals = line.board.entries[method, line.case], describe(line.board.metric).decimals
-            words = f"{results.titles[method]}: {common.value_words(entry, decimals)}, {ratio:.2f}× the best baseline"
-            tell(axes, ratio, row, f"{line.question}, {direction(line.board)}. {words}")
-            if own:
-                low, high = _ends(line.board, line.case)
-                axes.hlines(row, low, high, color=accent, linewidth=1.8, alpha=0.6, zorder=2)
-            axes.scatter(
-                ratio, row, s=64 if own else 22, color=accent if own else ink["soft"], zorder=4 if own else 3,
-                alpha=1.0 if own else 0.65, linewidth=0,
-            )  # fmt: skip
+            words = f"{line.board.words(method, line.case)}, {ratio:.2f}× the best baseline"
+            tell(axes, ratio, row, f"{line.question}, {line.board.column}. {results.titles[method]}: {words}")
+            if method == STUDIED:
+                axes.hlines(row, *_ends(line.board, line.case), color=accent, linewidth=1.8, alpha=0.6, zorder=2)
+            look = {"s": 64, "color": accent, "zorder": 4} if method == STUDIED else BASELINE | {"color": ink["soft"]}
+            axes.scatter(ratio, row, linewidth=0, **look)
     axes.axvline(1, color=ink["ink"], linewidth=1)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.6), max(high, 1.6))
-    close = high / low < 10
-    axes.xaxis.set_major_locator(FixedLocator(sorted((*TICKS, *FINE_TICKS)) if close else TICKS))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_yticks(
-        range(len(lines)),
-        [f"{named(s, line)}  ({describe(line.board.metric).label.partition('[')[0]})" for s, _, line in lines],
-    )
-    axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+    scale_factors(axes, FixedLocator(sorted((*TICKS, *FINE_TICKS)) if high / low < 10 else TICKS))
+    name_rows(axes, [f"{named(section, line)}  ({line.board.short})" for section, _, line in lines])
     axes.set_xlabel("multiple of the best baseline's score (right is better)")
     axes.scatter([], [], s=64, color=accent, label=STUDIED_TITLE)
     axes.scatter([], [], s=22, color=ink["soft"], label="baselines")

@@ -1,13 +1,17 @@
-"""How much compute a quality takes: learning curves read the other way round, and their ratios."""
+"""Learning curves: scores by what they took, and how much compute a quality takes, read off the other way round."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
+from mmbench.report.parts.section import Headline
+from mmbench.runs.results import ExperimentResults
+from mmbench.runs.run import Run
 from mmbench.scoring.statistics import SeedSummary, over_logarithms
 
 Bound = Literal["", "≤", "≥"]
@@ -75,3 +79,74 @@ def over_ratios(ratios: Sequence[Reach]) -> tuple[Reach, SeedSummary] | None:
     found = over_logarithms([r.compute for r in ratios])
     mean = Reach(found.mean, bounds.pop() if bounds else "")
     return mean, replace(found, low=None, high=None) if mean.bound else found
+
+
+COLUMNS = ["question", "case", "metric", "method", "title", "seed", "share", "flops", "images", "seconds", "value"]
+COSTS = {"flops": "training_flops", "images": "images_seen", "seconds": "train_seconds"}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be reached in a question: the finished score of a method, seed by seed."""
+
+    line: Headline
+    method: str
+    curves: Mapping[int, pd.DataFrame]
+
+    @property
+    def values(self) -> dict[int, float]:
+        """The score to reach by seed."""
+        return {seed: float(curve["value"].iloc[-1]) for seed, curve in self.curves.items()}
+
+
+def curve_frame(results: ExperimentResults, lines: Sequence[Headline]) -> pd.DataFrame:
+    """One row per question, method, seed and share of its training, by compute; nothing of what was not trained."""
+    rows = []
+    for run in [*results.snapshots, *results.runs]:
+        cost = {name: run.cost.get(key) for name, key in COSTS.items()}
+        if not cost["flops"]:
+            continue
+        for line in lines:
+            if (value := value_of(run, line)) is not None:
+                asked = {"question": line.question, "case": line.case, "metric": line.board.metric}
+                who = {"method": run.method, "title": run.title, "seed": run.seed, "share": run.share}
+                rows.append({**asked, **who, **cost, "value": value})
+    frame = pd.DataFrame(rows, columns=COLUMNS).astype({name: float for name in ("share", *COSTS, "value")})
+    return frame.sort_values(["question", "metric", "method", "seed", "share"], kind="stable", ignore_index=True)
+
+
+def value_of(run: Run, line: Headline) -> float | None:
+    """What a run scored on a question; None if it was not asked, or could not be measured."""
+    for row in run.scores["metrics"]:
+        if (row["name"], row["case"]) == (line.board.metric, line.case) and row["value"] is not None:
+            return float(row["value"])
+    return None
+
+
+def of_line(frame: pd.DataFrame, line: Headline) -> pd.DataFrame:
+    """The rows of one question."""
+    return frame[(frame["metric"] == line.board.metric) & (frame["case"] == line.case)]
+
+
+def by_seed(frame: pd.DataFrame, line: Headline, method: str) -> dict[int, pd.DataFrame]:
+    """The curves of a method in a question by seed, of those seeds that are finished."""
+    rows = of_line(frame, line)
+    curves = {int(seed): curve for seed, curve in rows[rows["method"] == method].groupby("seed")}
+    return {seed: curve for seed, curve in curves.items() if curve["share"].iloc[-1] == 1}
+
+
+def make_goal(frame: pd.DataFrame, line: Headline, method: str) -> Goal | None:
+    """The finished score of a method as what is to be reached; None if it was not trained, or not asked."""
+    curves = by_seed(frame, line, method)
+    return Goal(line, method, curves) if curves else None
+
+
+def baseline_goal(results: ExperimentResults, frame: pd.DataFrame, line: Headline) -> Goal | None:
+    """The best finished score of a baseline that was trained, as long as all are: variants are none; None without."""
+    trained, studied = set(of_line(frame, line)["method"]), results.studied
+    ranks = {
+        method: line.board.entries[method, line.case].rank
+        for method in sorted(trained)
+        if method not in studied and "@" not in method
+    }
+    return make_goal(frame, line, min(ranks, key=lambda method: ranks[method])) if ranks else None

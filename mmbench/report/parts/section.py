@@ -1,8 +1,7 @@
 """What a section of the page is: the module `section` of an experiment, with `build(context)`.
 
-Its template is `templates/<experiment>.html.j2`, or one that experiments share (`_tasks.build_tasks` has one).
-
-A module decides what is worth showing of its experiment; what experiments share is in `mmbench.report.tables.common`.
+A module decides what is worth showing of its experiment. Its template is `templates/<experiment>.html.j2`, or that of
+`mmbench.report.parts.tasks.build_tasks`, for experiments that ask a question for each task.
 """
 
 from __future__ import annotations

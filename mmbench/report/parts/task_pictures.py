@@ -15,7 +15,6 @@ from mmbench.report import text
 from mmbench.report.draw.pictures import Grid, Tile, affordable
 from mmbench.report.draw.tiles import Tiles
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
 from mmbench.runs.run import Run
 
 #: Items in each grid, if they are small; and of each label, where the items are chosen by it.
@@ -84,7 +83,7 @@ def answers_of(context: Context, case: Mapping[str, Any], names: Sequence[str]) 
         UserError: a method answered only some of the modalities.
     """
     answers = {}
-    for method in common.method_order(context.experiment):
+    for method in context.experiment.methods:
         run = context.experiment.runs_of(method)[0]
         if not (own := run.answers(case, names)):
             continue

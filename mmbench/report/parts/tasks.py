@@ -1,10 +1,10 @@
-"""A section of an experiment that asks several questions, a task each: tables, pictures and findings of every one."""
+"""A section of an experiment that asks several questions, a task each: tables, pictures, what the numbers say."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from mmbench.config.methods import STUDIED
@@ -12,14 +12,14 @@ from mmbench.report import text
 from mmbench.report.draw import charts
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.parts.section import Card, Context, Headline, Section
-from mmbench.report.parts.shared import VERB, case_table, over_cases, real_notes, real_values, training
+from mmbench.report.parts.shared import VERB, over_cases, real_notes, training
 from mmbench.report.parts.task_pictures import Pictures, draw_pictures
-from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, make_board, means_frame
+from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.differences import dependence_notes, difference_table
 from mmbench.report.tables.table import Table
-from mmbench.report.text import slug
-from mmbench.scoring.names import describe, in_order
+from mmbench.report.tables.values import case_table, long_frame, summary_frame, value_table
+from mmbench.scoring.names import in_order
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Question:
         control: metric of a control, such as shuffled pairs, shown without ranks and beside the primary one.
         apart: beginning of the names of metrics that fill a table of their own, a column each.
         apart_caption: of that table.
-        level: for a task of several cases, the key by which they differ, a share from 0 to 1, and what it is called.
+        level: for a task of several cases, the key by which they differ, a share from 0 to 1; else empty.
+        level_name: what that is called.
         notes: said below the table.
         pictures: what the grid of pictures shows.
     """
@@ -50,9 +51,158 @@ class Question:
     control: str = ""
     apart: str = ""
     apart_caption: str = ""
-    level: tuple[str, str] | None = None
+    level: str = ""
+    level_name: str = ""
     notes: Sequence[str] = ()
     pictures: Pictures | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question to an experiment's results."""
+
+    context: Context
+    question: Question
+
+    @cached_property
+    def cases(self) -> list[Mapping[str, Any]]:
+        """The task's entries of cases.json."""
+        return self.context.experiment.cases_of(self.question.task, self.question.level)
+
+    @cached_property
+    def boards(self) -> list[Board]:
+        """A board for each metric of the task's cases; none if nobody was scored on it."""
+        results, names = self.context.experiment, [case["name"] for case in self.cases]
+        scored = results.metrics[results.metrics["case"].isin(names)]
+        return [make_board(results, metric, names) for metric in in_order(scored["metric"])]
+
+    def find(self, metric: str) -> Board | None:
+        """The board of a metric, called by its name up to any bracket."""
+        return next((board for board in self.boards if board.metric.partition("[")[0] == metric), None)
+
+    @property
+    def primary(self) -> Board:
+        """The board of the primary metric; the first, should there be none."""
+        return self.find(self.question.primary) or self.boards[0]
+
+    @property
+    def boxed(self) -> list[Board]:
+        """The boards of the primary metric and of the others that get a box of their own."""
+        return [board for metric in (self.question.primary, *self.question.also) if (board := self.find(metric))]
+
+    @property
+    def labels(self) -> list[str]:
+        """The task's cases as columns."""
+        level = self.question.level
+        return [text.percent(case[level]) for case in self.cases] if level else [self.question.title]
+
+    def content(self) -> Mapping[str, Any]:
+        """What the template shows."""
+        question, context = self.question, self.context
+        levels = value_table(self.primary, self.labels, context.experiment) if question.level else None
+        return {
+            "name": question.task,
+            "title": question.title,
+            "table": context.table(levels or self.table()),
+            "apart": self.apart(),
+            "differences": self.differences(),
+            "drawing": self.by_level() if question.level else None,
+            "grid": draw_pictures(context, question.task, question.pictures) if question.pictures else None,
+            "pictures": question.pictures is not None,
+        }
+
+    def table(self) -> Table:
+        """All of the task's metrics but those that are shown apart, and what they say of real data."""
+        question, results = self.question, self.context.experiment
+        return case_table(
+            f"{results.name}-{question.task}",
+            f"{question.title}: {sum(case['count'] for case in self.cases):,} items.",
+            [board for board in self.boards if not (question.apart and board.metric.startswith(question.apart))],
+            results,
+            unranked=(question.control,),
+            real=question.real,
+            notes=[*(real_notes(results) if question.real else []), *question.notes],
+        )
+
+    def apart(self) -> Table | None:
+        """The metrics that fill a table of their own, such as the IoU of each class; None if there are none."""
+        prefix, results = self.question.apart, self.context.experiment
+        boards = {b.metric.removeprefix(prefix): b for b in self.boards if prefix and b.metric.startswith(prefix)}
+        if not boards:
+            return None
+        order = {name: i for i, name in enumerate(self.context.results.card.get("classes") or [])}
+        names = sorted(boards, key=lambda name: order.get(name, 0))
+        columns = [boards[name] for name in names]
+        table = case_table(f"{results.name}-classes", self.question.apart_caption, columns, results, header=names)
+        return self.context.table(table)
+
+    def differences(self) -> Table | None:
+        """Paired differences of the metric that has values per image; None without one."""
+        context, board = self.context, self.find(self.question.paired)
+        if board is None or not any(entry.difference for entry in board.entries.values()):
+            return None
+        notes = dependence_notes(context.results.card) if any(case["given"] for case in self.cases) else []
+        name = f"{context.experiment.name}-{self.question.task}-{text.slug(board.metric)}-differences"
+        return context.table(replace(difference_table(board, self.labels, context.experiment, notes), name=name))
+
+    def by_level(self) -> Drawing:
+        """The primary metric against what the cases differ by."""
+        results, board, called = self.context.experiment, self.primary, self.question.level_name
+        frame = means_frame(board, results, self.question.level)
+        return self.context.draw(
+            f"{results.name}-{self.question.task}-by-level",
+            f"{self.question.title}: {board.label} against the {called}. {charts.MARKS}",
+            f"Line chart of {board.label} by {called}; its numbers are in the table above.",
+            partial(charts.metric_by_share, frame, board, results.titles, f"{called}, %"),
+        )
+
+    def finding(self) -> str:
+        """One sentence on the primary metric, with the paired comparison, and the real data's value beside it."""
+        board, titles, title = self.primary, self.context.experiment.titles, self.question.title
+        if self.question.level:
+            return f"{title}: {over_cases(board, self.labels, titles)}"
+        case, best = board.cases[0], board.best(board.cases[0])
+        of = text.listing([titles[method] for method in best])
+        parts = [f"{title}, the best {board.label} is {board.mean(best[0], case)}, of {of}"]
+        if (STUDIED, case) in board.entries and STUDIED not in best:
+            parts.append(f"{titles[STUDIED]} has {board.mean(STUDIED, case)}")
+        parts += self.beside()
+        paired = self.find(self.question.paired)
+        if paired and (reading := paired.reading(STUDIED, case)):
+            parts.append(
+                f"image by image, on {paired.label.lower()}, {titles[STUDIED]} is {VERB[reading]} "
+                f"the best baseline, {titles[paired.best_baseline[case]]}{paired.scope(STUDIED, case)}"
+            )
+        return "; ".join(parts) + "."
+
+    def beside(self) -> list[str]:
+        """What the primary value lies between: real data, and the control."""
+        results, board, parts = self.context.experiment, self.primary, []
+        if self.question.real and board.metric in (known := results.real()):
+            parts.append(f"real data have {board.number(known[board.metric])}")
+        control = self.find(self.question.control)
+        if control and (STUDIED, control.cases[0]) in control.entries:
+            value = control.mean(STUDIED, control.cases[0])
+            parts.append(f"the {control.label.lower()} of {results.titles[STUDIED]} is {value}")
+        return parts
+
+    def cards(self) -> list[Card]:
+        """Who is best, and where the method under study stands."""
+        titles, cards, known = self.context.experiment.titles, [], self.context.experiment.real()
+        for board, case, label in [(b, *pair) for b in self.boxed for pair in zip(b.cases, self.labels, strict=True)]:
+            best, lines = board.best(case), []
+            if (STUDIED, case) in board.entries and STUDIED not in best:
+                lines.append(f"{titles[STUDIED]}: {board.mean(STUDIED, case)}")
+            if self.question.real and board.metric in known:
+                lines.append(f"real data: {board.number(known[board.metric])}")
+            asked = self.question.title.lower() + (f", {label}" if self.question.level else "")
+            headline = text.listing([titles[method] for method in best])
+            cards.append(Card(f"{board.label}, {asked}", headline, board.mean(best[0], case), lines))
+        return cards
+
+    def headlines(self) -> list[Headline]:
+        """The lines of the overview: every board with a box, in the task's middle case."""
+        return [Headline(self.question.title, board, board.cases[len(board.cases) // 2]) for board in self.boxed]
 
 
 def build_tasks(context: Context, title: str, lead: str, questions: Sequence[Question], **more: Any) -> Section:
@@ -66,187 +216,17 @@ def build_tasks(context: Context, title: str, lead: str, questions: Sequence[Que
         more: what else the template shows: `classes`, whether their colours are explained; `extra`, figures.
     """
     results = context.experiment
-    boards = {q.task: task_boards(context, q) for q in questions}
-    context.frame(f"{results.name}-long", common.long_frame(results))
-    context.frame(f"{results.name}-summary", common.summary_frame([b for own in boards.values() for b in own], results))
-    answered = [q for q in questions if boards[q.task]]
+    tasks = [task for question in questions if (task := Task(context, question)).boards]
+    context.frame(f"{results.name}-long", long_frame(results))
+    context.frame(f"{results.name}-summary", summary_frame([board for task in tasks for board in task.boards], results))
     content = {
-        "tasks": [{"name": q.task, "title": q.title, **task_content(context, q, boards[q.task])} for q in answered],
-        "cost": context.table(common.cost_table(results)),
+        "tasks": [task.content() for task in tasks],
+        "cost": context.table(cost_table(results)),
         "curves": training(context),
         "classes": False,
         "extra": [],
         **more,
     }
-    findings = [sentence for q in answered for sentence in task_findings(context, q, boards[q.task])]
-    cards = [card for q in answered for card in task_cards(context, q, boards[q.task])]
-    headlines = [line for q in answered for line in task_headlines(q, boards[q.task])]
+    findings, cards = [task.finding() for task in tasks], [card for task in tasks for card in task.cards()]
+    headlines = [line for task in tasks for line in task.headlines()]
     return Section(results.name, title, lead, findings, cards, content, headlines, "tasks.html.j2")
-
-
-def task_boards(context: Context, question: Question) -> list[Board]:
-    """A board for each metric of a task's cases; none if nobody was scored on it."""
-    results = context.experiment
-    names = [case["name"] for case in results.cases_of(question.task, question.level[0] if question.level else "")]
-    scored = results.metrics[results.metrics["case"].isin(names)]
-    return [make_board(results, metric, names) for metric in in_order(scored["metric"])]
-
-
-def task_content(context: Context, question: Question, boards: Sequence[Board]) -> Mapping[str, Any]:
-    """What the template shows of a task."""
-    if question.level:
-        return {
-            "table": context.table(
-                common.value_table(primary(question, boards), labels(context, question), context.experiment)
-            ),
-            "apart": None,
-            "differences": differences(context, question, boards),
-            "drawing": by_level(context, question, boards),
-            "grid": None,
-            "pictures": False,
-        }
-    return {
-        "table": context.table(task_table(context, question, boards)),
-        "apart": apart_table(context, question, boards),
-        "differences": differences(context, question, boards),
-        "drawing": None,
-        "grid": draw_pictures(context, question.task, question.pictures) if question.pictures else None,
-        "pictures": question.pictures is not None,
-    }
-
-
-def find(boards: Sequence[Board], metric: str) -> Board | None:
-    """The board of a metric, called by its name up to any bracket."""
-    return next((board for board in boards if board.metric.partition("[")[0] == metric), None)
-
-
-def primary(question: Question, boards: Sequence[Board]) -> Board:
-    """The board of a task's primary metric; the first, should it have none."""
-    return find(boards, question.primary) or boards[0]
-
-
-def labels(context: Context, question: Question) -> list[str]:
-    """A task's cases as columns."""
-    if question.level is None:
-        return [question.title]
-    return [text.percent(case[question.level[0]]) for case in context.experiment.cases_of(question.task)]
-
-
-def task_table(context: Context, question: Question, boards: Sequence[Board]) -> Table:
-    """All of a task's metrics but those that are shown apart, and what they say of real data."""
-    results = context.experiment
-    shown = [board for board in boards if not (question.apart and board.metric.startswith(question.apart))]
-    return case_table(
-        f"{results.name}-{question.task}",
-        f"{question.title}: {sum(case['count'] for case in results.cases_of(question.task)):,} items.",
-        shown,
-        results,
-        unranked=(question.control,),
-        real=question.real,
-        notes=[*(real_notes(results) if question.real else []), *question.notes],
-    )
-
-
-def apart_table(context: Context, question: Question, boards: Sequence[Board]) -> Table | None:
-    """The metrics that fill a table of their own, such as the IoU of each class; None if there are none."""
-    results = context.experiment
-    own = [board for board in boards if question.apart and board.metric.startswith(question.apart)]
-    if not own:
-        return None
-    names = [board.metric.removeprefix(question.apart) for board in own]
-    order = {name: i for i, name in enumerate(context.results.card.get("classes", []))}
-    own, names = (
-        list(x) for x in zip(*sorted(zip(own, names, strict=True), key=lambda x: order.get(x[1], 0)), strict=True)
-    )
-    name = f"{results.name}-classes"
-    return context.table(case_table(name, question.apart_caption, own, results, header=names))
-
-
-def differences(context: Context, question: Question, boards: Sequence[Board]) -> Table | None:
-    """Paired differences of the metric that has values per image; None without one."""
-    board = find(boards, question.paired)
-    if board is None or not any(entry.difference for entry in board.entries.values()):
-        return None
-    given = any(case["given"] for case in context.experiment.cases_of(question.task))
-    notes = dependence_notes(context.results.card) if given else []
-    table = difference_table(board, labels(context, question), context.experiment, notes)
-    name = f"{context.experiment.name}-{question.task}-{slug(board.metric)}-differences"
-    return context.table(replace(table, name=name))
-
-
-def by_level(context: Context, question: Question, boards: Sequence[Board]) -> Drawing | None:
-    """The primary metric against what the cases differ by."""
-    if question.level is None:
-        return None
-    key, called = question.level
-    board = primary(question, boards)
-    label = describe(board.metric).label
-    frame = means_frame(board, context.experiment, key)
-    return context.draw(
-        f"{context.experiment.name}-{question.task}-by-level",
-        f"{question.title}: {label} against the {called}. {charts.MARKS}",
-        f"Line chart of {label} by {called}; its numbers are in the table above.",
-        partial(charts.metric_by_share, frame, board, context.experiment.titles, f"{called}, %"),
-    )
-
-
-def task_findings(context: Context, question: Question, boards: Sequence[Board]) -> list[str]:
-    """One sentence on the primary metric, with the paired comparison, and the real data's value beside it."""
-    board, titles = primary(question, boards), context.experiment.titles
-    if question.level:
-        return [f"{question.title}: {over_cases(board, labels(context, question), titles)}"]
-    case, label, decimals = board.cases[0], describe(board.metric).label, describe(board.metric).decimals
-    best = board.best(case)
-    values = {method: text.number(entry.summary.mean, decimals) for (method, _), entry in board.entries.items()}
-    parts = [f"{question.title}, the best {label} is {values[best[0]]}, of {text.listing([titles[m] for m in best])}"]
-    if STUDIED in values and STUDIED not in best:
-        parts.append(f"{titles[STUDIED]} has {values[STUDIED]}")
-    parts += _beside(context, question, boards)
-    paired = find(boards, question.paired)
-    if paired and (reading := paired.reading(STUDIED, case)):
-        other = titles[paired.best_baseline[case]]
-        parts.append(
-            f"image by image, on {describe(paired.metric).label.lower()}, {titles[STUDIED]} is {VERB[reading]} "
-            f"the best baseline, {other}{paired.scope(STUDIED, case)}"
-        )
-    return ["; ".join(parts) + "."]
-
-
-def _beside(context: Context, question: Question, boards: Sequence[Board]) -> list[str]:
-    """What the primary value lies between: real data, and the control."""
-    board, parts = primary(question, boards), []
-    decimals, known = describe(board.metric).decimals, real_values(context.experiment)
-    if question.real and board.metric in known:
-        parts.append(f"real data have {text.number(known[board.metric], decimals)}")
-    control = find(boards, question.control)
-    if control and (entry := control.entries.get((STUDIED, control.cases[0]))):
-        label, title = describe(control.metric).label.lower(), context.experiment.titles[STUDIED]
-        parts.append(f"the {label} of {title} is {text.number(entry.summary.mean, describe(control.metric).decimals)}")
-    return parts
-
-
-def task_cards(context: Context, question: Question, boards: Sequence[Board]) -> list[Card]:
-    """Who is best at a task, and where the method under study stands."""
-    titles, cards, known = context.experiment.titles, [], real_values(context.experiment)
-    for metric in (question.primary, *question.also):
-        if (board := find(boards, metric)) is None:
-            continue
-        decimals = describe(board.metric).decimals
-        for case, label in zip(board.cases, labels(context, question), strict=True):
-            best = board.best(case)
-            value = text.number(board.entries[best[0], case].summary.mean, decimals)
-            lines = []
-            if question.real and board.metric in known:
-                lines.append(f"real data: {text.number(known[board.metric], decimals)}")
-            if (entry := board.entries.get((STUDIED, case))) and STUDIED not in best:
-                lines.insert(0, f"{titles[STUDIED]}: {text.number(entry.summary.mean, decimals)}")
-            asked = question.title.lower() + (f", {label}" if question.level else "")
-            headline = text.listing([titles[method] for method in best])
-            cards.append(Card(f"{describe(board.metric).label}, {asked}", headline, value, lines))
-    return cards
-
-
-def task_headlines(question: Question, boards: Sequence[Board]) -> list[Headline]:
-    """The lines of the overview: a task's primary metric and the others that have a box, in its middle case."""
-    found = [board for metric in (question.primary, *question.also) if (board := find(boards, metric))]
-    return [Headline(question.title, board, board.cases[len(board.cases) // 2]) for board in found]

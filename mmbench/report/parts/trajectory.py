@@ -8,7 +8,6 @@ from mmbench.config.methods import STUDIED
 from mmbench.errors import UserError
 from mmbench.report.draw.pictures import Grid, Tile, to_pixels
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
 from mmbench.runs.run import Run
 
 
@@ -19,7 +18,7 @@ def trajectory(context: Context) -> Grid | None:
     if case is None:
         return None
     found = {}
-    for method in common.method_order(results):
+    for method in results.methods:
         run = results.runs_of(method)[0]
         if strip := run.trajectory(case):
             found[method] = run, _tiles(run, case, *strip)

@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mmbench.config.methods import is_studied
 from mmbench.errors import UserError
+from mmbench.report import text
+from mmbench.report.tables.cells import seeds_cell
+from mmbench.report.tables.table import NONE, Cell, Mark
 from mmbench.runs.results import ExperimentResults
-from mmbench.scoring.statistics import PairedDifference, Retrained, SeedSummary, compare_paired, holm_known, over_seeds
+from mmbench.scoring.names import describe
+from mmbench.scoring.statistics import Ends, PairedDifference, SeedSummary, compare_paired, holm_known, over_seeds
 
 #: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.
 ALPHA = 0.05
+MARKS: dict[int, Mark] = {1: "best", 2: "second"}
 #: How a reading is put in a table.
 WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
 
@@ -61,6 +65,51 @@ class Board:
     best_baseline: Mapping[str, str]
     entries: Mapping[tuple[str, str], Entry]
 
+    @property
+    def label(self) -> str:
+        """The metric for a reader."""
+        return describe(self.metric).label
+
+    @property
+    def short(self) -> str:
+        """The metric for a reader, without its extractor."""
+        return self.label.partition("[")[0]
+
+    @property
+    def decimals(self) -> int:
+        """How many the metric is shown with."""
+        return describe(self.metric).decimals
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better."""
+        return "↑" if self.higher_is_better else "↓"
+
+    @property
+    def column(self) -> str:
+        """A column's name: the metric, and which way is better."""
+        return f"{self.label} {self.arrow}"
+
+    def cell(self, method: str, case: str) -> Cell:
+        """Mean ± sd, t-interval and single seeds below; a dash if the method does not do the case."""
+        if (entry := self.entries.get((method, case))) is None:
+            return NONE
+        cell = seeds_cell(list(entry.values.values()), self.number)
+        return replace(cell, mark=MARKS.get(entry.rank, ""))
+
+    def words(self, method: str, case: str) -> str:
+        """Mean ± sd and t-interval in a row, to hover."""
+        cell = self.cell(method, case)
+        return " ".join([cell.text, *cell.lines[:1]])
+
+    def number(self, value: float | None) -> str:
+        """A value of the metric in words."""
+        return text.number(value, self.decimals)
+
+    def mean(self, method: str, case: str) -> str:
+        """A method's mean in words; it must do the case."""
+        return self.number(self.entries[method, case].summary.mean)
+
     def best(self, case: str) -> list[str]:
         """The methods of rank 1 in a case."""
         return [method for method in self.methods if (e := self.entries.get((method, case))) and e.rank == 1]
@@ -73,27 +122,30 @@ class Board:
         entry = self.entries.get((method, case))
         if entry is None or entry.difference is None or entry.difference.retrained is None:
             return self.of_these(method, case)
-        return self._word(entry.difference.retrained, entry.difference.difference, entry.p_retrained)
+        both = entry.difference.retrained
+        return reading_of(both, entry.difference.difference, entry.p_retrained, self.higher_is_better)
 
     def of_these(self, method: str, case: str) -> str:
         """The reading that is about these very trainings on other images."""
         entry = self.entries.get((method, case))
         if entry is None or entry.difference is None:
             return ""
-        return self._word(entry.difference, entry.difference.difference, entry.p_holm)
-
-    def _word(self, interval: PairedDifference | Retrained, difference: float, p: float | None) -> str:
-        if p is None:
-            return ""
-        if not interval.clear or p > ALPHA:
-            return "unclear"
-        return "better" if (difference > 0) == self.higher_is_better else "worse"
+        return reading_of(entry.difference, entry.difference.difference, entry.p_holm, self.higher_is_better)
 
     def scope(self, method: str, case: str) -> str:
         """What must be said beside `reading`: ` (these trainings)` if it is about no others, else nothing."""
         entry = self.entries.get((method, case))
         alone = entry is not None and entry.difference is not None and entry.difference.retrained is None
         return " (these trainings)" if alone and self.reading(method, case) in ("better", "worse") else ""
+
+
+def reading_of(interval: Ends, difference: float, p: float | None, higher_is_better: bool) -> str:
+    """`better`, `worse` or `unclear`, as an interval and an adjusted p-value allow; nothing without either."""
+    if p is None or interval.interval is None:
+        return ""
+    if not interval.clear or p > ALPHA:
+        return "unclear"
+    return "better" if (difference > 0) == higher_is_better else "worse"
 
 
 def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) -> Board:
@@ -106,7 +158,7 @@ def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) ->
     if len(directions) != 1:
         raise UserError(f"{results.folder}: metric '{metric}' is missing or has two directions; evaluate all again")
     higher = bool(directions[0])
-    methods, studied = method_order(results), results.studied
+    studied = results.studied
     entries: dict[tuple[str, str], Entry] = {}
     best_baseline: dict[str, str] = {}
     for case in cases:
@@ -116,12 +168,7 @@ def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) ->
         if baselines:
             best_baseline[case] = min(baselines, key=lambda method: (baselines[method], method))
     _compare(entries, best_baseline, results.items[results.items["metric"] == metric])
-    return Board(metric, higher, cases, methods, best_baseline, entries)
-
-
-def method_order(results: ExperimentResults) -> list[str]:
-    """The method under study, its variants, then the baselines by name."""
-    return sorted(results.titles, key=lambda method: (not is_studied(method), method))
+    return Board(metric, higher, cases, results.methods, best_baseline, entries)
 
 
 def _rank(rows: pd.DataFrame, higher_is_better: bool) -> dict[str, Entry]:
@@ -152,8 +199,8 @@ def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], ite
                 f"items.csv of '{method}' and '{other}' list different items of {case}; evaluate both again"
             )
         differences[method, case] = compare_paired(*_same_seeds(first, second))
-    images = holm_known({key: found.p for key, found in differences.items()})
-    both = holm_known({key: found.retrained.p if found.retrained else None for key, found in differences.items()})
+    images = holm_known({key: paired.p for key, paired in differences.items()})
+    both = holm_known({key: paired.retrained.p if paired.retrained else None for key, paired in differences.items()})
     for key, difference in differences.items():
         entries[key] = replace(entries[key], difference=difference, p_holm=images.get(key), p_retrained=both.get(key))
 

@@ -7,12 +7,11 @@ from functools import partial
 from typing import Any
 
 from mmbench.report import text
-from mmbench.report.tables import common
 from mmbench.report.tables.board import ALPHA, WORD, Board
+from mmbench.report.tables.cells import method_cell, single_seeds
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.report.text import slug
 from mmbench.runs.results import ExperimentResults
-from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL, RESAMPLES
 
 IMAGES_NOTE = (
@@ -37,30 +36,26 @@ ONE_SEED_NOTE = (
 
 def difference_cell(board: Board, method: str, case: str) -> Cell:
     """Paired difference from the case's best baseline, its intervals, single seeds and adjusted p-value."""
-    entry, decimals = board.entries.get((method, case)), describe(board.metric).decimals
-    if entry is None:
-        return NONE
-    if board.best_baseline.get(case) == method:
+    entry, decimals = board.entries.get((method, case)), board.decimals
+    if entry and board.best_baseline.get(case) == method:
         return Cell("best baseline", 0.0, tone="reference")
-    if (found := entry.difference) is None:
+    if entry is None or (paired := entry.difference) is None:
         return NONE
-    lines, p = [f"{text.interval(found.low, found.high, decimals)} images"], entry.p_holm
-    ends = found.low, found.high
-    if both := found.retrained:
-        lines.append(f"{text.interval(both.low, both.high, decimals)} images and trainings")
-        lines.append(common.single_seeds(both.by_seed, partial(text.signed, decimals=decimals)))
-        p, ends = entry.p_retrained, (both.low, both.high)
+    lines, p, ends = [f"{text.interval(paired.interval, decimals)} images"], entry.p_holm, paired.interval
+    if both := paired.retrained:
+        lines.append(f"{text.interval(both.interval, decimals)} images and trainings")
+        lines.append(single_seeds(both.by_seed, partial(text.signed, decimals=decimals)))
+        p, ends = entry.p_retrained, both.interval
     lines.append(", ".join(part for part in (text.p_value(p), said(board, method, case)) if part))
-    drawn = None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
     tone = board.reading(method, case)
-    return Cell(text.signed(found.difference, decimals), found.difference, lines, tone=tone, ends=drawn)
+    return Cell(text.signed(paired.difference, decimals), paired.difference, lines, tone=tone, ends=ends)
 
 
 def said(board: Board, method: str, case: str) -> str:
     """What may be said of a difference, and of what trainings; nothing without a comparison."""
-    reading, here = board.reading(method, case), board.of_these(method, case)
-    if reading == "unclear" and here != "unclear":
-        return f"{WORD[reading]}; {WORD[here]} (these trainings)"
+    reading, of_these = board.reading(method, case), board.of_these(method, case)
+    if reading == "unclear" and of_these != "unclear":
+        return f"{WORD[reading]}; {WORD[of_these]} (these trainings)"
     return f"{WORD[reading]}{board.scope(method, case)}" if reading else ""
 
 
@@ -69,12 +64,10 @@ def difference_table(
 ) -> Table:
     """Every method minus the best baseline, per case; `notes` are said below beside those on the intervals."""
     rows = [
-        [common.method_cell(results, m), *(difference_cell(board, m, case) for case in board.cases)]
-        for m in board.methods
+        [method_cell(results, m), *(difference_cell(board, m, case) for case in board.cases)] for m in board.methods
     ]
-    metric = describe(board.metric)
     direction = "above 0 is better" if board.higher_is_better else "below 0 is better"
-    caption = f"{metric.label}: difference from the best baseline of each column, paired per image; {direction}."
+    caption = f"{board.label}: difference from the best baseline of each column, paired per image; {direction}."
     name = f"{results.name}-{slug(board.metric)}-differences"
     several = any(entry.difference and entry.difference.retrained for entry in board.entries.values())
     notes = [IMAGES_NOTE, RETRAINED_NOTE if several else ONE_SEED_NOTE, *notes]

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmbench.config.methods import STUDIED, is_studied
 from mmbench.errors import UserError
-from mmbench.experiments.joint.section.cells import PER_TASK, Matrix, Spot, make_matrix, short
+from mmbench.experiments.joint.section.cells import PER_TASK, Matrix, Spot, make_matrix
 from mmbench.experiments.joint.section.consistency import (
     agreements,
     consistency_figure,
@@ -30,10 +30,11 @@ from mmbench.experiments.joint.section.transfer import (
 from mmbench.report import text
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import training
-from mmbench.report.tables import common
-from mmbench.report.tables.board import method_order
+from mmbench.report.tables.board import MARKS
+from mmbench.report.tables.cells import method_cell, number_cell, seeds_note
+from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.table import NONE, Cell, Table
-from mmbench.scoring.names import describe
+from mmbench.report.tables.values import long_frame, summary_frame
 
 TITLE = "Any to any"
 #: How boxes call the rivals.
@@ -50,8 +51,8 @@ def build(context: Context) -> Section:
     if STUDIED not in results.titles:
         raise UserError(f"{results.folder}: {STUDIED} was not scored, of which this section is; evaluate it")
     matrix = make_matrix(results)
-    context.frame(f"{results.name}-long", common.long_frame(results))
-    context.frame(f"{results.name}-summary", common.summary_frame(matrix.boards, results))
+    context.frame(f"{results.name}-long", long_frame(results))
+    context.frame(f"{results.name}-summary", summary_frame(matrix.boards, results))
     found, agreed = changes(matrix), agreements(matrix)
     content: dict[str, Any] = {
         "heat": heat_map(context, matrix),
@@ -64,13 +65,13 @@ def build(context: Context) -> Section:
         "strip": strip(context, matrix),
         "examples": any_to_any(context, matrix),
         "variants": variants_table(context, matrix),
-        "cost": context.table(common.cost_table(results)),
+        "cost": context.table(cost_table(results)),
         "curves": training(context),
         "classes": "mask" in matrix.columns,
     }
     findings = [matrix_finding(matrix), *transfer_findings(matrix, found), *consistency_findings(matrix, agreed)]
     findings += gradient_findings(gradient_frame(results))
-    lines = [Headline(_question(spot), spot.board, spot.case) for spot in headline_spots(matrix)]
+    lines = [Headline(spot.heading, spot.board, spot.case) for spot in headline_spots(matrix)]
     return Section(results.name, TITLE, lead(matrix), findings, cards(matrix, found), content, lines)
 
 
@@ -102,24 +103,18 @@ def headline_spots(matrix: Matrix) -> list[Spot]:
     return own or [spot for spot in matrix.answered(STUDIED) if len(spot.given) <= 1]
 
 
-def _question(spot: Spot) -> str:
-    return spot.title[0].upper() + spot.title[1:]
-
-
 def cards(matrix: Matrix, found: list[Change]) -> list[Card]:
     """A box per cell of `headline_spots`: the best, the multitask model's value, and its change against the others."""
     boxes = []
     for spot in headline_spots(matrix):
-        entry = spot.entry(STUDIED)
-        if entry is None:
+        if spot.entry(STUDIED) is None:
             continue
-        best, titles, decimals = spot.board.best(spot.case), matrix.results.titles, describe(spot.metric).decimals
-        arrow = "↑" if spot.board.higher_is_better else "↓"
-        value = text.number(spot.board.entries[best[0], spot.case].summary.mean, decimals)
-        lines = [f"{titles[STUDIED]}: {text.number(entry.summary.mean, decimals)}"] if STUDIED not in best else []
+        best, titles = spot.board.best(spot.case), matrix.results.titles
+        mine = f"{titles[STUDIED]}: {spot.board.mean(STUDIED, spot.case)}"
+        lines = [mine] if STUDIED not in best else []
         lines += [f"{per_cent(c.summary.mean)} against {AGAINST[c.rival]}" for c in found if c.spot is spot]
         headline = text.listing([titles[method] for method in best])
-        boxes.append(Card(f"{_question(spot)}, {short(spot)} {arrow}", headline, value, lines))
+        boxes.append(Card(f"{spot.heading}, {spot.column}", headline, spot.board.mean(best[0], spot.case), lines))
     return boxes
 
 
@@ -128,7 +123,7 @@ def variants_table(context: Context, matrix: Matrix) -> Table | None:
 
     Baselines that have a variant too, other than of their compute, are beside theirs.
     """
-    order = method_order(matrix.results)
+    order = matrix.results.methods
     methods = [m for m in order if is_studied(m)]
     if len(methods) < 2:
         return None
@@ -136,20 +131,13 @@ def variants_table(context: Context, matrix: Matrix) -> Table | None:
     methods += [m for m in order if m in {*others, *(m.partition("@")[0] for m in others)} - set(methods)]
     spots = [s for s in matrix.answered(STUDIED) if len(s.given) <= 1]
     columns = [_ranked(spot, methods) for spot in spots]
-    rows = [[common.method_cell(matrix.results, method), *(column[method] for column in columns)] for method in methods]
-    real = [_real_cell(matrix, spot) for spot in spots]
+    rows = [[method_cell(matrix.results, method), *(column[method] for column in columns)] for method in methods]
+    real = [number_cell(matrix.real_data(spot), spot.board.decimals) for spot in spots]
     if any(cell is not NONE for cell in real):
         rows.append([Cell("Real data"), *real])
-    header = [
-        f"{_question(spot)}: {short(spot)} {'↑' if spot.board.higher_is_better else '↓'}" for spot in spots
-    ]  # fmt: skip
-    caption = "The multitask model and its variants."
-    name = f"{matrix.results.name}-variants"
-    return context.table(Table(name, caption, ["Method", *header], rows, [common.seeds_note(matrix.results)]))
-
-
-def _real_cell(matrix: Matrix, spot: Spot) -> Cell:
-    return common.number_cell(matrix.real_data(spot), describe(spot.metric).decimals)
+    header = ["Method", *(f"{spot.heading}: {spot.column}" for spot in spots)]
+    name, caption = f"{matrix.results.name}-variants", "The multitask model and its variants."
+    return context.table(Table(name, caption, header, rows, [seeds_note(matrix.results)]))
 
 
 def _ranked(spot: Spot, methods: list[str]) -> dict[str, Cell]:
@@ -158,6 +146,5 @@ def _ranked(spot: Spot, methods: list[str]) -> dict[str, Cell]:
     order = sorted(entries, key=lambda m: entries[m].rank)
     cells = {m: NONE for m in methods}
     for place, method in enumerate(order, start=1):
-        cell = common.value_cell(entries[method], describe(spot.metric).decimals)
-        cells[method] = replace(cell, mark=common.MARKS.get(place, ""))
+        cells[method] = replace(spot.cell(method), mark=MARKS.get(place, ""))
     return cells

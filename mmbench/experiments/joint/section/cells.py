@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mmbench.config.methods import STUDIED, is_studied
 from mmbench.report import text
 from mmbench.report.tables.board import Board, Entry, make_board
+from mmbench.report.tables.table import Cell
 from mmbench.runs.results import ExperimentResults
-from mmbench.scoring.names import describe, in_order
+from mmbench.scoring.names import in_order
 
 #: Columns, in their order.
 MODALITIES = ("image", "mask", "label", "embedding")
@@ -31,14 +32,12 @@ class Spot:
         case: its name in cases.json.
         given: modalities.
         want: the modality that is generated.
-        metric: by which it is scored.
-        board: that metric in that case.
+        board: the metric by which it is scored, in that case.
     """
 
     case: str
     given: tuple[str, ...]
     want: str
-    metric: str
     board: Board
 
     @property
@@ -48,9 +47,23 @@ class Spot:
             return "holes of an image"
         return f"{self.want} given {given_words(self.given)}"
 
+    @property
+    def heading(self) -> str:
+        """The same with a capital letter."""
+        return self.title[0].upper() + self.title[1:]
+
+    @property
+    def column(self) -> str:
+        """The metric without its extractor, and which way is better."""
+        return f"{self.board.short} {self.board.arrow}"
+
     def entry(self, method: str) -> Entry | None:
         """A method's result."""
         return self.board.entries.get((method, self.case))
+
+    def cell(self, method: str) -> Cell:
+        """A method's result as a cell."""
+        return self.board.cell(method, self.case)
 
 
 @dataclass(frozen=True)
@@ -86,17 +99,12 @@ class Matrix:
         Where several two-modality models answer, it is the best of them.
         """
         ranked = {m: entry.rank for m in self.results.titles if (entry := spot.entry(m))}
-        single = [m for m in self.singles() if m in ranked]
-        pairs = [m for m in ranked if m.startswith(PAIR) and "@" not in m]
-        found = {}
-        if single:
-            found["single"] = min(single, key=lambda m: ranked[m])
-        shared = [m for m in ranked if m.endswith(PER_TASK) and not m.startswith(PAIR)]
-        if shared:
-            found["per_task"] = min(shared, key=lambda m: ranked[m])
-        if pairs:
-            found["pair"] = min(pairs, key=lambda m: ranked[m])
-        return found
+        rivals = {
+            "single": [m for m in self.singles() if m in ranked],
+            "per_task": [m for m in ranked if m.endswith(PER_TASK) and not m.startswith(PAIR)],
+            "pair": [m for m in ranked if m.startswith(PAIR) and "@" not in m],
+        }
+        return {name: min(methods, key=lambda m: ranked[m]) for name, methods in rivals.items() if methods}
 
     def compared(self) -> list[Spot]:
         """The cells of the multitask model that another model answers, too."""
@@ -104,21 +112,12 @@ class Matrix:
 
     def real_data(self, spot: Spot) -> float | None:
         """What a cell's metric says of real data: of other ones as a set (the floor), or what a judge sees in them."""
-        return {**self.real("floor"), **self.real("ceiling")}.get(spot.metric)
-
-    def real(self, case: str) -> dict[str, float]:
-        """What metrics say of real data, by their name: of the `ceiling` or the `floor`."""
-        rows = self.results.reference.get("metrics", [])
-        return {
-            str(row["name"]): float(row["value"])
-            for row in rows
-            if row.get("case") == case and row.get("value") is not None
-        }
+        return {**self.results.real("floor"), **self.results.real("ceiling")}.get(spot.board.metric)
 
 
 def make_matrix(results: ExperimentResults) -> Matrix:
     """Every cell that any method answers."""
-    cases = [(str(case["name"]), tuple(case.get("given", ())), case.get("want", ())) for case in results.cases]
+    cases = [(case["name"], tuple(case["given"]), case["want"]) for case in results.cases]
     cases.sort(key=lambda case: ("masked_image" in case[1], len(case[1])))
     scored = results.metrics.groupby("metric")["case"].unique()
     boards = {
@@ -130,7 +129,7 @@ def make_matrix(results: ExperimentResults) -> Matrix:
         for modality in [m for m in MODALITIES if m in want]:
             metric = main_metric(given, modality, [m for m, board in boards.items() if name in board.cases])
             if metric:
-                spots[name, modality] = Spot(name, given, modality, metric, boards[metric])
+                spots[name, modality] = Spot(name, given, modality, boards[metric])
     rows = [(name, given) for name, given, _ in cases if any(case == name for case, _ in spots)]
     columns = [m for m in MODALITIES if any(want == m for _, want in spots)]
     return Matrix(results, rows, columns, spots, list(boards.values()))
@@ -147,8 +146,3 @@ def main_metric(given: Sequence[str], want: str, known: Sequence[str]) -> str | 
 def given_words(given: Sequence[str]) -> str:
     """`nothing`, `image`, `mask and label`, `image with holes`."""
     return text.listing([name.replace("masked_image", "image with holes") for name in given]) if given else "nothing"
-
-
-def short(spot: Spot) -> str:
-    """The metric's label without its extractor."""
-    return describe(spot.metric.partition("[")[0]).label

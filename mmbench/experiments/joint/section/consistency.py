@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from mmbench.config.methods import STUDIED
 from mmbench.experiments.joint.section.cells import Matrix, given_words
 from mmbench.report import text
+from mmbench.report.draw.axes import name_rows
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
-from mmbench.report.tables.board import Board, method_order
+from mmbench.report.tables.board import Board, Entry
+from mmbench.report.tables.cells import number_cell, spread_note
 from mmbench.report.tables.table import NONE, Cell, Table
-from mmbench.scoring.names import describe
 
 #: By modality: what the image says of it, and what agrees by chance. `[` stands for any extractor.
 AGREEMENT = {
@@ -45,19 +45,21 @@ class Agreement:
     ceiling: float | None
     floor: float | None
 
+    def by_chance(self, method: str, case: str) -> Entry | None:
+        """A method's result by chance."""
+        return self.chance.entries.get((method, case)) if self.chance else None
+
 
 def agreements(matrix: Matrix) -> list[Agreement]:
     """For each modality that drawn images were asked about."""
-    found = []
-    ceiling, floor = matrix.real("ceiling"), matrix.real("floor")
+    agreed = []
+    ceiling, floor = matrix.results.real("ceiling"), matrix.results.real("floor")
     for want, (judged, chance) in AGREEMENT.items():
-        boards = [_find(matrix, name) for name in (judged, chance)]
-        if boards[0] is None:
-            continue
-        best = 1.0 if want == "embedding" else ceiling.get(boards[0].metric)
-        least = next((v for name, v in floor.items() if _is(name, chance)), None)
-        found.append(Agreement(want, boards[0], boards[1], best, least))
-    return found
+        if (board := _find(matrix, judged)) is not None:
+            best = 1.0 if want == "embedding" else ceiling.get(board.metric)
+            least = next((value for name, value in floor.items() if _is(name, chance)), None)
+            agreed.append(Agreement(want, board, _find(matrix, chance), best, least))
+    return agreed
 
 
 def _is(name: str, wanted: str) -> bool:
@@ -72,7 +74,7 @@ def lines(matrix: Matrix, found: Sequence[Agreement]) -> list[tuple[str, str]]:
     """Method and case of every row: drawing from nothing by all that draw both, then the studied method's cases."""
     free = [case for case, given in matrix.rows if not given]
     others = [case for case, given in matrix.rows if given]
-    wanted = [(method, case) for case in free for method in method_order(matrix.results)]
+    wanted = [(method, case) for case in free for method in matrix.results.methods]
     wanted += [(STUDIED, case) for case in others]
     return [key for key in wanted if any(key in agreement.judged.entries for agreement in found)]
 
@@ -84,23 +86,20 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
         cells = [Cell(matrix.results.titles[method], tone="studied" if method == STUDIED and not given[case] else "")]
         cells.append(Cell(given_words(given[case])))
         for agreement in found:
-            decimals = describe(agreement.judged.metric).decimals
-            cells.append(common.value_cell(agreement.judged.entries.get((method, case)), decimals))
-            chance = agreement.chance.entries.get((method, case)) if agreement.chance else None
-            cells.append(common.value_cell(chance, decimals))
-        rows.append([*cells[:2], *(Cell(c.text, c.value, c.lines) for c in cells[2:])])
+            judged = agreement.judged.cell(method, case)
+            chance = agreement.chance.cell(method, case) if agreement.chance else NONE
+            cells += [Cell(cell.text, cell.value, cell.lines) for cell in (judged, chance)]
+        rows.append(cells)
     real = [Cell("Real images"), NONE]
     for agreement in found:
-        decimals = describe(agreement.judged.metric).decimals
-        for value in (agreement.ceiling, agreement.floor):
-            real.append(common.number_cell(value, decimals))
+        real += [number_cell(value, agreement.judged.decimals) for value in (agreement.ceiling, agreement.floor)]
     header = ["Method", "Given"]
     for agreement in found:
-        header += [f"{agreement.want.capitalize()}: {describe(agreement.judged.metric.partition('[')[0]).label} ↑",
-                   f"{agreement.want.capitalize()}: shuffled"]  # fmt: skip
+        name = agreement.want.capitalize()
+        header += [f"{name}: {agreement.judged.short} ↑", f"{name}: shuffled"]
     caption = "Whether a drawn image shows the mask, label and embedding that were drawn with it, or given."
     notes = [
-        common.spread_note(matrix.results),
+        spread_note(matrix.results),
         "Judged: what frozen networks see in the drawn image, against what it should show. Shuffled: the same of every "
         "item beside another's image, which agrees by chance. Real images: the judge's value of real pairs, which a "
         "method can exceed by painting what the judge knows best, and of shuffled ones.",
@@ -128,35 +127,33 @@ def consistency_figure(context: Context, matrix: Matrix, found: Sequence[Agreeme
 
 def draw_consistency(matrix: Matrix, shown: Sequence[Agreement], case: str, mode: Mode) -> Figure:
     """A panel per modality, a row per method."""
-    methods = [m for m in method_order(matrix.results) if any((m, case) in a.judged.entries for a in shown)]
+    methods = [m for m in matrix.results.methods if any((m, case) in a.judged.entries for a in shown)]
     figure = Figure(figsize=(2.1 + 2.5 * len(shown), 1.25 + 0.36 * len(methods)), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    styles, ink = method_styles(method_order(matrix.results), mode), paper(mode)
+    styles, ink = method_styles(matrix.results.methods, mode), paper(mode)
     for axes, agreement in zip(panels, shown, strict=True):
         for row, method in enumerate(methods):
             entry = agreement.judged.entries.get((method, case))
             if entry is None:
                 continue
-            chance = agreement.chance.entries.get((method, case)) if agreement.chance else None
+            chance = agreement.by_chance(method, case)
             colour, value = styles[method].colour, entry.summary.mean
             if chance:
                 axes.hlines(row, chance.summary.mean, value, color=colour, linewidth=2.2, alpha=0.55)
                 axes.scatter(chance.summary.mean, row, s=34, facecolors=ink["paper"], edgecolors=colour, zorder=4)
             axes.scatter(value, row, s=40, color=colour, zorder=5)
-            decimals = describe(agreement.judged.metric).decimals
-            words = common.value_words(entry, decimals)
-            if chance:
-                words += f"; shuffled {common.value_words(chance, decimals)}"
+            words = agreement.judged.words(method, case)
+            if agreement.chance and chance:
+                words += f"; shuffled {agreement.chance.words(method, case)}"
             tell(axes, value, row, f"{matrix.results.titles[method]}, {agreement.want}: {words}")
         for real, dash in ((agreement.ceiling, "-"), (agreement.floor, ":")):
             if real is not None:
                 axes.axvline(real, color=ink["soft"], linewidth=1.1, linestyle=dash)
-        label = describe(agreement.judged.metric.partition("[")[0]).label
+        label = agreement.judged.short
         axes.set_title(f"{agreement.want.capitalize()}: {label[0].lower() + label[1:]}", fontsize=10)
         axes.grid(visible=False, axis="y")
-    panels[0].set_yticks(range(len(methods)), [matrix.results.titles[m] for m in methods])
+    name_rows(panels[0], [matrix.results.titles[m] for m in methods], margin=0.5)
     panels[0].tick_params(axis="y", labelcolor=ink["ink"])
-    panels[0].set_ylim(len(methods) - 0.5, -0.5)
     return figure
 
 
@@ -166,10 +163,10 @@ def consistency_findings(matrix: Matrix, found: Sequence[Agreement]) -> list[str
     parts = []
     for agreement in found:
         entry = agreement.judged.entries.get((STUDIED, free))
-        chance = agreement.chance.entries.get((STUDIED, free)) if agreement.chance else None
+        chance = agreement.by_chance(STUDIED, free)
         if entry is None or chance is None:
             continue
-        decimals = min(3, describe(agreement.judged.metric).decimals)
+        decimals = min(3, agreement.judged.decimals)
         said = f"{agreement.want} {text.number(entry.summary.mean, decimals)}, by chance "
         said += text.number(chance.summary.mean, decimals)
         if agreement.ceiling is not None and agreement.want != "embedding":

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from mmbench.config.methods import STUDIED
 from mmbench.report import text
-from mmbench.report.draw.figures import Drawing, spread
+from mmbench.report.draw.axes import End, name_ends
+from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell_curve
 from mmbench.report.draw.theme import Mode, method_styles, paper
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
+from mmbench.report.tables.cells import seeds_cell
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL
@@ -65,10 +65,10 @@ def gradient_table(frame: pd.DataFrame, name: str) -> Table:
     """A row per pair: mean over training, share of negative points, first and last tenth."""
     rows = []
     steps = frame["step"].max()
-    for pair, own in _ordered(frame):
-        early, late = own[own["step"] <= 0.1 * steps], own[own["step"] > 0.9 * steps]
-        below = own.assign(cosine=(own["cosine"] < 0).astype(float))
-        rows.append([Cell(pair), _cosine(own), _by_seed(below, _per_cent), _cosine(early), _cosine(late)])
+    for pair, points in _ordered(frame):
+        early, late = points[points["step"] <= 0.1 * steps], points[points["step"] > 0.9 * steps]
+        below = points.assign(cosine=(points["cosine"] < 0).astype(float))
+        rows.append([Cell(pair), _cosine(points), _by_seed(below, _per_cent), _cosine(early), _cosine(late)])
     caption = "Cosine between the gradients of two loss terms in the shared network, the most opposed pair first."
     header = ["Loss terms", "Mean", "Below 0", "First tenth", "Last tenth"]
     notes = [
@@ -86,7 +86,7 @@ def _cosine(points: pd.DataFrame) -> Cell:
 def _by_seed(points: pd.DataFrame, form: Callable[[float], str]) -> Cell:
     """The mean of each seed's points as a cell; a dash without any."""
     means = [float(value) for value in points.groupby("seed")["cosine"].mean()]
-    return common.seeds_cell(means, form) if means else NONE
+    return seeds_cell(means, form) if means else NONE
 
 
 def _per_cent(share: float) -> str:
@@ -95,57 +95,42 @@ def _per_cent(share: float) -> str:
 
 def _ordered(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Pairs with their rows, the least mean cosine first."""
-    groups = [(str(pair), own) for pair, own in frame.groupby("pair", sort=False)]
+    groups = [(str(pair), points) for pair, points in frame.groupby("pair", sort=False)]
     return sorted(groups, key=lambda group: group[1]["cosine"].mean())
 
 
 def draw_gradients(frame: pd.DataFrame, mode: Mode) -> Figure:
     """A line per pair, named at its end."""
     figure = Figure(figsize=(8.2, 4.4), layout="constrained")
-    axes, ink = figure.add_subplot(), paper(mode)
-    pairs = [pair for pair, _ in _ordered(frame)]
-    styles = method_styles(sorted(pairs), mode)
-    ends = {}
-    for pair, own in _ordered(frame):
-        mean = own.groupby("step")["cosine"].mean()
+    axes, ordered, ends = figure.add_subplot(), _ordered(frame), []
+    styles = method_styles(sorted(pair for pair, _ in ordered), mode)
+    for pair, points in ordered:
+        mean = points.groupby("step")["cosine"].mean()
         smooth = mean.rolling(max(1, round(WINDOW * len(mean))), min_periods=1).mean()
         style = styles[pair]
         axes.plot(mean.index, mean, color=style.colour, linewidth=0.7, alpha=0.25)
         axes.plot(smooth.index, smooth, color=style.colour, linewidth=1.7, linestyle=style.dash)
-        ends[pair] = float(smooth.iloc[-1])
-        told = [(x, y, f"{pair}: {text.signed(y, 3)} at step {x:,}") for x, y in zip(mean.index, smooth, strict=True)]
-        tell_curve(axes, told)
-    axes.axhline(0, color=ink["ink"], linewidth=1)
+        ends.append(End(pair, float(smooth.iloc[-1]), style.colour))
+        places = zip(mean.index, smooth, strict=True)
+        tell_curve(axes, [(x, y, f"{pair}: {text.signed(y, 3)} at step {x:,}") for x, y in places])
+    axes.axhline(0, color=paper(mode)["ink"], linewidth=1)
     axes.set(xlabel="training step", ylabel="")
     axes.set_title("Cosine between gradients of two loss terms")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.quantity(value)))
     axes.margins(x=0.01)
-    _name(axes, ends, {pair: styles[pair].colour for pair in pairs})
+    axes.set_ylim(axes.get_ylim())
+    name_ends(axes, ends, 1.005, 1.04, 8.5)
     return figure
-
-
-def _name(axes: Axes, ends: dict[str, float], colours: dict[str, str]) -> None:
-    """Each pair's name at the right end of its line, moved apart."""
-    low, high = axes.get_ylim()
-    places = spread([(value - low) / (high - low) for value in ends.values()], 0.062, 0.0, 1.0)
-    for (pair, value), place in zip(ends.items(), places, strict=True):
-        axes.annotate(
-            pair, xy=(1.005, (value - low) / (high - low)), xytext=(1.04, place), xycoords="axes fraction",
-            textcoords="axes fraction", va="center", fontsize=8.5, color=colours[pair],
-            arrowprops={"arrowstyle": "-", "color": colours[pair], "lw": 0.6, "alpha": 0.6, "shrinkA": 2, "shrinkB": 0,
-                        "relpos": (0, 0.5)},
-        )  # fmt: skip
-    axes.set_ylim(low, high)
 
 
 def gradient_findings(frame: pd.DataFrame) -> list[str]:
     """How many pairs oppose each other in the mean, and which most and least."""
     if frame.empty:
         return []
-    ordered: Sequence[tuple[str, float]] = [(pair, own["cosine"].mean()) for pair, own in _ordered(frame)]
+    ordered: Sequence[tuple[str, float]] = [(pair, points["cosine"].mean()) for pair, points in _ordered(frame)]
     opposed = sum(mean < 0 for _, mean in ordered)
-    said = [f"{pair} ({text.signed(mean, 3)})" for pair, mean in (ordered[0], ordered[-1])]
-    between = f"lowest {said[0]}, highest {said[1]}" if len(ordered) > 1 else said[0]
+    first, last = (f"{pair} ({text.signed(mean, 3)})" for pair, mean in (ordered[0], ordered[-1]))
+    between = f"lowest {first}, highest {last}" if len(ordered) > 1 else first
     return [
         f"Gradients of {opposed} of {len(ordered)} pairs of loss terms oppose each other in the mean over training "
         f"(cosine below 0): {between}."

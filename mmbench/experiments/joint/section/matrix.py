@@ -11,15 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from mmbench.config.methods import STUDIED
-from mmbench.experiments.joint.section.cells import Matrix, Spot, given_words, short
+from mmbench.experiments.joint.section.cells import Matrix, Spot, given_words
 from mmbench.report import text
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, paper, steps
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
+from mmbench.report.tables.cells import spread_note
 from mmbench.report.tables.table import NONE, Cell, Table
-from mmbench.scoring.names import describe
 
 #: What agrees by chance, and the best there can be, of each metric of masks, labels and embeddings.
 CHANCE = {"mask": "shuffled_miou", "label": "shuffled_accuracy", "embedding": "shuffled_cosine"}
@@ -33,11 +32,10 @@ def ends(matrix: Matrix, spot: Spot) -> tuple[float, float]:
     images (1 for a cosine). Of images: the worst of all methods in any case, and the distance of other real images (of
     LPIPS, the best method).
     """
-    same = [s.board for s in matrix.spots.values() if s.metric == spot.metric][:1]
-    values = [entry.summary.mean for board in same for entry in board.entries.values()]
-    floor, ceiling = matrix.real("floor"), matrix.real("ceiling")
+    values = [entry.summary.mean for entry in spot.board.entries.values()]
+    floor, ceiling = matrix.results.real("floor"), matrix.results.real("ceiling")
     if spot.want == "image":
-        return max(values), floor.get(spot.metric, min(values))
+        return max(values), floor.get(spot.board.metric, min(values))
     chance = next((v for name, v in floor.items() if name.partition("[")[0] == CHANCE[spot.want]), min(values))
     best = 1.0 if spot.want == "embedding" else ceiling.get(CEILING[spot.want], max(values))
     return chance, best
@@ -56,19 +54,15 @@ def matrix_table(context: Context, matrix: Matrix) -> Table:
         cells = [Cell(given_words(given))]
         for column in matrix.columns:
             spot = matrix.spots.get((case, column))
-            entry = spot.entry(STUDIED) if spot else None
-            if spot is None or entry is None:
+            if spot is None or spot.entry(STUDIED) is None:
                 cells.append(NONE)
                 continue
-            decimals = describe(spot.metric).decimals
-            found = common.value_cell(entry, decimals)
-            arrow = "↑" if spot.board.higher_is_better else "↓"
-            real = matrix.real_data(spot)
-            beside = [] if real is None else [f"real data {text.number(real, decimals)}"]
-            cells.append(Cell(found.text, found.value, [f"{short(spot)} {arrow}", *found.lines, *beside]))
+            value, real = spot.cell(STUDIED), matrix.real_data(spot)
+            beside = [] if real is None else [f"real data {spot.board.number(real)}"]
+            cells.append(Cell(value.text, value.value, [spot.column, *value.lines, *beside]))
         rows.append(cells)
     title = matrix.results.titles[STUDIED]
-    notes = [common.spread_note(matrix.results), metric_note(matrix)]
+    notes = [spread_note(matrix.results), metric_note(matrix)]
     header = ["Given", *(column.capitalize() for column in matrix.columns)]
     caption = f"What {title} generates (columns) from what it is given (rows), all with one network."
     return context.table(Table(f"{matrix.results.name}-matrix", caption, header, rows, notes))
@@ -76,15 +70,13 @@ def matrix_table(context: Context, matrix: Matrix) -> Table:
 
 def metric_note(matrix: Matrix) -> str:
     """Which metrics are in the matrix, and between what the colours lie."""
-    found: dict[str, str] = {}
+    spans: dict[str, str] = {}
     for spot in matrix.spots.values():
-        worst, best = ends(matrix, spot)
-        decimals = describe(spot.metric).decimals
-        span = f"{text.number(worst, decimals)} to {text.number(best, decimals)}"
-        found.setdefault(f"{spot.want}: {describe(spot.metric).label}", span)
-    spans = "; ".join(f"{name}, {span}" for name, span in found.items())
+        span = " to ".join(map(spot.board.number, ends(matrix, spot)))
+        spans.setdefault(f"{spot.want}: {spot.board.label}", span)
+    listed = "; ".join(f"{name}, {span}" for name, span in spans.items())
     return (
-        f"Ends of the colours, from worst to best: {spans}. They are what real data have by chance (shuffled) and the "
+        f"Ends of the colours, from worst to best: {listed}. They are what real data have by chance (shuffled) and the "
         "judge's value of real images, or 1 for a cosine; for images, the worst method anywhere and other real images "
         "(LPIPS: the best method). Judged: where nothing is given there is no truth, so the image beside it is asked."
     )
@@ -121,12 +113,10 @@ def draw_matrix(matrix: Matrix, mode: Mode) -> Figure:
             colour = scale(0.08 + 0.92 * place(matrix, spot, value))
             axes.add_patch(_box(column, row, colour, ink["line"]))
             on = ink["ink"] if _contrast(ink["ink"], colour) > _contrast(ink["paper"], colour) else ink["paper"]
-            arrow = "↑" if spot.board.higher_is_better else "↓"
-            decimals = describe(spot.metric).decimals
-            shown = text.number(value, min(3, decimals))
-            tell(axes, column, row, f"{spot.title}: {short(spot)} {arrow} {common.value_words(entry, decimals)}")
+            shown = text.number(value, min(3, spot.board.decimals))
+            tell(axes, column, row, f"{spot.title}: {spot.column} {spot.board.words(STUDIED, case)}")
             axes.text(column, row - 0.13, shown, ha="center", va="center", color=on, fontsize=10.5, fontweight="bold")
-            axes.text(column, row + 0.26, f"{short(spot)} {arrow}", ha="center", va="center", color=on, fontsize=7)
+            axes.text(column, row + 0.26, spot.column, ha="center", va="center", color=on, fontsize=7)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(count - 0.5, -0.5))
     axes.set_xticks(range(width), [name.capitalize() for name in matrix.columns])
     axes.set_yticks(range(count), [given_words(given).capitalize() for _, given in matrix.rows])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,20 +12,26 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from mmbench.config.methods import STUDIED
-from mmbench.experiments.joint.section.cells import Matrix, Spot, short
+from mmbench.experiments.joint.section.cells import Matrix, Spot
 from mmbench.report import text
+from mmbench.report.draw.axes import name_rows
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
-from mmbench.report.tables.board import ALPHA, Entry
+from mmbench.report.tables.board import ALPHA, Entry, reading_of
+from mmbench.report.tables.cells import number_cell, single_seeds, spread_note
 from mmbench.report.tables.table import NONE, Cell, Mark, Table
-from mmbench.scoring.names import describe
+from mmbench.report.tables.values import end_columns
 from mmbench.scoring.statistics import LEVEL, SeedSummary, holm_known, over_seeds, zero_mean_p
 
 #: Whom the multitask model is compared with, and how tables and figures call them.
 RIVALS = {"single": "Single-task, C", "per_task": "Single-task, C/K", "pair": "Two modalities"}
+SENTENCE = {
+    "single": "single-task models trained as long (C)",
+    "per_task": "single-task models at one task's share (C/K)",
+    "pair": "models of two modalities",
+}
 COMPUTE = (
     "C: as many training steps as the multitask model; C/K: its steps divided by the number K of modalities that it "
     "learns, one's share."
@@ -58,10 +64,7 @@ class Change:
     @property
     def tone(self) -> str:
         """`better` or `worse` where the interval over seeds leaves out 0 and the adjusted p agrees, else nothing."""
-        low, high = self.summary.low, self.summary.high
-        if low is None or high is None or low <= 0 <= high or self.p_holm is None or self.p_holm > ALPHA:
-            return ""
-        return "better" if low > 0 else "worse"
+        return reading_of(self.summary, self.summary.mean, self.p_holm, higher_is_better=True).replace("unclear", "")
 
 
 def relative_changes(own: Entry, other: Entry, higher_is_better: bool) -> list[float]:
@@ -101,26 +104,22 @@ def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) 
     title, shown = matrix.results.titles[STUDIED], present(found)
     rows = []
     for spot in matrix.compared():
-        decimals, rivals = describe(spot.metric).decimals, matrix.rivals(spot)
-        cells = {STUDIED: common.value_cell(spot.entry(STUDIED), decimals)}
-        cells |= {rival: common.value_cell(spot.entry(method), decimals) for rival, method in rivals.items()}
+        rivals = matrix.rivals(spot)
+        cells = {STUDIED: spot.cell(STUDIED)} | {rival: spot.cell(method) for rival, method in rivals.items()}
         sign = -1 if spot.board.higher_is_better else 1
         best = min(cells, key=lambda key: sign * (cells[key].value or 0.0))
-        arrow = "↑" if spot.board.higher_is_better else "↓"
-        row = [Cell(spot.title[0].upper() + spot.title[1:]), Cell(f"{short(spot)} {arrow}")]
+        row = [Cell(spot.heading), Cell(spot.column)]
         for key in (STUDIED, *shown):
             cell = cells.get(key, NONE)
             names = [matrix.results.titles[rivals[key]]] if key in rivals else []
             mark: Mark = "best" if key == best and len(cells) > 1 else ""
             row.append(NONE if cell is NONE else Cell(cell.text, cell.value, [*names, *cell.lines], mark))
-        real = matrix.real_data(spot)
-        row.append(common.number_cell(real, decimals))
-        rows.append(row)
+        rows.append([*row, number_cell(matrix.real_data(spot), spot.board.decimals)])
     header = ["Task", "Metric", title, *(RIVALS[rival] for rival in shown), "Real data"]
     caption = f"{title} beside models of two modalities and of one task, where they answer the same cell."
     notes = [
         COMPUTE,
-        common.spread_note(matrix.results),
+        spread_note(matrix.results),
         f"{text.DASH}: no such model, or nothing to say of real data. Best in bold. Of several two-modality models, "
         "the best is shown.",
     ]
@@ -129,11 +128,11 @@ def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) 
 
 def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) -> Table:
     """Relative changes: a row per cell, a column per kind of rival."""
-    by_place = {(change.spot.title, change.rival): change for change in found}
-    rows = []
-    for title in dict.fromkeys(change.spot.title for change in found):
-        cells = [change_cell(by_place.get((title, rival))) for rival in present(found)]
-        rows.append([Cell(title[0].upper() + title[1:]), *cells])
+    by_place = {(change.spot.heading, change.rival): change for change in found}
+    rows = [
+        [Cell(heading), *(change_cell(by_place.get((heading, rival))) for rival in present(found))]
+        for heading in dict.fromkeys(change.spot.heading for change in found)
+    ]
     studied = matrix.results.titles[STUDIED]
     caption = f"Transfer: relative change of {studied} against models of fewer tasks; above 0, {studied} is better."
     notes = [COMPUTE]
@@ -163,10 +162,12 @@ def change_cell(change: Change | None) -> Cell:
     shown = per_cent(summary.mean)
     if summary.sd is not None:
         shown += f" ± {100 * summary.sd:.1f}"
-    if summary.low is not None and summary.high is not None:
-        lines = [f"[{per_cent(summary.low)}, {per_cent(summary.high)}]", common.single_seeds(change.values, per_cent)]
+    ends = None
+    if summary.interval is not None:
+        low, high = summary.interval
+        lines = [f"[{per_cent(low)}, {per_cent(high)}]", single_seeds(change.values, per_cent)]
         lines.append(text.p_value(change.p_holm))
-    ends = None if summary.low is None or summary.high is None else (100 * summary.low, 100 * summary.high)
+        ends = 100 * low, 100 * high
     return Cell(shown, 100 * summary.mean, lines, tone=change.tone, ends=ends)
 
 
@@ -174,9 +175,9 @@ def transfer_frame(found: Sequence[Change]) -> pd.DataFrame:
     """Tidy: a row per cell and rival."""
     return pd.DataFrame(
         [
-            {"case": c.spot.case, "generated": c.spot.want, "metric": c.spot.metric, "against": c.rival,
+            {"case": c.spot.case, "generated": c.spot.want, "metric": c.spot.board.metric, "against": c.rival,
              "method": c.method, "seeds": c.summary.count, "relative_change": c.summary.mean, "sd": c.summary.sd,
-             "t_low": c.summary.low, "t_high": c.summary.high, "p_holm": c.p_holm}
+             **end_columns("t", c.summary), "p_holm": c.p_holm}
             for c in found
         ]
     )  # fmt: skip
@@ -197,7 +198,8 @@ def transfer_figure(context: Context, matrix: Matrix, found: Sequence[Change]) -
 
 def draw_transfer(found: Sequence[Change], mode: Mode) -> Figure:
     """A row per cell, a mark per kind of rival; left of 0 the ground is tinted: negative transfer."""
-    titles = list(dict.fromkeys(change.spot.title for change in found))
+    spots = {change.spot.title: change.spot for change in found}
+    titles = list(spots)
     figure = Figure(figsize=(8.6, 1.35 + 0.46 * len(titles)), layout="constrained")
     axes, ink, shown = figure.add_subplot(), paper(mode), present(found)
     styles = method_styles(list(RIVALS), mode)
@@ -220,47 +222,31 @@ def draw_transfer(found: Sequence[Change], mode: Mode) -> Figure:
     reach = max(abs(low), abs(high), 1.0)
     axes.set_xlim(min(low, -0.15 * reach), max(high, 0.15 * reach))
     axes.axvspan(axes.get_xlim()[0], 0, color=ink["line"], alpha=0.28, linewidth=0, zorder=0)
-    axes.set_yticks(range(len(titles)), [f"{t[0].upper()}{t[1:]} · {_metric(found, t)}" for t in titles])
-    axes.set_ylim(len(titles) - 0.5, -0.5)
+    name_rows(axes, [f"{spot.heading} · {spot.board.short}" for spot in spots.values()], margin=0.5)
     axes.tick_params(axis="y", labelcolor=ink["ink"])
-    axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{text.signed(value, 0)}\u00a0%"))
     axes.set_xlabel("relative change (left of 0: negative transfer)")
     figure.legend(loc="outside upper right", ncols=len(shown), handletextpad=0.2)
     return figure
 
 
-def _metric(found: Sequence[Change], title: str) -> str:
-    return short(next(change.spot for change in found if change.spot.title == title))
-
-
 def transfer_findings(matrix: Matrix, found: Sequence[Change]) -> list[str]:
     """One sentence for each kind of rival."""
-    title, names = matrix.results.titles[STUDIED], {
-        "single": "single-task models trained as long (C)",
-        "per_task": "single-task models at one task's share (C/K)",
-        "pair": "models of two modalities",
-    }  # fmt: skip
-    return [_sentence(title, names, rival, [c for c in found if c.rival == rival]) for rival in present(found)]
+    title = matrix.results.titles[STUDIED]
+    return [_sentence(title, rival, [c for c in found if c.rival == rival]) for rival in present(found)]
 
 
-def _sentence(title: str, names: Mapping[str, str], rival: str, own: Sequence[Change]) -> str:
-    values = [change.summary.mean for change in own]
-    better, clear = sum(value > 0 for value in values), [change for change in own if change.tone]
-    order = sorted(own, key=lambda change: change.summary.mean)
-
-    def said(change: Change) -> str:
-        return f"{change.spot.title} ({per_cent(change.summary.mean)})"
-
+def _sentence(title: str, rival: str, changes: Sequence[Change]) -> str:
+    """How many tasks are better, by how much, and how many of them clearly so."""
+    order = sorted(changes, key=lambda change: change.summary.mean)
+    values = [change.summary.mean for change in order]
+    extremes = [f"{change.spot.title} ({per_cent(change.summary.mean)})" for change in (order[0], order[-1])]
     parts = [
-        f"Against {names[rival]}, {title} has the better mean in {better} of {len(own)} tasks, median relative change "
-        f"{per_cent(float(np.median(values)))}"
+        f"Against {SENTENCE[rival]}, {title} has the better mean in {sum(value > 0 for value in values)} of "
+        f"{len(order)} tasks, median relative change {per_cent(float(np.median(values)))}",
+        f"from {extremes[0]} to {extremes[1]}" if len(order) > 1 else extremes[0],
     ]
-    if len(own) > 1:
-        parts.append(f"from {said(order[0])} to {said(order[-1])}")
-    elif own:
-        parts.append(said(own[0]))
-    if own and own[0].summary.low is not None:
-        worse = sum(change.tone == "worse" for change in clear)
-        parts.append(f"{len(clear) - worse} better and {worse} worse by the adjusted test over seeds")
+    if changes[0].summary.interval is not None:
+        better, worse = (sum(change.tone == tone for change in changes) for tone in ("better", "worse"))
+        parts.append(f"{better} better and {worse} worse by the adjusted test over seeds")
     return "; ".join(parts) + "."

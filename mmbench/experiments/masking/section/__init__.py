@@ -12,11 +12,12 @@ from mmbench.report import text
 from mmbench.report.draw import charts
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import over_cases, training
-from mmbench.report.tables import common
 from mmbench.report.tables.board import Board, make_board, means_frame
+from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.differences import ONE_SEED, dependence_notes, difference_table
+from mmbench.report.tables.values import long_frame, summary_frame, value_table
 from mmbench.report.text import slug
-from mmbench.scoring.names import describe, in_order
+from mmbench.scoring.names import in_order
 
 TITLE = "Masked reconstruction"
 LEAD = (
@@ -39,8 +40,8 @@ def build(context: Context) -> Section:
     drawn = [case["name"] for case in results.cases if case["task"] == "generate"]
     free = results.metrics[results.metrics["case"].isin(drawn)]
     noise = [make_board(results, metric, drawn) for metric in in_order(free["metric"])]
-    context.frame(f"{results.name}-long", common.long_frame(results))
-    context.frame(f"{results.name}-summary", common.summary_frame([*boards, *noise], results))
+    context.frame(f"{results.name}-long", long_frame(results))
+    context.frame(f"{results.name}-summary", summary_frame([*boards, *noise], results))
     findings, cards, headlines = [], [], []
     if boards:
         primary = next((board for board in boards if board.metric == PRIMARY), boards[0])
@@ -55,7 +56,7 @@ def build(context: Context) -> Section:
         "reconstructions": reconstructions(context, PRIMARY),
         "generation": context.table(generation_table(noise, results)) if noise else None,
         "samples": samples(context),
-        "cost": context.table(common.cost_table(results)),
+        "cost": context.table(cost_table(results)),
         "curves": training(context),
         "count": cases[0]["count"] if cases else 0,
     }
@@ -66,7 +67,7 @@ def build(context: Context) -> Section:
 def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[str, object]:
     """Tables of one metric, and its figures if it is one of those drawn."""
     results = context.experiment
-    name, label = f"{results.name}-{slug(board.metric)}", describe(board.metric).label
+    name, label = f"{results.name}-{slug(board.metric)}", board.label
     figures = []
     if board.metric in DRAWN:
         frame = means_frame(board, results)
@@ -90,7 +91,7 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
             )
     return {
         "label": label,
-        "table": context.table(common.value_table(board, labels, results)),
+        "table": context.table(value_table(board, labels, results)),
         "differences": context.table(difference_table(board, labels, results, dependence_notes(context.results.card))),
         "figures": figures,
         "open": board.metric == PRIMARY,
@@ -99,18 +100,18 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
 
 def _card(board: Board, case: str, label: str, titles: Mapping[str, str]) -> Card:
     """Who is best in one case, and where the method under study stands."""
-    decimals, best = describe(board.metric).decimals, board.best(case)
-    value = text.number(board.entries[best[0], case].summary.mean, decimals) if best else text.DASH
+    best = board.best(case)
+    value = board.mean(best[0], case) if best else text.DASH
     headline = text.listing([titles[method] for method in best])
     reading, lines = board.reading(STUDIED, case), []
     entry = board.entries.get((STUDIED, case))
     if entry and entry.difference and case in board.best_baseline:
         difference = entry.difference
         lines = [
-            f"{titles[STUDIED]}: {text.number(entry.summary.mean, decimals)}",
-            f"{text.signed(difference.difference, decimals)} "
-            f"{text.interval(difference.low, difference.high, decimals)} from the best baseline"
+            f"{titles[STUDIED]}: {board.mean(STUDIED, case)}",
+            f"{text.signed(difference.difference, board.decimals)} "
+            f"{text.interval(difference.interval, board.decimals)} from the best baseline"
             + (f", {titles[board.best_baseline[case]]}" if STUDIED in best else ""),
         ]
         lines += [ONE_SEED] if board.scope(STUDIED, case) else []
-    return Card(f"{describe(board.metric).label}, {label}", headline, value, lines, reading)
+    return Card(f"{board.label}, {label}", headline, value, lines, reading)

@@ -10,13 +10,13 @@ from mmbench.config.methods import STUDIED
 from mmbench.report import text
 from mmbench.report.draw import pictures
 from mmbench.report.parts.section import Card, Context
-from mmbench.report.parts.shared import answering, direction, real_notes, real_values
-from mmbench.report.tables import common
+from mmbench.report.parts.shared import real_notes
 from mmbench.report.tables.board import Board
+from mmbench.report.tables.cells import method_cell, number_cell, seeds_cell, seeds_note
 from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.report.tables.values import answering
 from mmbench.report.text import slug
 from mmbench.runs.results import ExperimentResults
-from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL, over_seeds
 
 #: The same network trained on generation alone: what the second task is measured against.
@@ -33,7 +33,7 @@ def distance(boards: Sequence[Board]) -> Board | None:
 def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Table:
     """A row per method that draws from noise, a column per metric, the ratio of FD to plain DDPM, and the floor."""
     fd = distance(boards)
-    header = ["Method", *(direction(board) for board in boards)]
+    header = ["Method", *(board.column for board in boards)]
     if fd:
         header.insert(2, f"FD ÷ {results.titles.get(PLAIN, 'plain DDPM')}")
     drawing = answering(boards)
@@ -41,14 +41,12 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
     for method in drawing:
         cells = []
         for board in boards:
-            cells.append(
-                common.value_cell(board.entries.get((method, board.cases[0])), describe(board.metric).decimals)
-            )
+            cells.append(board.cell(method, board.cases[0]))
             if board is fd:
-                found = ratios(fd, method)
-                cells.append(common.seeds_cell(found, lambda value: f"{value:.2f}×") if found else NONE)
-        rows.append([common.method_cell(results, method), *cells])
-    real = real_values(results)
+                over_plain = ratios(fd, method)
+                cells.append(seeds_cell(over_plain, lambda value: f"{value:.2f}×") if over_plain else NONE)
+        rows.append([method_cell(results, method), *cells])
+    real = results.real()
     if real:
         rows.append([Cell("Real images (floor)"), *_floor_cells(boards, fd, real)])
     caption = "Images drawn from noise against real ones."
@@ -60,15 +58,14 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
 def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, float]) -> list[Cell]:
     cells = []
     for board in boards:
-        value = real.get(board.metric)
-        cells.append(common.number_cell(value, describe(board.metric).decimals))
+        cells.append(number_cell(real.get(board.metric), board.decimals))
         if board is fd:
             cells.append(NONE)
     return cells
 
 
 def _notes(results: ExperimentResults, drawing: Sequence[str]) -> list[str]:
-    notes = [common.seeds_note(results)]
+    notes = [seeds_note(results)]
     if others := [title for method, title in results.titles.items() if method not in drawing]:
         notes.append(f"Not drawing from noise: {text.listing(others)}.")
     notes += real_notes(results)
@@ -88,29 +85,21 @@ def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> 
     fd = distance(boards)
     if fd is None or not fd.best(fd.cases[0]):
         return [], []
-    label, case, titles = describe(fd.metric).label, fd.cases[0], results.titles
+    case, titles, real = fd.cases[0], results.titles, results.real().get(fd.metric)
     best = fd.best(case)
-    real = real_values(results).get(fd.metric)
     lines = [] if real is None else [f"real images against real ones: {text.number(real, 1)}"]
-    card = Card(
-        f"{label}, from noise",
-        text.listing([titles[m] for m in best]),
-        text.number(fd.entries[best[0], case].summary.mean, 1),
-        lines,
-    )
-    studied, found = fd.entries.get((STUDIED, case)), ratios(fd, STUDIED)
-    if studied is None or not found:
+    card = Card(f"{fd.label}, from noise", text.listing([titles[m] for m in best]), fd.mean(best[0], case), lines)
+    over_plain = ratios(fd, STUDIED)
+    if not over_plain:
         return [], [card]
-    value = over_seeds(found)
-    plain = fd.entries[PLAIN, case].summary.mean
-    mine = text.number(studied.summary.mean, 1)
+    value, mine = over_seeds(over_plain), fd.mean(STUDIED, case)
     lines.insert(0, f"{titles[STUDIED]}: {mine}, {value.mean:.2f}× {titles[PLAIN]}")
     interval = "one seed, so no interval"
-    if value.low is not None:
+    if value.interval is not None:
         interval = f"{100 * LEVEL:.0f} % t-interval over seeds {value.low:.2f} to {value.high:.2f}"
     floor_text = "" if real is None else f"; the real-vs-real floor is {text.number(real, 1)}"
     sentence = (
-        f"Drawing from noise, {titles[STUDIED]} has {label} {mine} and {titles[PLAIN]} {text.number(plain, 1)} "
+        f"Drawing from noise, {titles[STUDIED]} has {fd.label} {mine} and {titles[PLAIN]} {fd.mean(PLAIN, case)} "
         f"(ratio {value.mean:.2f}; {interval}; FD is not bootstrapped){floor_text}."
     )
     return [sentence], [card]
@@ -124,7 +113,7 @@ def samples(context: Context) -> list[dict[str, object]]:
     for case in truth:
         real = results.case_arrays([f"{case['name']}/truth/image"])
         sheets += [("Real test images", images) for images in real.values()]
-    for case, method in [(case, method) for case in drawn for method in common.method_order(results)]:
+    for case, method in [(case, method) for case in drawn for method in results.methods]:
         answers = results.runs_of(method)[0].answers(case, ["image"])
         sheets += [(results.titles[method], images) for images in answers.values()]
     shown = []

@@ -12,7 +12,6 @@ from mmbench.files.store import Arrays
 from mmbench.report import text
 from mmbench.report.draw.pictures import Grid, Tile, affordable, composite, masked_pixels, to_pixels
 from mmbench.report.parts.section import Context
-from mmbench.report.tables import common
 from mmbench.runs.results import ExperimentResults
 from mmbench.runs.run import Run
 from mmbench.scoring.names import describe
@@ -31,7 +30,7 @@ def reconstructions(context: Context, metric: str) -> Grid | None:
     if not given:
         return None
     height, width = next(iter(given.values())).shape[2:]
-    for method in common.method_order(results):
+    for method in results.methods:
         run = results.runs_of(method)[0]
         images = {case["name"]: run.answers(case, ["image"], (height, width)).get("image") for case in cases}
         if any(array is not None for array in images.values()):

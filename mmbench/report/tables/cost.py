@@ -1,101 +1,22 @@
-"""Tables that every experiment has: values of each seed, cost, and the tidy files."""
+"""What each method is and what it took, and whether that was fair."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
-
-import pandas as pd
 
 from mmbench.config.methods import STUDIED, STUDIED_TITLE
 from mmbench.report import text
-from mmbench.report.tables.board import Board, Entry, method_order
-from mmbench.report.tables.table import NONE, Cell, Mark, Table
-from mmbench.report.text import DASH, slug
+from mmbench.report.tables.cells import method_cell, seeds_cell
+from mmbench.report.tables.table import NONE, Cell, Table
+from mmbench.report.text import DASH
 from mmbench.runs.results import ExperimentResults
 from mmbench.runs.run import Run
-from mmbench.scoring.names import describe
-from mmbench.scoring.statistics import LEVEL, over_seeds
 
-MARKS: dict[int, Mark] = {1: "best", 2: "second"}
 #: How far a method's number of parameters may be from the studied method's.
 SIZE_TOLERANCE = 0.05
 COST_NOTE = "Where the seeds differ: mean ± sample standard deviation, and each seed below."
-#: At most this many seeds are listed one by one; more are in the CSV.
-SEEDS_SHOWN = 5
-
-
-def seeds_note(results: ExperimentResults) -> str:
-    """What the ± and the marks mean, or why there is no ±."""
-    return f"{spread_note(results)} Best in bold, second best underlined."
-
-
-def spread_note(results: ExperimentResults, *, each: bool = True) -> str:
-    """What the ± means, or why there is none; `each`: that the seeds stand below one by one."""
-    if len(results.seeds) == 1:
-        return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings."
-    return (
-        f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
-        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets{', each seed below' if each else ''}."
-    )
-
-
-def method_cell(results: ExperimentResults, method: str) -> Cell:
-    """The name of a row; that of the method under study stands out."""
-    return Cell(results.titles[method], tone="studied" if method == STUDIED else "")
-
-
-def value_cell(entry: Entry | None, decimals: int) -> Cell:
-    """Mean ± sd, t-interval and single seeds below; a dash if the method does not do the case."""
-    if entry is None:
-        return NONE
-    cell = seeds_cell(list(entry.values.values()), partial(text.number, decimals=decimals))
-    return replace(cell, mark=MARKS.get(entry.rank, ""))
-
-
-def value_words(entry: Entry, decimals: int) -> str:
-    """Mean ± sd and t-interval in a row, to hover."""
-    cell = value_cell(entry, decimals)
-    return " ".join([cell.text, *cell.lines[:1]])
-
-
-def number_cell(value: float | None, decimals: int) -> Cell:
-    """A number that no seed has a say in, such as what a metric says of real data; a dash where there is none."""
-    return NONE if value is None else Cell(text.number(value, decimals), value)
-
-
-def seeds_cell(values: Sequence[float], form: Callable[[float], str]) -> Cell:
-    """A number of each training seed as every table shows it: mean ± sd, t-interval and single seeds below."""
-    summary = over_seeds(values)
-    if summary.sd is None or summary.low is None or summary.high is None:
-        return Cell(form(summary.mean), summary.mean)
-    lines = [f"[{form(summary.low)}, {form(summary.high)}]", single_seeds(values, form)]
-    ends = summary.low, summary.high
-    return Cell(f"{form(summary.mean)} ± {form(summary.sd)}", summary.mean, lines, ends=ends)
-
-
-def single_seeds(values: Sequence[float], form: Callable[[float], str]) -> str:
-    """The numbers of the seeds one by one; of many, how many and between which."""
-    if len(values) > SEEDS_SHOWN:
-        return f"{len(values)} seeds, {form(min(values))} to {form(max(values))}"
-    return " · ".join(map(form, values))
-
-
-def value_table(board: Board, labels: Sequence[str], results: ExperimentResults) -> Table:
-    """One metric, a row per method, a column per case."""
-    metric = describe(board.metric)
-    rows = [
-        [method_cell(results, m), *(value_cell(board.entries.get((m, case)), metric.decimals) for case in board.cases)]
-        for m in board.methods
-    ]
-    direction = "higher" if board.higher_is_better else "lower"
-    caption = f"{metric.label}: {metric.meaning}; {direction} is better" if metric.meaning else metric.label
-    notes = [seeds_note(results)]
-    if any(cell is NONE for row in rows for cell in row):
-        notes.append(f"{DASH}: the method does not do this task.")
-    return Table(f"{results.name}-{slug(board.metric)}", f"{caption}.", ["Method", *labels], rows, notes)
 
 
 def cost_table(results: ExperimentResults) -> Table:
@@ -106,7 +27,7 @@ def cost_table(results: ExperimentResults) -> Table:
     ]  # fmt: skip
     tasks = {case["name"]: case["task"] for case in results.cases}
     rows = []
-    for method in method_order(results):
+    for method in results.methods:
         runs = results.runs_of(method)
         nfe = nfe_by_task(runs, tasks)
         rows.append(
@@ -230,48 +151,3 @@ def _cost_cell(runs: Sequence[Run], key: str, form: Callable[[float], str]) -> C
         return NONE
     cell = seeds_cell(values, form)
     return Cell(form(values[0]), values[0]) if len(set(values)) == 1 else replace(cell, lines=cell.lines[1:], ends=None)
-
-
-def long_frame(results: ExperimentResults) -> pd.DataFrame:
-    """Tidy: one row per method, seed, case and metric."""
-    frame = results.metrics.assign(experiment=results.name)
-    columns = ["experiment", "method", "title", "seed", "case", "share", "metric", "value", "n", "higher_is_better"]
-    return frame[[*columns, "extractor", "weights_sha256"]]
-
-
-def summary_frame(boards: Sequence[Board], results: ExperimentResults) -> pd.DataFrame:
-    """Wide: one row per method, case and metric with everything known over seeds and against the best baseline."""
-    rows = []
-    for board in boards:
-        for (method, case), entry in board.entries.items():
-            paired, summary = entry.difference, entry.summary
-            both = paired.retrained if paired else None
-            rows.append(
-                {
-                    "experiment": results.name,
-                    "metric": board.metric,
-                    "case": case,
-                    "method": method,
-                    "title": results.titles[method],
-                    "rank": entry.rank,
-                    "seeds": summary.count,
-                    "mean": summary.mean,
-                    "sd": summary.sd,
-                    "t_low": summary.low,
-                    "t_high": summary.high,
-                    **{f"seed{seed}": value for seed, value in entry.values.items()},
-                    "best_baseline": board.best_baseline.get(case),
-                    "difference": paired.difference if paired else None,
-                    "bca_low": paired.low if paired else None,
-                    "bca_high": paired.high if paired else None,
-                    "p": paired.p if paired else None,
-                    "p_holm": entry.p_holm,
-                    "reading_of_these": board.of_these(method, case),
-                    "retrained_low": both.low if both else None,
-                    "retrained_high": both.high if both else None,
-                    "retrained_p": both.p if both else None,
-                    "retrained_p_holm": entry.p_retrained,
-                    "reading": board.reading(method, case),
-                }
-            )
-    return pd.DataFrame(rows).sort_values(["metric", "case", "rank", "method"], kind="stable")
