@@ -20,7 +20,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from mmbench.experiments.experiment import Experiment
-from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
+from mmbench.method import Batch, Method, Modality, Noise, Sampling, Spec, Task
 from mmbench.models.device import choose_device, keep_freed_memory
 from mmbench.models.nets.blocks import HEAD
 from mmbench.models.nets.unet import UNet
@@ -116,7 +116,7 @@ class Plain(Method):
         t = torch.randint(1000, (len(images),), generator=generator)
         return {"loss": mse(self.backbone, images, noise, t, self.scheduler)}
 
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """It is only trained."""
         raise NotImplementedError
 

@@ -18,7 +18,7 @@ from mmbench.frozen.embedders import Scaling, Standardised
 from mmbench.frozen.features import EXTRACTOR, Extractor
 from mmbench.frozen.judges import Judge
 from mmbench.frozen.lpips import Net, weights_path
-from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
+from mmbench.method import Batch, Method, Modality, Noise, Sampling, Spec, Task
 from mmbench.scoring.composite import lpips_distances, same_truth
 from mmbench.scoring.scores import Answered, Tools
 from mmbench.stages.cases import write_cases
@@ -90,11 +90,11 @@ class FlatLpips(nn.Module):
 class Guess(Method):
     """A judge that guesses."""
 
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Masks or class probabilities that have nothing to do with the images."""
         ASKED.append("judge")
         (want,) = task.want
-        return {want: torch.from_numpy(made_up(want, count, seed=generator.initial_seed()))}
+        return {want: torch.from_numpy(made_up(want, count, seed=generator.first))}
 
 
 class StandIns(Tools):

@@ -29,8 +29,8 @@ from mmbench.experiments.experiment import Case, asked, load_experiment
 from mmbench.files.store import load_arrays, read_json, write_json
 from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
 from mmbench.frozen.lpips import load_lpips
-from mmbench.inference.answer import NOISE_SEED, answer_case
-from mmbench.inference.model import SEED_STRIDE, Model
+from mmbench.inference.answer import answer_case
+from mmbench.inference.model import Model
 from mmbench.method import Modality, Sampling
 from mmbench.models.device import choose_device
 from mmbench.models.diffusion.sampler import SamplerName
@@ -85,10 +85,7 @@ def questions(
 def answers(model: Model, case: Case, sampling: Sampling, seed: int) -> np.ndarray:
     """Images, uint8 (n, 3, h, w), that the model makes for a case; seed 0 is the benchmark's own noise."""
     task = asked(load_experiment(model.experiment), case, tuple(model.modalities))
-    noise = NOISE_SEED + seed * SEED_STRIDE
-    found = answer_case(
-        model.method, task, case, sampling=sampling, batch_size=100, device=model.device, noise_seed=noise
-    )
+    found = answer_case(model.method, task, case, sampling=sampling, batch_size=100, device=model.device, seed=seed)
     return found[f"{case.name}/image"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
@@ -18,7 +19,7 @@ from mmbench.config.signatures import method_signature
 from mmbench.errors import UserError
 from mmbench.modalities import Modality, Task, kind_of
 
-__all__ = ["Batch", "Method", "Modality", "Sampling", "Spec", "Task", "available", "load_method"]
+__all__ = ["Batch", "Method", "Modality", "Noise", "Sampling", "Spec", "Task", "available", "load_method"]
 
 Batch = dict[str, Tensor]
 
@@ -63,6 +64,37 @@ class Sampling:
     guidance: float | None = None
 
 
+class Noise:
+    """The source of all randomness of `predict`: every item has a generator of its own, whatever batch it is in.
+
+    Args:
+        seed: of all items, from 0; the benchmark's is 0 for every method, training and case.
+        first: place of the batch's first answer in its case.
+        draws: answers to each item of the case, one after the other; the noise of each depends on its number only.
+    """
+
+    def __init__(self, seed: int = 0, first: int = 0, draws: int = 1) -> None:
+        self.seed, self.first, self.draws = seed, first, draws
+        self._generators: list[torch.Generator] = []
+
+    def generators(self, count: int) -> list[torch.Generator]:
+        """Those (CPU) of the batch's first `count` answers, each where its last draw left it."""
+        for place in range(self.first + len(self._generators), self.first + count):
+            item, draw = divmod(place, self.draws)
+            digest = hashlib.sha256(f"noise/{self.seed}/{draw}".encode()).digest()
+            # a generator looks at 32 bits of its seed: neighbours, unlike hashes, never meet
+            seed = (int.from_bytes(digest[:4], "big") + item) % 2**32
+            self._generators.append(torch.Generator().manual_seed(seed))
+        return self._generators[:count]
+
+    def normal(self, *size: int) -> Tensor:
+        """Standard normal noise (n, ...), float32 on the CPU, so that devices agree."""
+        noise = torch.empty(size)
+        for item, generator in zip(noise, self.generators(len(noise)), strict=True):
+            item.normal_(generator=generator)
+        return noise
+
+
 class Method(nn.Module, ABC):
     """One way of doing an experiment's tasks. Parameters and buffers are all that a trained method consists of.
 
@@ -104,14 +136,14 @@ class Method(nn.Module, ABC):
         terms["loss"].backward()
 
     @abstractmethod
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Produce `task.want` for `count` items.
 
         Args:
             task: what is given and what is wanted.
             given: the given modalities, `count` items each; empty for generation from noise.
             sampling: sampler and NFE; methods that need one pass ignore it.
-            generator: source of noise (CPU); the same state for every method, so noise is shared.
+            generator: the only source of randomness that may be used; an item's is the same for every method.
 
         Returns:
             A tensor for each wanted modality, as its kind has it: images (n, c, h, w) in [-1, 1]; class maps (n, h, w)

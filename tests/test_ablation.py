@@ -27,7 +27,7 @@ from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.files.weights import save_weights
-from mmbench.method import Method, Sampling, Spec, load_method
+from mmbench.method import Method, Noise, Sampling, Spec, load_method
 from mmbench.report.page import write_report
 from mmbench.report.parts.effect import Axes, compare
 from mmbench.report.parts.effects import write_effects
@@ -133,7 +133,7 @@ def answer_every_task(method: Method, experiment: str, name: str) -> list[torch.
         asked = replace(asked, want=tuple(want for want in asked.want if not found.answers or want in found.answers))
         told = {key: given[key] for key in asked.given}
         with torch.no_grad():
-            said = method.predict(asked, told, 2, Sampling("dpm++", 2), torch.Generator().manual_seed(0))
+            said = method.predict(asked, told, 2, Sampling("dpm++", 2), Noise())
         assert set(said) == set(asked.want) and asked.want
         answers += said.values()
     return answers

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Modality, Sampling, Spec, Task, available
+from mmbench.method import Batch, Modality, Noise, Sampling, Spec, Task, available
 from mmbench.modalities import kind_of
 from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.mt_diffusion import Method
@@ -62,7 +62,7 @@ QUESTIONS = [pytest.param(task, id=task.name) for task in questions()]
 
 def ask(method: Method, task: Task, values: Batch, sampling: Sampling = FAST) -> Batch:
     given = {name: values[name][:2] for name in task.given}
-    return method.predict(task, given, 2, sampling, generator())
+    return method.predict(task, given, 2, sampling, Noise())
 
 
 class TestEveryQuestion:
@@ -92,9 +92,7 @@ class TestEveryQuestion:
         method, values = built(), batch_of()
         task = Task("from_label", ("label",), ("image", "mask"))
         hidden = {"label": values["label"][:2]}
-        assert torch.equal(
-            ask(method, task, values)["image"], method.predict(task, hidden, 2, FAST, generator())["image"]
-        )
+        assert torch.equal(ask(method, task, values)["image"], method.predict(task, hidden, 2, FAST, Noise())["image"])
 
     @pytest.mark.parametrize("given", [("label", "mask"), ("image", "label")])
     def test_what_is_given_is_not_asked_again(self, given: tuple[str, ...]) -> None:
@@ -213,7 +211,7 @@ class TestGuidance:
             guided = Method(Spec(two, NETWORK), guidance=guidance, **settings)
             guided.load_state_dict(method.state_dict())
             task, sampling = Task("from_label", ("label",), ("image",)), Sampling("ddim", 20)
-            image = guided.eval().predict(task, {"label": label}, 32, sampling, generator())["image"]
+            image = guided.eval().predict(task, {"label": label}, 32, sampling, Noise())["image"]
             brightness.append((image[label == 1].mean() - image[label == 0].mean()).item())
         assert brightness[0] > 0.1
         assert brightness[1] > brightness[0] + 0.1

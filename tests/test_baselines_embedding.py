@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.experiments.embedding.tasks import TASKS
 from mmbench.experiments.experiment import load_experiment
-from mmbench.method import Batch, Method, Sampling, Spec, load_method
+from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
@@ -104,7 +104,7 @@ def test_a_perfect_denoiser_has_no_loss_and_gives_the_truth(name: str, predictio
     for part in ("image", "embedding"):
         wrong = with_oracle(name, {**batch, part: -batch[part]}, prediction=prediction).loss(batch, generator())
         assert wrong["loss"] > 1e-2
-    drawn = method.predict(GENERATE, {}, 4, Sampling("ddim", 9), generator())
+    drawn = method.predict(GENERATE, {}, 4, Sampling("ddim", 9), Noise())
     assert torch.allclose(drawn["image"], batch["image"], atol=5e-3)
     assert torch.allclose(drawn["embedding"], batch["embedding"], atol=3e-2)
 
@@ -114,8 +114,8 @@ def test_what_is_given_decides_nothing_but_itself(name: str) -> None:
     """Networks that believe in another world: what is wanted is that world's."""
     batch, other = world(4), world(4, seed=1)
     method = with_oracle(name, other)
-    embedded = method.predict(EMBED, {"image": batch["image"]}, 4, Sampling("ddim", 8), generator())
-    painted = method.predict(PAINT, {"embedding": batch["embedding"]}, 4, Sampling("ddim", 8), generator())
+    embedded = method.predict(EMBED, {"image": batch["image"]}, 4, Sampling("ddim", 8), Noise())
+    painted = method.predict(PAINT, {"embedding": batch["embedding"]}, 4, Sampling("ddim", 8), Noise())
     assert embedded.keys() == {"embedding"} and painted.keys() == {"image"}
     assert torch.allclose(embedded["embedding"], other["embedding"], atol=3e-2)
     assert torch.allclose(painted["image"], other["image"], atol=5e-3)
@@ -126,7 +126,7 @@ def shown(method: Method, task: object, given: Batch, count: int) -> list[tuple[
     seen: list[tuple[Tensor, ...]] = []
     original = method.forward
     method.forward = lambda *inputs: seen.append(inputs) or original(*inputs)
-    method.predict(task, given, count, Sampling("ddim", 8), generator())
+    method.predict(task, given, count, Sampling("ddim", 8), Noise())
     method.forward = original
     return seen
 
@@ -191,23 +191,23 @@ def test_redis_components_are_sklearns_and_keep_their_proportions() -> None:
 def test_rcgs_stages_share_the_evaluations(nfe: int, stages: tuple[int, int]) -> None:
     method, calls = build("rcg"), []
     method.backbone.register_forward_pre_hook(lambda _module, inputs: calls.append((inputs[0].dim(), len(inputs[0]))))
-    method.predict(GENERATE, {}, 3, Sampling("ddim", nfe), generator())
+    method.predict(GENERATE, {}, 3, Sampling("ddim", nfe), Noise())
     assert calls == [(2, 3)] * stages[0] + [(4, 3)] * stages[1]
     calls.clear()
-    method.predict(PAINT, {"embedding": world(3)["embedding"]}, 3, Sampling("ddim", nfe), generator())
+    method.predict(PAINT, {"embedding": world(3)["embedding"]}, 3, Sampling("ddim", nfe), Noise())
     assert calls == [(4, 3)] * nfe
 
 
 def test_rcg_paints_from_the_embedding_that_it_drew_or_was_given() -> None:
     batch = world(4)
     method = with_oracle("rcg", batch)
-    drawn = method.predict(GENERATE, {}, 4, Sampling("ddim", 8), generator())
+    drawn = method.predict(GENERATE, {}, 4, Sampling("ddim", 8), Noise())
     assert all(torch.equal(given, drawn["embedding"]) for given in method.backbone.given)
     method.backbone.given.clear()
-    method.predict(PAINT, {"embedding": -batch["embedding"]}, 4, Sampling("ddim", 8), generator())
+    method.predict(PAINT, {"embedding": -batch["embedding"]}, 4, Sampling("ddim", 8), Noise())
     assert all(torch.equal(given, -batch["embedding"]) for given in method.backbone.given)
     with pytest.raises(UserError, match=r"sample\.nfe: 1 is too few for the two stages of rcg"):
-        method.predict(GENERATE, {}, 4, Sampling("ddim", 1), generator())
+        method.predict(GENERATE, {}, 4, Sampling("ddim", 1), Noise())
 
 
 def test_packing_loses_nothing() -> None:
@@ -232,7 +232,7 @@ def test_a_world_is_learnt_by_heart(name: str, task: object, steps: int) -> None
         optimizer.zero_grad()
         method.loss(batch, generator(step))["loss"].backward()
         optimizer.step()
-    answer = method.eval().predict(task, {"image": batch["image"]}, 6, Sampling("ddim", 10), generator())
+    answer = method.eval().predict(task, {"image": batch["image"]}, 6, Sampling("ddim", 10), Noise())
     assert torch.cosine_similarity(answer["embedding"], batch["embedding"]).min() > 0.9
     wrong = torch.cosine_similarity(answer["embedding"], batch["embedding"].roll(1, dims=0)).mean()
     assert wrong < 0.7

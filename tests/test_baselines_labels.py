@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.labels.tasks import TASKS
-from mmbench.method import Batch, Method, Sampling, Spec, load_method
+from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
@@ -82,7 +82,7 @@ def test_a_perfect_denoiser_has_no_loss_and_draws_the_truth(name: str, predictio
     method = with_oracle(name, batch["image"], prediction=prediction, **{strength: 0.0})
     assert method.loss(batch, generator())[term] < 1e-6
     assert with_oracle(name, -batch["image"], prediction=prediction).loss(batch, generator())[term] > 1e-2
-    answer = method.predict(TASKS["paint"], {"label": batch["label"]}, 4, Sampling("ddim", 9), generator())
+    answer = method.predict(TASKS["paint"], {"label": batch["label"]}, 4, Sampling("ddim", 9), Noise())
     assert torch.allclose(answer["image"], batch["image"], atol=2e-3)
 
 
@@ -90,12 +90,12 @@ def test_a_perfect_denoiser_has_no_loss_and_draws_the_truth(name: str, predictio
 def test_a_world_is_learnt_by_heart(name: str) -> None:
     batch = world(12)
     method = trained(build(name), batch, 40)
-    seen = method.predict(TASKS["classify"], {"image": batch["image"]}, 12, Sampling(), generator())["label"]
+    seen = method.predict(TASKS["classify"], {"image": batch["image"]}, 12, Sampling(), Noise())["label"]
     assert torch.equal(seen.argmax(dim=1), batch["label"])
     alpha_bar = torch.full((12,), 0.7)
     z_t = (0.7**0.5 * batch["image"] + 0.3**0.5 * torch.randn(batch["image"].shape, generator=generator(5))).half()
     given = {"noised_image": z_t, "alpha_bar": alpha_bar}
-    noised = method.predict(TASKS["classify_noised"], given, 12, Sampling(), generator())["label"]
+    noised = method.predict(TASKS["classify_noised"], given, 12, Sampling(), Noise())["label"]
     assert noised.dtype == torch.float32 and (noised.argmax(dim=1) == batch["label"]).float().mean() > 0.8
 
 
@@ -106,14 +106,14 @@ def test_noised_images_are_read_at_the_step_of_their_noise() -> None:
         method.backbone.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[1]))
         alpha_bar = torch.tensor([0.9, 0.5, 0.05])
         given = {"noised_image": torch.zeros(3, 3, 16, 16).half(), "alpha_bar": alpha_bar}
-        method.predict(TASKS["classify_noised"], given, 3, Sampling(), generator())
+        method.predict(TASKS["classify_noised"], given, 3, Sampling(), Noise())
         if name != "classifier":
             levels = method.process.alpha_bar[seen[0 if name == "noised_classifier" else 1]]
             assert (levels - alpha_bar).abs().max() < 1e-3
     assert len(seen) == 4 and seen[2].tolist() == seen[3].tolist() == [0, 0, 0]  # a clean image, or taken for one
     method = build("noised_classifier")
     method.backbone.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[1]))
-    method.predict(TASKS["classify"], {"image": torch.zeros(2, 3, 16, 16)}, 2, Sampling(), generator())
+    method.predict(TASKS["classify"], {"image": torch.zeros(2, 3, 16, 16)}, 2, Sampling(), Noise())
     assert seen[-1].tolist() == [1, 1]
 
 
@@ -126,7 +126,7 @@ def test_the_joint_network_classifies_what_it_believes_to_be_behind_the_noise() 
         "noised_image": torch.randn(3, 3, 16, 16, generator=generator()).half(),
         "alpha_bar": torch.full((3,), 0.1),
     }
-    method.predict(TASKS["classify_noised"], given, 3, Sampling(), generator())
+    method.predict(TASKS["classify_noised"], given, 3, Sampling(), Noise())
     assert torch.allclose(shown[0], batch["image"], atol=1e-5)
 
 
@@ -145,7 +145,7 @@ def test_guidance_goes_beyond_the_conditional_estimate(guidance: float, predicti
     method = with_oracle("cfg_ddpm", truth, guidance=guidance, prediction=prediction)
     method.label = nn.Identity()
     label = torch.tensor([0, 1, 2, 1])
-    image = method.predict(TASKS["paint"], {"label": label}, 4, Sampling("ddim", 6), generator())["image"]
+    image = method.predict(TASKS["paint"], {"label": label}, 4, Sampling("ddim", 6), Noise())["image"]
     expected = ((1 + guidance) * 0.5 * COLOURS[label] - guidance * 0.1).clamp(-1, 1)
     assert torch.allclose(image, expected[:, :, None, None].expand_as(image), atol=2e-3)
 
@@ -170,10 +170,10 @@ def test_labels_are_drawn_as_often_as_in_training(name: str) -> None:
     assert method.shares.tolist() == pytest.approx([1 / 3] * 3)
     label = torch.tensor([0] * 7 + [2] * 3)
     method.prepare({"image": torch.zeros(10, 3, 16, 16), "label": label})
-    drawn = method.predict(TASKS["generate"], {}, 400, Sampling("ddim", 2), generator())["label"]
+    drawn = method.predict(TASKS["generate"], {}, 400, Sampling("ddim", 2), Noise())["label"]
     assert drawn.shape == (400, 3) and (drawn.sum(dim=1) == 1).all()
     assert drawn.mean(dim=0).tolist() == pytest.approx([0.7, 0, 0.3], abs=0.07)
-    again = method.predict(TASKS["generate"], {}, 400, Sampling("ddim", 2), generator(1))["label"]
+    again = method.predict(TASKS["generate"], {}, 400, Sampling("ddim", 2), Noise(1))["label"]
     assert not torch.equal(drawn, again)
 
 
@@ -204,12 +204,8 @@ def gaussians(scale: float) -> Method:
 def test_bayes_rule_turns_the_mixture_into_the_class(sampler: str) -> None:
     label = torch.tensor([0, 1] * 8)
     with torch.no_grad():
-        image = gaussians(1.0).predict(TASKS["paint"], {"label": label}, 16, Sampling(sampler, 200), generator())[
-            "image"
-        ]
-        free = gaussians(0.0).predict(TASKS["paint"], {"label": label}, 16, Sampling(sampler, 100), generator())[
-            "image"
-        ]
+        image = gaussians(1.0).predict(TASKS["paint"], {"label": label}, 16, Sampling(sampler, 200), Noise())["image"]
+        free = gaussians(0.0).predict(TASKS["paint"], {"label": label}, 16, Sampling(sampler, 100), Noise())["image"]
     for c, mean in ((0, -0.3), (1, 0.3)):
         assert float(image[label == c].mean()) == pytest.approx(mean, abs=0.02)
         assert float(image[label == c].std()) == pytest.approx(0.15, rel=0.1)
@@ -223,7 +219,7 @@ def test_the_joint_network_paints_towards_its_own_classifier() -> None:
         method.classify = lambda image: torch.stack([-image.sum(dim=(1, 2, 3)), image.sum(dim=(1, 2, 3))], dim=1) / 99
         with torch.no_grad():
             label = torch.tensor([0, 1])
-            return method.predict(TASKS["paint"], {"label": label}, 2, Sampling("ddim", 40), generator())["image"]
+            return method.predict(TASKS["paint"], {"label": label}, 2, Sampling("ddim", 40), Noise())["image"]
 
     free, little, more = (painted(scale).mean(dim=(1, 2, 3)) for scale in (0.0, 1.0, 10.0))
     assert free.abs().max() < 1e-5
@@ -237,7 +233,7 @@ def test_the_joint_network_paints_towards_its_own_classifier() -> None:
 def test_guidance_learnt_from_a_world_paints_its_colours(name: str, settings: dict, steps: int) -> None:
     batch, label = world(12), torch.tensor([0, 1, 2] * 3)
     method = trained(build(name, **settings), batch, steps)
-    image = method.predict(TASKS["paint"], {"label": label}, 9, Sampling("ddim", 20), generator())["image"]
+    image = method.predict(TASKS["paint"], {"label": label}, 9, Sampling("ddim", 20), Noise())["image"]
     nearest = (image.mean(dim=(2, 3))[:, None] - COLOURS).abs().sum(dim=2).argmin(dim=1)
     assert (nearest == label).float().mean() > 0.85
     assert not image.requires_grad and all(p.grad is None for p in method.parameters())
@@ -267,7 +263,7 @@ def test_guided_drawing_stays_within_its_evaluations(
     if second:
         method.classifier.register_forward_pre_hook(lambda _module, inputs: others.append(len(inputs[0])))
     given = {"label": torch.tensor([0, 2])} if task == "paint" else {}
-    method.predict(TASKS[task], given, 2, Sampling("ddim", 11), generator())
+    method.predict(TASKS[task], given, 2, Sampling("ddim", 11), Noise())
     assert counted == [2] * denoiser and others == [2] * second
 
 
@@ -279,5 +275,5 @@ def test_a_bad_value_names_method_and_key(name: str, setting: str) -> None:
         build(name, **{setting: -1})
     with pytest.raises(UserError, match=r"raise sample\.nfe") as caught:
         given = {"label": torch.tensor([0, 2])}
-        build(name, **{setting: 1.0}).predict(TASKS["paint"], given, 2, Sampling("ddim", 1), generator())
+        build(name, **{setting: 1.0}).predict(TASKS["paint"], given, 2, Sampling("ddim", 1), Noise())
     assert "\n" not in str(caught.value)

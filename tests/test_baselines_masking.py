@@ -11,7 +11,7 @@ import torch
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.masking.tasks import TASKS
-from mmbench.method import Batch, Method, Sampling, Spec, load_method
+from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.diffusion.process import Process
 from mmbench.models.diffusion.sampler import sample, time_steps
@@ -57,7 +57,7 @@ def test_the_filling_is_right_where_there_is_one_colour() -> None:
 def test_all_evaluations_go_into_the_steps_that_are_left(strength: float, calls: int) -> None:
     method, seen = build("sdedit", strength=strength), []
     method.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(int(inputs[1][0])))
-    method.predict(RECONSTRUCT, {"masked_image": flat_images(2)["masked_image"]}, 2, Sampling("ddim", 6), generator())
+    method.predict(RECONSTRUCT, {"masked_image": flat_images(2)["masked_image"]}, 2, Sampling("ddim", 6), Noise())
     assert len(seen) == calls and seen[0] == round(strength * 1000) and seen == sorted(seen, reverse=True)
 
 
@@ -92,7 +92,7 @@ def test_the_autoencoder_learns_to_fill() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.05 * losses[0]
-    image = method.predict(RECONSTRUCT, {"masked_image": batch["masked_image"]}, 8, Sampling(), generator())["image"]
+    image = method.predict(RECONSTRUCT, {"masked_image": batch["masked_image"]}, 8, Sampling(), Noise())["image"]
     assert (image - batch["image"]).abs().mean() < 0.1
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.segmentation.tasks import TASKS
-from mmbench.method import Batch, Method, Sampling, Spec, load_method
+from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
@@ -93,7 +93,7 @@ def test_a_perfect_denoiser_has_no_loss_and_gives_the_truth(name: str, predictio
     assert method.loss(batch, generator())["loss"] < 1e-6
     wrong = with_oracle(name, -truth_of(name, batch), prediction=prediction)
     assert wrong.loss(batch, generator())["loss"] > 1e-2
-    answer = method.predict(TASKS["segment"], {"image": batch["image"]}, 3, Sampling("ddim", 9), generator())
+    answer = method.predict(TASKS["segment"], {"image": batch["image"]}, 3, Sampling("ddim", 9), Noise())
     assert torch.equal(answer["mask"], batch["mask"])
 
 
@@ -124,14 +124,14 @@ def test_the_joint_denoiser_keeps_what_is_given_and_draws_the_rest() -> None:
         visited.append((float(noise[0, 0]), ((inputs[0][:, :3] - signal * batch["image"]) / noise)))
 
     method.backbone.register_forward_pre_hook(keep)
-    segmented = method.predict(TASKS["segment"], {"image": batch["image"]}, 4, Sampling("ddim", 8), generator())
+    segmented = method.predict(TASKS["segment"], {"image": batch["image"]}, 4, Sampling("ddim", 8), Noise())
     assert torch.equal(segmented["mask"], other["mask"])
     assert len(visited) == 8
     for noise, eps in visited[1:]:  # the given image is in z_t as the process would have it
         assert noise > 0.05 and abs(float(eps.mean())) < 0.05 and abs(float(eps.std()) - 1) < 0.05
-    painted = method.predict(TASKS["paint"], {"mask": batch["mask"]}, 4, Sampling("ddim", 8), generator())
+    painted = method.predict(TASKS["paint"], {"mask": batch["mask"]}, 4, Sampling("ddim", 8), Noise())
     assert torch.allclose(painted["image"], other["image"], atol=2e-3)
-    drawn = method.predict(TASKS["generate"], {}, 4, Sampling("ddim", 8), generator())
+    drawn = method.predict(TASKS["generate"], {}, 4, Sampling("ddim", 8), Noise())
     assert torch.equal(drawn["mask"], other["mask"]) and drawn.keys() == {"image", "mask"}
 
 
@@ -139,7 +139,7 @@ def test_the_joint_denoiser_keeps_what_is_given_and_draws_the_rest() -> None:
 def test_draws_share_the_evaluations(draws: int, nfe: int, calls: int) -> None:
     method, counted = build("segdiff", draws=draws), []
     method.backbone.register_forward_pre_hook(lambda _module, inputs: counted.append(len(inputs[0])))
-    method.predict(TASKS["segment"], {"image": world(2)["image"]}, 2, Sampling("ddim", nfe), generator())
+    method.predict(TASKS["segment"], {"image": world(2)["image"]}, 2, Sampling("ddim", nfe), Noise())
     assert counted == [2] * calls
 
 
@@ -151,10 +151,10 @@ def test_a_world_is_learnt_by_heart(name: str) -> None:
         optimizer.zero_grad()
         method.loss(batch, generator(step))["loss"].backward()
         optimizer.step()
-    answer = method.predict(TASKS["segment"], {"image": batch["image"]}, 4, Sampling(), generator())
+    answer = method.predict(TASKS["segment"], {"image": batch["image"]}, 4, Sampling(), Noise())
     assert (answer["mask"] == batch["mask"]).float().mean() > 0.95
     if name == "multitask_regression":
-        painted = method.predict(TASKS["paint"], {"mask": batch["mask"]}, 4, Sampling(), generator())["image"]
+        painted = method.predict(TASKS["paint"], {"mask": batch["mask"]}, 4, Sampling(), Noise())["image"]
         assert (painted - batch["image"]).abs().mean() < 0.2
 
 

@@ -16,7 +16,7 @@ from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.masking.tasks import TASKS
-from mmbench.method import Batch, Method, Sampling, Spec, load_method
+from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 
 ROOT = Path(__file__).parents[1]
 PAPER = ("masking", "segmentation", "labels", "embedding")
@@ -123,7 +123,7 @@ def test_masked_items_are_the_masked_images_of_the_batch_and_said_to_be() -> Non
 def test_it_draws_whole_images() -> None:
     method, told = build("masking", "ddpm_augmented"), []
     method.backbone.register_forward_pre_hook(lambda _module, inputs: told.append(inputs[0][:, 3:]))
-    drawn = method.predict(TASKS["generate"], {}, 3, Sampling("ddim", 4), generator())["image"]
+    drawn = method.predict(TASKS["generate"], {}, 3, Sampling("ddim", 4), Noise())["image"]
     assert drawn.shape == (3, 3, 16, 16) and len(told) == 4 and all((channel == 1).all() for channel in told)
 
 
@@ -137,7 +137,7 @@ def test_it_learns_whole_images_and_what_is_seen_of_masked_ones() -> None:
         optimizer.zero_grad()
         method.loss(batch, generator(step))["loss"].backward()
         optimizer.step()
-    drawn = method.predict(TASKS["generate"], {}, 4, Sampling("ddim", 8), generator())["image"]
+    drawn = method.predict(TASKS["generate"], {}, 4, Sampling("ddim", 8), Noise())["image"]
     assert (drawn - image[:1]).abs().mean() < 0.1
 
 
@@ -181,11 +181,11 @@ def test_without_a_shared_space_no_encoder_has_a_say(experiment: str) -> None:
         if "noised_image" in task.given:
             continue
         given = {name: batch[name] for name in task.given}
-        answers = [m.predict(task, given, 12, Sampling("ddim", 3), generator()) for m in (method, other)]
+        answers = [m.predict(task, given, 12, Sampling("ddim", 3), Noise()) for m in (method, other)]
         assert all(torch.equal(answers[0][name], answers[1][name]) for name in task.want)
         if given:
             turned = {name: value.roll(1, dims=0) for name, value in given.items()}
-            again = method.predict(task, turned, 12, Sampling("ddim", 3), generator())
+            again = method.predict(task, turned, 12, Sampling("ddim", 3), Noise())
             assert any(not torch.equal(answers[0][name], again[name]) for name in task.want)
 
 

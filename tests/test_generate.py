@@ -80,6 +80,21 @@ def test_the_answers_are_the_benchmarks(folder: Path, model: Model) -> None:
     np.testing.assert_array_equal(other["image"], model.generate(**asked, seed=1)["image"])
 
 
+def test_an_answer_depends_neither_on_the_batch_nor_on_how_many_there_are(model: Model) -> None:
+    """Of the second of three items, the first two of three draws."""
+    own = values(3)["mask"]
+    asked = {"want": ["image"], "sampler": "dpm++sde", "nfe": 3}
+    three = model.generate(mask=own, count=3, batch_size=9, **asked)["image"].astype(int)
+    for batch_size in (1, 4):
+        again = model.generate(mask=own, count=3, batch_size=batch_size, **asked)["image"]
+        assert abs(again - three).max() <= 1  # of 255 levels: batches round differently
+    two = model.generate(mask=own, count=2, **asked)["image"]
+    assert abs(two.reshape(3, 2, -1) - three.reshape(3, 3, -1)[:, :2]).max() <= 1
+    assert (three[0] != three[1]).mean() > 0.5
+    drawn = [model.generate(count=n, **asked)["image"].astype(int) for n in (2, 5)]
+    assert abs(drawn[1][:2] - drawn[0]).max() <= 1
+
+
 def test_what_can_be_given(model: Model, tmp_path: Path) -> None:
     """Pictures, files, names and arrays of the same thing give the same answer."""
     own = values(1)

@@ -14,7 +14,7 @@ from tiny_model import MODALITIES
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case
 from mmbench.inference.answer import answer_case
-from mmbench.method import Batch, Method, Sampling, Spec, Task
+from mmbench.method import Batch, Method, Noise, Sampling, Spec, Task
 
 WANT = ("image", "mask", "label", "embedding")
 TASK = Task("generate", given=(), want=WANT)
@@ -39,7 +39,7 @@ class Answering(Method):
         super().__init__(Spec(MODALITIES))
         self.answer = answer
 
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         return self.answer
 
 

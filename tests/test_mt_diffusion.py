@@ -14,7 +14,7 @@ from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.masking.tasks import TASKS
 from mmbench.experiments.segmentation.tasks import TASKS as SEGMENTATION
-from mmbench.method import Batch, Modality, Sampling, Spec, Task
+from mmbench.method import Batch, Modality, Noise, Sampling, Spec, Task
 from mmbench.modalities.class_map import one_hot_map
 from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.diffusion.objective import evaluate, simple_terms
@@ -76,18 +76,18 @@ def test_every_weight_that_is_used_learns(modalities: dict, conditioning: str, o
 def test_everything_can_be_drawn_from_noise(modalities: dict, generation: str) -> None:
     method = Method(Spec(modalities, NETWORK), generation=generation, weights=dict.fromkeys(modalities, 0.1))
     want = tuple(name for name in modalities if name != "masked_image")
-    answer = method.predict(Task("generate", (), want), {}, 2, FAST, generator())
+    answer = method.predict(Task("generate", (), want), {}, 2, FAST, Noise())
     shapes = {"image": (2, 3, 16, 16), "mask": (2, 16, 16), "label": (2, 3), "embedding": (2, 7)}
     assert {k: tuple(v.shape) for k, v in answer.items()} == {k: shapes[k] for k in want}
     assert all(torch.isfinite(v).all() for v in answer.values())
-    again = method.predict(Task("generate", (), want), {}, 2, FAST, generator())
+    again = method.predict(Task("generate", (), want), {}, 2, FAST, Noise())
     assert all(torch.equal(answer[k], again[k]) for k in want)
 
 
 def test_a_given_image_stays_and_the_rest_is_recovered() -> None:
     method = Method(Spec(FOUR, NETWORK))
     given = {"image": batch_of(FOUR, 2)["image"]}
-    answer = method.predict(Task("all", ("image",), ("image", "mask", "label")), given, 2, FAST, generator())
+    answer = method.predict(Task("all", ("image",), ("image", "mask", "label")), given, 2, FAST, Noise())
     assert torch.equal(answer["image"], given["image"])
     assert answer["mask"].dtype == torch.int64 and answer["mask"].shape == (2, 16, 16)
     assert torch.allclose(answer["label"].sum(1), torch.ones(2), atol=1e-5)
@@ -98,7 +98,7 @@ def test_a_given_image_is_read_in_one_evaluation_at_the_first_step() -> None:
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     method.backbone.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[:2]))
     given = {"image": batch_of(FOUR, 2)["image"]}
-    method.predict(Task("segment", ("image",), ("mask",)), given, 2, Sampling("ddim", 50), generator())
+    method.predict(Task("segment", ("image",), ("mask",)), given, 2, Sampling("ddim", 50), Noise())
     ((x, t),) = seen
     assert t.tolist() == [1, 1]
     assert (x[:, :3] - given["image"]).abs().max() < 0.05
@@ -189,14 +189,14 @@ def test_a_mask_is_learnt_by_heart_and_read_painted_and_drawn() -> None:
     method.eval()
     given = {name: value[:2] for name, value in batch.items()}
     sampling = Sampling("ddim", 10)
-    read = method.predict(SEGMENTATION["segment"], {"image": given["image"]}, 2, sampling, generator())["mask"]
+    read = method.predict(SEGMENTATION["segment"], {"image": given["image"]}, 2, sampling, Noise())["mask"]
     assert (read == given["mask"]).float().mean() > 0.97
-    painted = method.predict(SEGMENTATION["paint"], {"mask": given["mask"]}, 2, sampling, generator())["image"]
-    swapped = method.predict(SEGMENTATION["paint"], {"mask": given["mask"].flip(0)}, 2, sampling, generator())["image"]
+    painted = method.predict(SEGMENTATION["paint"], {"mask": given["mask"]}, 2, sampling, Noise())["image"]
+    swapped = method.predict(SEGMENTATION["paint"], {"mask": given["mask"].flip(0)}, 2, sampling, Noise())["image"]
     assert (painted - given["image"]).abs().mean() < 0.1
     assert (swapped - given["image"]).abs().mean() > 0.3
-    drawn = method.predict(SEGMENTATION["generate"], {}, 8, sampling, generator())
-    again = method.predict(SEGMENTATION["segment"], {"image": drawn["image"]}, 8, sampling, generator())["mask"]
+    drawn = method.predict(SEGMENTATION["generate"], {}, 8, sampling, Noise())
+    again = method.predict(SEGMENTATION["segment"], {"image": drawn["image"]}, 8, sampling, Noise())["mask"]
     assert (again == drawn["mask"]).float().mean() > 0.9
 
 
@@ -207,7 +207,7 @@ def test_reconstruction_is_conditioned_on_what_is_seen() -> None:
         torch.nn.init.normal_(parameter, std=0.1)
     a, b = (batch_of(MASKING, 2)["masked_image"] * sign for sign in (1, -1))
     b[:, 3] = a[:, 3]
-    results = [method.predict(TASKS["reconstruct"], {"masked_image": x}, 2, FAST, generator())["image"] for x in (a, b)]
+    results = [method.predict(TASKS["reconstruct"], {"masked_image": x}, 2, FAST, Noise())["image"] for x in (a, b)]
     hidden = (a[:, 3:] == 0).expand_as(results[0])
     assert (results[0] - results[1])[hidden].abs().max() > 1e-3
 
@@ -217,7 +217,7 @@ def test_impose_keeps_the_seen_pixels() -> None:
     seen = given["masked_image"][:, 3:] == 1
     for conditioning, kept in (("impose", True), ("channels+impose", True), ("channels", False)):
         method = Method(Spec(MASKING, NETWORK), conditioning=conditioning)
-        image = method.predict(TASKS["reconstruct"], given, 2, FAST, generator())["image"]
+        image = method.predict(TASKS["reconstruct"], given, 2, FAST, Noise())["image"]
         difference = ((image - given["masked_image"][:, :3]) * seen).abs().max()
         assert (difference < 1e-5) == kept
 
@@ -229,7 +229,7 @@ def test_sampling_starts_where_the_process_ends(omega: str) -> None:
     first: list[torch.Tensor] = []
     method.backbone.register_forward_pre_hook(lambda _, inputs: first.append(inputs[0][:, :3]))
     for given in ({}, {"masked_image": masked}):
-        method.predict(Task("any", tuple(given), ("image",)), given, 2, Sampling("ddim", 1), generator())
+        method.predict(Task("any", tuple(given), ("image",)), given, 2, Sampling("ddim", 1), Noise())
     expected = 0.5 * masked[:, :3] if omega == "persist" else torch.zeros(2, 3, 16, 16)
     torch.testing.assert_close(first[1] - first[0], expected, atol=5e-3, rtol=0)
 
@@ -248,7 +248,7 @@ def test_a_label_is_read_from_clean_and_noised_images() -> None:
         method.loss(batch, generator(step))["loss"].backward()
         optimizer.step()
     method.eval()
-    clean = method.predict(Task("classify", ("image",), ("label",)), {"image": batch["image"]}, 8, FAST, generator())
+    clean = method.predict(Task("classify", ("image",), ("label",)), {"image": batch["image"]}, 8, FAST, Noise())
     assert (clean["label"].argmax(dim=1) == label).all()
     torch.testing.assert_close(clean["label"].sum(dim=1), torch.ones(8))
     sure = []
@@ -257,11 +257,11 @@ def test_a_label_is_read_from_clean_and_noised_images() -> None:
         z = alpha_bar**0.5 * batch["image"] + (1 - alpha_bar) ** 0.5 * eps
         given = {"noised_image": z, "alpha_bar": torch.full((8,), alpha_bar)}
         task = Task("classify_noised", tuple(given), ("label",))
-        sure.append(method.predict(task, given, 8, FAST, generator())["label"][torch.arange(8), label].min().item())
+        sure.append(method.predict(task, given, 8, FAST, Noise())["label"][torch.arange(8), label].min().item())
     assert sure[0] > 0.9 and sure[1] < 0.75
     deaf = Method(Spec(two, NETWORK), **settings)
     with pytest.raises(UserError, match="recover_absent: true"):
-        deaf.predict(task, given, 8, FAST, generator())
+        deaf.predict(task, given, 8, FAST, Noise())
 
 
 def test_recovery_counts_the_items_it_should() -> None:
@@ -317,10 +317,10 @@ def test_a_value_that_is_not_known_does_not_reach_the_network() -> None:
 
 def test_one_pass_needs_channels() -> None:
     given = {"masked_image": batch_of(MASKING, 2)["masked_image"]}
-    image = Method(Spec(MASKING, NETWORK)).predict_at_once(given, 2, generator())
+    image = Method(Spec(MASKING, NETWORK)).predict_at_once(given, 2, Noise())
     assert image.shape == (2, 3, 16, 16)
     with pytest.raises(UserError, match="conditioning: channels"):
-        Method(Spec(MASKING, NETWORK), conditioning="aggregate").predict_at_once(given, 2, generator())
+        Method(Spec(MASKING, NETWORK), conditioning="aggregate").predict_at_once(given, 2, Noise())
 
 
 def test_wrong_settings_are_named() -> None:

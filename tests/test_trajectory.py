@@ -10,7 +10,7 @@ import torch
 
 from mmbench.experiments.experiment import Case
 from mmbench.inference.answer import answer_case
-from mmbench.method import Batch, Method, Modality, Sampling, Spec, Task
+from mmbench.method import Batch, Method, Modality, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.process import Process
 from mmbench.models.diffusion.sampler import Trace, sample
 from mmbench.stages import predict
@@ -23,12 +23,12 @@ class Drawing(Method):
         super().__init__(Spec({"image": Modality("image", (3, 4, 4))}))
         self.more, self.turn, self.process, self.asked = more, turn, Process(), 0
 
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         def denoise(z: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
             self.asked += 1
             return torch.sin(z + t[0]), []
 
-        noise = torch.randn(count, 3 + self.more, 4, 4, generator=generator)
+        noise = generator.normal(count, 3 + self.more, 4, 4)
         z0 = sample(self.process, denoise, noise, sampler=sampling.sampler, nfe=sampling.nfe, generator=generator)
         return {"image": self.turn * z0[:, :3]}
 

@@ -17,7 +17,7 @@ from _vectors import VectorDenoiser
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
@@ -90,7 +90,7 @@ class Method(DiffusionMethod):
         return first, nfe - first
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """The image from the embedding, which is drawn first where it is not given."""
         first, second = self.stages(task, sampling.nfe)
         shapes = {name: modality.shape for name, modality in self.spec.modalities.items()}

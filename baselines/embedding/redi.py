@@ -18,7 +18,7 @@ from _vectors import pack, unpack
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet, VectorHead
 
@@ -102,7 +102,7 @@ class Method(DiffusionMethod):
         return {"loss": total, "image": of_image.detach(), "features": of_features.detach()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Sample both with what is given in every estimate of z_0."""
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.models.nets.unet import UNet
 
@@ -51,6 +51,6 @@ class Method(BaseMethod):
         return {"loss": angle + self.error_weight * error, "angle": angle.detach(), "error": error.detach()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """One pass; no noise."""
         return {"embedding": self(given["image"])}

@@ -17,7 +17,7 @@ import torch
 from _vectors import pack, time_features, unpack
 from torch import Tensor, nn
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet, VectorHead
 
@@ -66,7 +66,7 @@ class Method(DiffusionMethod):
         return {"loss": total, "image": of_image.detach(), "embedding": of_embedding.detach()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Sample what is wanted; what is given stays as it is, at the start of its clock."""
 
         def estimate(z_t: Tensor, now: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mmbench.method import Noise
+
 
 def log_likelihood_gradient(logits: Callable[[Tensor], Tensor], x: Tensor, label: Tensor) -> Tensor:
     """Gradient (n, c, h, w) of each item's log p(label | x) with respect to x, also where gradients are off."""
@@ -21,6 +23,7 @@ def shares_of(label: Tensor, classes: int) -> Tensor:
     return torch.bincount(label, minlength=classes).float() / len(label)
 
 
-def draw_labels(shares: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def draw_labels(shares: Tensor, count: int, generator: Noise) -> Tensor:
     """Labels (count,) with these shares (classes,), on their device."""
-    return torch.multinomial(shares.cpu(), count, replacement=True, generator=generator).to(shares.device)
+    drawn = [torch.multinomial(shares.cpu(), 1, generator=one) for one in generator.generators(count)]
+    return torch.cat(drawn).to(shares.device)

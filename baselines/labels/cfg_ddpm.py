@@ -19,7 +19,7 @@ from _guidance import draw_labels, shares_of
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
 
@@ -77,7 +77,7 @@ class Method(DiffusionMethod):
         return super().heeds(task) | {"guidance"}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Draw images of the given labels, or of labels drawn as often as in training."""
         label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
         always, never = torch.ones(count), torch.zeros(count)

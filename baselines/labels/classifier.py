@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from mmbench.method import Batch, Sampling, Task
+from mmbench.method import Batch, Noise, Sampling, Task
 from mmbench.models.diffusion.supervised import Reader
 
 TITLE = "Classifier"
@@ -20,7 +20,7 @@ class Method(Reader):
     answers = "label"
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Class probabilities, in one pass."""
         image = given["image"] if "image" in given else given["noised_image"].float()
         return super().predict(task, {"image": image}, count, sampling, generator)

@@ -19,7 +19,7 @@ from _guidance import draw_labels, log_likelihood_gradient, shares_of
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.modalities import kind_of
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet, VectorReader
@@ -77,7 +77,7 @@ class Method(DiffusionMethod):
         return {"loss": denoise + classify, "denoise": denoise.detach(), "classify": classify.detach()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Draw images towards the given labels, or towards labels drawn as often as in training."""
         label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
         if (guided := self.scale > 0) and sampling.nfe < 2:

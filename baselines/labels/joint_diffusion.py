@@ -19,7 +19,7 @@ from _guidance import log_likelihood_gradient
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.modalities import kind_of
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet, VectorHead
@@ -83,7 +83,7 @@ class Method(DiffusionMethod):
         return super().heeds(task) if "image" in task.want else frozenset()
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Class probabilities of what is given or drawn, and images drawn from noise, towards a given label."""
         if "image" in given:
             return {"label": self.classify(given["image"]).softmax(dim=1)}
@@ -95,7 +95,7 @@ class Method(DiffusionMethod):
             return {"image": image}
         return {"image": image, "label": self.classify(image).softmax(dim=1)}
 
-    def towards(self, label: Tensor | None, count: int, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    def towards(self, label: Tensor | None, count: int, sampling: Sampling, generator: Noise) -> Tensor:
         """Images (count, 3, h, w), towards labels (count,) if there are any."""
         guided = label is not None and self.scale > 0
         nfe = sampling.nfe // 2 if guided else sampling.nfe - (label is None)  # the last one classifies what was drawn

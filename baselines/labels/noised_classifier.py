@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.modalities import kind_of
 from mmbench.models.diffusion.process import Process, Schedule
@@ -49,7 +49,7 @@ class Method(BaseMethod):
         return {"loss": kind_of(self.spec.modalities["label"]).recovery(logits, batch["label"]).mean()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Class probabilities, in one pass."""
         if "image" in given:
             z_t, t = given["image"], torch.ones(count, dtype=torch.long)

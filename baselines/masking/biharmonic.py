@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from skimage.restoration import inpaint_biharmonic
 
-from mmbench.method import Batch, Sampling, Task
+from mmbench.method import Batch, Noise, Sampling, Task
 from mmbench.method import Method as BaseMethod
 
 TITLE = "Biharmonic"
@@ -27,7 +27,7 @@ def fill(colours: np.ndarray, hidden: np.ndarray) -> np.ndarray:
 class Method(BaseMethod):
     """One linear system per image and channel, on the CPU."""
 
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Solve for the hidden pixels of each image."""
         stack = given["masked_image"].permute(0, 2, 3, 1).double().cpu().numpy()
         images = np.stack([fill(x[..., :3], x[..., 3] == 0) for x in stack])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.sampler import noise_like
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
@@ -64,7 +64,7 @@ class Method(DiffusionMethod):
         return {"loss": self.error(output, z0, eps, t).mean()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Draw whole images from noise."""
         noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)
         seen = torch.ones_like(noise[:, :1])

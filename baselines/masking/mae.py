@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
@@ -122,6 +122,6 @@ class Method(BaseMethod):
         return {"loss": (hidden * error).sum() / (hidden.sum() * error.shape[1]).clamp(min=1)}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """One pass; no noise."""
         return {"image": self.backbone(given["masked_image"]).clamp(-1, 1)}

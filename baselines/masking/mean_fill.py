@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 
 TITLE = "Mean fill"
@@ -25,7 +25,7 @@ class Method(BaseMethod):
         """Keep the mean image (3, h, w) of the training set."""
         self.mean.copy_(train["image"].mean(dim=0))
 
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Seen pixels as they are, hidden ones from the mean image."""
         colours, seen = given["masked_image"].split([3, 1], dim=1)
         return {"image": seen * colours + (1 - seen) * self.mean}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mmbench.method import Batch, Sampling, Task
+from mmbench.method import Batch, Noise, Sampling, Task
 from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
 TITLE = "MT-Diffusion, one pass"
@@ -20,6 +20,6 @@ class Method(MultitaskMethod):
         return frozenset()
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """One evaluation at t = T."""
         return {"image": self.predict_at_once(given, count, generator)}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.sampler import noise_like
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
@@ -61,7 +61,7 @@ class Method(DiffusionMethod):
         return {"loss": (counted * (weight * error)).sum() / (counted.sum() * error.shape[1]).clamp(min=1)}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Sample z_0 with the known pixels in every estimate of it."""
         masked = given["masked_image"]
         colours, seen = masked[:, :-1], masked[:, -1:]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
 TITLE = "Reconstruction only"
@@ -33,6 +33,6 @@ class Method(MultitaskMethod):
         return frozenset()
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """One pass of the image's decoder at t = T."""
         return {"image": self.predict_at_once(given, count, generator)}

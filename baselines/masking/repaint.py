@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.painter import Painter
 from mmbench.models.diffusion.sampler import ddim_step, noise_like
 from mmbench.models.diffusion.single import DiffusionSettings
@@ -73,14 +73,14 @@ class Method(Painter):
         levels = next(levels for levels in fitting if evaluations(levels) <= nfe)
         return [round(self.process.steps * level / levels[0]) for level in levels]
 
-    def step_down(self, z_t: Tensor, t: Tensor, s: Tensor, masked: Tensor, generator: torch.Generator) -> Tensor:
+    def step_down(self, z_t: Tensor, t: Tensor, s: Tensor, masked: Tensor, generator: Noise) -> Tensor:
         """z_s of z_t, s < t: the model's where the image is hidden, the noised image where it is seen (eq. 8)."""
         z0 = self.estimate(self(z_t, t, {}), z_t, t).clamp(-1, 1)
         unknown = ddim_step(self.process, z_t, z0, [], t, s, eta=1.0, generator=generator)
         known = self.process.marginal(masked[:, :-1], [], s, noise_like(z_t, generator))
         return masked[:, -1:] * known + (1 - masked[:, -1:]) * unknown
 
-    def step_up(self, z_s: Tensor, s: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    def step_up(self, z_s: Tensor, s: Tensor, t: Tensor, generator: Noise) -> Tensor:
         """z_t of z_s, s < t, by the forward process."""
         (signal_s, _), (signal_t, _) = (self.process.coefficients(i, z_s) for i in (s, t))
         keep = signal_t / signal_s
@@ -91,7 +91,7 @@ class Method(Painter):
         return frozenset({"nfe"})
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Walk from noise to the image, down and up again; `sampling.sampler` is not used."""
         masked = given["masked_image"]
         z = noise_like(masked[:, :-1], generator)

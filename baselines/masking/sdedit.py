@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.painter import Painter
 from mmbench.models.diffusion.single import DiffusionSettings
 
@@ -59,7 +59,7 @@ class Method(Painter):
         self.strength = strength
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Denoise the noised filling; all evaluations are spent on the steps that are left."""
         colours, seen = given["masked_image"][:, :-1], given["masked_image"][:, -1:]
         start = max(1, round(self.strength * self.process.steps))

@@ -15,7 +15,7 @@ import torch
 from _class_maps import from_analog, masked_mean, to_analog
 from torch import Tensor
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.sampler import noise_like
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
@@ -55,7 +55,7 @@ class Method(DiffusionMethod):
         return {"loss": image + mask, "image": image.detach(), "mask": mask.detach()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Sample z_0 with what is given in every estimate of it; a given pixel without a label stays unknown."""
         height, width = self.spec.modalities["mask"].shape
         z0 = torch.zeros(count, self.colours + self.classes, height, width, device=next(self.parameters()).device)

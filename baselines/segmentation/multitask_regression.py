@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.modalities import kind_of
 from mmbench.modalities.class_map import one_hot_map
@@ -55,7 +55,7 @@ class Method(BaseMethod):
         return {"loss": of_mask + of_image, "segment": of_mask.detach(), "paint": of_image.detach()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """One pass; no noise."""
         if "image" in given:
             image = given["image"]

@@ -16,7 +16,7 @@ from _class_maps import from_analog, masked_mean, to_analog
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.sampler import noise_like
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.nets.unet import PixelHead, UNet
@@ -59,7 +59,7 @@ class Method(DiffusionMethod):
         return {"loss": masked_mean(weight * error, batch["mask"])}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """The class that is likeliest in the mean of the drawn maps."""
         image = given["image"]
 

@@ -18,7 +18,7 @@ from mmbench.experiments import part_file
 from mmbench.experiments.experiment import to_batch, to_stored
 from mmbench.files.store import Arrays, sha256_file
 from mmbench.files.weights import load_weights
-from mmbench.method import Method, Modality, Sampling, Spec, Task, load_method
+from mmbench.method import Method, Modality, Noise, Sampling, Spec, Task, load_method
 from mmbench.runs.records import Training, checked
 
 
@@ -46,8 +46,8 @@ class Judge:
         for start in range(0, count, batch_size):
             arrays = {name: array[start : start + batch_size] for name, array in given.items()}
             batch = to_batch(arrays, self.method.spec.modalities, self.device)
-            items, generator = min(batch_size, count - start), torch.Generator().manual_seed(start)
-            answer = self.method.predict(task, batch, items, Sampling(), generator)
+            items = min(batch_size, count - start)
+            answer = self.method.predict(task, batch, items, Sampling(), Noise(first=start))
             parts.append(to_stored(answer, self.method.spec.modalities, items))
         return {name: np.concatenate([part[name] for part in parts]) for name in task.want}
 

@@ -1,4 +1,4 @@
-"""A method answers the cases of an experiment: in batches, with noise that all methods share."""
+"""A method answers the cases of an experiment: in batches, each item with noise that all methods share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from torch import Tensor
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, to_batch, to_stored
 from mmbench.files.store import Arrays
-from mmbench.method import Method, Sampling, Task
+from mmbench.method import Method, Noise, Sampling, Task
 from mmbench.models.diffusion import sampler
-
-NOISE_SEED = 20_240_517  # noise of the n-th batch of a case is the same for every method and training seed
 
 
 class Evaluations:
@@ -69,19 +67,28 @@ def answer_case(
     sampling: Sampling,
     batch_size: int,
     device: torch.device,
-    noise_seed: int = NOISE_SEED,
+    seed: int = 0,
+    draws: int = 1,
     trace: sampler.Trace | None = None,
 ) -> Arrays:
-    """Answer one case in batches; the noise of a batch depends on its first item only, not on case, method or seed.
+    """Answer one case in batches; the noise of an item depends on its place only, not on batch, case or method.
 
-    How the case's first item came about, if a sampler made it, is put into `trace`.
+    Args:
+        method: a trained one.
+        task: what is asked.
+        case: of whom.
+        sampling: how answers are drawn.
+        batch_size: items at once.
+        device: where the method is.
+        seed: of the noise, from 0; 0 is the benchmark's.
+        draws: the case holds each item this often, one after the other, so that each has as many answers.
+        trace: how the case's first item came about, if a sampler made it, is put into it.
     """
     parts: list[Arrays] = []
     for start in range(0, case.count, batch_size):
         end = min(start + batch_size, case.count)
-        generator = torch.Generator().manual_seed(noise_seed + start)
         given = to_batch({name: x[start:end] for name, x in case.given.items()}, method.spec.modalities, device)
         with sampler.watch(trace) if trace is not None and start == 0 else nullcontext():
-            answer = method.predict(task, given, end - start, sampling, generator)
+            answer = method.predict(task, given, end - start, sampling, Noise(seed, start, draws))
         parts.append(stored(method, task, answer, end - start))
     return {f"{case.name}/{name}": np.concatenate([part[name] for part in parts]) for name in task.want}

@@ -16,7 +16,7 @@ from mmbench.experiments.experiment import Case, load_experiment, source_of
 from mmbench.experiments.methods import MULTITASK_FILE, method_file
 from mmbench.files.store import sha256_arrays
 from mmbench.files.weights import load_weights
-from mmbench.inference.answer import NOISE_SEED, answer_case
+from mmbench.inference.answer import answer_case
 from mmbench.inference.hub import Published, layout
 from mmbench.inference.inputs import as_stored, repeated
 from mmbench.inference.outputs import Generated
@@ -28,9 +28,6 @@ from mmbench.runs.records import Training, checked, read_tuned
 
 #: How a task's answers are drawn for which nothing was chosen on the validation split, by whether holes are filled.
 HOLES, DRAWN = Sampling("dpm++", 20), Sampling("dpm++sde", 20)
-#: Noise of another seed starts this far away, so that no batches of two near seeds share theirs; the generator looks at
-#: 32 bits.
-SEED_STRIDE, SEED_SIZE = 1_000_003, 2**32
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class Model(Published):
             seed: of the noise, from 0; 0 is the benchmark's noise.
             sampler: `ancestral`, `ddim`, `dpm++`, `dpm++snr` or `dpm++sde`.
             nfe: network evaluations for each answer; 20 where nothing was chosen.
-            batch_size: answers at a time.
+            batch_size: answers at a time; they do not depend on it.
             resize: whether pictures of another size are resized.
             given: modalities by name, see `mmbench.inference.inputs.as_stored`: one item each, or equally many.
 
@@ -129,7 +126,8 @@ class Model(Published):
             sampling=sampling,
             batch_size=batch_size,
             device=self.device,
-            noise_seed=(NOISE_SEED + SEED_STRIDE * seed) % SEED_SIZE,
+            seed=seed,
+            draws=count if known else 1,
         )
         arrays = {name.removeprefix("answer/"): array for name, array in answered.items()}
         shown = {name: {"shape": list(x.shape), "sha256": sha256_arrays({name: x})} for name, x in known.items()}

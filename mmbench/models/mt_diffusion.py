@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.models.diffusion.aggregation import Aggregation
 from mmbench.models.diffusion.answers import Answers
@@ -233,7 +233,7 @@ class Method(BaseMethod):
         eps = noise_like(z0, generator)
         return add_noise(self.aggregation, values, states.to(z0), z0, eps, t, generates.to(z0))
 
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation.
 
         A given target, or a noised one, needs no sampling: the decoders read it in one evaluation. What is given and
@@ -262,7 +262,7 @@ class Method(BaseMethod):
             answer[self.target] = z0
         return {name: answer[name] for name in task.want}
 
-    def predict_at_once(self, given: Batch, count: int, generator: torch.Generator) -> Tensor:
+    def predict_at_once(self, given: Batch, count: int, generator: Noise) -> Tensor:
         """The target's decoder at t = T, given the rest: one evaluation, no sampling.
 
         Raises:

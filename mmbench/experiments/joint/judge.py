@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmbench.experiments.labels import judge as labels
 from mmbench.experiments.segmentation import judge as segmentation
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 
 TITLE = "Judge"
@@ -32,7 +32,7 @@ class Method(BaseMethod):
         return {"loss": torch.stack(list(terms.values())).sum(), **{name: x.detach() for name, x in terms.items()}}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """What is wanted, each from its own network in one pass."""
         answer: Batch = {}
         for name in task.want:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmbench.method import Batch
+from mmbench.method import Batch, Noise
 from mmbench.models.diffusion.model import Known, MultimodalDenoiser, Output
 from mmbench.models.diffusion.parameterisation import Prediction, to_z0
 from mmbench.models.diffusion.process import Process
@@ -53,7 +53,7 @@ class Aggregation:
         signal, noise = self.process.coefficients(t, z_t)
         return to_z0(output.prediction, self.prediction, z_t - self.process.drift(encodings, t), signal, noise)
 
-    def start(self, states: States, values: Batch, like: Tensor, generator: torch.Generator) -> Tensor:
+    def start(self, states: States, values: Batch, like: Tensor, generator: Noise) -> Tensor:
         """z_T, shaped as `like`: noise, and what the process has added to it by then of the modalities present."""
         noise = noise_like(like, generator)
         t = torch.full((len(like),), self.process.steps, dtype=torch.long)

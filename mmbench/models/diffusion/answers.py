@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmbench.errors import UserError
-from mmbench.method import Batch, Sampling
+from mmbench.method import Batch, Noise, Sampling
 from mmbench.models.diffusion.aggregation import Aggregation
 from mmbench.models.diffusion.model import Output
 from mmbench.models.diffusion.sampler import noise_like, sample
@@ -42,7 +42,7 @@ class Answers:
         return values, given_states(names, given, names if self.joint else want, like)
 
     def draw(
-        self, like: Tensor, given: Batch, want: Sequence[str], sampling: Sampling, generator: torch.Generator
+        self, like: Tensor, given: Batch, want: Sequence[str], sampling: Sampling, generator: Noise
     ) -> tuple[Batch, Tensor]:
         """What the decoders say at the last evaluation, and the sampled z_0, shaped as `like`.
 
@@ -93,7 +93,7 @@ class Answers:
             z0 = self.aggregation.model.kinds[name].impose(z0, value)
         return z0
 
-    def read(self, z0: Tensor, given: Batch, want: Sequence[str], generator: torch.Generator) -> Batch:
+    def read(self, z0: Tensor, given: Batch, want: Sequence[str], generator: Noise) -> Batch:
         """What the decoders say of a given z_0 in one evaluation, at t = 1: nothing wanted is in z_1 to speak of."""
         t = torch.ones(len(z0), dtype=torch.long)
         z_t = self.aggregation.process.marginal(z0, [], t, noise_like(z0, generator))
@@ -110,7 +110,7 @@ class Answers:
         z_t = z_t + self.aggregation.process.drift(encodings, t)
         return self.aggregation.evaluate(z_t, t, values, states).decoded
 
-    def at_once(self, like: Tensor, given: Batch, generator: torch.Generator) -> Batch:
+    def at_once(self, like: Tensor, given: Batch, generator: Noise) -> Batch:
         """What the decoders say at t = T, given other modalities: one evaluation, no sampling."""
         values, states = self.question(given, (), like)
         t = torch.full((len(like),), self.aggregation.process.steps, dtype=torch.long)

@@ -7,7 +7,7 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.modalities import kind_of
 from mmbench.models.diffusion.single import DiffusionMethod, DiffusionSettings
 from mmbench.models.diffusion.states import complete
@@ -57,7 +57,7 @@ class Painter(DiffusionMethod):
         return {"loss": self.error(self(z_t, t, batch), z0, eps, t).mean()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """Draw images from noise, told what is given."""
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from mmbench.method import Noise
 from mmbench.models.diffusion.process import Process
 
 SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr", "dpm++sde"]
@@ -70,8 +71,15 @@ def snr_steps(process: Process, nfe: int, start: int | None = None) -> list[int]
     return [*steps, 0]
 
 
-def noise_like(z: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise of z's shape from a CPU generator, so that devices agree."""
+def noise_like(z: Tensor, generator: torch.Generator | Noise) -> Tensor:
+    """Standard normal noise of z's shape (n, ...), made on the CPU, so that devices agree.
+
+    Args:
+        z: what it is added to.
+        generator: of a training batch as a whole, or `Noise`, in which each item has its own.
+    """
+    if isinstance(generator, Noise):
+        return generator.normal(*z.shape).to(z)
     return torch.randn(z.shape, generator=generator).to(z)
 
 
@@ -90,7 +98,7 @@ def ddim_step(
     s: Tensor,
     *,
     eta: float = 0.0,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Noise | None = None,
 ) -> Tensor:
     """From z_t to z_s, s < t (Song et al. 2021, eq. 12, with drift); eta = 1 and s = t - 1 is the ancestral step."""
     now, later = (process.alpha_bar[i.cpu()].reshape(-1, 1, 1, 1).to(z_t) for i in (t, s))
@@ -113,7 +121,7 @@ def sample(
     sampler: str = "ddim",
     nfe: int = 50,
     start: int | None = None,
-    generator: torch.Generator,
+    generator: torch.Generator | Noise,
 ) -> Tensor:
     """Draw z_0 from z (n, c, h, w) at step `start` with `nfe` evaluations of the denoiser.
 

@@ -11,7 +11,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from mmbench.method import Method, Sampling, Spec, Task
+from mmbench.method import Method, Noise, Sampling, Spec, Task
 from mmbench.models.diffusion.parameterisation import Prediction, snr_weight, to_z0, training_target
 from mmbench.models.diffusion.process import Process, Schedule
 from mmbench.models.diffusion.sampler import noise_like, sample
@@ -50,7 +50,7 @@ class DiffusionMethod(Method):
         """Uniform steps (count,) of 1..T."""
         return torch.randint(1, self.process.steps + 1, (count,), generator=generator)
 
-    def noised(self, z0: Tensor, t: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def noised(self, z0: Tensor, t: Tensor, generator: torch.Generator | Noise) -> tuple[Tensor, Tensor]:
         """z_t at steps t (n,), `sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps`, and its eps, shaped as z_0."""
         eps = noise_like(z0, generator)
         return self.process.marginal(z0, [], t, eps), eps
@@ -71,7 +71,7 @@ class DiffusionMethod(Method):
         signal, noise = self.process.coefficients(t, z_t)
         return to_z0(output, self.prediction, z_t, signal, noise)
 
-    def pure_noise(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    def pure_noise(self, count: int, shape: tuple[int, ...], generator: Noise) -> Tensor:
         """z_T (count, *shape) to draw from, on the method's device."""
         return noise_like(torch.empty(count, *shape, device=next(self.parameters()).device), generator)
 
@@ -80,7 +80,7 @@ class DiffusionMethod(Method):
         estimate: Callable[[Tensor, Tensor], Tensor],
         z: Tensor,
         sampling: Sampling,
-        generator: torch.Generator,
+        generator: Noise,
         *,
         nfe: int | None = None,
         start: int | None = None,

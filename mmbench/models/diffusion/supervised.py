@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmbench.method import Batch, Sampling, Spec, Task
+from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
 from mmbench.modalities import kind_of
 from mmbench.models.nets.unet import PixelHead, UNet
@@ -38,7 +38,7 @@ class Reader(BaseMethod):
         return {"loss": self.kind.recovery(self(batch["image"]), batch[self.answers]).mean()}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """The likeliest class of each pixel, class probabilities, numbers; no noise."""
         return {self.answers: self.kind.answer(self(given["image"]))}
 
@@ -72,6 +72,6 @@ class HoleFiller(BaseMethod):
         return {"loss": (hidden * error).sum() / (hidden.sum() * error.shape[1]).clamp(min=1)}
 
     @torch.no_grad()
-    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: torch.Generator) -> Batch:
+    def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
         """One pass; no noise."""
         return {"image": self(given["masked_image"]).clamp(-1, 1)}
