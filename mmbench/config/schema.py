@@ -130,7 +130,7 @@ class Sample(Section):
 
 
 class OwnSample(Section):
-    """What a method or variant may draw with instead; the size of batches, which fixes the noise, is everyone's."""
+    """What a method or variant may draw with instead; the size of batches is everyone's."""
 
     sampler: SamplerName | None = None
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)] | None = None
