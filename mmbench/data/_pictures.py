@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 
 from mmbench.errors import UserError
-from mmbench.files.pictures import open_picture
+from mmbench.files.pictures import DEEP_MODES, as_colour, open_picture
 
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+GREY_MODES = ("1", "L", "LA", "La", "I", "F", *DEEP_MODES)
 
 
 def open_colour(path: Path) -> Image.Image:
-    """Decode a colour picture as RGB; palettes are resolved and transparency is dropped.
+    """Decode a colour picture as RGB, see `as_colour`.
 
     Raises:
         UserError: as `open_picture`, or the file is greyscale.
@@ -22,7 +22,7 @@ def open_colour(path: Path) -> Image.Image:
     picture = open_picture(path)
     if picture.mode in GREY_MODES:
         raise UserError(f"{path}: greyscale (mode {picture.mode}), colour is needed; convert it to RGB or remove it")
-    return picture.convert("RGB")
+    return as_colour(picture, str(path))
 
 
 def open_pair(frame: Path, annotation: Path) -> tuple[Image.Image, Image.Image]:

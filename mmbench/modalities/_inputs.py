@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mmbench.errors import UserError
-from mmbench.files.pictures import open_picture
+from mmbench.files.pictures import as_colour, open_picture, upright
 from mmbench.modalities._kind import Layout
 
 WORDS = {"uint8": "uint8", "integer": "whole numbers", "float": "floats"}
@@ -36,7 +36,7 @@ def read_pictures(
     read: Callable[[Image.Image, str], np.ndarray],
     *,
     resize: bool,
-    smooth: bool = False,
+    colour: bool = False,
 ) -> np.ndarray:
     """Items of pictures, paths of pictures, arrays, or a list of these.
 
@@ -46,19 +46,20 @@ def read_pictures(
         layout: how an item lies, its last two axes height and width.
         read: makes an item of a picture of that size; is told what errors call it.
         resize: whether pictures of another size are resized and not refused.
-        smooth: whether resizing blends; else each pixel is one of the picture's.
+        colour: whether it is a picture's colours that count, which resizing blends; else each pixel is one of its own.
     """
     size = layout.shape[-2:]
     found = []
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(item, Image.Image):
-            picture, shown = item, name
+            picture, shown = upright(item), name
         elif isinstance(item, (str, os.PathLike)):
             picture, shown = open_picture(Path(item)), f"{name}: {item}"
         else:
             found.append(read_items(name, item, layout))
             continue
-        found.append(read(_fitted(picture, shown, size, resize=resize, smooth=smooth), shown)[None])
+        picture = as_colour(picture, shown) if colour else picture
+        found.append(read(_fitted(picture, shown, size, resize=resize, smooth=colour), shown)[None])
     return np.concatenate(found)
 
 
@@ -70,4 +71,4 @@ def _fitted(picture: Image.Image, shown: str, size: tuple[int, ...], *, resize: 
         sides = "x".join(map(str, picture.size))
         raise UserError(f"{shown}: {sides} pixels, the model's are {width}x{height}; resize it, or ask for resizing")
     method = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
-    return (picture.convert("RGB") if smooth else picture).resize((width, height), method)
+    return picture.resize((width, height), method)

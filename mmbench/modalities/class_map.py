@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
+from mmbench.files.pictures import DEEP_MODES, as_colour
 from mmbench.modalities import Modality
 from mmbench.modalities._inputs import read_pictures
 from mmbench.modalities._kind import Layout, MapKind
@@ -177,11 +178,11 @@ class Kind(MapKind):
 
 def class_numbers(picture: Image.Image, palette: Any, shown: str) -> np.ndarray:
     """(h, w) class numbers of a picture that holds them, or is in the colours of a palette, white for none."""
-    if picture.mode in ("P", "L", "I", "I;16"):
+    if picture.mode in ("1", "P", "L", "I", *DEEP_MODES):
         return np.asarray(picture).astype(np.int64)
     numbers = {tuple(colour): number for number, colour in enumerate(palette)}
     numbers.setdefault(WHITE, MISSING)
-    pixels = np.asarray(picture.convert("RGB"))
+    pixels = np.asarray(as_colour(picture, shown))
     colours, places = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
     for colour in colours:
         if tuple(colour.tolist()) not in numbers:

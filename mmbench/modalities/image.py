@@ -105,9 +105,9 @@ class Kind(MapKind):
         """uint8 (n, 3, h, w) of arrays or pictures."""
 
         def read(picture: Image.Image, shown: str) -> np.ndarray:
-            return np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+            return np.asarray(picture).transpose(2, 0, 1)
 
-        return read_pictures(name, value, self.stored, read, resize=resize, smooth=True)
+        return read_pictures(name, value, self.stored, read, resize=resize, colour=True)
 
     def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
         """The images."""

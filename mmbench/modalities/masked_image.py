@@ -112,7 +112,7 @@ class Kind(ImageKind):
         return read_pictures(name, value, self.stored, self._read, resize=resize)
 
     def _read(self, picture: Image.Image, shown: str) -> np.ndarray:
-        if "A" not in picture.getbands():
+        if not picture.has_transparency_data:
             raise UserError(f"{shown}: has no transparency (mode {picture.mode}); make the pixels to fill transparent")
         pixels = np.asarray(picture.convert("RGBA")).transpose(2, 0, 1)
         seen = pixels[3:] == 255
