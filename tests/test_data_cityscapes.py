@@ -135,10 +135,14 @@ def test_folders_that_do_not_fit_are_named(root: Path) -> None:
     assert "data.train: 6 items wanted" in message and "without erfurt, monchengladbach, ulm has 5" in message
     (root / "leftImg8bit" / "train" / "aachen" / "Thumbs.db").write_text("no picture")
     assert len(load("train", settings(root))["image"]) == 5
-    stray = root / "leftImg8bit" / "train" / "readme.txt"
-    stray.write_text("no city")
-    assert f"{stray}: a file among the folders of cities; remove it" in refused(settings(root))
-    stray.unlink()
+    strays = [root / "leftImg8bit" / "train" / name for name in ("readme.txt", "aachen/notes.txt")]
+    for stray in strays:
+        stray.write_text("no city")
+    assert data.other_files(settings(root)) == {".txt": 2}
+    moved = root / "gtFine" / "train" / "aachen"
+    moved.rename(root / "gtFine" / "train" / "aachn")
+    assert f"{root / 'gtFine' / 'train' / 'aachn'}: class maps without their pictures" in refused(settings(root))
+    (root / "gtFine" / "train" / "aachn").rename(moved)
     for city in cityscapes.VALIDATION_CITIES:
         for kind in ("leftImg8bit", "gtFine"):
             (root / kind / "train" / city).rename(root / f"{kind}-{city}")

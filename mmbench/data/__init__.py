@@ -1,5 +1,6 @@
 """Datasets, each a module of this package with `CARD` and `load(split, settings)`; a new file is a new dataset.
 
+A module may have `other_files(settings)`, too: how many files are at places of items and are none, by suffix.
 `load` returns arrays with one row per item: `image` uint8 (n, 3, h, w), others as the card says, e.g. `mask` uint8
 (n, h, w) with 255 to ignore, `label` int64 (n,); `factors` float32 (n, k) are no modality.
 """
@@ -23,7 +24,7 @@ from mmbench.runs.records import read_card
 
 FACTORS = "factors"
 
-__all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "read_card", "read_prepared"]
+__all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "other_files", "read_card", "read_prepared"]
 
 
 def names() -> list[str]:
@@ -65,6 +66,12 @@ def card(settings: DataSettings) -> Card:
     for name in set(found.modalities) - kinds_of_card({"modalities": found.modalities}).keys() - {FACTORS}:
         raise UserError(f"{module.__file__}: modalities: '{name}' has no kind; write them as a mapping to kinds")
     return found
+
+
+def other_files(settings: DataSettings) -> dict[str, int]:
+    """How many files that lie where items do are none, by their suffixes; empty for what does not list folders."""
+    module = _module(settings.name)
+    return dict(sorted(module.other_files(settings).items())) if hasattr(module, "other_files") else {}
 
 
 def read_prepared(folder: str | Path, split: str) -> Arrays:

@@ -6,10 +6,12 @@ Frames of any resolution are read and resized as a whole, so a square size squee
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from mmbench.data._folders import count_others, pairs
 from mmbench.data._pictures import chw, hw, open_pair
 from mmbench.data._settings import IGNORED, Card, DataSettings, data_root, hashed_order, take
 from mmbench.errors import UserError
@@ -50,12 +52,17 @@ def load(split: str, settings: DataSettings) -> Arrays:
     """
     root = data_root(settings, CARD)
     frames, maps = _folder(root, FOLDERS[split]), _folder(root, FOLDERS[split] + "annot")
-    names = sorted(path.name for path in frames.glob("*.png"))
-    for orphan in sorted({path.name for path in maps.glob("*.png")} - set(names))[:1]:
-        raise UserError(f"{maps / orphan}: class map without its picture {frames / orphan}; restore or remove it")
-    order = hashed_order(names)[: take(len(names), settings, split, frames)]
-    pairs = [_read(frames / names[i], maps / names[i], settings.shape) for i in order]
-    return {"image": np.stack([image for image, _ in pairs]), "mask": np.stack([mask for _, mask in pairs])}
+    listed = pairs(frames, maps, ".png", (".png",))
+    order = hashed_order([frame.name for frame, _ in listed])[: take(len(listed), settings, split, frames)]
+    read = [_read(*listed[i], settings.shape) for i in order]
+    return {"image": np.stack([image for image, _ in read]), "mask": np.stack([mask for _, mask in read])}
+
+
+def other_files(settings: DataSettings) -> Counter[str]:
+    """How many files in the folders of pictures and class maps are none."""
+    root = data_root(settings, CARD)
+    names = [name + part for name in FOLDERS.values() for part in ("", "annot")]
+    return sum((count_others(_folder(root, name)) for name in names), Counter())
 
 
 def _folder(root: Path, name: str) -> Path:

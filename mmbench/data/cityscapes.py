@@ -10,6 +10,7 @@ official `train`: whole cities, because frames of one city are neighbours.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mmbench.data._folders import count_others, folders, pairs
 from mmbench.data._pictures import chw, hw, open_pair
 from mmbench.data._settings import IGNORED, Card, DataSettings, data_root, hashed_order, take
 from mmbench.errors import UserError
@@ -25,6 +27,8 @@ from mmbench.files.store import Arrays
 FOLDERS = {"train": "train", "validation": "train", "test": "val"}
 VALIDATION_CITIES = ("erfurt", "monchengladbach", "ulm")
 CITIES = ", ".join(VALIDATION_CITIES)
+#: Of the pictures' names, and of the class maps' and what the archive has beside them.
+ENDINGS = "_leftImg8bit.png", ("_gtFine_labelIds.png", "_gtFine_color.png", "_gtFine_instanceIds.png")
 
 CARD = Card(
     name="cityscapes",
@@ -67,39 +71,51 @@ def load(split: str, settings: DataSettings) -> Arrays:
         UserError: a folder, a picture or a class map is missing, broken, or the two do not fit.
     """
     root = data_root(settings, CARD)
-    pairs = _pairs(root, split)
+    listed = _pairs(root, split)
     frames = root / "leftImg8bit" / FOLDERS[split]
     where = {"train": f"{frames} without {CITIES}", "validation": f"{frames} of {CITIES}", "test": frames}[split]
-    order = hashed_order([frame.name for frame, _ in pairs])[: take(len(pairs), settings, split, where)]
+    order = hashed_order([frame.name for frame, _ in listed])[: take(len(listed), settings, split, where)]
     train_ids = _train_ids()
-    read = [_read(*pairs[i], settings.shape, train_ids) for i in order]
+    read = [_read(*listed[i], settings.shape, train_ids) for i in order]
     return {"image": np.stack([image for image, _ in read]), "mask": np.stack([mask for _, mask in read])}
 
 
+def other_files(settings: DataSettings) -> Counter[str]:
+    """How many files beside the cities and beside their pictures are none."""
+    found: Counter[str] = Counter()
+    for split in sorted(set(FOLDERS.values())):
+        frames, _ = _folders(data_root(settings, CARD), split)
+        for folder in (frames, *(frames / city for city in folders(frames))):
+            found += count_others(folder)
+    return found
+
+
 def _torchvision() -> Any:
-    """torchvision's class of the data set, which knows its layout and its table of labels."""
+    """torchvision's class of the data set, which knows its table of labels."""
     from torchvision.datasets import Cityscapes  # noqa: PLC0415 (slow to import, needed only here)
 
     return Cityscapes
 
 
+def _folders(root: Path, folder: str) -> tuple[Path, Path]:
+    """Where the pictures and the class maps of an official split are, by city."""
+    found = root / "leftImg8bit" / folder, root / "gtFine" / folder
+    for place in found:
+        if not place.is_dir():
+            raise UserError(f"{place}: no such folder; {CARD.name} needs {CARD.layout} below data.root")
+    return found
+
+
 def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
-    """Pictures and class maps of a split, sorted, as torchvision pairs them."""
-    folders = [root / kind / FOLDERS[split] for kind in ("leftImg8bit", "gtFine")]
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; {CARD.name} needs {CARD.layout} below data.root")
-    try:
-        found = _torchvision()(str(root), split=FOLDERS[split], mode="fine", target_type="semantic")
-    except NotADirectoryError as error:
-        raise UserError(f"{error.filename}: a file among the folders of cities; remove it") from None
-    pairs = sorted((Path(frame), Path(labels)) for frame, (labels,) in zip(found.images, found.targets, strict=True))
-    pairs = [pair for pair in pairs if pair[0].name.endswith("_leftImg8bit.png")]
-    for orphan in sorted(set(folders[1].glob("*/*_gtFine_labelIds.png")) - {labels for _, labels in pairs})[:1]:
-        raise UserError(f"{orphan}: class map without its picture in {folders[0]}; restore or remove it")
+    """Pictures and class maps of a split, by city."""
+    frames, maps = _folders(root, FOLDERS[split])
+    cities = sorted(folders(frames))
+    for orphan in sorted(set(folders(maps)) - set(cities))[:1]:
+        raise UserError(f"{maps / orphan}: class maps without their pictures {frames / orphan}; restore or remove them")
+    found = [pair for city in cities for pair in pairs(frames / city, maps / city, *ENDINGS)]
     if split == "test":
-        return pairs
-    return [pair for pair in pairs if (pair[0].parent.name in VALIDATION_CITIES) == (split == "validation")]
+        return found
+    return [pair for pair in found if (pair[0].parent.name in VALIDATION_CITIES) == (split == "validation")]
 
 
 def _train_ids() -> dict[int, int]:

@@ -10,18 +10,17 @@ than turned into colour: convert them if that is what you want.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from mmbench.data._folders import count_others, entries, folders, pictures
 from mmbench.data._pictures import chw, open_colour
 from mmbench.data._settings import Card, DataSettings, check_split, data_root, hashed_first, name_hash, take
 from mmbench.errors import UserError
-from mmbench.files.pictures import SUFFIXES
 from mmbench.files.store import Arrays
 
 CARD = Card(
@@ -55,7 +54,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
     root = data_root(settings, CARD)
     classes = _classes(root)
     base = _split_folder(root, split) if _is_split(root) else root
-    names = (f"{label}/{name}" for label in classes for name in _pictures(base / label))
+    names = (f"{label}/{name}" for label in classes for name in pictures(base / label))
     own = names if _is_split(root) else (name for name in names if split_of(name) == split)
     chosen, available = hashed_first(own, settings.count(split))
     images = np.empty((take(available, settings, split, base), 3, *settings.shape), np.uint8)
@@ -67,6 +66,16 @@ def load(split: str, settings: DataSettings) -> Arrays:
     }
 
 
+def other_files(settings: DataSettings) -> Counter[str]:
+    """How many files are no pictures, and the folders beside those of the splits, `<name>/`."""
+    root = data_root(settings, CARD)
+    bases = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
+    places = [*bases, *(base / label for base in bases for label in _classes(root))]
+    beside = {root / name for name in folders(root)} - set(bases) if _is_split(root) else set()
+    found = sum((count_others(place) for place in {root, *places}), Counter())
+    return found + Counter(f"{folder.name}/" for folder in beside)
+
+
 def split_of(name: str) -> str:
     """Split of the file `<class>/<name>` in a folder without splits."""
     share = int.from_bytes(name_hash(name)[:8], "big") / 2**64
@@ -75,20 +84,22 @@ def split_of(name: str) -> str:
 
 def _is_split(root: Path) -> bool:
     """Whether `train` is a split, which holds folders, and not a class, which holds pictures."""
-    return (root / "train").is_dir() and any(True for _ in _folders(root / "train"))
+    return (root / "train").is_dir() and any(entry.is_dir() for entry in entries(root / "train"))
 
 
 def _split_folder(root: Path, split: str) -> Path:
-    for name in FOLDERS[split]:
-        if (root / name).is_dir():
-            return root / name
+    places = [root / name for name in FOLDERS[split] if (root / name).is_dir()]
+    if len(places) > 1:
+        raise UserError(f"{places[1]}: is there beside {places[0]}; move the pictures of both into one of them")
+    if places:
+        return places[0]
     raise UserError(f"{root / FOLDERS[split][0]}: no such folder beside {root / 'train'}; add it")
 
 
 def _classes(root: Path) -> list[str]:
     """Sorted names of the class folders; every split must have the same ones."""
     splits = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
-    found = [{name for name in _folders(folder) if not name.startswith(".")} for folder in splits]
+    found = [set(folders(folder)) for folder in splits]
     classes = sorted(set.union(*found))
     for name in classes:
         if name.encode(errors="ignore").decode() != name:
@@ -99,22 +110,9 @@ def _classes(root: Path) -> list[str]:
         for name in classes:
             if name not in names:
                 raise UserError(f"{folder / name}: missing class folder that other splits have; add it")
-            if next(_pictures(folder / name), None) is None:
+            if next(pictures(folder / name), None) is None:
                 raise UserError(f"{folder / name}: class folder without pictures; fill or remove it")
     return classes
-
-
-def _folders(folder: Path) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        yield from (entry.name for entry in entries if entry.is_dir())
-
-
-def _pictures(folder: Path) -> Iterator[str]:
-    """Names of the pictures, as the system lists them: there may be too many to hold."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.name.startswith("."):
-                yield entry.name
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:

@@ -62,6 +62,7 @@ class Card(Described):
     size: Annotated[list[Side], Field(min_length=2, max_length=2)]
     modalities: list[str] | dict[str, str | dict[str, Any]] = []
     splits: dict[str, dict[str, Any]] = {}
+    other_files: dict[str, Whole] = {}
 
 
 class Split(Record):

@@ -21,17 +21,21 @@ def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
     """Write `{train,validation,test}.npz` and, last, `card.json` into `out`; return the card.
 
     The card holds what the dataset says about itself (see `mmbench.data.Card`) and, for each split, the number of
-    items, the SHA-256 of its arrays (`files.sha256_arrays`), and their shapes.
+    items, the SHA-256 of its arrays (`files.sha256_arrays`), and their shapes; `other_files` counts the files that are
+    no items.
     """
     splits: dict[str, Any] = {}
-    card = data.card(settings)
+    card, others = data.card(settings), data.other_files(settings)
+    if others:
+        counts = ", ".join(f"{count} {what}" for what, count in others.items())
+        print(f"{settings.name}: files that are no pictures: {counts}", flush=True)
     for split in data.SPLITS:
         arrays = data.load(split, settings)
         save_arrays(Path(out) / f"{split}.npz", arrays)
         splits[split] = _describe(arrays, card.as_dict())
         print(f"{settings.name} {split}: {splits[split]['count']} items", flush=True)
     height, width = settings.shape
-    written = {**card.as_dict(), "size": [height, width], "splits": splits}
+    written = {**card.as_dict(), "size": [height, width], "splits": splits, "other_files": others}
     write_json(Path(out) / "card.json", written)
     return written
 
