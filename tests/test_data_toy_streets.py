@@ -48,6 +48,7 @@ def test_shapes_and_types(size: int | tuple[int, int]) -> None:
     assert arrays["image"].shape == (3, 3, height, width) and arrays["image"].dtype == np.uint8
     assert arrays["mask"].shape == (3, height, width) and arrays["mask"].dtype == np.uint8
     assert arrays["label"].shape == (3,) and arrays["label"].dtype == np.int64
+    assert arrays["depth"].shape == (3, height, width) and arrays["depth"].dtype == np.float32
     assert arrays["factors"].shape == (3, len(FACTORS)) and arrays["factors"].dtype == np.float32
     assert arrays["mask"].max() < len(card(settings).classes)
 

@@ -29,7 +29,7 @@ CARD = Card(
     title="Toy streets",
     provenance="drawn by mmbench.data.toy_streets from a fixed seed for each item; contains no photograph",
     licence="Apache-2.0, like the program",
-    modalities=("image", "mask", "label", "factors"),
+    modalities=("image", "mask", "label", "depth", "factors"),
     classes=CLASSES,
     palette=((70, 130, 180), (120, 110, 104), (90, 70, 120), (240, 236, 220), (222, 120, 190),
              (86, 150, 60), (40, 70, 190), (214, 40, 70), (236, 214, 110), (246, 150, 40)),
@@ -37,6 +37,7 @@ CARD = Card(
     factors=FACTORS,
     version=VERSION,
     notes=("mask: class at the pixel's centre, every pixel has one", "label: time of day x weather, balanced",
+           "depth: exact, metres along the camera's axis, NaN for the sky",
            "a wider image sees more of the same street"),
 )  # fmt: skip
 
@@ -45,8 +46,8 @@ def load(split: str, settings: DataSettings) -> Arrays:
     """Draw a split.
 
     Returns:
-        What the card's `modalities` name of `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w), `label` int64 (n,),
-        `factors` float32 (n, len(FACTORS)), and `depth` float32 (n, h, w) in metres, NaN for the sky.
+        `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w), `label` int64 (n,), `depth` float32 (n, h, w) in metres,
+        NaN for the sky, and `factors` float32 (n, len(FACTORS)).
     """
     count = settings.count(split) or COUNTS[split]
     height, width = settings.shape
@@ -63,8 +64,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
         image[chunk], mask[chunk], depth[chunk] = draw(scenes, height, width)
         label[chunk] = [scene.label for scene in scenes]
         factors[chunk] = [[scene.factors[name] for name in FACTORS] for scene in scenes]
-    arrays: Arrays = {"image": image, "mask": mask, "label": label, "factors": factors, "depth": depth}
-    return {name: arrays[name] for name in CARD.modalities}
+    return {"image": image, "mask": mask, "label": label, "depth": depth, "factors": factors}
 
 
 def _keep_heap() -> None:

@@ -32,6 +32,13 @@ METRICS = {
         "Judged accuracy", 4, "share of images, or of an image's pixels, where the judge sees what it should"
     ),
     "shuffled_miou": Metric("Shuffled mIoU", 3, "judged mIoU of masks beside other images: what agrees by chance"),
+    "abs_rel": Metric("AbsRel", 3, "absolute error of depth as a share of the true one, mean of an image's pixels"),
+    "rmse": Metric("RMSE, m", 1, "root of the mean squared error of an image's depth in metres, averaged"),
+    "delta": Metric("δ < 1.25", 3, "share of an image's pixels whose depth is within a factor of 1.25 of the true one"),
+    "judged_delta": Metric(
+        "Judged δ", 3, "delta of the depth that the judge sees in an image against what it should be"
+    ),
+    "shuffled_delta": Metric("Shuffled δ", 3, "judged delta of depth maps beside other images: what agrees by chance"),
     "cosine": Metric("Cosine", 4, "cosine of an item's two embeddings: answered and true, or given or drawn and seen"),
     "shuffled_cosine": Metric("Shuffled cosine", 4, "cosine of embeddings beside other images: what agrees by chance"),
     "retrieval": Metric("R", 3, "share of embeddings that have their partner among the k nearest of the case's"),
