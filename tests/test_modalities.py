@@ -215,6 +215,18 @@ class TestKind:
         batch = to_batch({"thing": array}, {"thing": modality})["thing"]
         assert available(modality, batch).tolist() == [True] * 3 + [missing is None] * 3
 
+    def test_it_is_drawn_stored_and_answered(self, kind: str) -> None:
+        """Also where an item lacks it; what a person gets as a picture to look at is the same."""
+        about, facts, array = kind_of(self.modality(kind)), facts_of(card_of(kind), "thing"), made_up(kind, 3)["thing"]
+        if about.missing is not None and about.spatial:
+            array[2] = about.missing
+        answers = [np.full(about.answered.shape, 0.5)] if about.answered.shape != about.stored.shape else []
+        tiles = [about.tile(item, facts, (SIZE, SIZE)) for item in (*array, *answers)]
+        assert all(tile.dtype == np.uint8 and tile.shape == (SIZE, SIZE, 3) for tile in tiles)
+        assert (tiles[0] != tiles[1]).any()
+        for pictures in list(about.pictures(array, facts).values())[-1:]:
+            assert all((np.asarray(p) == tile).all() for p, tile in zip(pictures, tiles, strict=False))
+
     @torch.no_grad()
     def test_a_network_takes_it_and_gives_it(self, kind: str) -> None:
         """Every form has the shape that it says, and what is missing reaches neither the loss nor an input."""
@@ -269,6 +281,27 @@ def test_a_mirrored_item_is_mirrored_in_every_spatial_modality(kind: str, monkey
 
 def same(x: torch.Tensor, stored: torch.Tensor, flip: bool) -> bool:
     return torch.allclose(x.float(), (stored.flip(-1) if flip else stored).float(), equal_nan=True)
+
+
+def test_a_class_map_is_drawn_in_the_colours_of_the_card_and_white() -> None:
+    mask = np.array([[0, 2], [255, 1]], np.uint8)
+    for facts, expected in ((FACTS, FACTS["palette"]), ({**FACTS, "palette": None}, [[0] * 3, [110] * 3, [220] * 3])):
+        pixels = class_of("class_map").tile(mask, facts, (2, 2))
+        assert pixels.tolist() == [[expected[0], expected[2]], [[255] * 3, expected[1]]]
+    with pytest.raises(UserError, match=r"card\.json: 3 classes but 1 colours"):
+        class_of("class_map").tile(mask, {**FACTS, "palette": [[0, 0, 0]]}, (2, 2))
+
+
+def test_depth_is_drawn_lighter_the_nearer_on_the_scale_of_the_data_set() -> None:
+    item = np.array([[2.0, 20.0, 200.0, np.nan]])
+    facts = {"splits": {"train": {"depth_range": [2.0, 200.0]}}}
+    draw = class_of("depth").tile
+    pixels = draw(item, facts, (1, 4))
+    near, middle, far, nowhere = pixels[0].sum(axis=1).tolist()
+    assert nowhere == 3 * 255 > near > middle > far
+    np.testing.assert_array_equal(draw(item[:, 1:2], facts, (1, 1)), pixels[:, 1:2])  # whatever else is in the picture
+    np.testing.assert_array_equal(draw(item, {}, (1, 4)), pixels)
+    assert (draw(np.full((1, 4), np.nan), {}, (1, 4)) == 255).all()
 
 
 class TestNames:

@@ -15,7 +15,6 @@ from PIL import Image
 
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, save_arrays, write_json
-from mmbench.report.draw.pictures import class_pixels
 from mmbench.report.page import write_report
 from mmbench.runs.results import load_results
 
@@ -177,12 +176,6 @@ def test_pictures_are_in_the_colours_of_the_card(report: Path) -> None:
     legend = page[page.index("Colours of the masks") :]
     assert [name in legend[:600] for name in (*CLASSES, "no class")] == [True] * 4
     assert page.count("MT-Diffusion, image") and page.count("MT-Diffusion, mask")
-
-
-def test_class_pixels_shows_what_has_no_class_as_white() -> None:
-    mask = np.array([[0, 2], [255, 1]], np.uint8)
-    pixels = class_pixels(mask, np.array(PALETTE, np.uint8))
-    assert pixels.tolist() == [[PALETTE[0], PALETTE[2]], [[255, 255, 255], PALETTE[1]]]
 
 
 def test_less_than_everything_is_shown_as_such(tree: Path, tmp_path: Path) -> None:

@@ -248,6 +248,22 @@ class Kind(ABC):
             UserError: it does not fit.
         """
 
+    @classmethod
+    @abstractmethod
+    def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """A stored or answered item as colours, uint8 (h, w, 3), for the page.
+
+        Args:
+            item: without the first axis.
+            facts: `mmbench.modalities.facts_of` the data's card.
+            size: height and width that it takes if it has none of its own.
+        """
+
+    @classmethod
+    def words(cls, item: np.ndarray, facts: Mapping[str, Any]) -> str:
+        """What stands below an item's tile; empty for what need not be said."""
+        return ""
+
     def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
         """Stored answers as pictures, by what the names of their files end with; the last ones are to be looked at.
 
@@ -285,6 +301,15 @@ class MapKind(Kind):
         return decoded
 
     read = decode
+
+    def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
+        """The tiles."""
+        height, width = self.shape[-2:]
+        return {"": [Image.fromarray(self.tile(item, facts, (height, width))) for item in answer]}
+
+
+#: Colours of a vector's numbers in its tile: from -2 over 0 to 2.
+BELOW, ABOVE, ZERO = (33, 102, 172), (178, 24, 43), 247
 
 
 class VectorEncoder(nn.Module):
@@ -328,3 +353,15 @@ class VectorKind(Kind):
         """(n, width)."""
         decoded: Tensor = head(features)
         return decoded
+
+    @classmethod
+    def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """Its numbers row by row, blue below 0 and red above, full at 2."""
+        side = int(np.ceil(np.sqrt(len(item))))
+        numbers = np.zeros(side * side)
+        numbers[: len(item)] = np.clip(item / 2, -1, 1)
+        square = numbers.reshape(side, side, 1)
+        strength = np.abs(square)
+        colours = (ZERO * (1 - strength) + np.where(square > 0, ABOVE, BELOW) * strength).astype(np.uint8)
+        rows, columns = (np.arange(n) * side // n for n in size)
+        return np.ascontiguousarray(colours[rows][:, columns])

@@ -165,15 +165,26 @@ class Kind(MapKind):
             raise UserError(f"{name}: class {wrong[0]} does not exist; there are 0 to {self.classes - 1}")
         return array.astype(np.uint8)
 
-    def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
-        """Class numbers, and the palette's colours: greys where there is no palette, white where there is no class."""
+    @classmethod
+    def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """The palette's colours: greys where there is no palette, white where there is no class.
+
+        Raises:
+            UserError: the card has not a colour for each class.
+        """
+        classes, palette = len(facts.get("classes") or ()), facts.get("palette")
+        if palette and len(palette) != classes:
+            raise UserError(
+                f"card.json: {classes} classes but {len(palette)} colours; give each class one in `palette`"
+            )
         colours = np.full((256, 3), WHITE, np.uint8)
-        palette = facts.get("palette") or np.linspace(0, 220, max(1, self.classes)).astype(int)[:, None].repeat(
-            3, axis=1
-        )
-        colours[: len(palette)] = np.asarray(palette, np.uint8)
-        numbers = [Image.fromarray(x.astype(np.uint8)) for x in answer]
-        return {"": numbers, "-colours": [Image.fromarray(colours[x]) for x in answer]}
+        colours[:classes] = palette or np.linspace(0, 220, classes).astype(np.uint8)[:, None]
+        return colours[item]
+
+    def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
+        """Class numbers, and colours."""
+        return {"": [Image.fromarray(x.astype(np.uint8)) for x in answer],
+                "-colours": super().pictures(answer, facts)[""]}  # fmt: skip
 
 
 def class_numbers(picture: Image.Image, palette: Any, shown: str) -> np.ndarray:

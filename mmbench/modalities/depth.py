@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
@@ -132,20 +131,17 @@ class Kind(MapKind):
             raise UserError(f"{name}: {fault}")
         return array.astype(np.float32)
 
-    def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
-        """Colours from near to far."""
-        return {"": [Image.fromarray(pixels) for pixels in coloured(answer)]}
+    @classmethod
+    def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """Colours from near to far, on a logarithmic scale between the ends of the training split's distances.
 
-
-def coloured(depth: np.ndarray) -> np.ndarray:
-    """Depth maps (n, h, w) in metres as colours, uint8 (n, h, w, 3).
-
-    One scale for all of them, logarithmic, from the 1st to the 99th percentile of their distances.
-    """
-    logs = np.log(depth.astype(np.float64))
-    there = np.isfinite(logs)
-    low, high = np.percentile(logs[there], (1, 99)) if there.any() else (0.0, 1.0)
-    near = (high - np.where(there, logs, low)) / max(high - low, 1e-9)
-    places = np.linspace(0, 1, len(COLOURS))
-    pixels = np.stack([np.interp(near, places, COLOURS[:, channel]) for channel in range(3)], axis=-1).round()
-    return np.where(there[..., None], pixels, NOWHERE).astype(np.uint8)
+        So all pictures of a data set have one scale. Without a card that says these ends, they are the item's.
+        """
+        logs = np.log(item.astype(np.float64))
+        there = np.isfinite(logs)
+        ends = facts.get("splits", {}).get("train", {}).get("depth_range")
+        low, high = np.log(ends) if ends else (logs[there].min(), logs[there].max()) if there.any() else (0.0, 1.0)
+        near = (high - np.where(there, logs, low)) / max(high - low, 1e-9)
+        places = np.linspace(0, 1, len(COLOURS))
+        pixels = np.stack([np.interp(near, places, COLOURS[:, channel]) for channel in range(3)], axis=-1).round()
+        return np.where(there[..., None], pixels, NOWHERE).astype(np.uint8)

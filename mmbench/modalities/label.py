@@ -21,6 +21,8 @@ from mmbench.modalities._kind import Layout, VectorKind
 MISSING = -1
 #: How far probabilities may add up to something else than 1.
 TOLERANCE = 1e-3
+#: Colours of a tile: of the bars, and behind them.
+BAR, GROUND = (31, 111, 174), 240
 
 
 class Kind(VectorKind):
@@ -114,6 +116,23 @@ class Kind(VectorKind):
             known = ", ".join(f"{i} ({label})" for i, label in enumerate(labels)) or f"0 to {self.classes - 1}"
             raise UserError(f"{name}: {value!r:.60} is no class; there are {known}")
         return np.array(numbers, np.int64)
+
+    @classmethod
+    def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """Bars of the labels' probabilities from the left; a label that is a number is one whole bar."""
+        height, width = size
+        shares = item if item.ndim else np.eye(max(len(facts.get("labels") or ()), int(item) + 1))[int(item)]
+        pixels = np.full((height, width, 3), GROUND, np.uint8)
+        bounds = np.linspace(0, height, len(shares) + 1).round().astype(int)
+        for share, top, bottom in zip(shares, bounds, bounds[1:], strict=False):
+            pixels[top : max(top + 1, bottom - 1), : round(float(share) * width)] = BAR
+        return pixels
+
+    @classmethod
+    def words(cls, item: np.ndarray, facts: Mapping[str, Any]) -> str:
+        """Its name, of a number or of probabilities the likeliest's."""
+        labels, number = facts.get("labels") or (), int(item.argmax()) if item.ndim else int(item)
+        return str(labels[number]) if number < len(labels) else str(number)
 
     def entries(self, answer: np.ndarray, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The likeliest label of each item, its number, and the probabilities of all."""

@@ -118,6 +118,14 @@ class Kind(ImageKind):
         seen = pixels[3:] == 255
         return np.concatenate([pixels[:3] * seen, seen * np.uint8(255)]).astype(np.uint8)
 
+    @classmethod
+    def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+        """The image; hidden pixels become a hatching that is no natural colour."""
+        seen = item[3] > 0
+        rows, columns = np.indices(seen.shape)
+        hatching = np.where((rows + columns) % 4 < 2, 205, 235).astype(np.uint8)
+        return super().tile(np.where(seen, item[:3], hatching), facts, size)
+
     def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
         """The images, transparent where they are hidden."""
         return {"": [Image.fromarray(np.ascontiguousarray(x.transpose(1, 2, 0)), "RGBA") for x in answer]}

@@ -31,7 +31,7 @@ STARTS = {
     "method": "mmbench.stages.train",
     "network": "mmbench.stages.train, mmbench.models.nets.unet",
     "scores": "mmbench.stages.evaluate",
-    "report": "mmbench.stages.report",
+    "report": "mmbench.stages.report, mmbench.modalities.image",
 }
 
 

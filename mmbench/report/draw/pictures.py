@@ -72,20 +72,6 @@ def to_pixels(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image.transpose(1, 2, 0))
 
 
-def masked_pixels(masked_image: np.ndarray) -> np.ndarray:
-    """(4, h, w) with visibility last to (h, w, 3): hidden pixels become a hatching that is no natural colour."""
-    seen = masked_image[3] > 0
-    rows, columns = np.indices(seen.shape)
-    hatch = np.where((rows + columns) % 4 < 2, 205, 235).astype(np.uint8)
-    return to_pixels(np.where(seen, masked_image[:3], hatch))
-
-
-def class_pixels(mask: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """A class map (h, w) to (h, w, 3) in the colours of a palette, uint8 (classes, 3); what has no class is white."""
-    colours = np.concatenate([palette, np.full((1, 3), 255, np.uint8)])
-    return np.ascontiguousarray(colours[np.where((mask >= 0) & (mask < len(palette)), mask, len(palette))])
-
-
 def composite(masked_image: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """The prediction (3, h, w) with the known pixels pasted, as it is scored."""
     return np.where(masked_image[3:] > 0, masked_image[:3], prediction)

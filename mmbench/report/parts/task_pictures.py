@@ -58,14 +58,14 @@ def draw_pictures(context: Context, task: str, pictures: Pictures) -> Grid | Non
     items, groups = np.arange(count), [("", count)]
     if pictures.by_label:
         items, groups = of_labels(stored[f"{prefix}/given/label"], context.results.card.get("labels") or [])
-    tiles = Tiles(context.results, (height, width))
+    tiles = Tiles(context.results.card, results.name, (height, width))
     grid: list[Row] = [
         (title, [tiles(name.rpartition("/")[2], stored[f"{prefix}/{name}"][i], f"{title}: item {i}") for i in items])
         for name, title in pictures.stored
     ]
     emphasised = []
     for method, (run, own) in answers.items():
-        notes = {int(i): tiles.label(own["label"][i]) for i in items} if pictures.likeliest else {}
+        notes = {int(i): tiles.words("label", own["label"][i]) for i in items} if pictures.likeliest else {}
         notes |= scores_of(context, run, prefix, pictures.metric)
         for name in pictures.answers:
             title = results.titles[method] + (f", {name}" if len(pictures.answers) > 1 else "")

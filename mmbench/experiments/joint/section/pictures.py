@@ -33,7 +33,8 @@ def strip(context: Context, matrix: Matrix) -> Grid | None:
     found = answers(context, run, free) if free else {}
     if "image" not in found:
         return None
-    tiles, count = Tiles(context.results, found["image"].shape[2:]), min(SCENES, len(found["image"]))
+    tiles = Tiles(context.results.card, matrix.results.name, found["image"].shape[2:])
+    count = min(SCENES, len(found["image"]))
     rows: list[tuple[str, list[Tile | None]]] = []
     for name in [m for m in MODALITIES if m in found]:
         made = [tiles(name, found[name][i], f"{name} of scene {i}") for i in range(count)]
@@ -98,7 +99,7 @@ def _scene(
     """One test scene given in every way."""
     columns = [m for m in MODALITIES if m in matrix.columns or any(m in given for _, given in cases)]
     size = next(found["image"].shape[2:] for found in made.values() if "image" in found)
-    tiles, rows = Tiles(context.results, size), []
+    tiles, rows = Tiles(context.results.card, matrix.results.name, size), []
     truth: dict[str, np.ndarray] = {}
     for key, array in stored.items():
         name = key.rpartition("/")[2]

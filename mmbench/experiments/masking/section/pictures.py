@@ -10,7 +10,8 @@ import numpy as np
 from mmbench.config.methods import STUDIED
 from mmbench.files.store import Arrays
 from mmbench.report import text
-from mmbench.report.draw.pictures import Grid, Tile, affordable, composite, masked_pixels, to_pixels
+from mmbench.report.draw.pictures import Grid, Tile, affordable, composite, to_pixels
+from mmbench.report.draw.tiles import Tiles
 from mmbench.report.parts.section import Context
 from mmbench.runs.results import ExperimentResults
 from mmbench.runs.run import Run
@@ -46,12 +47,13 @@ def reconstructions(context: Context, metric: str) -> Grid | None:
         .set_index(["method", "seed", "case", "item"])["value"]
         .to_dict()
     )
+    tiles = Tiles(context.results.card, results.name, (height, width))
     for index, case in enumerate(cases):
         # other images at each share, so that more of the test set is seen
         for item in [(index * items + k) % int(case["count"]) for k in range(items)]:
-            column = _column(results, case, item, given, answers, scores)
-            for (_, tiles), tile in zip(rows, column, strict=True):
-                tiles.append(tile)
+            column = _column(tiles, results, case, item, given, answers, scores)
+            for (_, row), tile in zip(rows, column, strict=True):
+                row.append(tile)
     seed = next(iter(answers.values()))[0].seed
     caption = (
         f"Source, masked input and reconstructions (known pixels pasted) of test images, not selected; seed {seed}. "
@@ -63,6 +65,7 @@ def reconstructions(context: Context, metric: str) -> Grid | None:
 
 
 def _column(
+    tiles: Tiles,
     results: ExperimentResults,
     case: Mapping[str, Any],
     item: int,
@@ -75,7 +78,7 @@ def _column(
     masked: np.ndarray = given[f"{name}/given/masked_image"][item]
     column: list[Tile | None] = [
         Tile(to_pixels(given[f"{name}/truth/image"][item]), f"Source: test image {item}"),
-        Tile(masked_pixels(masked), f"Masked input: {where}"),
+        tiles("masked_image", masked, f"Masked input: {where}"),
     ]
     for method, (run, answered) in answers.items():
         if (images := answered[name]) is None:
