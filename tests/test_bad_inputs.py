@@ -540,11 +540,11 @@ GIVEN = [
     flag("sample", "given", "embedding=picture.png", "embedding: picture.png is no .npy"),
     Bad("sample", put_array("e.npy", np.zeros((1, 5))), ("embedding: got float64 (1, 5)",),
         {"given": "embedding=e.npy"}),
-    Bad("sample", put_array("e.npy", np.full((1, 6), np.inf)), ("embedding: a value is not finite",),
+    Bad("sample", put_array("e.npy", np.full((1, 6), np.inf)), ("embedding: has inf in item 0",),
         {"given": "embedding=e.npy"}),
     Bad("sample", put_array("e.npy", np.array([{}])), ("e.npy: not a readable npy", "Python objects"),
         {"given": "embedding=e.npy"}),
-    Bad("sample", put_array("m.npy", np.full((SIZE, SIZE), 9)), ("mask: class 9 does not exist; there are 0 to 2",),
+    Bad("sample", put_array("m.npy", np.full((SIZE, SIZE), 9)), ("mask: has 9 in item 0, and there are 0 to 2",),
         {"given": "mask=m.npy"}),
     Bad("sample", put("e.npz", other=np.zeros(3)), ("e.npz: has no array 'embedding'",),
         {"given": "embedding=e.npz"}),
@@ -633,6 +633,23 @@ def test_predictions_that_were_refused_are_scored_once_they_are_mended(
     own = here / "masking/elsewhere/seed0"
     assert sha256_file(own / "predictions.npz") == sha256_file(here / DRAWN)
     assert {path.name for path in own.iterdir()} == {"predictions.npz", "metrics.json", "items.csv"}
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "dtype"),
+    [*(("evaluate masks", MASKS, dtype) for dtype in ("i1", ">i8", "u8")), *(("evaluate classes", CLASSES, dtype)
+     for dtype in (">f4", "f8", "g"))],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")  # metrics of so few items
+def test_predictions_are_scored_alike_whatever_their_type(
+    command: str, name: str, dtype: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = []
+    for kind in (None, dtype):
+        arrays(name, lambda a, kind=kind: a.update({k: x.astype(kind or x.dtype) for k, x in a.items()}))(here)
+        assert run(command, COMMANDS[command], monkeypatch) is None
+        scores.append(read_json(here / "out/metrics.json")["metrics"])
+    assert scores[0] == scores[1]
 
 
 def test_there_are_enough_of_them() -> None:

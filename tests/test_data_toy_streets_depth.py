@@ -227,6 +227,5 @@ def test_a_prepared_data_set_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(arrays["depth"], draw([make_scene("train", i) for i in range(3)], 24, 40)[2])
     for wrong in (0.0, -1.0, np.inf):
         monkeypatch.setattr(toy_streets, "load", lambda *_: {**arrays, "depth": np.full_like(arrays["depth"], wrong)})  # noqa: B023
-        prepare(settings, tmp_path)
-        with pytest.raises(UserError, match="depth"):
-            read_prepared(tmp_path, "train")
+        with pytest.raises(UserError, match="toy_streets: train: depth has"):
+            prepare(settings, tmp_path)

@@ -78,11 +78,15 @@ def test_reference_has_the_floor_of_real_against_real(run: Path) -> None:
 
 
 def test_a_floor_with_fewer_images_than_wanted_says_so(run: Path) -> None:
-    split, items = reference.other_items(run / "data", "test", 1000)
+    def other(split: str, samples: int) -> tuple[str, Arrays]:
+        settings = {"experiment": "masking", "evaluate": {"reference": split, "samples": samples}}
+        return reference.other_items(run / "data", settings)
+
+    split, items = other("test", 1000)
     assert (split, len(items["image"])) == ("train", 30)
-    split, items = reference.other_items(run / "data", "train", 7)
+    split, items = other("train", 7)
     assert (split, len(items["image"])) == ("test", 7)
-    np.testing.assert_array_equal(items["image"], reference.other_items(run / "data", "train", 7)[1]["image"])
+    np.testing.assert_array_equal(items["image"], other("train", 7)[1]["image"])
 
 
 def test_a_whole_evaluation(run: Path, lpips_weights: Path, answers: Arrays, tmp_path: Path, capsys) -> None:

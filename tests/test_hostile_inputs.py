@@ -528,13 +528,14 @@ def fits(array: np.ndarray, kind: str) -> bool:
     if kind == "image":
         return array.dtype == np.uint8
     if kind == "mask":
-        return array.dtype.kind in "iu" and bool(((array >= 0) & (array < 3)).all())
+        return array.dtype.kind in "iub" and bool(((array >= 0) & (array < 3)).all())
     plain = array.dtype.kind == "f" and bool(np.isfinite(array).all())
     return plain and (kind == "embedding" or bool((array >= 0).all() and (np.abs(array.sum(axis=1) - 1) <= 0.01).all()))
 
 
 VALUES = st.sampled_from([0.0, 1.0, 1 / 3, 2.0, 3.0, -1.0, 255.0, np.nan, np.inf])
-TYPES = st.sampled_from(["u1", "i1", "i8", "u8", "f2", "f4", "f8", "c8", "?", "U3", "M8[s]"])
+TYPES = st.sampled_from(["u1", "i1", "i8", "u8", ">i4", "f2", "f4", "f8", ">f8", "g", "c8", "?", "U3", "M8[s]"])
+STORED_TYPES = {"image": np.uint8, "mask": np.uint8, "label": np.float32, "embedding": np.float32}
 
 
 @settings(fuzzed, max_examples=200)
@@ -547,7 +548,9 @@ def test_any_array_for_a_prediction(kind: str, data: Any, dtype: str, values: li
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         array = np.resize(np.array(values), shape).astype(dtype)
         if fits(array, kind):
-            kind_of(modality).check_answer("p.npz: array 'x'", array, 2)
+            checked = kind_of(modality).check_answer("p.npz: array 'x'", array, 2)
+            assert checked.dtype == STORED_TYPES[kind]
+            np.testing.assert_allclose(checked.astype(float), array.astype(float), rtol=1e-3)
         else:
             with pytest.raises(UserError, match=r"^p\.npz: array 'x' (is|holds)"):
                 kind_of(modality).check_answer("p.npz: array 'x'", array, 2)

@@ -75,7 +75,7 @@ def test_the_reference_keeps_the_real_embeddings_and_says_what_agrees_by_chance(
     assert tools.reference.arrays.keys() == {"embedding"} and tools.reference.features.shape == (20, 512)
     rows = {row["name"]: row for row in read_json(run / "reference" / "reference.json")["metrics"]}
     assert -0.2 < rows["shuffled_cosine"]["value"] < 0.3 and rows["shuffled_cosine"]["n"] == 20
-    _, other = reference.other_items(run / "data", "test", 12)
+    _, other = reference.other_items(run / "data", SETTINGS)
     expected = frechet_distance(test_split["embedding"], other["embedding"])
     assert rows[FD]["value"] == pytest.approx(expected) and expected > 1
     assert (rows[FD]["n"], rows[FD]["detail"]["n_real"], rows[FD]["case"]) == (12, 20, "floor")

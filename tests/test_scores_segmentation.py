@@ -173,7 +173,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> Path:
     write_json(folder / "data" / "card.json", {**CARD, "splits": splits})
     write_json(folder / "settings.json", SETTINGS)
     write_cases(SETTINGS, folder / "data", folder / "cases")
-    file = str(Path(train.__file__).parent / "judges" / "segmentation.py")
+    file = str(Path(segmentation.__file__).parent / "judge.py")
     common = ["--settings", str(folder / "settings.json"), "--data", str(folder / "data"), "--device", "cpu"]
     train.main(
         [*common, "--method", file, "--seed", "7", "--state", str(folder / "st"), "--out", str(folder / "judge")]

@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays, sha256_arrays
 from mmbench.modalities import MIRRORED, class_of, default_kind, facts_of, kind_of, kinds_of_card
 from mmbench.runs.records import read_card
+
+if TYPE_CHECKING:
+    from mmbench.modalities._kind import Kind
 
 FACTORS = "factors"
 
@@ -86,29 +89,56 @@ def read_prepared(folder: str | Path, split: str) -> Arrays:
     expected = described.get("splits", {}).get(split, {}).get("sha256")
     if sha256_arrays(arrays) != expected:
         raise UserError(f"{path}: not the arrays that card.json describes; delete {folder} and prepare the data again")
-    if reason := _fault(arrays, described):
-        raise UserError(f"{path}: {reason}; delete {folder} and prepare the data again")
-    return arrays
+    try:
+        return converted(arrays, described)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; delete {folder} and prepare the data again") from None
 
 
-def _fault(arrays: Arrays, card: Mapping[str, Any]) -> str | None:
-    """What is wrong with a split's arrays, whatever their hash: types, sizes, and values that their kind has not."""
-    count, size = arrays["image"].shape[:1] if "image" in arrays else (), tuple(card["size"])
-    if not any(count):
-        return "has no images"
+def converted(arrays: Arrays, card: Mapping[str, Any]) -> Arrays:
+    """A split's arrays, each in the type in which its kind is stored; what is no modality as float32.
+
+    Args:
+        arrays: of any types that the kinds take.
+        card: content of card.json, with `size`.
+
+    Raises:
+        UserError: one has another type or shape, or values that its kind has not; its name comes first.
+    """
+    images = arrays.get("image")
+    if images is None or not images.shape or not len(images):
+        raise UserError("has no images")
     kinds = {"image": "image", **kinds_of_card(card)}
+    if missing := [name for name in card.get("modalities") or () if name not in arrays]:
+        raise UserError(f"{missing[0]} is missing, which the card lists")
+    found = {}
     for name, array in arrays.items():
         base = name.removesuffix(MIRRORED)
         said = kinds.get(base) or default_kind(base)
-        modality = class_of(said).from_card(facts_of(card, base), size) if said else None
-        if modality:
-            kind = kind_of(modality)
-            if not kind.stored.fits(array.dtype) or array.shape != (*count, *kind.stored.shape):
-                return f"{name} is {array.dtype} {array.shape}, not {kind.stored.dtype} {(*count, *kind.stored.shape)}"
-            if fault := kind.stored_fault(array):
-                return f"{name} {fault}"
-        elif array.ndim != 2 or array.shape[:1] != count or not np.issubdtype(array.dtype, np.floating):
-            return f"{name} is {array.dtype} {array.shape}, not a row of floats for each of {count[0]} images"
-        elif not np.isfinite(array).all():
-            return f"{name} holds NaN or infinity"
-    return None
+        modality = class_of(said).from_card(facts_of(card, base), tuple(card["size"])) if said else None
+        try:
+            found[name] = (
+                _of_kind(array, kind_of(modality), len(images)) if modality else _row_of_floats(array, len(images))
+            )
+        except UserError as error:
+            raise UserError(f"{name} {error}") from None
+    return found
+
+
+def _of_kind(array: np.ndarray, kind: Kind, count: int) -> np.ndarray:
+    """Stored items of a kind, checked and converted."""
+    wanted = (count, *kind.stored.shape)
+    if not kind.stored.fits(array.dtype) or array.shape != wanted:
+        raise UserError(f"is {array.dtype} {array.shape}, not {kind.stored.dtype} {wanted}")
+    return kind.stored.converted(array, kind.stored_fault)
+
+
+def _row_of_floats(array: np.ndarray, count: int) -> np.ndarray:
+    """What is no modality, float32 (n, k)."""
+    if array.ndim != 2 or len(array) != count or array.dtype.kind != "f":
+        raise UserError(f"is {array.dtype} {array.shape}, not a row of floats for each of {count} images")
+    with np.errstate(over="ignore"):
+        rows = array.astype(np.float32, copy=False)
+    if not np.isfinite(rows).all():
+        raise UserError("holds NaN or infinity")
+    return rows

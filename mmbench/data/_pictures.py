@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmbench.data._settings import IGNORED
 from mmbench.errors import UserError
 from mmbench.files.pictures import DEEP_MODES, as_colour, open_picture
 
@@ -51,7 +52,20 @@ def chw(picture: Image.Image, shape: tuple[int, int]) -> np.ndarray:
     return np.asarray(picture).transpose(2, 0, 1)
 
 
-def hw(labels: Image.Image, shape: tuple[int, int]) -> np.ndarray:
-    """The whole class map at (height, width), by the nearest neighbour; uint8 (height, width)."""
+def hw(labels: Image.Image, shape: tuple[int, int], classes: np.ndarray, annotation: Path) -> np.ndarray:
+    """The whole class map at (height, width), by the nearest neighbour; says so if no pixel has a class.
+
+    Args:
+        labels: numbers as they are in the file.
+        shape: height and width.
+        classes: the class of each number, uint8 (256,); `IGNORED` for none.
+        annotation: the file.
+
+    Returns:
+        uint8 (height, width).
+    """
     height, width = shape
-    return np.array(labels.resize((width, height), Image.Resampling.NEAREST))
+    mask: np.ndarray = classes[np.asarray(labels.resize((width, height), Image.Resampling.NEAREST))]
+    if (mask == IGNORED).all():
+        print(f"{annotation}: no pixel has a class", flush=True)
+    return mask

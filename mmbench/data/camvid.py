@@ -78,6 +78,6 @@ def _read(frame: Path, annotation: Path, shape: tuple[int, int]) -> tuple[np.nda
     worst = int(np.asarray(labels).max())
     if worst > UNLABELLED:
         raise UserError(f"{annotation}: class {worst}, but classes are 0 to 10 and 11 for unlabelled; relabel it")
-    mask = hw(labels, shape)
-    mask[mask == UNLABELLED] = IGNORED
-    return chw(picture, shape), mask
+    classes = np.arange(256, dtype=np.uint8)
+    classes[UNLABELLED] = IGNORED
+    return chw(picture, shape), hw(labels, shape, classes, annotation)

@@ -132,4 +132,4 @@ def _read(
         if pixels and label not in train_ids:
             raise UserError(f"{annotation}: label {label}, but label ids are 0 to 33; get the file again")
     table = np.array([train_ids.get(label, IGNORED) for label in range(256)], np.uint8)
-    return chw(picture, shape), table[hw(labels, shape)]
+    return chw(picture, shape), hw(labels, shape, table, annotation)

@@ -180,6 +180,30 @@ def asked(experiment: Experiment, case: Case, answers: Collection[str] | None = 
     return replace(task, want=tuple(name for name in want if answers is None or name in answers))
 
 
+def whole_items(arrays: Arrays, modalities: Mapping[str, Modality], where: str) -> Arrays:
+    """The items of a split that lack none of the modalities: of others nothing can be asked, nor measured on them.
+
+    Prints how many are left out, if any.
+
+    Args:
+        arrays: of the split.
+        modalities: those that are used.
+        where: which split of which data, for what is said.
+
+    Raises:
+        UserError: every item lacks one.
+    """
+    gone = {name: kind_of(m).absent(arrays[name]) for name, m in modalities.items() if name in arrays}
+    out = np.logical_or.reduce(list(gone.values()))
+    if not out.any():
+        return arrays
+    which = ", ".join(name for name, absent in gone.items() if absent.any())
+    if out.all():
+        raise UserError(f"{where}: no item has {which}; take a data set with some that have, or leave {which} out")
+    print(f"{where}: {int(out.sum())} of {len(out)} items have no {which}, and are left out", flush=True)
+    return {name: array[~out] for name, array in arrays.items()}
+
+
 def to_batch(
     arrays: Mapping[str, np.ndarray | torch.Tensor],
     modalities: Mapping[str, Modality],
@@ -207,8 +231,7 @@ def to_stored(answer: Batch, modalities: Mapping[str, Modality], count: int) -> 
         kind, where = kind_of(modalities[name]), f"the prediction of '{name}'"
         if fault := kind.tensor_fault(value, count):
             raise UserError(f"{where} {fault}")
-        arrays[name] = kind.to_stored(value)
-        kind.check_answer(where, arrays[name], count)
+        arrays[name] = kind.check_answer(where, kind.to_stored(value), count)
     return arrays
 
 

@@ -29,11 +29,15 @@ def as_stored(
         resize: whether pictures of another size are resized and not refused.
 
     Raises:
-        UserError: it is of another size or type, a file is not readable, or no class is called so.
+        UserError: it is of another size or type, a file is not readable, no class is called so, or an item is empty.
     """
     if isinstance(value, (str, os.PathLike)) and str(value).endswith((".npy", ".npz")):
         value = _read(name, Path(value))
-    return kind_of(modality).read_input(name, value, facts_of(card, name), resize=resize)
+    kind = kind_of(modality)
+    items = kind.read_input(name, value, facts_of(card, name), resize=resize)
+    for item in np.flatnonzero(kind.absent(items))[:1]:
+        raise UserError(f"{name}: item {item} has no value anywhere; give one, or leave {name} out")
+    return items
 
 
 def _read(name: str, path: Path) -> np.ndarray:

@@ -12,27 +12,30 @@ from PIL import Image
 
 from mmbench.errors import UserError
 from mmbench.files.pictures import as_colour, open_picture, upright
-from mmbench.modalities._kind import Layout
+from mmbench.modalities._kind import Kind
 
 WORDS = {"uint8": "uint8", "integer": "whole numbers", "float": "floats"}
 
 
-def read_items(name: str, value: Any, layout: Layout) -> np.ndarray:
-    """An array of items, or of one, that are laid out so; UserError if they are not."""
-    array = np.asarray(value)
+def read_items(name: str, value: Any, kind: Kind) -> np.ndarray:
+    """An array of items of a kind, or of one, as they are stored; UserError if they are none."""
+    array, layout = np.asarray(value), kind.stored
     if array.shape == layout.shape:
         array = array[None]
     if array.shape[1:] != layout.shape or not len(array) or not layout.fits(array.dtype):
         wanted = ", ".join(["n", *map(str, layout.shape)])
         words = f"{WORDS[layout.dtype]} ({wanted})"
         raise UserError(f"{name}: got {array.dtype} {array.shape}, not {words}; give it that type and shape")
-    return array
+    try:
+        return layout.converted(array, kind.stored_fault)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def read_pictures(
     name: str,
     value: Any,
-    layout: Layout,
+    kind: Kind,
     read: Callable[[Image.Image, str], np.ndarray],
     *,
     resize: bool,
@@ -43,12 +46,12 @@ def read_pictures(
     Args:
         name: of the modality, for errors.
         value: what is given.
-        layout: how an item lies, its last two axes height and width.
+        kind: of the modality, whose items' last two axes are height and width.
         read: makes an item of a picture of that size; is told what errors call it.
         resize: whether pictures of another size are resized and not refused.
         colour: whether it is a picture's colours that count, which resizing blends; else each pixel is one of its own.
     """
-    size = layout.shape[-2:]
+    size = kind.shape[-2:]
     found = []
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(item, Image.Image):
@@ -56,10 +59,10 @@ def read_pictures(
         elif isinstance(item, (str, os.PathLike)):
             picture, shown = open_picture(Path(item)), f"{name}: {item}"
         else:
-            found.append(read_items(name, item, layout))
+            found.append(read_items(name, item, kind))
             continue
         picture = as_colour(picture, shown) if colour else picture
-        found.append(read(_fitted(picture, shown, size, resize=resize, smooth=colour), shown)[None])
+        found.append(read_items(shown, read(_fitted(picture, shown, size, resize=resize, smooth=colour), shown), kind))
     return np.concatenate(found)
 
 

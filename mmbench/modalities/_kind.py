@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,26 +15,8 @@ from torch import Tensor, nn
 from mmbench.errors import UserError
 from mmbench.files.store import Header
 from mmbench.modalities import Modality
+from mmbench.modalities._layout import Layout, plain
 from mmbench.models.nets.unet import Features, PixelHead, UNet, VectorHead, VectorReader
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How items lie in a file: the type of number, and the shape of one item."""
-
-    dtype: Literal["uint8", "integer", "float"]
-    shape: tuple[int, ...]
-
-    def fits(self, dtype: np.dtype) -> bool:
-        """Whether an array's type is one of those."""
-        return {"uint8": dtype == np.uint8, "integer": dtype.kind in "ui", "float": dtype.kind == "f"}[self.dtype]
-
-    def fault(self, dtype: np.dtype, shape: tuple[int, ...], count: int, remedy: str) -> str | None:
-        """What is wrong with an array's type or shape, in words that follow its name; None if it fits."""
-        wanted = (count, *self.shape)
-        if self.fits(dtype) and shape == wanted:
-            return None
-        return f"is {dtype} {shape}; expected {self.dtype} {wanted}: {remedy}"
 
 
 class Kind(ABC):
@@ -117,15 +98,25 @@ class Kind(ABC):
         if fault := self.answered.fault(header.dtype, header.shape, count, self.remedy):
             raise UserError(f"{where} {fault}")
 
-    def check_answer(self, where: str, array: np.ndarray, count: int) -> None:
-        """Check that an array is `count` answers, whoever made them: its type, shape and values.
+    def check_answer(self, where: str, array: np.ndarray, count: int) -> np.ndarray:
+        """An array as predictions.npz stores it, if it is `count` answers, whoever made them: type, shape and values.
 
         Raises:
             UserError: it is not.
         """
         self.check_header(where, array, count)
-        if fault := self.answer_fault(array):
-            raise UserError(f"{where} {fault}")
+        try:
+            return self.answered.converted(array, self.answer_fault)
+        except UserError as error:
+            raise UserError(f"{where} {error}") from None
+
+    def absent(self, array: np.ndarray) -> np.ndarray:
+        """Which of stored items (n, ...) have no value at all, bool (n,)."""
+        if self.missing is None:
+            return np.zeros(len(array), bool)
+        there = ~np.isnan(array) if np.isnan(self.missing) else array != self.missing
+        gone: np.ndarray = ~there.reshape(len(array), -1).any(axis=1)
+        return gone
 
     @abstractmethod
     def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -145,15 +136,16 @@ class Kind(ABC):
         wanted = (count, *self.answered.shape)
         if tuple(answer.shape) != wanted:
             return f"is {answer.dtype} {tuple(answer.shape)}; expected shape {wanted}"
-        if answer.is_floating_point() == (self.answered.dtype == "integer"):
-            return f"is {answer.dtype}; return {'whole numbers' if answer.is_floating_point() else 'floats'}"
-        if not torch.isfinite(answer).all():
+        whole = self.answered.dtype == "integer"
+        if answer.is_complex() or answer.is_floating_point() == whole:
+            return f"is {answer.dtype}; return {'whole numbers' if whole else 'floats'}"
+        if not torch.isfinite(plain(answer)).all():
             return "is not finite; train the method again with a lower learning rate"
         return None
 
     def to_stored(self, answer: Tensor) -> np.ndarray:
         """A method's answer as predictions.npz stores it."""
-        array: np.ndarray = answer.cpu().numpy()
+        array: np.ndarray = plain(answer).cpu().numpy()
         return array
 
     def available(self, values: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from mmbench.errors import UserError
 from mmbench.files.pictures import DEEP_MODES, as_colour
 from mmbench.modalities import Modality
 from mmbench.modalities._inputs import read_pictures
-from mmbench.modalities._kind import Layout, MapKind
+from mmbench.modalities._kind import MapKind
+from mmbench.modalities._layout import Layout, first_of, plain
 
 #: The class of a pixel that has none; an item that lacks the map has no other.
 MISSING = 255
@@ -74,18 +75,14 @@ class Kind(MapKind):
 
     @property
     def stored(self) -> Layout:
-        """uint8 (n, h, w)."""
-        return Layout("uint8", self.shape)
-
-    @property
-    def answered(self) -> Layout:
-        """Whole numbers (n, h, w)."""
-        return Layout("integer", self.shape)
+        """Whole numbers (n, h, w), as uint8."""
+        return Layout("integer", self.shape, np.uint8)
 
     def stored_fault(self, array: np.ndarray) -> str | None:
-        """A class that does not exist, if the card names them."""
-        wrong = array[(array != MISSING) & ((array < 0) | (array >= self.classes))]
-        return f"has {wrong[0]}, and there are 0 to {self.classes - 1}" if self.classes and wrong.size else None
+        """A class that does not exist; if the card names none, one that a byte does not hold."""
+        classes = self.classes or MISSING
+        wrong = (array != MISSING) & ((array < 0) | (array >= classes))
+        return f"has {first_of(wrong, array)}, and there are 0 to {classes - 1}" if wrong.any() else None
 
     def answer_fault(self, array: np.ndarray) -> str | None:
         """A class that does not exist."""
@@ -107,7 +104,7 @@ class Kind(MapKind):
         """Also a class that does not exist, which uint8 may not hold."""
         if fault := super().tensor_fault(answer, count):
             return fault
-        low, high = int(answer.min()), int(answer.max())
+        low, high = int(plain(answer).min()), int(plain(answer).max())
         outside = low < 0 or high >= self.classes
         return f"holds classes from {low} to {high}; there are 0 to {self.classes - 1}" if outside else None
 
@@ -160,10 +157,7 @@ class Kind(MapKind):
         def read(picture: Image.Image, shown: str) -> np.ndarray:
             return class_numbers(picture, facts.get("palette") or (), shown)
 
-        array = read_pictures(name, value, self.answered, read, resize=resize)
-        if (wrong := array[(array != MISSING) & ((array < 0) | (array >= self.classes))]).size:
-            raise UserError(f"{name}: class {wrong[0]} does not exist; there are 0 to {self.classes - 1}")
-        return array.astype(np.uint8)
+        return read_pictures(name, value, self, read, resize=resize)
 
     @classmethod
     def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:

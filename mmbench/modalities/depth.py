@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmbench.errors import UserError
 from mmbench.modalities import Modality
 from mmbench.modalities._inputs import read_items
-from mmbench.modalities._kind import Layout, MapKind
+from mmbench.modalities._kind import MapKind
+from mmbench.modalities._layout import Layout, first_of
 
 #: What stands for the distance of a pixel that has none; an item that lacks the map has no other.
 MISSING = float("nan")
@@ -65,12 +65,14 @@ class Kind(MapKind):
     @property
     def stored(self) -> Layout:
         """Float (n, h, w)."""
-        return Layout("float", self.shape)
+        return Layout("float", self.shape, np.float32)
 
     def stored_fault(self, array: np.ndarray) -> str | None:
         """A number that is no distance."""
-        wrong = array[(array <= 0) | np.isinf(array)]
-        return f"has {wrong[0]}, which is no distance; a pixel without one has NaN" if wrong.size else None
+        wrong = (array <= 0) | np.isinf(array)
+        return (
+            f"has {first_of(wrong, array)}, which is no distance; a pixel without one has NaN" if wrong.any() else None
+        )
 
     def answer_fault(self, array: np.ndarray) -> str | None:
         """A number that is no distance; a pixel must be answered even where the truth has none."""
@@ -126,10 +128,7 @@ class Kind(MapKind):
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
         """float32 (n, h, w) of an array in metres: pictures have no unit."""
-        array = read_items(name, value, self.stored)
-        if fault := self.stored_fault(array):
-            raise UserError(f"{name}: {fault}")
-        return array.astype(np.float32)
+        return read_items(name, value, self)
 
     @classmethod
     def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from mmbench.modalities import Modality
 from mmbench.modalities._inputs import read_pictures
-from mmbench.modalities._kind import Layout, MapKind
+from mmbench.modalities._kind import MapKind
+from mmbench.modalities._layout import Layout
 
 #: How far a network's colours may be outside [-1, 1], and are clipped; those of another scale are farther.
 OVERSHOOT = 10.0
@@ -25,7 +26,7 @@ def to_unit(x: Tensor) -> Tensor:
 
 def to_uint8(x: Tensor) -> np.ndarray:
     """Colours in [-1, 1] to uint8, rounded; values outside are clipped."""
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+    return ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
 
 
 class ImageEncoder(nn.Module):
@@ -54,7 +55,7 @@ class Kind(MapKind):
     @property
     def stored(self) -> Layout:
         """uint8 (n, 3, h, w)."""
-        return Layout("uint8", self.shape)
+        return Layout("uint8", self.shape, np.uint8)
 
     def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Noise."""
@@ -107,7 +108,7 @@ class Kind(MapKind):
         def read(picture: Image.Image, shown: str) -> np.ndarray:
             return np.asarray(picture).transpose(2, 0, 1)
 
-        return read_pictures(name, value, self.stored, read, resize=resize, colour=True)
+        return read_pictures(name, value, self, read, resize=resize, colour=True)
 
     @classmethod
     def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:

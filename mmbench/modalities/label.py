@@ -15,7 +15,8 @@ from torch import Tensor
 
 from mmbench.errors import UserError, near
 from mmbench.modalities import Modality
-from mmbench.modalities._kind import Layout, VectorKind
+from mmbench.modalities._kind import VectorKind
+from mmbench.modalities._layout import Layout, first_of
 
 #: What stands for the label of an item that has none.
 MISSING = -1
@@ -48,17 +49,18 @@ class Kind(VectorKind):
     @property
     def stored(self) -> Layout:
         """Whole numbers (n,)."""
-        return Layout("integer", ())
+        return Layout("integer", (), np.int64)
 
     @property
     def answered(self) -> Layout:
         """Float class probabilities (n, classes)."""
-        return Layout("float", (self.classes,))
+        return Layout("float", (self.classes,), np.float32)
 
     def stored_fault(self, array: np.ndarray) -> str | None:
-        """A class that does not exist, if the card names them."""
-        wrong = array[(array < 0) | (array >= self.classes)]
-        return f"has {wrong[0]}, and there are 0 to {self.classes - 1}" if self.classes and wrong.size else None
+        """A class that does not exist; if the card names none, one below 0 or too large for its type."""
+        classes = self.classes or np.iinfo(np.int64).max
+        wrong = (array < 0) | (array >= classes)
+        return f"has {first_of(wrong, array)}, and there are 0 to {classes - 1}" if wrong.any() else None
 
     def answer_fault(self, array: np.ndarray) -> str | None:
         """Rows that are no probabilities."""
@@ -110,6 +112,8 @@ class Kind(VectorKind):
         labels = [str(label) for label in facts.get("labels") or ()]
         array = np.asarray(value)
         if self.answered.fits(array.dtype) and array.shape[1:] == self.answered.shape:
+            if not np.isfinite(array).all():
+                raise UserError(f"{name}: a probability is not finite; give a class of each item")
             return array.argmax(axis=1).astype(np.int64)
         numbers = [_number(name, item, labels) for item in array.reshape(-1).tolist()]
         if array.ndim > 1 or not numbers or not all(0 <= number < self.classes for number in numbers):

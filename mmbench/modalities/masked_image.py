@@ -109,7 +109,7 @@ class Kind(ImageKind):
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
         """uint8 (n, 4, h, w) of arrays, or of pictures whose transparent pixels are hidden."""
-        return read_pictures(name, value, self.stored, self._read, resize=resize)
+        return read_pictures(name, value, self, self._read, resize=resize)
 
     def _read(self, picture: Image.Image, shown: str) -> np.ndarray:
         if not picture.has_transparency_data:

@@ -16,7 +16,8 @@ from torch import Tensor
 from mmbench.errors import UserError
 from mmbench.modalities import Modality
 from mmbench.modalities._inputs import read_items
-from mmbench.modalities._kind import Layout, VectorKind
+from mmbench.modalities._kind import VectorKind
+from mmbench.modalities._layout import Layout, first_of
 
 #: What stands for each number of an item that has none.
 MISSING = float("nan")
@@ -37,11 +38,12 @@ class Kind(VectorKind):
     @property
     def stored(self) -> Layout:
         """Float (n, d)."""
-        return Layout("float", self.shape)
+        return Layout("float", self.shape, np.float32)
 
     def stored_fault(self, array: np.ndarray) -> str | None:
         """A number that is none."""
-        return None if np.isfinite(array).all() else "holds NaN or infinity"
+        wrong = ~np.isfinite(array)
+        return f"has {first_of(wrong, array)}, and should be finite" if wrong.any() else None
 
     def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Noise."""
@@ -69,7 +71,4 @@ class Kind(VectorKind):
         """float32 (n, d) of an array."""
         if isinstance(value, (str, os.PathLike)):
             raise UserError(f"{name}: {value} is no .npy or .npz; save the array (n, {self.width}) with numpy.save")
-        array = read_items(name, value, self.stored)
-        if not np.isfinite(array).all():
-            raise UserError(f"{name}: a value is not finite; embed the image again")
-        return array.astype(np.float32)
+        return read_items(name, value, self)

@@ -68,9 +68,9 @@ class Run:
         height, width = size or (None, None)
         for key, array in stored.items():
             if key == f"{prefix}image":
-                check_array(path, key, array, "u1", (case["count"], 3, height, width))
+                stored[key] = check_array(path, key, array, "u1", (case["count"], 3, height, width))
             if key == f"{prefix}mask":
-                check_array(path, key, array, "ui", (case["count"], height, width))
+                stored[key] = check_array(path, key, array, "uib", (case["count"], height, width))
         return {key.removeprefix(prefix): array for key, array in stored.items()}
 
     def trajectory(self, case: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -84,13 +84,16 @@ class Run:
         if len(stored) < 2:
             return None
         images, steps = (stored[name] for name in names)
-        check_array(path, names[0], images, "u1", (None, 3, None, None))
-        check_array(path, names[1], steps, "ui", (len(images),))
-        return images, steps
+        images = check_array(path, names[0], images, "u1", (None, 3, None, None))
+        return images, check_array(path, names[1], steps, "ui", (len(images),))
 
 
-def check_array(path: Path, name: str, array: np.ndarray, kinds: str, shape: Sequence[int | None]) -> None:
-    """Refuse an array of another shape (None: any extent) or type: whole numbers (`ui`), or such of one byte (`u1`)."""
+def check_array(path: Path, name: str, array: np.ndarray, kinds: str, shape: Sequence[int | None]) -> np.ndarray:
+    """An array as uint8 (`u1`) or int64 (`ui`: whole numbers of any width; `b`: or booleans).
+
+    Raises:
+        UserError: it has another type, or another shape (None: any extent).
+    """
     fits = array.ndim == len(shape) and all(want in (None, n) for n, want in zip(array.shape, shape, strict=True))
     if not fits or array.dtype.kind not in kinds or ("1" in kinds and array.dtype.itemsize != 1):
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
@@ -98,6 +101,7 @@ def check_array(path: Path, name: str, array: np.ndarray, kinds: str, shape: Seq
         raise UserError(
             f"{path}: {name} is {array.dtype} {array.shape}, not {word} ({wanted}); run mmbench.stages.predict again"
         )
+    return array.astype(np.uint8 if "1" in kinds else np.int64, copy=False)
 
 
 def load_run(folder: Path) -> Run:

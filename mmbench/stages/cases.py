@@ -10,7 +10,7 @@ from typer import Option
 from mmbench.command import stage_main
 from mmbench.data import read_card, read_prepared
 from mmbench.errors import run_command
-from mmbench.experiments.experiment import asked, left_out, load_experiment, used_modalities
+from mmbench.experiments.experiment import asked, left_out, load_experiment, used_modalities, whole_items
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.runs.records import read_settings
@@ -29,7 +29,8 @@ def write_cases(settings: dict[str, Any], data: Path, out: Path) -> None:
         print(f"{settings['experiment']}: {card.get('name', 'the data set')} has no {name}, which is left out")
     arrays: Arrays = {}
     described = []
-    for case in experiment.cases(read_prepared(data, "test"), used, settings):
+    test = whole_items(read_prepared(data, "test"), used, f"{data / 'test.npz'}: {settings['experiment']}")
+    for case in experiment.cases(test, used, settings):
         own = {f"given/{k}": v for k, v in case.given.items()} | {f"truth/{k}": v for k, v in case.truth.items()}
         arrays |= {f"{case.name}/{key}": value for key, value in own.items()}
         task = asked(experiment, case)

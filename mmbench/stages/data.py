@@ -14,7 +14,7 @@ from mmbench.data import DataSettings
 from mmbench.errors import UserError, run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, read_record, save_arrays, sha256_arrays, write_json
-from mmbench.modalities import class_of, facts_of, kinds_of_card
+from mmbench.modalities import class_of, facts_of, kind_of, kinds_of_card, of_card
 
 
 def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
@@ -24,24 +24,42 @@ def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
     items, the SHA-256 of its arrays (`files.sha256_arrays`), and their shapes; `other_files` counts the files that are
     no items.
     """
-    splits: dict[str, Any] = {}
-    card, others = data.card(settings), data.other_files(settings)
+    others = data.other_files(settings)
     if others:
         counts = ", ".join(f"{count} {what}" for what, count in others.items())
         print(f"{settings.name}: files that are no pictures: {counts}", flush=True)
+    splits: dict[str, Any] = {}
+    card = {**data.card(settings).as_dict(), "size": list(settings.shape), "splits": splits, "other_files": others}
     for split in data.SPLITS:
-        arrays = data.load(split, settings)
+        arrays = _read(split, settings, card)
         save_arrays(Path(out) / f"{split}.npz", arrays)
-        splits[split] = _describe(arrays, card.as_dict())
+        splits[split] = _describe(arrays, card)
         print(f"{settings.name} {split}: {splits[split]['count']} items", flush=True)
-    height, width = settings.shape
-    written = {**card.as_dict(), "size": [height, width], "splits": splits, "other_files": others}
-    write_json(Path(out) / "card.json", written)
-    return written
+        for name, count in splits[split].get("without", {}).items():
+            print(f"{settings.name} {split}: {count} items have no {name} at all", flush=True)
+    write_json(Path(out) / "card.json", card)
+    return card
+
+
+def _read(split: str, settings: DataSettings, card: Mapping[str, Any]) -> Arrays:
+    """A split of a data set, checked and in the types that are stored.
+
+    Raises:
+        UserError: also if the data set's module returns other arrays than its card says.
+    """
+    arrays = data.load(split, settings)
+    shapes = {name: {"shape": list(array.shape)} for name, array in arrays.items()}
+    try:
+        return data.converted(arrays, {**card, "splits": {"train": {"arrays": shapes}, **card["splits"]}})
+    except UserError as error:
+        raise UserError(f"data.name: {settings.name}: {split}: {error}; mend its module in mmbench/data") from None
 
 
 def _describe(arrays: Arrays, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Count, hash and shapes of a split, and what its modalities' kinds say of their arrays."""
+    """Count, hash and shapes of a split, and what its modalities' kinds say of their arrays.
+
+    `without` counts the items that lack a modality altogether, where there are any.
+    """
     described: dict[str, Any] = {
         "count": len(arrays["image"]),
         "sha256": sha256_arrays(arrays),
@@ -50,6 +68,9 @@ def _describe(arrays: Arrays, card: Mapping[str, Any]) -> dict[str, Any]:
     for name, kind in kinds_of_card(card).items():
         for key, value in class_of(kind).describe(arrays[name], facts_of(card, name)).items():
             described[f"{name}_{key}" if key in described else key] = value  # the first of a kind has the plain key
+    absent = {name: int(kind_of(m).absent(arrays[name]).sum()) for name, m in of_card(card).items()}
+    if without := {name: count for name, count in absent.items() if count}:
+        described["without"] = without
     return described
 
 

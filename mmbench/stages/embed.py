@@ -31,8 +31,11 @@ def embedded(arrays: Arrays, split: str, embedder: Embedder) -> Arrays:
     found = {"embedding": embedder(images)}
     if split == "train":
         found[MIRRORED] = embedder(np.ascontiguousarray(images[..., ::-1]))
-    if not all(np.isfinite(array).all() for array in found.values()):
-        raise UserError(f"{embedder.name}: the embedding of a {split} image is not finite; use another extractor")
+    for array in found.values():
+        for item in np.flatnonzero(~np.isfinite(array).all(axis=1))[:1]:
+            raise UserError(
+                f"{embedder.name}: the embedding of {split} item {item} is not finite; use another extractor"
+            )
     return found
 
 

@@ -113,10 +113,14 @@ def read_answers(
                 raise UserError(f"{path}: array '{name}' is missing; answer every case of the task '{case.task}'")
             kind_of(modalities[want]).check_header(f"{path}: array '{name}'", headers[name], case.count)
     arrays = load_arrays(path)  # each is now known to be as large as it should be
-    answered = [(case, {want: arrays[f"{case.name}/{want}"] for want in wants}) for case, wants in wanted if wants]
-    for case, answer in answered:
-        for want, array in answer.items():
-            kind_of(modalities[want]).check_answer(f"{path}: array '{case.name}/{want}'", array, case.count)
+    answered = []
+    for case, wants in wanted:
+        answer = {}
+        for want in wants:
+            name = f"{case.name}/{want}"
+            answer[want] = kind_of(modalities[want]).check_answer(f"{path}: array '{name}'", arrays[name], case.count)
+        if answer:
+            answered.append((case, answer))
     if not answered:
         raise UserError(f"{path}: holds no answer; save at least one task's cases as arrays `<case>/<modality>`")
     return answered

@@ -17,7 +17,7 @@ from typer import Option
 from mmbench.command import stage_main
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
-from mmbench.experiments.experiment import Case, load_experiment, used_modalities
+from mmbench.experiments.experiment import Case, load_experiment, used_modalities, whole_items
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
 from mmbench.frozen.features import vectors
@@ -30,10 +30,16 @@ from mmbench.scoring.scores import Scored, Tools, score_floor, score_real
 from mmbench.stages._options import CacheFolder, DataFolder, Device, JudgeFolder, NetworksFolder, SettingsFile, Threads
 
 
-def other_items(data: Path, reference: str, count: int) -> tuple[str, Arrays]:
-    """Name of another split and `count` of its items, drawn without replacement; all of them if there are fewer."""
-    split = "train" if reference != "train" else "test"
-    arrays = read_prepared(data, split)
+def split_items(data: Path, split: str, settings: Mapping[str, Any]) -> Arrays:
+    """The items of a split that have all modalities that are used."""
+    used = used_modalities(load_experiment(settings["experiment"]), read_card(data), settings)
+    return whole_items(read_prepared(data, split), used, f"{data / split}.npz: {settings['experiment']}")
+
+
+def other_items(data: Path, settings: Mapping[str, Any]) -> tuple[str, Arrays]:
+    """Name of another split and as many of its items as are drawn, without replacement; all if there are fewer."""
+    split, count = "train" if settings["evaluate"]["reference"] != "train" else "test", settings["evaluate"]["samples"]
+    arrays = split_items(data, split, settings)
     order = np.sort(np.random.default_rng(SEED).permutation(len(arrays["image"]))[:count])
     return split, {name: array[order] for name, array in arrays.items()}
 
@@ -81,9 +87,9 @@ def write_reference(
     """
     evaluate = settings["evaluate"]
     split, count = evaluate["reference"], evaluate["samples"]
-    arrays = read_prepared(data, split)
+    arrays = split_items(data, split, settings)
     images = arrays["image"]
-    other_split, other = other_items(data, split, count)
+    other_split, other = other_items(data, settings)
     name = settings["experiment"]
     tools = tools_for(settings, weights=weights, data=data, out=out, judge=judge, device=device, cache=cache)
     extractor = tools.extractor

@@ -23,7 +23,7 @@ from mmbench.config.choice import Drawing, Trials, first_drawing, plan_trials
 from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.data import read_prepared
 from mmbench.errors import UserError, run_command
-from mmbench.experiments.experiment import Case, asked, load_experiment, used_modalities
+from mmbench.experiments.experiment import Case, asked, load_experiment, used_modalities, whole_items
 from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import write_json
@@ -103,9 +103,10 @@ class Trial:
         self.experiment = load_experiment(settings["experiment"])
         self.scores = load_scores(settings["experiment"])
         self.literals = read_literals(file)
-        self.arrays = read_prepared(data, SPLIT)
         self.card = read_card(data)
         self.modalities = used_modalities(self.experiment, self.card, settings)
+        where = f"{data / SPLIT}.npz: {settings['experiment']}"
+        self.arrays = whole_items(read_prepared(data, SPLIT), self.modalities, where)
         trained = load_judge(judge, settings["experiment"], self.modalities, device) if judge else None
         features = load_extractor(lpips, device)(self.arrays["image"])
         real = Reference(features, {"split": SPLIT}, vectors(self.arrays))
