@@ -30,6 +30,17 @@ for method in RUN.methods.external():
     include: method.path
 
 
+# With --keep-going a run does all that it can; what has no page then gets one that says whose time was up.
+onerror:
+    if command := PAGES.unfinished():
+        shell("{command}")
+        logger.error(f"what is scored so far: {P}/{UNFINISHED}/index.html")
+
+
+onsuccess:
+    shutil.rmtree(P / UNFINISHED, ignore_errors=True)
+
+
 rule all:
     default_target: True
     input:

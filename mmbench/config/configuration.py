@@ -23,6 +23,10 @@ WIDEN = "widen"  # a method's width as a multiple of the profile's, for comparis
 #: Keys of a method's section that are no arguments of its class.
 OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES, WIDEN)
 
+#: Rules whose jobs may have a time limit, and those of them whose jobs are of one method.
+LIMITED = ("data", "lpips", "embed", "cases", "train", "judge", "tune", "predict", "reference", "evaluate")
+OF_A_METHOD = ("train", "tune", "predict", "evaluate")
+
 #: Sections that a stage's settings consist of; an edit elsewhere leaves the stage's results alone.
 STAGE_SECTIONS = {
     "data": ("data",),
@@ -57,6 +61,7 @@ class Config:
         self._check_data(override)
         self._check_training()
         self._check_processes(override)
+        self._check_limits()
         self._check_named("variants", {v for e in self.experiments.values() for v in e.every_variant()})
         self._check_choices()
         self._check_named("ablations", {axis for e in self.experiments.values() for axis in e.ablations})
@@ -125,6 +130,25 @@ class Config:
                 f"train.shards to a multiple (now {where}), or processes to a divisor"
             )
 
+    def _check_limits(self) -> None:
+        """Limits must be of rules, or of a method's jobs of a rule; which methods there are is not known here."""
+        for key in self.top.limits:
+            rule, _, method = key.partition("/")
+            if rule not in LIMITED:
+                raise unknown(f"{TOP}: limits", rule, LIMITED)
+            if method and rule not in OF_A_METHOD:
+                raise UserError(f"{TOP}: limits: {key}: {rule} has no job for each method; write {rule}")
+
+    def limit(self, rule: str, method: str = "") -> tuple[str, float] | None:
+        """The key and the minutes of a job's time limit: of its method, of the method that a variant is of, or of all.
+
+        Args:
+            rule: of the job.
+            method: the method or variant that the job is of, if it is of one.
+        """
+        keys = [f"{rule}/{method}", f"{rule}/{method.partition('@')[0]}", rule]
+        return next(((f"limits.{key}", self.top.limits[key]) for key in keys if key in self.top.limits), None)
+
     def _check_choices(self) -> None:
         """Candidates must be stated for tasks that there are, and once for each."""
         for name, section in self.experiments.items():
@@ -168,6 +192,10 @@ class Config:
                     if (method := entry.partition("@")[0]) not in methods[name]:
                         raise unknown(f"config/experiments/{name}.yaml: {key}", method, sorted(methods[name]))
         known = sorted({method for names in methods.values() for method in names})
+        variants = {variant for section in self.experiments.values() for variant in section.every_variant()}
+        for key in self.top.limits:
+            if (method := key.partition("/")[2]) and method not in {*known, *variants}:
+                raise unknown(f"{TOP}: limits: {key}", method, known)
         of_one = [f"{name}/{method}" for name, names in methods.items() for method in names]
         left_out = [
             path.stem for path in (self.root / "config" / "experiments").glob("*.yaml") if path.stem not in methods

@@ -8,6 +8,8 @@ import shlex
 from mmbench.config.methods import reference_of
 from mmbench.config.workflow import Workflow
 
+UNFINISHED = "unfinished"  # folder of the page of a run that ended before all was scored
+
 
 class Pages:
     """What each page shows.
@@ -97,6 +99,17 @@ class Pages:
         if top.override:
             values.append(f"override={json.dumps(top.override)}")
         return shlex.join(["snakemake", "--cores", "all", *filter(None, [target]), "--config", *values])
+
+    def unfinished(self) -> str:
+        """The command that makes a page of what is scored, if the time of a method's job was up; else empty."""
+        results, shown = self.workflow.results, self.experiments("")
+        timed_out = [name for name in shown if any((results / name).glob("*/seed*/timed_out.json"))]
+        scored = [name for name in shown if any((results / name).glob("*/seed*/metrics.json"))]
+        if not timed_out or not scored:
+            return ""
+        words = ["--results", str(results), "--out", str(results / UNFINISHED), "--experiments", *scored]
+        words += ["--methods", *self.methods(""), "--command", self.command("")]
+        return f"python -m mmbench.stages.report {shlex.join(words)} > {results}/log/{UNFINISHED}.log 2>&1"
 
     def configuration(self, page: str) -> str:
         """All that was configured and that a page's numbers may depend on, as JSON."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -20,10 +21,12 @@ from pydantic import (
     model_serializer,
 )
 
+from mmbench.config.yaml_files import typed
 from mmbench.errors import LARGEST_NUMBER
 from mmbench.experiments import load_part, names
 
 Count = Annotated[int, Field(gt=0, le=LARGEST_NUMBER, strict=True)]
+Minutes = Annotated[float, Field(gt=0, le=525_600, strict=True)]  # a year
 Whole = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -212,4 +215,5 @@ class Top(Section):
     threads: Count
     gpu: Whole
     processes: Count = 1
+    limits: Annotated[dict[str, Minutes], BeforeValidator(typed)] = {}
     override: dict[str, Any] = {}

@@ -6,6 +6,7 @@ An option is a part of a shell command: empty where there is nothing to say.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_judge
 from mmbench.config.selection import Methods
 
+TO_STOP = 2  # minutes that a job may take to start and, when its time is up, to stop
 PREPARED = ("train.npz", "validation.npz", "test.npz", "card.json")
 
 
@@ -131,6 +133,25 @@ class Workflow:
         return [str(self.data(experiment) / "README.md"), *self.model_cards(experiment)]
 
     # Options of commands.
+
+    def limited(self, rule: str, folder: str | Path, method: str = "") -> str:
+        """What a job's command begins with: what ends it when its time is up, or removes the note of an earlier end.
+
+        Args:
+            rule: of the job.
+            folder: of its results, which the note is put into.
+            method: what the job is of, if it is of a method or variant.
+        """
+        note = Path(folder) / "timed_out.json"
+        if not (limit := self.config.limit(rule, method)):
+            return f"rm -f {note}; "
+        key, minutes = limit
+        return f"python -m mmbench.stages._limited --key {key} --minutes {minutes:g} --note {note} -- "
+
+    def runtime(self, rule: str) -> dict[str, int]:
+        """The minutes that a rule's jobs ask a cluster for, if all have a time limit: the longest, and time to stop."""
+        limits = [minutes for key, minutes in self.config.top.limits.items() if key.partition("/")[0] == rule]
+        return {"runtime": math.ceil(max(limits)) + TO_STOP} if rule in self.config.top.limits else {}
 
     def keep_option(self, experiment: str, method: str) -> str:
         """Which weights a whole training keeps on its way, for the profile's snapshots."""

@@ -275,6 +275,13 @@ class Tuned(Record):
     tried: list[Tried] = []
 
 
+class TimedOut(Record):
+    """timed_out.json of a job whose time was up: the key of the configuration that says how long it may take."""
+
+    key: str
+    minutes: Number
+
+
 #: What each record of a run holds, and the stage that writes it.
 RECORDS: dict[str, tuple[type[Record], str]] = {
     "cases.json": (Cases, "cases"),

@@ -13,7 +13,7 @@ from mmbench.config.methods import is_studied
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays
 from mmbench.runs.items import ITEM_COLUMNS, read_items
-from mmbench.runs.records import read_card, read_result
+from mmbench.runs.records import TimedOut, checked, read_card, read_result
 from mmbench.runs.run import Run, load_run, load_snapshots
 
 
@@ -30,7 +30,7 @@ class ExperimentResults:
         metrics: one row per method, seed, case and metric: method, title, seed, case, share, metric, value, n,
             higher_is_better, extractor, weights_sha256.
         items: one row per method, seed, case, item and metric: method, seed, case, item, metric, value.
-        unscored: folders of runs without metrics.json, which the report names but cannot show.
+        unscored: runs without metrics.json, which the report names but cannot show, see `unscored_run`.
         snapshots: the runs with the weights that they had before their training ended, by method, seed and share.
     """
 
@@ -162,7 +162,7 @@ def load_experiment(
         if methods is not None and path.parent.name not in methods:
             continue
         if not (path / "metrics.json").is_file():
-            unscored.append(f"{path.parent.name}/{path.name}")
+            unscored.append(unscored_run(path))
             continue
         run = load_run(path)
         if seeds is not None and run.seed not in seeds:
@@ -187,6 +187,15 @@ def load_experiment(
         unscored=unscored,
         snapshots=[part for run in ordered for part in load_snapshots(run, snapshots)],
     )
+
+
+def unscored_run(folder: Path) -> str:
+    """What a run without metrics.json is called, and whether that is because the time of one of its jobs was up."""
+    name, note = f"{folder.parent.name}/{folder.name}", folder / "timed_out.json"
+    if not note.is_file():
+        return name
+    limit = checked(note, TimedOut, "delete it")
+    return f"{name} (timed out: {limit['key']} is {limit['minutes']:g} minutes)"
 
 
 def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 # rules ask of the run is in mmbench/config/workflow.py, of its pages in mmbench/config/pages.py.
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from mmbench.claims.statements import load_claims  # noqa: E402
-from mmbench.config.pages import Pages  # noqa: E402
+from mmbench.config.pages import UNFINISHED, Pages  # noqa: E402
 from mmbench.config.workflow import PREPARED, Workflow  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
 

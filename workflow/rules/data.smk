@@ -10,9 +10,12 @@ rule data:
         P / "log" / "data.benchmark.tsv"
     conda:
         CONDA_ENV
+    resources:
+        **RUN.runtime("data"),
     params:
         settings=RUN.settings("data"),
         code=RUN.code("data"),
+        limit=lambda wc, output: RUN.limited("data", Path(output[0]).parent),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.stages.data --settings <(echo {params.settings:q}) --out {params.out} 2>&1 | tee {log}"
+        "{params.limit}python -m mmbench.stages.data --settings <(echo {params.settings:q}) --out {params.out} 2>&1 | tee {log}"

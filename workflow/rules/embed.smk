@@ -20,12 +20,14 @@ rule embed:
         CONDA_ENV
     threads: TOP.threads
     resources:
+        **RUN.runtime("embed"),
         gpu=TOP.gpu,
     params:
         code=RUN.code("embed"),
         data=P / "data",
         weights=WEIGHTS,
+        limit=lambda wc, output: RUN.limited("embed", Path(output[0]).parent),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.stages.embed --extractor {wildcards.extractor} --weights {params.weights} --data {params.data}"
+        "{params.limit}python -m mmbench.stages.embed --extractor {wildcards.extractor} --weights {params.weights} --data {params.data}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"

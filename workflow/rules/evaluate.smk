@@ -17,6 +17,7 @@ rule evaluate:
         CONDA_ENV
     threads: TOP.threads
     resources:
+        **RUN.runtime("evaluate"),
         gpu=TOP.gpu,
     params:
         settings=lambda wc: RUN.settings("evaluate", wc.experiment),
@@ -31,9 +32,12 @@ rule evaluate:
         title=lambda wc: RUN.title(wc.experiment, wc.method),
         training=lambda wc: RUN.source(wc.experiment, wc.method, wc.seed, wc.at)
         + "training.json",
+        limit=lambda wc, output: RUN.limited(
+            "evaluate", Path(output[0]).parent, wc.method
+        ),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.stages.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
+        "{params.limit}python -m mmbench.stages.evaluate --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " --cases {params.cases} --reference {input.reference} --predictions {params.out}"
         " --training {params.training} --method {wildcards.method} --title {params.title:q}"
         " {params.judge} --seed {wildcards.seed} --tasks {params.tasks} {params.answers} --cache {params.cache}"

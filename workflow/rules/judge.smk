@@ -18,13 +18,15 @@ rule judge:
         CONDA_ENV
     threads: TOP.threads * TOP.processes
     resources:
+        **RUN.runtime("judge"),
         gpu=TOP.gpu * TOP.processes,
     params:
         settings=lambda wc: RUN.judge_settings(wc.experiment),
         code=lambda wc: RUN.code("judge", wc.experiment),
         data=lambda wc: RUN.data(wc.experiment),
         processes=lambda wc, output: RUN.processes_option(),
+        limit=lambda wc, output: RUN.limited("judge", Path(output[0]).parent),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.stages.judge --settings <(echo {params.settings:q}) --data {params.data} --threads {threads}"
+        "{params.limit}python -m mmbench.stages.judge --settings <(echo {params.settings:q}) --data {params.data} --threads {threads}"
         " {params.processes} --state {params.out}/state --out {params.out} 2>&1 | tee {log}"

@@ -14,8 +14,11 @@ rule lpips:
     priority: 1
     conda:
         CONDA_ENV
+    resources:
+        **RUN.runtime("lpips"),
     params:
         code=RUN.code("lpips"),
+        limit=lambda wc, output: RUN.limited("lpips", Path(output[0]).parent),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.stages.lpips --out {params.out} 2>&1 | tee {log}"
+        "{params.limit}python -m mmbench.stages.lpips --out {params.out} 2>&1 | tee {log}"

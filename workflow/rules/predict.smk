@@ -21,6 +21,7 @@ rule predict:
         CONDA_ENV
     threads: TOP.threads
     resources:
+        **RUN.runtime("predict"),
         gpu=TOP.gpu,
     params:
         settings=lambda wc: RUN.settings("predict", wc.experiment, wc.method),
@@ -29,8 +30,11 @@ rule predict:
         tuned=lambda wc, input: f"--tuned {input.tuned}" if input.tuned else "",
         data=lambda wc: RUN.data(wc.experiment),
         cases=subpath(input.cases, parent=True),
+        limit=lambda wc, output: RUN.limited(
+            "predict", Path(output[0]).parent, wc.method
+        ),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.stages.predict --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        '{params.limit}python -m mmbench.stages.predict --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --weights {input.weights} --data {params.data} --cases {params.cases} {params.tuned} --seed {wildcards.seed}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"

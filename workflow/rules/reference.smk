@@ -14,6 +14,7 @@ rule reference:
         CONDA_ENV
     threads: TOP.threads
     resources:
+        **RUN.runtime("reference"),
         gpu=TOP.gpu,
     params:
         settings=lambda wc: RUN.settings("reference", wc.experiment),
@@ -22,7 +23,8 @@ rule reference:
         weights=WEIGHTS,
         cache=P / "cache",
         judge=lambda wc: RUN.judge_option(wc.experiment),
+        limit=lambda wc, output: RUN.limited("reference", Path(output[0]).parent),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.stages.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
+        "{params.limit}python -m mmbench.stages.reference --settings <(echo {params.settings:q}) --weights {params.weights} --data {params.data}"
         " {params.judge} --cache {params.cache} --threads {threads} --out {params.out} 2>&1 | tee {log}"

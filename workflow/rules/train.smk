@@ -27,6 +27,7 @@ rule train:
         CONDA_ENV
     threads: TOP.threads * TOP.processes
     resources:
+        **RUN.runtime("train"),
         gpu=TOP.gpu * TOP.processes,
     params:
         settings=lambda wc: RUN.settings("train", wc.experiment, wc.method),
@@ -40,8 +41,9 @@ rule train:
         processes=lambda wc, output: RUN.processes_option(
             RUN.methods(wc.experiment, wc.method).trained
         ),
+        limit=lambda wc, output: RUN.limited("train", Path(output[0]).parent, wc.method),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.stages.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        '{params.limit}python -m mmbench.stages.train --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --data {params.data} --seed {wildcards.seed} --threads {threads} {params.until} {params.keep}"
         " {params.processes} --state {params.out}/state --out {params.out} 2>&1 | tee {log}"

@@ -19,6 +19,7 @@ rule tune:
         CONDA_ENV
     threads: TOP.threads
     resources:
+        **RUN.runtime("tune"),
         gpu=TOP.gpu,
     params:
         settings=lambda wc: RUN.settings("tune", wc.experiment, wc.method),
@@ -27,8 +28,9 @@ rule tune:
         data=lambda wc: RUN.data(wc.experiment),
         lpips=WEIGHTS,
         judge=lambda wc: RUN.judge_option(wc.experiment),
+        limit=lambda wc, output: RUN.limited("tune", Path(output[0]).parent, wc.method),
         out=subpath(output[0], parent=True),
     shell:
-        'python -m mmbench.stages.tune --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
+        '{params.limit}python -m mmbench.stages.tune --settings <(echo {params.settings:q}) --method "$MMBENCH/{params.method}"'
         " --weights {input.weights} --lpips {params.lpips} --data {params.data} {params.judge} --seed {wildcards.seed}"
         " --threads {threads} --out {params.out} 2>&1 | tee {log}"
