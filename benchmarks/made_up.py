@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
@@ -15,7 +16,7 @@ from mmbench.experiments.labels.tasks import TASKS as LABEL_TASKS
 from mmbench.experiments.segmentation.tasks import TASKS as MASK_TASKS
 from mmbench.files.store import save_arrays, sha256_arrays, sha256_file, write_json
 from mmbench.frozen.embedders import Scaling, Standardised
-from mmbench.frozen.features import EXTRACTOR, Extractor
+from mmbench.frozen.features import EXTRACTOR, Extractor, stored
 from mmbench.frozen.judges import Judge
 from mmbench.frozen.lpips import Net, weights_path
 from mmbench.method import Batch, Method, Modality, Noise, Sampling, Spec, Task
@@ -110,14 +111,14 @@ class StandIns(Tools):
         return Judge("judge", Guess(Spec(MODALITIES)), SHA256, self.device)
 
     @cached_property
-    def extractor(self) -> Extractor:
+    def extractors(self) -> Sequence[Extractor]:
         """The stand-in of VGG16."""
-        return StandIn(EXTRACTOR, nn.Identity(), SHA256, self.device)
+        return [StandIn(EXTRACTOR, nn.Identity(), SHA256, self.device)]
 
     @cached_property
     def embedder(self) -> Standardised:
         """The same, with a scaling."""
-        return Standardised(self.extractor, Scaling(np.full(WIDTH, 0.3), np.full(WIDTH, 0.5)))
+        return Standardised(self.extractors[0], Scaling(np.full(WIDTH, 0.3), np.full(WIDTH, 0.5)))
 
 
 def write_run(experiment: str, count: int, folder: Path, weights: Path | None = None) -> list[str]:
@@ -142,9 +143,9 @@ def write_run(experiment: str, count: int, folder: Path, weights: Path | None = 
         write_json(folder / "weights" / "weights.json", {})
     write_cases(settings, folder / "data", folder / "cases")
     vectors = {name: test[name] for name in ("label", "embedding")}
-    save_arrays(folder / "reference.npz", {"features": features(count, seed=0), **vectors})
+    save_arrays(folder / "reference.npz", {**stored({EXTRACTOR: features(count, seed=0)}), **vectors})
     digest = sha256_file(weights_path("vgg", weights)) if weights else SHA256
-    write_json(folder / "reference.json", {"extractor": EXTRACTOR, "weights_sha256": digest, "split": "test"})
+    write_json(folder / "reference.json", {"extractors": {EXTRACTOR: {"weights_sha256": digest}}, "split": "test"})
     tasks, answered = load_experiment(experiment).tasks, []
     for seed, case in enumerate(read_cases(folder / "cases"), 1):
         answered.append((case, {want: made_up(want, count, seed) for want in tasks[case.task].want}))
@@ -174,6 +175,6 @@ def fill_cache(experiment: str, answered: Answered, cache: Path) -> None:
             lpips_distances(net, group[0][0].truth["image"], composites, tools)
     for case, answer in answered:
         if "image" in answer and case.task != "reconstruct":
-            tools.features(answer["image"])
+            tools.features(tools.extractors[0], answer["image"])
             if experiment in JUDGED:
                 tools.judged(JUDGED[experiment], answer["image"])

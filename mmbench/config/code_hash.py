@@ -21,6 +21,7 @@ CASES, KINDS = "mmbench/experiments/{experiment}/cases.py", "mmbench/modalities/
 ENTRIES: dict[str, tuple[str, ...]] = {
     "data": ("mmbench/stages/data.py", "mmbench/data/{data}.py"),
     "lpips": ("mmbench/stages/lpips.py", "mmbench/frozen/lpips-trunk.lock"),
+    "efficientnet": ("mmbench/stages/efficientnet.py", "mmbench/frozen/efficientnet.lock"),
     "embed": ("mmbench/stages/embed.py",),
     "cases": ("mmbench/stages/cases.py", TASKS, CASES, KINDS),
     "train": ("mmbench/stages/train.py", TASKS, CASES, KINDS, "{method}"),

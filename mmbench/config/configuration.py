@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.config.check import TOP, check, origin, unknown
+from mmbench.config.extractors import Described, described
 from mmbench.config.literals import data_modalities
 from mmbench.config.profiles import find_named, find_profile
 from mmbench.config.schema import COMPARED, Experiment, OwnSample, Profile, Top, experiment_schema
@@ -64,6 +65,7 @@ class Config:
         self._check_limits()
         self._check_named("variants", {v for e in self.experiments.values() for v in e.every_variant()})
         self._check_choices()
+        self.extractors()
         self._check_named("ablations", {axis for e in self.experiments.values() for axis in e.ablations})
 
     def _experiment(self, name: str) -> Experiment:
@@ -119,6 +121,18 @@ class Config:
                 self.labelled(name, method)
                 self.own_sample(name, method)
                 self.learns(name, method)
+
+    def extractors(self) -> list[Described]:
+        """What sees the images of the metrics that compare them as sets.
+
+        Raises:
+            UserError: one does not exist, or two have the same name.
+        """
+        found = [described(entry, Path(self.top.results) / "weights") for entry in self.profile.evaluate.features]
+        names = [about.name for about in found]
+        if twins := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(f"{self.file}: evaluate.features: two are called '{twins[0]}'; rename a file")
+        return found
 
     def _check_processes(self, override: Mapping[str, Any]) -> None:
         """The processes of a training share the shards of its batches."""
@@ -400,6 +414,10 @@ class Config:
             source: the method whose weights it uses, if not its own: its settings hold here too, below `method`'s own.
         """
         found = {name: getattr(self.profile, name).model_dump(mode="json") for name in STAGE_SECTIONS[stage]}
+        if stage == "cases":  # what is asked does not depend on what sees the answers, nor what is chosen on the others
+            del found["evaluate"]["features"]
+        elif stage == "tune":
+            del found["evaluate"]["features"][1:]
         if experiment:
             found["experiment"] = experiment
         if experiment:

@@ -21,6 +21,7 @@ from pydantic import (
     model_serializer,
 )
 
+from mmbench.config.extractors import DEFAULT
 from mmbench.config.yaml_files import typed
 from mmbench.errors import LARGEST_NUMBER
 from mmbench.experiments import load_part, names
@@ -140,11 +141,14 @@ class OwnSample(Section):
 
 
 class Evaluate(Section):
-    """How many items are scored, and the split that stands for the real distribution."""
+    """How many items are scored, the split that stands for the real distribution, and what sees the images."""
 
     reconstructions: Count
     samples: Annotated[int, Field(ge=COMPARED, le=LARGEST_NUMBER, strict=True)]
     reference: Literal["train", "validation", "test"]
+    features: Annotated[
+        list[Annotated[str, AfterValidator(plain_path)]], Field(min_length=1), AfterValidator(distinct)
+    ] = list(DEFAULT)
 
 
 class Profile(Section):

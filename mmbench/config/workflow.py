@@ -14,6 +14,7 @@ from typing import Any
 from mmbench.config.code_hash import stage_code
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_judge
+from mmbench.config.extractors import EFFICIENTNET, VGG16, described
 from mmbench.config.selection import Methods
 
 TO_STOP = 2  # minutes that a job may take to start and, when its time is up, to stop
@@ -86,6 +87,14 @@ class Workflow:
         """Folder of the data an experiment works on: the data set's, or those with the embeddings that it asks for."""
         name = self.extractors.get(experiment)
         return self.results / "embedded" / name if name else self.results / "data"
+
+    def features(self, first: int | None = None) -> list[str]:
+        """What the extractors of the metrics, or the first of them, are made of: inputs."""
+        return [file for about in self.config.extractors()[:first] for file in about.files]
+
+    def embedder(self, extractor: str) -> list[str]:
+        """What the network that embeds images is made of, if this run fetches it: inputs."""
+        return described(extractor, self.weights).files if extractor in (VGG16, EFFICIENTNET) else []
 
     def seed(self, experiment: str, method: str, seed: int | str, at: str = "") -> str:
         """Folder, with its last /, of a method's seed, or of a snapshot of its training."""

@@ -1,7 +1,7 @@
-"""Frozen networks that make an image an embedding, by name: VGG16's last features, or any CLIP that open_clip knows.
+"""Frozen networks that make an image an embedding, by name: those of the metrics, or any CLIP that open_clip knows.
 
-An extractor's name is also the name of the folder of its embeddings: `vgg16-relu5_3-gap`, or `clip.<model>.<weights>`
-as open_clip calls the two, e.g. `clip.ViT-B-32.laion2b_s34b_b79k`.
+An extractor's name is also the name of the folder of its embeddings: `vgg16-relu5_3-gap`, `efficientnet-lite0`, or
+`clip.<model>.<weights>` as open_clip calls the two, e.g. `clip.ViT-B-32.laion2b_s34b_b79k`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mmbench.config.extractors import EFFICIENTNET, VGG16
 from mmbench.errors import UserError, near
 from mmbench.files.store import Arrays, load_arrays, sha256_arrays
-from mmbench.frozen.features import EXTRACTOR, load_extractor
+from mmbench.frozen.features import load_extractor
 
 CLIP = "clip"
 #: A CLIP in evaluation mode, and what makes a PIL image its input (c, h, w).
@@ -90,7 +91,7 @@ def open_clip_model(name: str) -> BuiltClip:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"extractor: {name}: its weights are not in open_clip's cache and could not be fetched ({reason}); run "
-            f"again with access to them, or use the extractor {EXTRACTOR}"
+            f"again with access to them, or use the extractor {VGG16}"
         ) from None
     return found
 
@@ -107,17 +108,19 @@ def load_embedder(name: str, weights: str | Path, device: torch.device) -> Embed
     """The extractor called `name`.
 
     Args:
-        name: `vgg16-relu5_3-gap` or `clip.<model>.<weights>`.
-        weights: folder that `python -m mmbench.stages.lpips` wrote.
+        name: `vgg16-relu5_3-gap`, `efficientnet-lite0` or `clip.<model>.<weights>`.
+        weights: folder that `python -m mmbench.stages.lpips`, or the stage `efficientnet`, wrote.
         device: where to compute.
 
     Raises:
         UserError: there is no such extractor, or its weights cannot be had.
     """
-    if name == EXTRACTOR:
-        return load_extractor(weights, device)
+    if name in (VGG16, EFFICIENTNET):
+        return load_extractor(weights, device, name)
     if name.partition(".")[0] != CLIP or name.count(".") != 2:
-        raise UserError(f"extractor: '{name}' does not exist; there are {EXTRACTOR} and {CLIP}.<model>.<weights>")
+        raise UserError(
+            f"extractor: '{name}' does not exist; there are {VGG16}, {EFFICIENTNET} and {CLIP}.<model>.<weights>"
+        )
     return load_clip(name, device)
 
 

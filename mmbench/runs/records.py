@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mmbench.config.check import check, got
+from mmbench.config.extractors import DEFAULT
 from mmbench.config.schema import (
     Choice,
     Count,
@@ -30,6 +31,7 @@ from mmbench.files.store import read_record
 from mmbench.modalities import FORMER
 from mmbench.modalities import names as kinds
 
+Extractors = Annotated[list[str], Field(min_length=1)]
 Number = Annotated[float, Field(strict=True)]
 Colour = Annotated[list[Annotated[int, Field(ge=0, le=255, strict=True)]], Field(min_length=3, max_length=3)]
 Side = Annotated[int, Field(ge=8, le=1024, strict=True)]
@@ -233,13 +235,18 @@ class Floor(Record):
     n: Whole
 
 
+class Seen(Record):
+    """An extractor by which real items are compared."""
+
+    weights_sha256: str
+
+
 class Real(Record):
     """reference.json: the real items that drawn ones are compared with."""
 
     split: str
     n: Whole | None = None
-    extractor: str
-    weights_sha256: str
+    extractors: dict[str, Seen] = {}  # earlier versions had one, under other keys
     floor: Floor | None = None
     metrics: list[Metric] = []
     provenance: Provenance | None = None
@@ -355,10 +362,17 @@ class Asked(Record):
 
 
 class Compared(Record):
-    """What drawn items are compared with."""
+    """What drawn items are compared with, and by which extractors."""
 
     samples: Count
     reference: Literal["train", "validation", "test"]
+    features: Extractors = list(DEFAULT)
+
+
+class Looked(Record):
+    """By which extractors drawn items are compared."""
+
+    features: Extractors = list(DEFAULT)
 
 
 class Labelled(Train):
@@ -385,6 +399,12 @@ class ReferenceSettings(StageSettings):
     """Settings of `mmbench.stages.reference`."""
 
     evaluate: Compared
+
+
+class EvaluateSettings(StageSettings):
+    """Settings of `mmbench.stages.evaluate`."""
+
+    evaluate: Looked = Looked()
 
 
 class MethodSettings(StageSettings, Built):
@@ -416,7 +436,7 @@ STAGES: dict[str, type[StageSettings]] = {
     "train": TrainSettings,
     "predict": PredictSettings,
     "tune": TuneSettings,
-    "evaluate": StageSettings,
+    "evaluate": EvaluateSettings,
     "reference": ReferenceSettings,
 }
 

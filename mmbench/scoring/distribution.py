@@ -81,11 +81,15 @@ def distribution_scores(
 
 
 def score_drawn(case: Question, images: np.ndarray, tools: Tools, scored: Scored) -> None:
-    """Add the scores of a method's images, uint8 (n, 3, h, w), against the reference split's."""
-    score_features(case, tools.features(images), tools.extractor.resize_name(*images.shape[2:]), tools, scored)
+    """Add the scores of a method's images, uint8 (n, 3, h, w), against the reference split's, by every extractor."""
+    for extractor in tools.extractors:
+        score_features(case, extractor, tools.features(extractor, images), images.shape[2:], tools, scored)
 
 
-def score_features(case: Question, fake: np.ndarray, resize: str, tools: Tools, scored: Scored) -> None:
-    """Add the scores of a method's images by their features (n, d), made at the size `resize`."""
-    for measure, value, detail in distribution_scores(tools.extractor, tools.reference.features, fake, resize):
+def score_features(
+    case: Question, extractor: Extractor, fake: np.ndarray, size: tuple[int, ...], tools: Tools, scored: Scored
+) -> None:
+    """Add the scores of a method's images of a size by an extractor's features (n, d) of them."""
+    real, resize = tools.reference.features[extractor.name], extractor.resize_name(*size)
+    for measure, value, detail in distribution_scores(extractor, real, fake, resize):
         scored.add(case, measure, value, len(fake), {**detail, "real_split": tools.reference.card["split"]})

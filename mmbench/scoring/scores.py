@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmbench.config.extractors import DEFAULT
 from mmbench.errors import UserError
 from mmbench.experiments import load_part
 from mmbench.files.store import Arrays, sha256_file
 from mmbench.frozen.cache import Network, OutputCache
 from mmbench.frozen.embedders import Embedder, Standardised, load_standardised
-from mmbench.frozen.features import Extractor, Reference, load_extractor, read_reference
+from mmbench.frozen.features import Extractor, Reference, load_extractors, read_reference
 from mmbench.frozen.judges import Judge
 from mmbench.frozen.lpips import Net, load_lpips, weights_path
 from mmbench.method import Task
@@ -117,6 +118,7 @@ class Tools:
         card: what the data set says about itself.
         data: folder of the data; needed where images are embedded.
         cache: folder for what the networks say, to be read when the same is asked again; None to keep nothing.
+        features: the extractors by which images are compared, as `evaluate.features` lists them.
     """
 
     def __init__(
@@ -128,7 +130,9 @@ class Tools:
         card: Mapping[str, Any] | None = None,
         data: Path | None = None,
         cache: Path | None = None,
+        features: Sequence[str] = DEFAULT,
     ) -> None:
+        self._entries = tuple(features)
         self.weights, self._reference, self.device = weights, reference, device
         self._judge, self.card, self._data = judge, card or {}, data
         self._lpips: dict[Net, tuple[nn.Module, str]] = {}
@@ -152,9 +156,9 @@ class Tools:
         return self._judge
 
     @cached_property
-    def extractor(self) -> Extractor:
-        """Features of images."""
-        return load_extractor(self.weights, self.device)
+    def extractors(self) -> Sequence[Extractor]:
+        """What sees images for the metrics that compare them as sets, the one of the headlines first."""
+        return load_extractors(self.weights, self.device, self._entries)
 
     @cached_property
     def embedder(self) -> Standardised:
@@ -167,15 +171,15 @@ class Tools:
     def reference(self) -> Reference:
         """Features of the real images."""
         given = self._reference
-        return given if isinstance(given, Reference) else read_reference(given, self.extractor)
+        return given if isinstance(given, Reference) else read_reference(given, self.extractors)
 
     def network(self, name: str, weights_sha256: str, *code: str, task: str = "") -> Network:
         """A network on this device, as the cache of outputs knows it."""
         return Network(name, weights_sha256, self.device.type, code, task)
 
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """Features, float32 (n, 512), of images, uint8 (n, 3, h, w)."""
-        return self._vectors(self.extractor, images)
+    def features(self, extractor: Extractor, images: np.ndarray) -> np.ndarray:
+        """Features, float32 (n, d), of images, uint8 (n, 3, h, w)."""
+        return self._vectors(extractor, images)
 
     def embedded(self, images: np.ndarray) -> np.ndarray:
         """Standardised embeddings, float32 (n, d), of images, uint8 (n, 3, h, w), by what embedded the data."""
@@ -191,7 +195,8 @@ class Tools:
         return self.outputs(network, given, lambda: judge.answer(task, given))
 
     def _vectors(self, embedder: Embedder, images: np.ndarray) -> np.ndarray:
-        network = self.network(embedder.name, embedder.weights_sha256, inspect.getfile(type(embedder)))
+        code = {inspect.getfile(type(embedder)), getattr(embedder, "code", "")} - {""}
+        network = self.network(embedder.name, embedder.weights_sha256, *sorted(code))
         return self.outputs(network, {"image": images}, lambda: {"vectors": embedder(images)})["vectors"]
 
 

@@ -16,6 +16,7 @@ import torch
 from typer import Option
 
 from mmbench.command import stage_main
+from mmbench.config.extractors import named
 from mmbench.errors import UserError, closest, run_command
 from mmbench.experiments.experiment import (
     Case,
@@ -211,7 +212,8 @@ def evaluate(
     answered = read_answers(path, listed, experiment, modalities, tasks or None, answers or None)
     cost = read_cost(path.parent, training or path.parent / "training.json")
     trained = load_judge(judge, settings["experiment"], modalities, device) if judge else None
-    scored = scores.score(answered, Tools(weights, reference, device, trained, card, data, cache))
+    tools = Tools(weights, reference, device, trained, card, data, cache, named(settings.get("evaluate", {})))
+    scored = scores.score(answered, tools)
     inputs = {"predictions": path, "cases": cases / "cases.npz", "weights": weights / "weights.json"}
     if judge:
         inputs["judge"] = judge / "weights.safetensors"

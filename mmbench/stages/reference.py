@@ -15,12 +15,13 @@ import torch
 from typer import Option
 
 from mmbench.command import stage_main
+from mmbench.config.extractors import described, named
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
 from mmbench.experiments.experiment import Case, load_experiment, used_modalities, whole_items
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
-from mmbench.frozen.features import vectors
+from mmbench.frozen.features import stored, vectors
 from mmbench.frozen.judges import load_judge
 from mmbench.models.device import choose_device, hardware
 from mmbench.runs.provenance import provenance
@@ -55,10 +56,25 @@ def tools_for(
     cache: Path | None,
 ) -> Tools:
     """What scores real data: the networks, and the experiment's judge if it has one; there is no reference yet."""
+    features = named(settings["evaluate"])
     card, experiment = read_card(data), settings["experiment"]
     modalities = used_modalities(load_experiment(experiment), card, settings)
     loaded = load_judge(judge, experiment, modalities, device) if judge else None
-    return Tools(weights, out / "reference.npz", device, loaded, card, data, cache)
+    return Tools(weights, out / "reference.npz", device, loaded, card, data, cache, features)
+
+
+def about_extractors(tools: Tools, evaluate: Mapping[str, Any], size: tuple[int, ...]) -> dict[str, dict[str, str]]:
+    """What is recorded of each extractor of images of a size, by its name, in their order."""
+    found = {}
+    for extractor, entry in zip(tools.extractors, named(evaluate), strict=True):
+        about = described(entry, tools.weights)
+        found[extractor.name] = {
+            "weights_sha256": extractor.weights_sha256,
+            "resize": extractor.resize_name(*size),
+            "source": about.source,
+            "licence": about.licence,
+        }
+    return found
 
 
 def write_reference(
@@ -92,15 +108,15 @@ def write_reference(
     other_split, other = other_items(data, settings)
     name = settings["experiment"]
     tools = tools_for(settings, weights=weights, data=data, out=out, judge=judge, device=device, cache=cache)
-    extractor = tools.extractor
-    resize = extractor.resize_name(*images.shape[2:])
-    real, fake = tools.features(images), tools.features(other["image"])
-    floor = Scored()
-    case = Case("floor", "generate", len(fake))
-    for measure, value, detail in distribution_scores(extractor, real, fake, resize):
-        floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
+    features, floor = {}, Scored()
+    for extractor in tools.extractors:
+        real, fake = (tools.features(extractor, seen) for seen in (images, other["image"]))
+        features[extractor.name] = real
+        resize, case = extractor.resize_name(*images.shape[2:]), Case("floor", "generate", len(fake))
+        for measure, value, detail in distribution_scores(extractor, real, fake, resize):
+            floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
     own = [*score_real(name, arrays, tools).metrics, *score_floor(name, arrays, other, tools).metrics]
-    save_arrays(out / "reference.npz", {"features": real, **vectors(arrays)})
+    save_arrays(out / "reference.npz", {**stored(features), **vectors(arrays)})
     inputs = {"data": data / "card.json", "weights": weights / "weights.json"}
     if judge:
         inputs["judge"] = judge / "weights.safetensors"
@@ -108,12 +124,10 @@ def write_reference(
         "schema": 1,
         "experiment": name,
         "split": split,
-        "n": len(real),
+        "n": len(images),
         "images_sha256": sha256_arrays({"image": images}),
-        "extractor": extractor.name,
-        "weights_sha256": extractor.weights_sha256,
-        "resize": resize,
-        "floor": {"split": other_split, "n": len(fake), "wanted": count, "seed": SEED},
+        "extractors": about_extractors(tools, evaluate, images.shape[2:]),
+        "floor": {"split": other_split, "n": len(other["image"]), "wanted": count, "seed": SEED},
         "metrics": floor.metrics + own,
         "hardware": hardware(device),
         "provenance": provenance(settings, inputs),

@@ -21,6 +21,7 @@ import torch
 from mmbench.command import stage_main
 from mmbench.config.choice import Drawing, Trials, first_drawing, plan_trials
 from mmbench.config.discovery import claimed_tasks, read_literals
+from mmbench.config.extractors import named
 from mmbench.data import read_prepared
 from mmbench.errors import UserError, run_command
 from mmbench.experiments.experiment import Case, asked, load_experiment, used_modalities, whole_items
@@ -108,9 +109,11 @@ class Trial:
         where = f"{data / SPLIT}.npz: {settings['experiment']}"
         self.arrays = whole_items(read_prepared(data, SPLIT), self.modalities, where)
         trained = load_judge(judge, settings["experiment"], self.modalities, device) if judge else None
-        features = load_extractor(lpips, device)(self.arrays["image"])
+        first = named(settings["evaluate"])[:1]  # what is chosen does not depend on what else is measured
+        extractor = load_extractor(lpips, device, *first)
+        features = {extractor.name: extractor(self.arrays["image"])}
         real = Reference(features, {"split": SPLIT}, vectors(self.arrays))
-        self.tools = Tools(lpips, real, device, trained, self.card, data)
+        self.tools = Tools(lpips, real, device, trained, self.card, data, features=first)
 
     def cases(self, items: int | None = None) -> list[Case]:
         """The cases that the method answers, over so many validation items; without a number, over all that are asked

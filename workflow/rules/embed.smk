@@ -5,6 +5,7 @@ rule embed:
     input:
         rules.data.output,
         rules.lpips.output,
+        lambda wc: RUN.embedder(wc.extractor),
     output:
         multiext(
             f"{P}/embedded/{{extractor}}/",

@@ -4,6 +4,7 @@
 rule evaluate:
     input:
         rules.lpips.output,
+        lambda wc: RUN.features(),
         lambda wc: RUN.data(wc.experiment) / "card.json",
         lambda wc: RUN.judge(wc.experiment),
         cases=P / "{experiment}" / "cases.npz",

@@ -4,6 +4,7 @@
 rule reference:
     input:
         rules.lpips.output,
+        lambda wc: RUN.features(),
         lambda wc: [RUN.data(wc.experiment) / name for name in PREPARED],
         lambda wc: RUN.judge(wc.experiment),
     output:

@@ -4,6 +4,7 @@
 rule tune:
     input:
         rules.lpips.output,
+        lambda wc: RUN.features(1),
         lambda wc: RUN.data(wc.experiment) / "validation.npz",
         lambda wc: RUN.data(wc.experiment) / "card.json",
         lambda wc: RUN.judge(wc.experiment),

@@ -7,19 +7,20 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from mmbench.config.extractors import EFFICIENTNET, VGG16
 from mmbench.config.schema import Experiment
 
-EXTRACTOR = re.compile(r"vgg16-relu5_3-gap|clip\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+EXTRACTOR = re.compile(rf"{re.escape(VGG16)}|{re.escape(EFFICIENTNET)}|clip\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 def known_extractor(name: str) -> str:
     """`name` if it is spelt like an extractor; whether open_clip has a CLIP of that name, only open_clip knows."""
     if not EXTRACTOR.fullmatch(name):
-        raise ValueError("write vgg16-relu5_3-gap, or clip.<model>.<weights> as open_clip calls the two")
+        raise ValueError(f"write {VGG16}, {EFFICIENTNET}, or clip.<model>.<weights> as open_clip calls the two")
     return name
 
 
 class Options(Experiment):
     """Which network makes the embeddings."""
 
-    extractor: Annotated[str, AfterValidator(known_extractor)] = "vgg16-relu5_3-gap"
+    extractor: Annotated[str, AfterValidator(known_extractor)] = VGG16

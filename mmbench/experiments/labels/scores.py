@@ -11,6 +11,7 @@ from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case
 from mmbench.experiments.labels.tasks import TASKS
 from mmbench.files.store import Arrays
+from mmbench.frozen.features import Extractor
 from mmbench.scoring.distribution import score_features
 from mmbench.scoring.judged import by_judge, score_classes, score_seen_classes, score_shuffled_classes
 from mmbench.scoring.metrics.classification import ECE_BINS, calibration_error, macro
@@ -74,23 +75,27 @@ def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored)
 
 def score_pairs(case: Question, images: np.ndarray, label: np.ndarray, tools: Tools, scored: Scored) -> np.ndarray:
     """Scores of images, uint8 (n, 3, h, w), and the labels (n,) that they should show; returns what the judge saw."""
-    extractor = tools.extractor
-    features = tools.features(images)
-    resize = extractor.resize_name(*images.shape[2:])
-    score_features(case, features, resize, tools, scored)
-    for name, distance in (("fjd", frechet_joint_distance), ("kjd", kernel_joint_distance)):
-        value, detail = joint_distance(distance, features, label, tools)
-        measure = Measure(f"{name}[{extractor.name}]", False, extractor.name, extractor.weights_sha256)
-        scored.add(case, measure, value, len(images), {**detail, "resize": resize})
+    for extractor in tools.extractors:
+        features = tools.features(extractor, images)
+        resize = extractor.resize_name(*images.shape[2:])
+        score_features(case, extractor, features, images.shape[2:], tools, scored)
+        for name, distance in (("fjd", frechet_joint_distance), ("kjd", kernel_joint_distance)):
+            value, detail = joint_distance(distance, extractor, features, label, tools)
+            measure = Measure(f"{name}[{extractor.name}]", False, extractor.name, extractor.weights_sha256)
+            scored.add(case, measure, value, len(images), {**detail, "resize": resize})
     seen = judged(images, tools)
     score_judged(case, seen, label, tools, scored)
     return seen
 
 
 def joint_distance(
-    distance: Callable[..., tuple[float, float]], features: np.ndarray, label: np.ndarray, tools: Tools
+    distance: Callable[..., tuple[float, float]],
+    extractor: Extractor,
+    features: np.ndarray,
+    label: np.ndarray,
+    tools: Tools,
 ) -> tuple[float, Mapping[str, Any]]:
-    """A joint distance of features (m, d) with labels (m,) to the reference split, and how it was computed.
+    """A joint distance of an extractor's features (m, d) with labels (m,) to the real split, and how it was computed.
 
     Raises:
         UserError: the reference has no labels.
@@ -98,7 +103,7 @@ def joint_distance(
     reference = tools.reference
     if "label" not in reference.arrays:
         raise UserError("reference.npz: holds no labels of the real images; delete it and make it again")
-    real, classes = reference.features, len(tools.card["labels"])
+    real, classes = reference.features[extractor.name], len(tools.card["labels"])
     value, scale = distance(real, reference.arrays["label"], features, label, classes)
     sizes = {"n_real": len(real), "n_fake": len(features), "real_split": reference.card["split"]}
     return value, {**sizes, "label": "one-hot, times the mean norm of the real features", "scale": scale}

