@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mmbench.errors import UserError
 from mmbench.files.store import read_json, sha256_file
+from mmbench.frozen import efficientnet
 from mmbench.frozen.lpips import write_weights
 
 ROOT = Path(__file__).parents[1]
@@ -30,4 +32,18 @@ def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             return made
     folder = tmp_path_factory.mktemp("weights")
     write_weights(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def efficientnet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of EfficientNet-Lite0: that of this checkout's results if it is whole, else made anew."""
+    made = ROOT / "results" / "weights" / "efficientnet-lite0.json"
+    if made.is_file() and sha256_file(made.with_suffix(".safetensors")) == read_json(made)["sha256"]:
+        return made.parent
+    folder = tmp_path_factory.mktemp("efficientnet")
+    try:
+        efficientnet.write_weights(folder)
+    except UserError as error:
+        pytest.skip(f"the weights of EfficientNet-Lite0 are not here and cannot be fetched: {error}")
     return folder

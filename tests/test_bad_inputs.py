@@ -52,6 +52,9 @@ REMOVED = "(removed)"
 Spoil = Callable[[Path], object]
 
 
+FEATURES = "features/vgg16-relu5_3-gap"
+
+
 class Networks:
     """Stands for VGG16: features of images that are quick to have."""
 
@@ -86,8 +89,8 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_json(folder / f"{name}.json", {"experiment": name, **SETTINGS})
         write_cases(read_json(folder / f"{name}.json"), folder / "data", folder / name)
     test = load_arrays(folder / "data/test.npz")
-    save_arrays(folder / "masking/reference.npz", {"features": Networks()(test["image"])})
-    about = {"extractor": Networks.name, "weights_sha256": Networks.weights_sha256}
+    save_arrays(folder / "masking/reference.npz", {f"features/{Networks.name}": Networks()(test["image"])})
+    about: dict[str, object] = {"extractors": {Networks.name: {"weights_sha256": Networks.weights_sha256}}}
     about["provenance"] = {"inputs_sha256": {"data": sha256_file(folder / "data/card.json")}}
     write_json(folder / "masking/reference.json", {"split": "test", **about})
     write_json(folder / "lpips/weights.json", {})
@@ -164,7 +167,7 @@ def here(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(tmp_path / "weights/weights.json", {})
     monkeypatch.chdir(tmp_path / "smoke")
     monkeypatch.delenv("MMBENCH_DATA", raising=False)
-    monkeypatch.setattr(mmbench.scoring.scores, "load_extractor", lambda weights, device: Networks())
+    monkeypatch.setattr(mmbench.scoring.scores, "load_extractors", lambda *_: [Networks()])
     return tmp_path / "smoke"
 
 
@@ -516,8 +519,8 @@ WEIGHT_FILES = [
     Bad("evaluate", gone("masking/reference.npz"), ("masking/reference.npz: no such file",)),
     Bad("evaluate", text("masking/reference.json", "[]"), ("masking/reference.json: holds no keys",)),
     Bad("evaluate", edit("masking/reference.json", "split", REMOVED), ("masking/reference.json: split: missing",)),
-    Bad("evaluate", edit("masking/reference.json", "weights_sha256", "0"), ("reference.npz: not features of vgg16",)),
-    Bad("evaluate", put("masking/reference.npz", features=np.full((8, 6), np.nan)), ("features has not a finite row",)),
+    Bad("evaluate", edit("masking/reference.json", "extractors", {}), ("reference.npz: not features of vgg16",)),
+    Bad("evaluate", put("masking/reference.npz", **{FEATURES: np.full((8, 6), np.nan)}), ("has not a finite row",)),
 ]  # fmt: skip
 
 GIVEN = [

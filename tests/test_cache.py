@@ -145,7 +145,7 @@ def question(n: int) -> tuple[list[tuple[Case, Arrays]], Reference]:
     seen[:, :, :8] = 0
     given = {"masked_image": np.concatenate([truth * (seen > 0), seen], axis=1)}
     cases = [Case("reconstruct-25", "reconstruct", n, given, {"image": truth}), Case("generate", "generate", n)]
-    real = Reference(rng.gamma(1.0, size=(n, 512)), {"split": "test"})
+    real = Reference({EXTRACTOR: rng.gamma(1.0, size=(n, 512))}, {"split": "test"})
     return [(case, {"image": image}) for case in cases], real
 
 

@@ -68,7 +68,7 @@ def score(run: Path, weights: Path, out: Path, *extra: str) -> None:
 
 def test_reference_has_the_floor_of_real_against_real(run: Path) -> None:
     card = read_json(run / "masking" / "reference.json")
-    assert load_arrays(run / "masking" / "reference.npz")["features"].shape == (20, 512)
+    assert load_arrays(run / "masking" / "reference.npz")["features/vgg16-relu5_3-gap"].shape == (20, 512)
     assert (card["split"], card["n"], card["floor"]["split"], card["floor"]["n"]) == ("test", 20, "train", 12)
     names = [row["name"].split("[")[0] for row in card["metrics"]]
     assert names == ["fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5"]

@@ -72,7 +72,7 @@ def test_the_reference_keeps_the_real_embeddings_and_says_what_agrees_by_chance(
     run: Path, tools: Tools, test_split: Arrays
 ) -> None:
     np.testing.assert_array_equal(tools.reference.arrays["embedding"], test_split["embedding"])
-    assert tools.reference.arrays.keys() == {"embedding"} and tools.reference.features.shape == (20, 512)
+    assert tools.reference.arrays.keys() == {"embedding"} and tools.reference.features[EXTRACTOR].shape == (20, 512)
     rows = {row["name"]: row for row in read_json(run / "reference" / "reference.json")["metrics"]}
     assert -0.2 < rows["shuffled_cosine"]["value"] < 0.3 and rows["shuffled_cosine"]["n"] == 20
     _, other = reference.other_items(run / "data", SETTINGS)
@@ -153,7 +153,7 @@ def test_shuffling_leaves_nothing_in_its_place(count: int) -> None:
 
 
 def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path) -> None:
-    real = Reference(np.zeros((8, 512)), {"split": "test"})
+    real = Reference({EXTRACTOR: np.zeros((8, 512))}, {"split": "test"})
     blind = Tools(lpips_weights, real, CPU, card=tools.card)
     with pytest.raises(UserError, match="--data: not given"):
         blind.embedder  # noqa: B018
@@ -168,8 +168,8 @@ def test_tools_embed_with_the_extractor_of_the_card(run: Path, tools: Tools, tes
 
 def test_images_are_looked_at_once_where_their_embedding_is_the_extractors(run: Path, tools: Tools, tmp_path) -> None:
     cached = Tools(tools.weights, Path("none"), CPU, card=tools.card, data=run / "data", cache=tmp_path)
-    drawn = images(3, 8)
-    np.testing.assert_array_equal(cached.features(drawn), tools.features(drawn))
+    drawn, (extractor,) = images(3, 8), tools.extractors
+    np.testing.assert_array_equal(*(t.features(extractor, drawn) for t in (cached, tools)))
     np.testing.assert_array_equal(cached.embedded(drawn), tools.embedded(drawn))
     assert len(list(tmp_path.rglob("*.npz"))) == 1
 

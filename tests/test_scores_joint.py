@@ -13,7 +13,7 @@ from mmbench.experiments.experiment import Case, load_experiment
 from mmbench.experiments.joint import scores
 from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.files.weights import load_weights
-from mmbench.frozen.features import load_extractor
+from mmbench.frozen.features import load_extractor, stored
 from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Spec, Task
 from mmbench.scoring.distribution import shuffled
@@ -76,8 +76,8 @@ def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
 def made_tools(weights: Path, folder: Path, spec: Spec) -> Tools:
     device = torch.device("cpu")
     extractor = load_extractor(weights, device)
-    save_arrays(folder / "reference.npz", {"features": extractor(squares(30, 1)["image"])})
-    card = {"extractor": extractor.name, "weights_sha256": extractor.weights_sha256, "split": "test"}
+    save_arrays(folder / "reference.npz", stored({extractor.name: extractor(squares(30, 1)["image"])}))
+    card = {"split": "test", "extractors": {extractor.name: {"weights_sha256": extractor.weights_sha256}}}
     write_json(folder / "reference.json", card)
     judge = Judge("judge-joint", ByColour(spec), "ab" * 32, device)
     tools = Tools(weights, folder / "reference.npz", device, judge, CARD)

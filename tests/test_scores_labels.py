@@ -14,7 +14,7 @@ from mmbench.experiments.experiment import Case, load_experiment, read_cases
 from mmbench.experiments.labels import scores
 from mmbench.experiments.labels.tasks import TASKS
 from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.frozen.features import load_extractor
+from mmbench.frozen.features import EXTRACTOR, load_extractor, stored
 from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Spec
 from mmbench.scoring.metrics.classification import ECE_BINS
@@ -75,8 +75,10 @@ class ByColour(Method):
 def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
     device = torch.device("cpu")
     extractor, real = load_extractor(lpips_weights, device), patches(40, 1)
-    save_arrays(tmp_path / "reference.npz", {"features": extractor(real["image"]), "label": real["label"]})
-    card = {"extractor": extractor.name, "weights_sha256": extractor.weights_sha256, "split": "test"}
+    save_arrays(
+        tmp_path / "reference.npz", {**stored({extractor.name: extractor(real["image"])}), "label": real["label"]}
+    )
+    card = {"split": "test", "extractors": {extractor.name: {"weights_sha256": extractor.weights_sha256}}}
     write_json(tmp_path / "reference.json", card)
     judge = Judge("judge-labels", ByColour(Spec(MODALITIES)), "ab" * 32, device)
     return Tools(lpips_weights, tmp_path / "reference.npz", device, judge, CARD)
@@ -133,7 +135,7 @@ def test_painting_is_judged_against_the_given_labels_and_compared_as_a_set(tools
     for name in ("is", "judged_accuracy"):
         assert (rows[name]["extractor"], rows[name]["weights_sha256"]) == ("judge-labels", "ab" * 32)
     assert rows["fjd"]["extractor"] == rows["fd"]["extractor"] == "vgg16-relu5_3-gap"
-    norm = np.linalg.norm(tools.reference.features, axis=1).mean()
+    norm = np.linalg.norm(tools.reference.features[EXTRACTOR], axis=1).mean()
     assert rows["fjd"]["detail"]["scale"] == pytest.approx(norm) and rows["fjd"]["detail"]["real_split"] == "test"
     assert len([1 for *_, metric, _ in scored.items if metric == "judged_accuracy"]) == 40
 
@@ -172,7 +174,7 @@ def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path, tmp_pa
             scores.score([(case, {"label": answer})], tools)
         assert "\n" not in str(caught.value)
     few = patches(8, 0)
-    save_arrays(tmp_path / "old.npz", {"features": tools.reference.features})
+    save_arrays(tmp_path / "old.npz", stored(tools.reference.features))
     write_json(tmp_path / "old.json", dict(tools.reference.card))
     old = Tools(lpips_weights, tmp_path / "old.npz", torch.device("cpu"), tools.judge, CARD)
     painted = (Case("paint", "paint", 8, {"label": few["label"]}), {"image": few["image"]})

@@ -12,7 +12,7 @@ from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case
 from mmbench.experiments.masking import scores as masking
 from mmbench.files.store import save_arrays, write_json
-from mmbench.frozen.features import load_extractor
+from mmbench.frozen.features import load_extractor, stored
 from mmbench.scoring.scores import Scored, Tools, load_scores
 
 PER_IMAGE = {"psnr_hole", "l1_hole", "ssim", "lpips_alex", "lpips_vgg"}
@@ -34,8 +34,8 @@ def reconstruct_case(truth: np.ndarray, share: float, hidden_rows: slice) -> Cas
 @pytest.fixture
 def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
     extractor = load_extractor(lpips_weights, torch.device("cpu"))
-    save_arrays(tmp_path / "reference.npz", {"features": extractor(smooth(40, 1))})
-    card = {"extractor": extractor.name, "weights_sha256": extractor.weights_sha256, "split": "test"}
+    save_arrays(tmp_path / "reference.npz", stored({extractor.name: extractor(smooth(40, 1))}))
+    card = {"split": "test", "extractors": {extractor.name: {"weights_sha256": extractor.weights_sha256}}}
     write_json(tmp_path / "reference.json", card)
     return Tools(lpips_weights, tmp_path / "reference.npz", torch.device("cpu"))
 

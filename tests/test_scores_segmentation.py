@@ -14,7 +14,7 @@ from mmbench.experiments.masking import scores as masking
 from mmbench.experiments.segmentation import scores as segmentation
 from mmbench.experiments.segmentation.tasks import TASKS
 from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, sha256_file, write_json
-from mmbench.frozen.features import load_extractor
+from mmbench.frozen.features import load_extractor, stored
 from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Modality, Spec
 from mmbench.scoring import judged as _judged
@@ -63,8 +63,8 @@ class ByColour(Method):
 def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
     device = torch.device("cpu")
     extractor = load_extractor(lpips_weights, device)
-    save_arrays(tmp_path / "reference.npz", {"features": extractor(squares(30, 1)["image"])})
-    card = {"extractor": extractor.name, "weights_sha256": extractor.weights_sha256, "split": "test"}
+    save_arrays(tmp_path / "reference.npz", stored({extractor.name: extractor(squares(30, 1)["image"])}))
+    card = {"split": "test", "extractors": {extractor.name: {"weights_sha256": extractor.weights_sha256}}}
     write_json(tmp_path / "reference.json", card)
     spec = Spec({"image": Modality("image", (3, 32, 32)), "mask": Modality("class_map", (32, 32), 4)})
     judge = Judge("judge-segmentation", ByColour(spec), "ab" * 32, device)

