@@ -352,6 +352,18 @@ def test_doctor_looks_at_the_networks(tmp_path: Path, monkeypatch: pytest.Monkey
     assert checks.lpips(tmp_path / "weights", None).status == "problem"
 
 
+def test_doctor_looks_at_the_second_extractor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for there in (False, True):
+        monkeypatch.setattr(checks, "fetchable", lambda package, there=there: there)
+        assert checks.efficientnet(tmp_path).status == ("ok" if there else "problem")
+    (tmp_path / "efficientnet-lite0.safetensors").write_text("whole")
+    digest = checks.sha256_file(tmp_path / "efficientnet-lite0.safetensors")
+    write_json(tmp_path / "efficientnet-lite0.json", {"sha256": digest})
+    assert checks.efficientnet(tmp_path).found == f"in {tmp_path}"
+    (tmp_path / "efficientnet-lite0.safetensors").write_text("half")
+    assert checks.efficientnet(tmp_path).status == "problem"
+
+
 def test_the_names_of_the_networks_are_those_that_are_fetched() -> None:
     from mmbench.frozen.lpips import TRUNKS  # noqa: PLC0415
 

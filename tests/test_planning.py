@@ -12,6 +12,7 @@ import torch
 from mmbench.cli.app import main
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods
+from mmbench.config.extractors import VGG16
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.planning.costs import Costs, make_plan
@@ -95,7 +96,7 @@ def test_every_experiment_can_be_timed(experiment: str, bench: Bench) -> None:
 
 def test_what_is_not_timed_is_taken_to_be_like_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmbench.planning.costs.starting", lambda _: 2.0)
-    monkeypatch.setattr(Bench, "networks", lambda _: {"lpips-alex": 0.001, "lpips-vgg": 0.002, "vgg16": 0.003})
+    monkeypatch.setattr(Bench, "networks", lambda _: {"lpips-alex": 0.001, "lpips-vgg": 0.002, VGG16: 0.003})
     costs = Costs(config(), 0.0)
     costs.steps = {("masking", "ddpm"): Step(1.0, 2.0, 3.0, 100), ("masking", "palette"): Step(3.0, 4.0, 5.0, 300)}
     assert costs.step("masking", "mae") == Step(2.0, 3.0, 4.0, 200) == costs.step("labels", "classifier")

