@@ -213,10 +213,10 @@ class Bench:
                     module.net(x)
                     found[VGG16] = self.timed(lambda m=module, x=x: m.net(x)) / count  # type: ignore[misc]
         if EFFICIENTNET in self.config.profile.evaluate.features:
-            net, images = EfficientNetLite0().to(self.device).eval(), torch.rand(count, 3, 224, 224, device=self.device)
+            seer, images = EfficientNetLite0().to(self.device).eval(), torch.rand(count, 3, 224, 224, device=self.device)
             with torch.inference_mode():
-                net(images)
-                found[EFFICIENTNET] = self.timed(lambda: net(images)) / count
+                seer(images)
+                found[EFFICIENTNET] = self.timed(lambda: seer(images)) / count
         return found
 
     def reading(self, count: int = 8) -> float | None:
