@@ -190,7 +190,7 @@ def write_joint(
         if "label" in there:
             real += [row("ceiling", "judged_accuracy", 0.93, items), row("floor", "shuffled_accuracy", 0.2, items)]
         write_json(own / "reference.json", {
-            "schema": 1, "split": "test", "n": items, "extractor": FD[1:-1], "weights_sha256": "01" * 32,
+            "schema": 1, "split": "test", "n": items, "extractors": {FD[1:-1]: {"weights_sha256": "01" * 32}},
             "floor": {"split": "train", "n": items}, "metrics": real,
         })  # fmt: skip
     for name in methods:

@@ -804,7 +804,7 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "cases.generate.nfe: got 'many'; .*mmbench.stages.predict again",
     ),
     "a reference without its split": (
-        write(REAL, {"extractor": "a", "weights_sha256": "b"}),
+        write(REAL, {"extractors": {"a": {"weights_sha256": "b"}}}),
         REAL,
         "split: missing; .*mmbench.stages.reference again",
     ),

@@ -58,8 +58,8 @@ def command(
     """Check whether this machine can run a profile, and say what to fix.
 
     Looks at cores, memory, Python, packages, PyTorch and GPU, Snakemake, the checkout and its configuration, data sets,
-    the networks of LPIPS and other metrics, and the disk. "absent" is what the profile does not need. The exit status is 1 if there is a
-    problem.
+    the networks of the metrics and the disk. "absent" is what the profile does not need. The exit status is 1 if there
+    is a problem.
 
     Examples:
 

@@ -213,7 +213,10 @@ class Bench:
                     module.net(x)
                     found[VGG16] = self.timed(lambda m=module, x=x: m.net(x)) / count  # type: ignore[misc]
         if EFFICIENTNET in self.config.profile.evaluate.features:
-            seer, images = EfficientNetLite0().to(self.device).eval(), torch.rand(count, 3, 224, 224, device=self.device)
+            seer, images = (
+                EfficientNetLite0().to(self.device).eval(),
+                torch.rand(count, 3, 224, 224, device=self.device),
+            )
             with torch.inference_mode():
                 seer(images)
                 found[EFFICIENTNET] = self.timed(lambda: seer(images)) / count

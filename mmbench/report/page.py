@@ -23,6 +23,7 @@ from mmbench.report.parts.claims import write_claims
 from mmbench.report.parts.curves import quality_against_compute
 from mmbench.report.parts.effect import Axes
 from mmbench.report.parts.effects import write_effects
+from mmbench.report.parts.extractors import other_extractors
 from mmbench.report.parts.overview import write_overview
 from mmbench.report.parts.section import Context, Section, load_section
 from mmbench.report.parts.trajectory import trajectory
@@ -73,6 +74,7 @@ def write_report(
                 "records": records,
                 "curves": curves,
                 "effects": effects,
+                "extractors": other_extractors(context),
                 "trajectory": trajectory(context),
                 "command": context.command,
             }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_EXTRACTOR = re.compile(r"\[([^\]]*)\]")
 _NAME = re.compile(r"(?P<base>[a-z0-9_]+)(?P<rest>.*)", re.IGNORECASE)
 
 
@@ -86,6 +87,34 @@ def describe(name: str) -> Metric:
     return Metric(metric.label + (match["rest"] if match else ""), metric.decimals, metric.meaning)
 
 
+def extractor_of(name: str) -> str:
+    """What stands in a metric's brackets, usually the network that sees the images; empty if there are none."""
+    match = _EXTRACTOR.search(name)
+    return match[1] if match else ""
+
+
+def measured(name: str) -> str:
+    """A metric's name without its brackets: what several extractors may measure."""
+    return _EXTRACTOR.sub("", name)
+
+
 def in_order(names: Iterable[str]) -> list[str]:
-    """Metric names in the order in which they are shown: known ones first."""
-    return sorted(set(names), key=lambda name: (_ORDER.index(_key(name)) if _key(name) else len(_ORDER), name))
+    """Metric names in the order in which they are shown: known ones first.
+
+    Extractors that measure the same keep the order in which they first come among `names`.
+    """
+    given = list(dict.fromkeys(names))
+    extractors = ["", *dict.fromkeys(map(extractor_of, given))]
+
+    def place(name: str) -> tuple[int, str, int, str]:
+        known = _ORDER.index(_key(name)) if _key(name) else len(_ORDER)
+        return known, measured(name), extractors.index(extractor_of(name)), name
+
+    return sorted(given, key=place)
+
+
+def leading(names: Iterable[str]) -> list[str]:
+    """The names in their order, less those that say what the first extractor has said by another one."""
+    first: dict[str, str] = {}
+    order = in_order(names)
+    return [name for name in order if not extractor_of(name) or first.setdefault(measured(name), name) == name]

@@ -19,7 +19,7 @@ from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.differences import dependence_notes, difference_table
 from mmbench.report.tables.table import Table
 from mmbench.report.tables.values import case_table, long_frame, summary_frame, value_table
-from mmbench.scoring.names import in_order
+from mmbench.scoring.names import leading
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Task:
         """A board for each metric of the task's cases; none if nobody was scored on it."""
         results, names = self.context.experiment, [case["name"] for case in self.cases]
         scored = results.metrics[results.metrics["case"].isin(names)]
-        return [make_board(results, metric, names) for metric in in_order(scored["metric"])]
+        return [make_board(results, metric, names) for metric in leading(scored["metric"])]
 
     def find(self, metric: str) -> Board | None:
         """The board of a metric, called by its name up to any bracket."""

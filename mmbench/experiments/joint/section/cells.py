@@ -10,7 +10,7 @@ from mmbench.report import text
 from mmbench.report.tables.board import Board, Entry, make_board
 from mmbench.report.tables.table import Cell
 from mmbench.runs.results import ExperimentResults
-from mmbench.scoring.names import in_order
+from mmbench.scoring.names import leading
 
 #: Columns, in their order.
 MODALITIES = ("image", "mask", "label", "embedding")
@@ -119,10 +119,10 @@ def make_matrix(results: ExperimentResults) -> Matrix:
     """Every cell that any method answers."""
     cases = [(case["name"], tuple(case["given"]), case["want"]) for case in results.cases]
     cases.sort(key=lambda case: ("masked_image" in case[1], len(case[1])))
-    scored = results.metrics.groupby("metric")["case"].unique()
+    scored = results.metrics.groupby("metric", sort=False)["case"].unique()
     boards = {
         metric: make_board(results, metric, [name for name, *_ in cases if name in set(scored[metric])])
-        for metric in in_order(scored.index)
+        for metric in leading(scored.index)
     }
     spots = {}
     for name, given, want in cases:

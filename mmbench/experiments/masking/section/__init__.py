@@ -17,7 +17,7 @@ from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.differences import ONE_SEED, dependence_notes, difference_table
 from mmbench.report.tables.values import long_frame, summary_frame, value_table
 from mmbench.report.text import slug
-from mmbench.scoring.names import in_order
+from mmbench.scoring.names import in_order, leading
 
 TITLE = "Masked reconstruction"
 LEAD = (
@@ -39,7 +39,7 @@ def build(context: Context) -> Section:
     boards = [make_board(results, metric, names) for metric in in_order(scored["metric"])]
     drawn = [case["name"] for case in results.cases if case["task"] == "generate"]
     free = results.metrics[results.metrics["case"].isin(drawn)]
-    noise = [make_board(results, metric, drawn) for metric in in_order(free["metric"])]
+    noise = [make_board(results, metric, drawn) for metric in leading(free["metric"])]
     context.frame(f"{results.name}-long", long_frame(results))
     context.frame(f"{results.name}-summary", summary_frame([*boards, *noise], results))
     findings, cards, headlines = [], [], []
