@@ -99,7 +99,7 @@ def one_line(caught: pytest.ExceptionInfo[UserError]) -> str:
 
 @pytest.mark.parametrize("name", ["resnet", "clip", "clip.ViT-B-32", "clip.a.b.c", ""])
 def test_an_unknown_extractor_is_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there are vgg16-relu5_3-gap and clip") as caught:
+    with pytest.raises(UserError, match="there are vgg16-relu5_3-gap, efficientnet-lite0 and clip") as caught:
         load_embedder(name, tmp_path, CPU)
     assert f"'{name}'" in one_line(caught)
 
@@ -145,7 +145,7 @@ def test_every_clip_of_open_clip_can_be_named() -> None:
     names = [f"clip.{model}.{tag}" for model, tag in open_clip.list_pretrained()]
     assert len(names) > 100 and all(Options(extractor=name).extractor == name for name in names)
     for wrong in ("clip.ViT-B-32", "clip.a/b.c", "vgg", "../data", "clip.a.b.c"):
-        with pytest.raises(ValueError, match="write vgg16-relu5_3-gap, or clip"):
+        with pytest.raises(ValueError, match="write vgg16-relu5_3-gap, efficientnet-lite0, or clip"):
             Options(extractor=wrong)
 
 
@@ -228,3 +228,10 @@ def test_an_embedding_that_is_not_finite_is_named(data: Path, tmp_path: Path, mo
     with pytest.raises(UserError, match="broken: the embedding of a train image is not finite"):
         embed.write_embedded("broken", weights=tmp_path, data=data, out=tmp_path / "out", device=CPU)
     assert not (tmp_path / "out").exists()
+
+
+def test_efficientnet_embeds_too(efficientnet_weights: Path) -> None:
+    """Beside image distances by VGG16, so that no method is told what these will look at."""
+    found = load_embedder("efficientnet-lite0", efficientnet_weights, CPU)
+    assert Options(extractor=found.name).extractor == found.name
+    assert found(images(2)).shape == (2, 1280)
