@@ -25,7 +25,19 @@ WIDEN = "widen"  # a method's width as a multiple of the profile's, for comparis
 OF_THE_RUN = (BUDGET, LABELLED, SAMPLE, MODALITIES, WIDEN)
 
 #: Rules whose jobs may have a time limit, and those of them whose jobs are of one method.
-LIMITED = ("data", "lpips", "embed", "cases", "train", "judge", "tune", "predict", "reference", "evaluate")
+LIMITED = (
+    "data",
+    "lpips",
+    "efficientnet",
+    "embed",
+    "cases",
+    "train",
+    "judge",
+    "tune",
+    "predict",
+    "reference",
+    "evaluate",
+)
 OF_A_METHOD = ("train", "tune", "predict", "evaluate")
 
 #: Sections that a stage's settings consist of; an edit elsewhere leaves the stage's results alone.

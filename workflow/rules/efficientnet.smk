@@ -9,8 +9,11 @@ rule efficientnet:
     priority: 1
     conda:
         CONDA_ENV
+    resources:
+        **RUN.runtime("efficientnet"),
     params:
         code=RUN.code("efficientnet"),
+        limit=lambda wc, output: RUN.limited("efficientnet", Path(output[0]).parent),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m mmbench.stages.efficientnet --out {params.out} 2>&1 | tee {log}"
+        "{params.limit}python -m mmbench.stages.efficientnet --out {params.out} 2>&1 | tee {log}"
