@@ -264,5 +264,5 @@ def test_a_map_without_a_class_is_named_when_it_is_read(tmp_path: Path, capsys: 
     card = prepare(DataSettings("camvid", (16, 20), root=str(tmp_path)), tmp_path / "out")
     said = capsys.readouterr().out
     assert f"{tmp_path / 'testannot' / '1.png'}: no pixel has a class" in said
-    assert "camvid test: 1 items have no mask" in said
+    assert "camvid: test: 1 items have no mask" in said
     assert card["splits"]["test"]["without"] == {"mask": 1} and "without" not in card["splits"]["train"]

@@ -104,7 +104,7 @@ def show_card(
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for key, value in values.items():
-        if value not in ("", (), [], None) and key != "palette":
+        if value not in ("", (), [], {}, None) and key != "palette":
             table.add_row(key, Text(as_text(value)))
     console().print(table)
 
@@ -116,7 +116,7 @@ def as_text(value: Any) -> str:
             f"{key}: {one.get('count', '') if isinstance(one, dict) else one}" for key, one in value.items()
         )
     if isinstance(value, list | tuple):
-        return "; ".join(map(str, value))
+        return "; ".join(as_text(one).replace("\n", ", ") if isinstance(one, dict) else str(one) for one in value)
     return str(value)
 
 

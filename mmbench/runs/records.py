@@ -58,13 +58,29 @@ class Described(Record):
     embedding: Embedded | None = None
 
 
+class Shared(Record):
+    """How many pictures of a split are in another one, and how many more nearly are."""
+
+    split: str
+    other: str
+    exact: Whole
+    near: Whole
+
+
+class Counted(Record):
+    """A split in card.json, as far as it counts items that lack a modality."""
+
+    without: dict[str, Whole] = {}
+
+
 class Card(Described):
     """card.json of a data folder."""
 
     size: Annotated[list[Side], Field(min_length=2, max_length=2)]
     modalities: list[str] | dict[str, str | dict[str, Any]] = []
-    splits: dict[str, dict[str, Any]] = {}
+    splits: dict[str, Counted] = {}
     other_files: dict[str, Whole] = {}
+    shared: list[Shared] = []
 
 
 class Split(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from typer import Option
 from mmbench import data
 from mmbench.command import stage_main
 from mmbench.data import DataSettings
+from mmbench.data._duplicates import Fingerprints, fingerprints, shared
 from mmbench.errors import UserError, run_command
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, read_record, save_arrays, sha256_arrays, write_json
@@ -22,23 +23,35 @@ def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
 
     The card holds what the dataset says about itself (see `mmbench.data.Card`) and, for each split, the number of
     items, the SHA-256 of its arrays (`files.sha256_arrays`), and their shapes; `other_files` counts the files that are
-    no items.
+    no items, `shared` the pictures that are in two splits.
     """
-    others = data.other_files(settings)
-    if others:
-        counts = ", ".join(f"{count} {what}" for what, count in others.items())
-        print(f"{settings.name}: files that are no pictures: {counts}", flush=True)
     splits: dict[str, Any] = {}
-    card = {**data.card(settings).as_dict(), "size": list(settings.shape), "splits": splits, "other_files": others}
+    prints: dict[str, Fingerprints] = {}
+    card = {**data.card(settings).as_dict(), "size": list(settings.shape), "splits": splits}
+    card["other_files"] = data.other_files(settings)
     for split in data.SPLITS:
         arrays = _read(split, settings, card)
         save_arrays(Path(out) / f"{split}.npz", arrays)
-        splits[split] = _describe(arrays, card)
+        splits[split], prints[split] = _describe(arrays, card), fingerprints(arrays["image"])
         print(f"{settings.name} {split}: {splits[split]['count']} items", flush=True)
-        for name, count in splits[split].get("without", {}).items():
-            print(f"{settings.name} {split}: {count} items have no {name} at all", flush=True)
+    card["shared"] = shared(prints)
+    for line in _counted(card):
+        print(f"{settings.name}: {line}", flush=True)
     write_json(Path(out) / "card.json", card)
     return card
+
+
+def _counted(card: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader should know of what was read, a line each."""
+    if others := card["other_files"]:
+        yield f"files that are no pictures: {', '.join(f'{count} {what}' for what, count in others.items())}"
+    for split, described in card["splits"].items():
+        for name, count in described.get("without", {}).items():
+            yield f"{split}: {count} items have no {name} at all"
+    for pair in card["shared"]:
+        if pair["exact"] or pair["near"]:
+            exact, near = f"{pair['exact']} pictures are in {pair['other']}, too", f"{pair['near']} more nearly are"
+            yield f"{pair['split']}: {exact}, and {near}"
 
 
 def _read(split: str, settings: DataSettings, card: Mapping[str, Any]) -> Arrays:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.report.cards.render import render
+from mmbench.report.data_notes import data_notes
 from mmbench.runs.records import read_card
 
 #: Categories of size that hubs know, by their upper limit.
@@ -41,7 +42,8 @@ def data_card(folder: Path) -> str:
         "size_categories": [next((name for limit, name in SIZES.items() if total < limit), "n>10M")],
         "tags": ["mmbench", *card["modalities"]],
     }
-    return render("data.md.j2", metadata, card=card, splits=splits, classes=class_rows(card), labels=label_rows(card))
+    rows = {"classes": class_rows(card), "labels": label_rows(card), "counted": data_notes(card)}
+    return render("data.md.j2", metadata, card=card, splits=splits, **rows)
 
 
 def class_rows(card: dict[str, Any]) -> list[tuple[str, list[float]]]:

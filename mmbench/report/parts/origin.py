@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmbench.report import text
+from mmbench.report.data_notes import data_notes
 from mmbench.report.tables.table import Cell, Table
 from mmbench.report.text import slug
 from mmbench.runs.results import ExperimentResults, Results
@@ -164,7 +165,7 @@ def data_card(card: Mapping[str, Any]) -> dict[str, Any]:
         "name": card.get("name", "data"),
         "anchor": slug(str(card.get("name", "data"))),
         "statements": [(key.capitalize(), str(card[key])) for key in keys if card.get(key)],
-        "notes": list(card.get("notes") or []),
+        "notes": [*(card.get("notes") or []), *data_notes(card)],
         "classes": classes,
         "labels": list(card.get("labels") or []),
         "splits": splits,
