@@ -31,11 +31,22 @@ for method in RUN.methods.external():
     include: method.path
 
 
+# On a cluster, what no scheduler takes is not tried three times a job.
+onstart:
+    if workflow.executor_plugin.name == "slurm":
+        try:
+            check_jobs(workflow.dag.needrun_jobs())
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+
 # With --keep-going a run does all that it can; what has no page then gets one that says whose time was up.
 onerror:
     if command := PAGES.unfinished():
         shell("{command}")
         logger.error(f"what is scored so far: {P}/{UNFINISHED}/index.html")
+    if refusal := refused_later(map(Path, log)):
+        logger.error(f"error: {refusal}")
 
 
 onsuccess:

@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT))
 
 from mmbench.claims.statements import load_claims  # noqa: E402
 from mmbench.config.pages import UNFINISHED, Pages  # noqa: E402
+from mmbench.config.slurm import check_jobs, refused_later  # noqa: E402
 from mmbench.config.workflow import PREPARED, Workflow  # noqa: E402
 from mmbench.errors import UserError  # noqa: E402
 
