@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 import mmbench
+from mmbench.cli.home import settle
 from mmbench.command import call, clickable, prose
 
 #: Commands by what they are for: name, which is that of a module here, and one line of help.
@@ -100,4 +101,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         UserError: something that the user can mend is wrong.
     """
+    settle()
     call(make_group(), "mmbench", argv)

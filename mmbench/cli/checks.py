@@ -18,6 +18,7 @@ from typing import Any, Literal
 import psutil
 from packaging.requirements import Requirement
 
+from mmbench.cli.home import stand_in
 from mmbench.config.checkout import ROOT
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods
@@ -74,6 +75,15 @@ def machine() -> Iterator[Check]:
         )
     else:
         yield Check("memory", "ok", found)
+
+
+def home() -> Check:
+    """Where programs keep what is the user's."""
+    folder = os.environ.get("HOME") or os.path.expanduser("~")
+    if not folder.startswith(str(stand_in())):
+        return Check("home", "ok", folder)
+    fix = f"user {os.getuid()} has none that can be written to; for snakemake itself: export HOME=/a/folder"
+    return Check("home", "warning", f"{folder}, of mmbench's", fix)
 
 
 def packages(root: Path) -> Iterator[Check]:

@@ -30,6 +30,7 @@ LOOKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("P
 def examine(root: Path | None, profile: str | None) -> Iterator[Check]:
     """All checks; without a checkout only those of the environment."""
     yield from checks.machine()
+    yield checks.home()
     yield from checks.packages(root or ROOT)
     said = checks.probe()
     yield from checks.accelerator(said)
