@@ -87,7 +87,7 @@ class Joint(Loop):
     ) -> None:
         experiment = load_experiment("joint")
         known = experiment.modalities(card(side))
-        settings = config("quick").method_settings("joint", name) if name == WHOLE else {}
+        settings = config("quick").section("joint", name).settings if name == WHOLE else {}
         folder = ROOT / ("mmbench/models" if name == WHOLE else "baselines/joint")
         file = folder / f"{name}.py"
         torch.manual_seed(0)

@@ -28,7 +28,7 @@ from mmbench.errors import UserError, run_command
 from mmbench.runs.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("prepare_data", "train", "predict", "evaluate", "report", "manifest")
+STAGES = ("data", "train", "predict", "evaluate", "report", "manifest")
 #: What a thousand jobs are planned of: as many seeds of one experiment as it takes.
 PLANNED = "masking"
 #: Runs its arguments, then prints their CPU seconds and the most kB they took. Itself it is small: a process counts as
@@ -177,7 +177,7 @@ def plan(count: int) -> list[dict[str, Any]]:
 
 def startup() -> list[dict[str, Any]]:
     """Seconds of each stage's command until it says how it is used: Python and its imports."""
-    return [{"stage": name, **measured([sys.executable, "-m", f"mmbench.{name}", "--help"])} for name in STAGES]
+    return [{"stage": name, **measured([sys.executable, "-m", f"mmbench.stages.{name}", "--help"])} for name in STAGES]
 
 
 def as_text(record: dict[str, Any]) -> str:

@@ -57,7 +57,7 @@ VARIANTS = [
     for experiment in EXPERIMENTS
     for axis in CONFIG.ablations(experiment).values()
     for name in axis
-    if name.startswith("mt_diffusion@") and not CONFIG.only_samples(experiment, name)
+    if name.startswith("mt_diffusion@") and not CONFIG.section(experiment, name).only_samples
 ]
 
 
@@ -69,21 +69,21 @@ def test_every_axis_that_means_something_is_there(experiment: str) -> None:
     axes = CONFIG.ablations(experiment)
     assert {*EVERYWHERE, *(axis for axis, where in SOME.items() if experiment in where)} <= set(axes)
     assert all(axes.values())
-    shapes = {CONFIG.method_settings(experiment, name)["omega"] for name in axes["omega shape"]}
-    shapes |= {CONFIG.method_settings(experiment, "mt_diffusion@omega_zero")["omega"]}
+    shapes = {CONFIG.section(experiment, name).settings["omega"] for name in axes["omega shape"]}
+    shapes |= {CONFIG.section(experiment, "mt_diffusion@omega_zero").settings["omega"]}
     assert shapes == {"persist", "constant", "learned", "zero"}
-    scales = {CONFIG.method_settings(experiment, name)["scale"] for name in axes["omega scale"]}
+    scales = {CONFIG.section(experiment, name).settings["scale"] for name in axes["omega scale"]}
     assert min(scales) < 0.25 < max(scales)
     for axis in ("sampler", "evaluations"):
-        assert all(CONFIG.only_samples(experiment, name) for name in axes[axis])
+        assert all(CONFIG.section(experiment, name).only_samples for name in axes[axis])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_each_loss_term_is_switched_off_alone(experiment: str) -> None:
-    terms = {name for name, weight in CONFIG.method_settings(experiment, "mt_diffusion")["weights"].items() if weight}
+    terms = {name for name, weight in CONFIG.section(experiment, "mt_diffusion").settings["weights"].items() if weight}
     off = set()
     for name in CONFIG.ablations(experiment)["loss terms"]:
-        weights = CONFIG.method_settings(experiment, name).get("weights", {})
+        weights = CONFIG.section(experiment, name).settings.get("weights", {})
         gone = {term for term in {*terms, "generate"} if weights.get(term, 1) == 0}
         off |= gone if len(gone) == 1 else set()
         off |= {"generate"} if name == "reconstruction_only" else set()  # its class has no such term
@@ -103,10 +103,10 @@ def test_a_variant_learns_and_answers_all_that_is_left_to_it(experiment: str, na
     module = load_experiment(experiment)
     card = {"size": [16, 16], "modalities": ["image", "mask", "label", "embedding"], "classes": list("abc"),
             "labels": list("abc"), "embedding": {"size": 6}}  # fmt: skip
-    learns = CONFIG.learns(experiment, name)
+    learns = CONFIG.section(experiment, name).modalities
     modalities = {n: m for n, m in module.modalities(card).items() if not learns or n in learns}
     torch.manual_seed(0)
-    settings = {"network": NETWORK, "method_settings": CONFIG.method_settings(experiment, name)}
+    settings = {"network": NETWORK, "method_settings": CONFIG.section(experiment, name).settings}
     method = load_method(ROOT / MULTITASK, module.spec(modalities, settings))
     generator = torch.Generator().manual_seed(0)
     stored = {"image": torch.rand(8, 3, 16, 16) * 2 - 1, "mask": torch.randint(0, 3, (8, 16, 16)),
@@ -121,7 +121,7 @@ def test_a_variant_learns_and_answers_all_that_is_left_to_it(experiment: str, na
 def answer_every_task(method: Method, experiment: str, name: str) -> list[torch.Tensor]:
     """All that a variant answers to two items of every task that it claims."""
     found = find_methods(ROOT, [experiment])[experiment]["mt_diffusion"]
-    learns = CONFIG.learns(experiment, name)
+    learns = CONFIG.section(experiment, name).modalities
     found = of_modalities(found, learns, ROOT, experiment) if learns else found
     given = {"image": torch.zeros(2, 3, 16, 16), "mask": torch.zeros(2, 16, 16, dtype=torch.long),
              "label": torch.zeros(2, dtype=torch.long), "embedding": torch.zeros(2, 6),
@@ -217,8 +217,11 @@ def test_a_variant_that_only_draws_otherwise_has_its_methods_settings(checkout: 
     few = found.settings("predict", "masking", "mt_diffusion@few", "mt_diffusion")
     assert base["sample"]["nfe"] == 7
     assert few == {**base, "method": "mt_diffusion@few", "sample": {**base["sample"], "nfe": 3}}
-    assert found.only_samples("masking", "mt_diffusion@few")
-    assert not found.only_samples("masking", "mt_diffusion@both") and not found.only_samples("masking", "mt_diffusion")
+    assert found.section("masking", "mt_diffusion@few").only_samples
+    assert (
+        not found.section("masking", "mt_diffusion@both").only_samples
+        and not found.section("masking", "mt_diffusion").only_samples
+    )
     both = found.settings("train", "masking", "mt_diffusion@both")
     assert both["method_settings"]["omega"] == "zero" and "sample" not in both["method_settings"]
 

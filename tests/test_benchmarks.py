@@ -43,7 +43,7 @@ def test_every_step_of_every_experiment_is_timed(
     record, measured = read_json(tmp_path / "times.json"), read_json(MEASURED)
     assert capsys.readouterr().out.startswith((tmp_path / "times.md").read_text().splitlines()[0])
     for name, experiment in record["experiments"].items():
-        assert experiment["steps"].keys() == measured["experiments"][name]["steps"].keys()
+        assert experiment["steps"].keys() >= measured["experiments"][name]["steps"].keys()
         spent = [seconds["wall"] for seconds in experiment["steps"].values()]
         assert min(spent) >= 0 and sum(spent) == pytest.approx(experiment["total"]["wall"])
     assert [entry["network"] for entry in record["networks"]] == [EXTRACTOR, "lpips-alex", "lpips-vgg"]

@@ -312,8 +312,8 @@ class TestStageSettings:
         edit(checkout / MASKING, "methods", {"ddpm": {"schedule": "linear", "nested": {"a": 1, "b": 2}}})
         edit(checkout / MASKING, "variants", {"ddpm@x": {"nested": {"b": 3}}})
         config = read(checkout)
-        assert config.method_settings("masking", "ddpm@x") == {"schedule": "linear", "nested": {"a": 1, "b": 3}}
-        assert config.method_settings("masking", "palette") == {}
+        assert config.section("masking", "ddpm@x").settings == {"schedule": "linear", "nested": {"a": 1, "b": 3}}
+        assert config.section("masking", "palette").settings == {}
         assert config.title("masking", "ddpm@x", "DDPM") == "DDPM [x]"
         assert config.title("masking", "ddpm", "DDPM") == "DDPM"
 
@@ -342,7 +342,7 @@ class TestStageSettings:
         for stage in ("train", "predict", "tune"):
             assert config.settings(stage, "masking", "ddpm@wide")["network"]["width"] == width
             assert config.settings(stage, "masking", "ddpm")["network"]["width"] == 24
-        assert config.method_settings("masking", "ddpm@wide") == {}
+        assert config.section("masking", "ddpm@wide").settings == {}
 
     @pytest.mark.parametrize("widen", [0, 5, "twice", True])
     def test_a_wrong_width_is_named(self, checkout: Path, widen: Any) -> None:

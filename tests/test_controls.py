@@ -45,7 +45,7 @@ def build(experiment: str, name: str, **settings: object) -> Method:
     """A method or variant as configured, with heads that are not zero, as after training."""
     torch.manual_seed(0)
     spec = Spec(
-        load_experiment(experiment).modalities(CARD), NETWORK, config().method_settings(experiment, name) | settings
+        load_experiment(experiment).modalities(CARD), NETWORK, config().section(experiment, name).settings | settings
     )
     base = name.partition("@")[0]
     path = MULTITASK if base == "mt_diffusion" else Path("baselines", experiment, f"{base}.py")
@@ -152,7 +152,7 @@ def test_a_share_without_whole_images_is_named(share: float) -> None:
 
 @pytest.mark.parametrize("experiment", PAPER)
 def test_without_a_shared_space_z_t_is_the_images_alone(experiment: str) -> None:
-    assert config().method_settings(experiment, CONTROL)["omega"] == "zero"
+    assert config().section(experiment, CONTROL).settings["omega"] == "zero"
     batch, method = batch_of(experiment), build(experiment, CONTROL)
     noised = method.noise(batch, generator())
     alone = method.process.marginal(batch["image"], [], noised.t, noised.eps)

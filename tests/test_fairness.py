@@ -66,7 +66,7 @@ def count(path: Path, experiment: str, network: str, size: tuple[int, int]) -> i
     spec = Spec(
         load_experiment(experiment).modalities({**CARD, "size": list(size)}),
         json.loads(network),
-        config().method_settings(experiment, path.stem),
+        config().section(experiment, path.stem).settings,
     )
     with torch.device("meta"):
         method = load_method(ROOT / path, spec)

@@ -27,11 +27,11 @@ rule masking:
 
 rule train:
     output:
-        "made/{own}"
+        "made/{method}"
     wildcard_constraints:
-        own="first"
+        method="first"
     log:
-        "log/{own}.log"
+        "log/{method}.log"
     shell:
         "(echo 'first seed 0: step 3/9  loss 0.1  7 images/s  0:02 left'; sleep {config[seconds]}; {config[ends]}) 2>&1"
         " | tee {log}; touch {output}"

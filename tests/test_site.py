@@ -134,12 +134,12 @@ def test_formulas_and_docstrings_are_on_their_pages(site: Path, pages: dict[Path
     )
     assert "currentColor" in concepts and "\\mathcal" not in re.sub(r'aria-label="[^"]*"', "", concepts)
     for name, text in {
-        "models": "generation.Model.generate",
+        "models": "inference.model.Model.generate",
         "methods": "method.Method.predict",
-        "diffusion": "diffusion.process.Process.posterior",
-        "metrics": "metrics.frechet.frechet_distance",
+        "diffusion": "models.diffusion.process.Process.posterior",
+        "metrics": "scoring.metrics.frechet.frechet_distance",
         "data": "data.load",
-        "results": "report.load.load_results",
+        "results": "runs.results.load_results",
     }.items():
         assert f"mmbench.{text}" in pages[site / f"docs/api/{name}.html"].anchors
 

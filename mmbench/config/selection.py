@@ -51,7 +51,7 @@ class Methods:
         """What a method, or the method that a variant is of, declares, less what its own `modalities` leave out."""
         key = (experiment, name)
         if key not in self._declared:
-            declared, learns = self.files[experiment][method_of(name)], self.config.learns(experiment, name)
+            declared, learns = self.files[experiment][method_of(name)], self.config.section(experiment, name).modalities
             root = self.config.root
             self._declared[key] = of_modalities(declared, learns, root, experiment) if learns else declared
         return self._declared[key]
@@ -95,7 +95,7 @@ class Methods:
         declared = self(experiment, name).weights_from
         variant = f"{declared}@{tag_of(name)}"
         trained = variant if variant in self.variants(experiment) else declared or name
-        return method_of(trained) if self.config.only_samples(experiment, trained) else trained
+        return method_of(trained) if self.config.section(experiment, trained).only_samples else trained
 
     def trained(self, experiment: str, name: str) -> bool:
         """Whether the weights that a method uses are learnt here step by step."""

@@ -81,9 +81,9 @@ def default_kind(name: str) -> str | None:
     return kind if kind in names() else None
 
 
-def can_be_missing(kind: str) -> bool:
-    """Whether an item may lack a modality of this kind, read from its file without running it."""
-    return bool(re.search(r"^MISSING\b", (FOLDER / f"{kind}.py").read_text(encoding="utf-8"), flags=re.MULTILINE))
+def can_be_missing(kind: str, folder: Path = FOLDER) -> bool:
+    """Whether an item may lack a modality of this kind, read from its file in a folder of kinds without running it."""
+    return bool(re.search(r"^MISSING\b", (folder / f"{kind}.py").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
 def of_record(entry: Mapping[str, Any]) -> Modality:

@@ -68,7 +68,7 @@ class Costs:
     def found(self, job: Job) -> Found:
         """The method of a job, less what its settings leave out."""
         declared = self.methods[job.experiment][job.method.partition("@")[0]]
-        learns = self.config.learns(job.experiment, job.method)
+        learns = self.config.section(job.experiment, job.method).modalities
         return of_modalities(declared, learns, self.config.root, job.experiment) if learns else declared
 
     def measure(self, jobs: Sequence[Job]) -> int:
@@ -128,7 +128,9 @@ class Costs:
         if step is None:
             return 0.0
         steps = (
-            self.config.profile.train.steps if job.rule == "judge" else self.config.steps(job.experiment, job.method)
+            self.config.profile.train.steps
+            if job.rule == "judge"
+            else self.config.section(job.experiment, job.method).steps
         )
         steps = round(steps * job.share)
         compared = min(steps - 1, COMPARED)  # never in the first step, whose operations are counted
