@@ -57,6 +57,7 @@ bench: $(READY)
 		--out dist/bench/sampling.json
 	$(BENCH)/evaluation.py --items 2000 --weights results/weights --whole 2000 --compare --out dist/bench/evaluation.json
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BENCH)/overhead.py --out dist/bench/overhead.json
+	$(BENCH)/startup.py --out dist/bench/startup.json
 
 # The environment is whole when this file is there; an interrupted or outdated one is made anew.
 $(READY): requirements.lock

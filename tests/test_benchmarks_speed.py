@@ -148,3 +148,16 @@ def test_jobs_are_planned_and_stages_started(
     assert [stage["stage"] for stage in record["startup"]] == ["manifest"]
     with pytest.raises(UserError, match="exit"):
         benchmark.measured([sys.executable, "-c", "raise SystemExit('exit')"])
+
+
+@pytest.mark.parametrize("benchmark", ["startup"], indirect=True)
+def test_stages_start_in_turns(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {"train", "predict", "evaluate", "tune", "reference", "embed", "judge"} <= set(benchmark.STAGES)
+    monkeypatch.setattr(benchmark, "STAGES", ["manifest"])
+    out = tmp_path / "startup.json"
+    benchmark.main(["--rounds", "1", "--out", str(out)])
+    record = read_json(out)
+    assert capsys.readouterr().out.strip() == out.with_suffix(".md").read_text().strip()
+    assert 0 < record["ratio"]["manifest"] < 1 < record["seconds"]["torch"] / record["seconds"]["manifest"]

@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -151,6 +153,19 @@ def test_operations_are_counted_as_torch_counts_them(data: Path) -> None:
                 training.step(1)
             totals.append(counter.total if isinstance(counter, Operations) else counter.get_total_flops())
         assert totals[0] == totals[1] > 1e6
+
+
+def test_a_training_imports_no_compiler(tmp_path: Path, data: Path) -> None:
+    """Torch's takes nearly as long to import as torch: an optimiser or a counter of torch would need it."""
+    (tmp_path / "s.json").write_text(json.dumps(SETTINGS))
+    paths = ["--settings", tmp_path / "s.json", "--method", METHOD, "--data", data]
+    words = [*map(str, paths), "--seed", "3", "--state", str(tmp_path / "state"), "--out", str(tmp_path / "out")]
+    code = (
+        "import sys; from mmbench.stages import train; train.main(sys.argv[1:]); print('torch._dynamo' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, cwd=METHOD.parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False" and (tmp_path / "out" / "weights.safetensors").is_file()
 
 
 def interrupt(
