@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from mmbench.errors import UserError
+from mmbench.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,7 +84,7 @@ def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
     """Read `argv` (None: the words of this process) and run the command that they ask for.
 
     Raises:
-        UserError: the words are wrong.
+        UsageError: the words are wrong.
         SystemExit: the command ended with another status than 0.
         KeyboardInterrupt: it was interrupted.
     """
@@ -99,7 +99,7 @@ def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
             said += f" (got {error.__cause__.errors()[0]['input']!r:.80})"
         if not said:  # no words at all: the help has been printed
             raise SystemExit(2) from None
-        raise UserError(f"{said}; `{context.command_path if context else name} --help` shows what there is") from None
+        raise UsageError(f"{said}; `{context.command_path if context else name} --help` shows what there is") from None
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     if isinstance(status, int) and status:

@@ -24,6 +24,10 @@ class UserError(Exception):
         super().__init__("".join(c if c.isprintable() else " " for c in text))
 
 
+class UsageError(UserError):
+    """The words of a command line are wrong: no such command, option or choice; the exit status is 2."""
+
+
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known name that `word` is probably meant to be; None if nothing is close."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
@@ -38,8 +42,9 @@ def near(word: str, known: Iterable[str]) -> str:
 def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
     """Run a command line's `main`; a mendable error is one line on stderr and exit status 1.
 
-    So is Ctrl-C, with exit status 130. A full disk, and a file that cannot be made or opened where it was asked for,
-    count as mendable: files are written atomically, so what was there before is still whole.
+    Wrong words on the command line end it with exit status 2, and Ctrl-C with 130. A full disk, and a file that cannot
+    be made or opened where it was asked for, count as mendable: files are written atomically, so what was there before
+    is still whole.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -47,7 +52,8 @@ def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
     try:
         main(None)
     except UserError as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         print("error: interrupted; run the same command again", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

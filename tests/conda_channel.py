@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path, PurePosixPath
 
 import rattler
@@ -95,6 +95,13 @@ def pure_package(name: str, version: str, modules: Mapping[str, bytes]) -> Packa
     return Package(name, version, files, {}, depends=["python"], pure=True)
 
 
+def linked_package(name: str, modules: Sequence[str]) -> Package:
+    """Links to modules as they are installed here, for what is too large to be copied, as torch is."""
+    site = Path(str(distribution("torch").locate_file("")))
+    links = {f"lib/python{MINOR}/site-packages/{module}": str(site / module) for module in modules}
+    return Package(name, "1.0", {}, {place: target for place, target in links.items() if Path(target).exists()})
+
+
 def installed_package(distribution: Distribution) -> Package:
     """A package of pure Python as it is installed here."""
     modules = {str(path): source.read_bytes() for path, source in _installed(distribution)}
@@ -111,7 +118,7 @@ def write_channel(channel: Path, packages: Sequence[Package]) -> None:
 def write_wheel(distribution: Distribution, folder: Path) -> None:
     """A wheel (PEP 427) of a package as it is installed here."""
     facts = (distribution.read_text("WHEEL") or "").splitlines()
-    tag = next(line.removeprefix("Tag: ") for line in facts if line.startswith("Tag: "))
+    tag = [line.removeprefix("Tag: ") for line in facts if line.startswith("Tag: ")][-1]  # that of the latest Python
     folders = {path.parts[0] for path, _ in _installed(distribution)}
     stem = next(name for name in folders if name.endswith(".dist-info")).removesuffix(".dist-info")
     record = f"{stem}.dist-info/RECORD"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import test_baselines
 from fake_results import METHODS, write_results
@@ -71,13 +72,19 @@ def test_the_front_is_quick_and_imports_nothing_large() -> None:
 @pytest.mark.parametrize("words, says_", [(["verfy"], "Did you mean 'verify'"), (["--nope"], "No such option: --nope"),
                                          (["verify"], "Missing argument 'RUN'; `mmbench verify --help`"),
                                          (["results", "-z"], "No such option: -z"),
-                                         (["sample", "x", "--out", "y", "--count", "many"], "--count")])  # fmt: skip
-def test_a_mistake_is_one_line(words: list[str], says_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+                                         (["sample", "x", "--out", "y", "--count", "many"], "--count"),
+                                         (["run", "maskin"], "did you mean 'masking'"),
+                                         (["plan", "maskin"], "did you mean 'masking'"),
+                                         (["results", str(REFERENCE), "--csv", "--json"], "--csv")])  # fmt: skip
+def test_a_mistake_is_one_line(
+    words: list[str], says_: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["mmbench", *words])
     with pytest.raises(SystemExit) as stopped:
         run_command(main)
-    assert str(stopped.value.code).startswith("error: ") and says_ in str(stopped.value.code)
-    assert "\n" not in str(stopped.value.code)
+    printed = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert printed.startswith("error: ") and says_ in printed and printed.count("\n") == 1
 
 
 def test_without_words_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +124,7 @@ def test_the_checkout_is_the_nearest_one(checkout: Path, tmp_path: Path, monkeyp
 def test_without_a_run_there_is_a_way_to_one(checkout: Path) -> None:
     with pytest.raises(UserError, match="holds no run yet; start one: mmbench run"):
         main(["results"])
-    with pytest.raises(UserError, match="nowhere: holds no experiment"):
+    with pytest.raises(UserError, match="nowhere: no such folder"):
         main(["results", "nowhere"])
 
 
@@ -126,6 +133,8 @@ def test_the_run_is_the_configured_or_the_last(checkout: Path) -> None:
         (checkout / "results" / name / "masking").mkdir(parents=True)
         (checkout / "results" / name / "masking" / "cases.json").write_text("{}")
     assert runs.find_run(None).name in ("smoke", "standard")
+    with pytest.raises(UserError, match=r"results: holds no experiment .*results/smoke, results/standard"):
+        runs.find_run(Path("results"))
     (checkout / "results" / "quick" / "masking").mkdir(parents=True)
     (checkout / "results" / "quick" / "masking" / "cases.json").write_text("{}")
     assert runs.find_run(None) == Path("results/quick")
@@ -250,15 +259,25 @@ def test_data_are_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_results_mark_the_best(capsys: pytest.CaptureFixture[str]) -> None:
     out = says(capsys, "results", REFERENCE, "--metric", "fd")
-    assert re.search(r"MT-Diffusion +164\.\d ± 5\.0", out) and "FD (lower is better)" in out
+    assert re.search(r"MT-Diffusion +\*?164\.\d ± 5\.0", out) and "FD (lower is better)" in out
     (part,) = results.load_results(REFERENCE, experiments=["masking"]).experiments
     (board,) = results.boards(part, ["lpips_alex"], False)
     console = Console(width=140, record=True, file=io.StringIO(), force_terminal=True, color_system="standard")
-    console.print(results.board_table(board, part))
+    console.print(results.board_table(board, part, colours=True))
     styled = console.export_text(styles=True)
     best = re.findall(r"\x1b\[1;32m *(0\.\d+) ±", styled)
     assert sorted(best) == ["0.0052", "0.0186", "0.0368", "0.0571"]  # as in the README's table
     assert len(re.findall(r"\x1b\[4m *0\.\d+ ±", styled)) == 4
+
+
+def test_results_for_a_pipe_and_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["results", REFERENCE, "--metric", "lpips_alex"]
+    assert sorted(re.findall(r"\*(0\.\d+) ±", says(capsys, *words))) == ["0.0052", "0.0186", "0.0368", "0.0571"]
+    table = pd.read_csv(io.StringIO(says(capsys, *words, "--csv")))
+    again = pd.DataFrame(json.loads(says(capsys, *words, "--json")))
+    pd.testing.assert_frame_equal(table, again)
+    best = table.loc[(table["case"] == "reconstruct-50") & (table["rank"] == 1)].iloc[0]
+    assert best["method"] == "repaint" and round(best["mean"], 4) == 0.0368 and best["seeds"] == 3
 
 
 def test_results_are_filtered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,7 +297,7 @@ def test_more_cases_than_methods_are_rows(tmp_path: Path) -> None:
     many = [f"case{n}" for n in range(9)]
     entries = {(m, c): board.entries["ddpm", "generate"] if ("ddpm", "generate") in board.entries else
                next(iter(board.entries.values())) for m in board.methods[:2] for c in many}  # fmt: skip
-    table = results.board_table(results.replace(board, cases=many, entries=entries), part)
+    table = results.board_table(results.replace(board, cases=many, entries=entries), part, colours=True)
     assert table.row_count == 9 and len(table.columns) == 3
 
 

@@ -37,6 +37,28 @@ NEEDED = [
     "annotated-types",
     "typing-extensions",
     "typing-inspection",
+    "typer",
+    "annotated-doc",
+    "shellingham",
+    "rich",
+    "markdown-it-py",
+    "mdurl",
+    "pygments",
+    "filelock",
+]
+#: What is linked instead: torch and what that imports, which are too large for a wheel.
+LINKED = [
+    "torch",
+    "torchgen",
+    "functorch",
+    "nvidia",
+    "triton",
+    "sympy",
+    "mpmath",
+    "networkx",
+    "jinja2",
+    "markupsafe",
+    "fsspec",
 ]
 PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines"]
 
@@ -131,6 +153,7 @@ def conda(tmp_path_factory: pytest.TempPathFactory) -> Conda:
     folder = tmp_path_factory.mktemp("conda")
     witness = conda_channel.pure_package("witness", "1.0", {"sitecustomize.py": WITNESS})
     packages = [conda_channel.python_package(), conda_channel.installed_package(pip), witness]
+    packages.append(conda_channel.linked_package("linked-torch", LINKED))
     conda_channel.write_channel(folder / "channel", packages)
     (folder / "wheels").mkdir()
     for name in NEEDED:
@@ -158,7 +181,13 @@ class Checkout:
             else:
                 shutil.copy(ROOT / part, self.root)
         minor = f"python={sys.version_info.major}.{sys.version_info.minor}"
-        dependencies = [minor, "pip", "witness", {"pip": [f"{name}=={version(name)}" for name in NEEDED]}]
+        dependencies = [
+            minor,
+            "pip",
+            "witness",
+            "linked-torch",
+            {"pip": [f"{name}=={version(name)}" for name in NEEDED]},
+        ]
         content = {"channels": [self.conda.channel, "nodefaults"], "dependencies": dependencies}
         (self.root / "offline.yml").write_text(yaml.safe_dump(content))
 

@@ -853,8 +853,9 @@ def test_the_command_names_what_is_broken_and_the_remedy(
     monkeypatch.setattr(sys, "argv", ["report", *flags])
     with pytest.raises(SystemExit) as caught:
         runpy.run_module("mmbench.stages.report", run_name="__main__")
-    assert re.fullmatch(rf"error: {re.escape(str(tmp_path / 'fake' / name))}: .*{says}.*", str(caught.value.code))
-    assert capsys.readouterr().out == "" and not (tmp_path / "out").exists()
+    printed = capsys.readouterr()
+    assert re.fullmatch(rf"error: {re.escape(str(tmp_path / 'fake' / name))}: .*{says}.*\n", printed.err)
+    assert caught.value.code == 1 and printed.out == "" and not (tmp_path / "out").exists()
 
 
 def test_a_failing_command_has_one_line_and_a_status(little: Path, tmp_path: Path) -> None:

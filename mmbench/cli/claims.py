@@ -11,8 +11,9 @@ import typer
 
 from mmbench.claims.statements import load_claims
 from mmbench.claims.verdicts import Outcome, assess_all
+from mmbench.cli.runs import check_run
 from mmbench.config.checkout import find_checkout
-from mmbench.errors import UserError
+from mmbench.errors import UsageError
 from mmbench.report.parts.claims import RULE, ours, scale, tally, untested, write_claims
 from mmbench.runs.results import Results, load_results
 
@@ -34,8 +35,8 @@ def command(
     """
     folder = run or results
     if folder is None or (run and results):
-        raise UserError("RUN: name one folder of results, e.g. results/quick")
-    loaded = load_results(folder)
+        raise UsageError("RUN: name one folder of results, e.g. results/quick")
+    loaded = load_results(check_run(folder))
     judged = assess_all(load_claims(find_checkout(), claims), loaded)
     if out:
         write_claims(judged, loaded, out)

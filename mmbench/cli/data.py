@@ -16,7 +16,7 @@ from mmbench.config.checkout import find_checkout
 from mmbench.config.profiles import find_profile
 from mmbench.config.yaml_files import read_yaml
 from mmbench.data import DataSettings, card, names
-from mmbench.errors import UserError
+from mmbench.errors import UsageError, UserError
 from mmbench.runs.records import read_card
 from mmbench.stages.data import prepare
 
@@ -74,7 +74,7 @@ def prepare_one(
     section |= {"size": (size[0] if len(size) == 1 else size) if size else 32, "root": str(root) if root else None}
     if profile:
         if size or root or any(n is not None for n in (train, validation, test)):
-            raise UserError("--profile: has size, items and root of its own; leave those out, or it")
+            raise UsageError("--profile: has size, items and root of its own; leave those out, or it")
         folder = find_checkout()
         section = read_yaml(find_profile(profile, folder), folder)["data"] | {"name": name}
     written = prepare(DataSettings.from_mapping(section), out)

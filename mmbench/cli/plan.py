@@ -13,7 +13,7 @@ from rich.table import Table
 
 from mmbench.cli.checks import usable_cores
 from mmbench.cli.progress import clock
-from mmbench.cli.run import config_keys
+from mmbench.cli.run import check_target, config_keys
 from mmbench.command import console
 from mmbench.config.check import TOP
 from mmbench.config.checkout import find_checkout
@@ -48,6 +48,7 @@ def command(
       mmbench plan --profile paper --config gpu=1 --seconds 120
     """
     root = find_checkout()
+    check_target(target, root)
     keys = config_keys(profile, config, root)
     values = {key: typed(value) for key, _, value in (word.partition("=") for word in keys)}
     configured = Config(read_yaml(root / TOP, root) | values, root)

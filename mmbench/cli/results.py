@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import pandas as pd
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +16,7 @@ from rich.text import Text
 from mmbench.cli.runs import find_run
 from mmbench.command import console
 from mmbench.config.methods import STUDIED
-from mmbench.errors import UserError, near
+from mmbench.errors import UsageError, UserError, near
 from mmbench.report.tables.board import Board, make_board
 from mmbench.runs.results import ExperimentResults, load_results
 from mmbench.scoring.names import in_order
@@ -22,22 +24,24 @@ from mmbench.scoring.names import in_order
 #: Beginnings of the metrics that are shown unless others are asked for, where an experiment has them.
 LEADING = ("lpips_alex", "fd[", "fd_embedding", "miou", "judged_miou", "accuracy", "judged_accuracy", "cosine")
 STYLES = {"best": "bold green", "second": "underline"}
+#: What marks the best where there are no colours.
+STAR = "*"
 
 
 def matching(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
     """The metrics whose names begin with one of the wanted words, in the report's order.
 
     Raises:
-        UserError: a word begins none.
+        UsageError: a word begins none.
     """
     for word in wanted:
         if not any(name.startswith(word) for name in known):
             short = sorted({name.partition("[")[0].partition("@")[0] for name in known})
-            raise UserError(f"--metric: '{word}' begins none{near(word, short)}; there are {', '.join(short)}")
+            raise UsageError(f"--metric: '{word}' begins none{near(word, short)}; there are {', '.join(short)}")
     return in_order(name for name in known if name.startswith(tuple(wanted)))
 
 
-def board_table(board: Board, results: ExperimentResults) -> Table:
+def board_table(board: Board, results: ExperimentResults, *, colours: bool) -> Table:
     """One metric: methods by cases, or cases by methods if there are more of these."""
     arrow = "higher is better" if board.higher_is_better else "lower is better"
     methods = [m for m in board.methods if any((m, case) in board.entries for case in board.cases)]
@@ -50,7 +54,8 @@ def board_table(board: Board, results: ExperimentResults) -> Table:
 
     def cell(method: str, case: str) -> Text:
         shown = board.cell(method, case)
-        return Text(shown.text, style=STYLES.get(shown.mark, ""))
+        star = STAR if shown.mark == "best" and not colours else ""
+        return Text(star + shown.text, style=STYLES.get(shown.mark, ""))
 
     for row in board.cases if turned else methods:
         cells = [cell(m, row) for m in methods] if turned else [cell(row, case) for case in board.cases]
@@ -71,6 +76,22 @@ def boards(results: ExperimentResults, wanted: Sequence[str], everything: bool) 
     return found
 
 
+def rows(results: ExperimentResults, board: Board) -> Iterator[dict[str, Any]]:
+    """A row for each mean over the seeds of a board, for a program."""
+    for (method, case), entry in board.entries.items():
+        yield {
+            "experiment": results.name,
+            "case": case,
+            "metric": board.metric,
+            "higher_is_better": board.higher_is_better,
+            "method": method,
+            "rank": entry.rank,
+            "mean": entry.summary.mean,
+            "sd": entry.summary.sd,
+            "seeds": len(entry.values),
+        }
+
+
 def command(
     run: Annotated[
         Path | None,
@@ -86,33 +107,45 @@ def command(
         typer.Option("--metric", "-m", metavar="NAME", help="Only metrics that begin so; may be repeated."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All metrics instead of the leading ones.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table with a row for each mean.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same rows as JSON.")] = False,
 ) -> None:
-    """Show the scores of a run, or of what of it is there.
+    """Show the scores of a run, or of the part of it that is finished.
 
-    The best of a column is bold, the second best underlined; several seeds are mean and standard deviation. Whether a
-    difference is one, the page says, and `mmbench claims`.
+    The best of a column is bold and the second best is underlined; where there are no colours, a star marks the best.
+    With several seeds the table shows mean and standard deviation. The page and `mmbench claims` say which differences
+    are significant.
 
     Examples:
 
       mmbench results
       mmbench results results/reference/camvid-masking --metric lpips
       mmbench results results/quick -e labels -e joint --all
+      mmbench results results/quick --csv > scores.csv
     """
+    if as_csv and as_json:
+        raise UsageError("--csv: leave it out, or --json")
     folder = find_run(run)
     known = sorted(path.parent.name for path in folder.glob("*/cases.json"))
     for name in experiment or ():
         if name not in known:
-            raise UserError(f"--experiment: {folder} has no '{name}'{near(name, known)}; there are {', '.join(known)}")
+            raise UsageError(f"--experiment: {folder} has no '{name}'{near(name, known)}; there are {', '.join(known)}")
     scored = [name for name in experiment or known if any((folder / name).glob("*/seed*/metrics.json"))]
     if not scored:
         raise UserError(f"{folder}: nothing is scored yet; go on with the run: mmbench run")
+    parts = load_results(folder, experiments=scored).experiments
+    shown = [(part, boards(part, metric or (), everything)) for part in parts]
+    if as_csv or as_json:
+        table = pd.DataFrame([row for part, ranked in shown for board in ranked for row in rows(part, board)])
+        sys.stdout.write(table.to_csv(index=False) if as_csv else table.to_json(orient="records", indent=2) + "\n")
+        return
     screen = console()
-    for part in load_results(folder, experiments=scored).experiments:
+    for part, ranked in shown:
         seeds = ", ".join(map(str, part.seeds))
         screen.print(Text(f"\n{part.name}", style="bold"), Text(f"of {folder}, seed {seeds}", style="dim"))
         if part.unscored:
             screen.print(Text(f"not scored yet: {', '.join(part.unscored)}", style="yellow"))
-        for board in boards(part, metric or (), everything):
-            screen.print(board_table(board, part), "")
+        for board in ranked:
+            screen.print(board_table(board, part, colours=screen.is_terminal and not screen.no_color), "")
     if (page := folder / "index.html").is_file():
         screen.print(f"page: {page}", markup=False)

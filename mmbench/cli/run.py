@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from mmbench.command import new_app, prose
 from mmbench.config.checkout import find_checkout
 from mmbench.config.profiles import find_profile
-from mmbench.errors import UserError, near
+from mmbench.errors import UsageError, near
 
 PLUGINS = Path("mmbench", "cli", "plugins")
 DRY = {"-n", "--dry-run", "--dryrun"}
@@ -58,8 +58,15 @@ def config_keys(profile: str | None, config: Sequence[str] | None, root: Path) -
         profile = str(Path(profile).absolute())  # the workflow runs in the checkout
     keys = [*([f"profile={profile}"] if profile else []), *(config or ())]
     if wrong := [word for word in keys if "=" not in word]:
-        raise UserError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
+        raise UsageError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
     return keys
+
+
+def check_target(target: str, root: Path, *, hint: str = "") -> None:
+    """Raise a UsageError, which ends with `hint`, if the checkout `root` has no such experiment or other target."""
+    known = [*sorted(path.stem for path in (root / "config" / "experiments").glob("*.yaml")), *OTHER_TARGETS]
+    if target not in known:
+        raise UsageError(f"{target}: no experiment{near(target, known)}; there are {', '.join(known)}{hint}")
 
 
 def command(
@@ -89,14 +96,9 @@ def command(
       mmbench run masking -- --forcerun data
     """
     root = find_checkout()
-    known = [*sorted(path.stem for path in (root / "config" / "experiments").glob("*.yaml")), *OTHER_TARGETS]
-    if target not in known:
-        raise UserError(
-            f"{target}: no experiment{near(target, known)}; there are {', '.join(known)}, and what is Snakemake's goes "
-            "after --"
-        )
+    check_target(target, root, hint=", and what is Snakemake's goes after --")
     if any(word.partition("=")[0] in ("--config", "-C") for word in context.args):
-        raise UserError("--config: give it before --, once for each key: --config gpu=1 --config profile=smoke")
+        raise UsageError("--config: give it before --, once for each key: --config gpu=1 --config profile=smoke")
     keys = config_keys(profile, config, root)
     own_view = not plain and not DRY & set(context.args) and (root / PLUGINS).is_dir()
     words = snakemake_words(target, cores, keys, context.args, own_view)

@@ -24,18 +24,35 @@ def find_run(run: Path | None) -> Path:
         UserError: there is none, or it has no questions.
     """
     if run is not None:
-        if not any(run.glob("*/cases.json")):
-            raise UserError(f"{run}: holds no experiment (no */cases.json); give a run like results/quick")
-        return run
+        return check_run(run)
     root = find_checkout()
     top = read_yaml(root / TOP, root)
     results = root / str(top["results"])
-    found = {path.parents[1] for path in results.glob("*/*/cases.json") if path.parents[1].name not in RESERVED}
-    if not found:
+    if not (runs := runs_in(results)):
         raise UserError(f"{results}: holds no run yet; start one: mmbench run --profile smoke")
-    own = results / profile_name(str(top["profile"]))
-    chosen = own if own in found else max(found, key=lambda path: path.stat().st_mtime)
+    configured = results / profile_name(str(top["profile"]))
+    chosen = configured if configured in runs else max(runs, key=lambda path: path.stat().st_mtime)
     return chosen.relative_to(Path.cwd()) if chosen.is_relative_to(Path.cwd()) else chosen
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs that stand in a folder, sorted."""
+    return sorted({path.parents[1] for path in folder.glob("*/*/cases.json") if path.parents[1].name not in RESERVED})
+
+
+def check_run(run: Path) -> Path:
+    """`run`, if it is the folder of a run.
+
+    Raises:
+        UserError: it is not there, or holds no experiment; if it holds runs, they are listed.
+    """
+    if not run.is_dir():
+        raise UserError(f"{run}: no such folder; give a run like results/quick")
+    if not any(run.glob("*/cases.json")):
+        runs = ", ".join(map(str, runs_in(run)))
+        remedy = f"give one of the runs in it: {runs}" if runs else "give a run like results/quick"
+        raise UserError(f"{run}: holds no experiment (no */cases.json); {remedy}")
+    return run
 
 
 def profile_values(run: Path) -> Mapping[str, Any]:

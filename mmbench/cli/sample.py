@@ -10,7 +10,7 @@ import typer
 
 import mmbench
 from mmbench.config.schema import SamplerName
-from mmbench.errors import UserError
+from mmbench.errors import UsageError
 
 Names = Annotated[list[str] | None, typer.Option(metavar="NAME", help="What to generate; else all that is not given.")]
 
@@ -19,15 +19,15 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
     """`name=value` words as a mapping.
 
     Raises:
-        UserError: a word has no `=`, or a name comes twice.
+        UsageError: a word has no `=`, or a name comes twice.
     """
     found: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not value:
-            raise UserError(f"--given: '{word}' is no modality=value; write e.g. image=street.png")
+            raise UsageError(f"--given: '{word}' is no modality=value; write e.g. image=street.png")
         if name in found:
-            raise UserError(f"--given: {name} comes twice; give it once")
+            raise UsageError(f"--given: {name} comes twice; give it once")
         found[name] = value
     return found
 

@@ -21,7 +21,7 @@ from mmbench.cli.runs import data_folder, find_run, profile_values
 from mmbench.command import console, existing
 from mmbench.config.check import check
 from mmbench.config.discovery import NAME
-from mmbench.errors import UserError, near
+from mmbench.errors import UsageError, UserError, near
 from mmbench.files.atomic import atomic_path
 from mmbench.files.locks import alone
 from mmbench.files.store import read_headers, read_record, sha256_file
@@ -110,7 +110,7 @@ def command(
         there = f"there are {', '.join(known)}" if known else "none has a reference yet: mmbench run"
         raise UserError(f"{experiment}: no experiment of {folder}{near(experiment, known)}; {there}")
     if not NAME.fullmatch(name):
-        raise UserError(f"--name: '{name}' is no name; write a-z, 0-9 and _, and a letter first, like my_idea")
+        raise UsageError(f"--name: '{name}' is no name; write a-z, 0-9 and _, and a letter first, like my_idea")
     file = predictions / PREDICTIONS if predictions.is_dir() else predictions
     (settings, same), data = settings_of(folder, experiment), data_folder(folder, experiment)
     read_headers(file)

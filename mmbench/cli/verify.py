@@ -40,4 +40,6 @@ def command(
         f"{len(found.broken)} made from another file"
     )
     if found.failed:
+        command = manifest.command or f"mmbench run --profile {manifest.profile}"
+        print(f"remove what is changed or made from another file, and make it again: {command}")
         raise typer.Exit(1)

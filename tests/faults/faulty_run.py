@@ -136,7 +136,11 @@ class Run:
             with suppress(psutil.Error):
                 words = process.cmdline()
                 command = [*words, "", ""][1:3]
-                if command[0] == "-m" and command[1].startswith("mmbench.") and process.cwd() == str(self.folder):
+                if (
+                    command[0] == "-m"
+                    and command[1].startswith("mmbench.stages.")
+                    and process.cwd() == str(self.folder)
+                ):
                     found.append(Job(process, words, self.folder))
         return found
 
@@ -199,8 +203,8 @@ class Job:
 
     @property
     def stage(self) -> str:
-        """Of `python -m mmbench.<stage>`."""
-        return self.words[2].partition(".")[2]
+        """Of `python -m mmbench.stages.<stage>`."""
+        return self.words[2].removeprefix("mmbench.stages.")
 
     @property
     def place(self) -> str:
