@@ -44,6 +44,7 @@ NEEDED = [
     "markdown-it-py",
     "mdurl",
     "pygments",
+    "pillow",
     "filelock",
 ]
 #: What is linked instead: torch and what that imports, which are too large for a wheel.
@@ -219,7 +220,7 @@ def test_a_rule_runs_offline_in_the_environment_that_snakemake_makes_for_it(cond
 
     [prefix] = [path.parent for path in (tmp_path / ".snakemake" / "conda").glob("*/conda-meta")]
     linked = [read_json(path) for path in prefix.glob("conda-meta/*.json")]
-    assert {package["name"] for package in linked} == {"python", "pip", "witness"}
+    assert {package["name"] for package in linked} == {"python", "pip", "witness", "linked-torch"}
     assert all(package["url"].startswith(f"{conda.channel}/") for package in linked)
 
     log = (tmp_path / "results" / "smoke" / "log" / "data.log").read_text()
