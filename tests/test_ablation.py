@@ -145,7 +145,7 @@ def answer_every_task(method: Method, experiment: str, name: str) -> list[torch.
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the configuration is checked against."""
-    for part in ("config", "mmbench/data", "mmbench/experiments"):
+    for part in ("config", "mmbench/data", "mmbench/experiments", "mmbench/modalities"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 

@@ -30,6 +30,7 @@ def checkout(tmp_path: Path) -> Path:
     edit(tmp_path / QUICK, "experiments", ["masking"])
     shutil.copytree(ROOT / "mmbench" / "data", tmp_path / "mmbench" / "data")
     shutil.copytree(ROOT / "mmbench" / "experiments", tmp_path / "mmbench" / "experiments")
+    shutil.copytree(ROOT / "mmbench" / "modalities", tmp_path / "mmbench" / "modalities")
     return tmp_path
 
 

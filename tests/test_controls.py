@@ -200,4 +200,8 @@ def test_a_control_has_the_compute_of_what_it_controls(experiment: str, name: st
     batch, methods = batch_of(experiment), [build(experiment, n) for n in (name, beside)]
     assert size(methods[0]) / size(methods[1]) == pytest.approx(1, abs=0.05)
     assert flops(methods[0], batch) / flops(methods[1], batch) == pytest.approx(1, abs=0.05)
-    assert config().steps(experiment, name) == config().steps(experiment, beside) == config().profile.train.steps
+    assert (
+        config().section(experiment, name).steps
+        == config().section(experiment, beside).steps
+        == config().profile.train.steps
+    )

@@ -126,8 +126,8 @@ def test_what_does_fewer_tasks_can_be_trained_for_one_tasks_share(experiment: st
     if set(read_literals(ROOT / path)["TASKS"]) >= set(tasks):
         return  # it does all that the multitask model does
     steps = config().profile.train.steps
-    assert config().steps(experiment, name) == steps
+    assert config().section(experiment, name).steps == steps
     assert f"{name}@per_task" in config().experiments[experiment].variants
     learnt = config().modalities(experiment) or tasks
     assert len(learnt) == (5 if experiment == "joint" else len(tasks))
-    assert config().steps(experiment, f"{name}@per_task") == max(1, round(steps / len(learnt)))
+    assert config().section(experiment, f"{name}@per_task").steps == max(1, round(steps / len(learnt)))

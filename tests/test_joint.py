@@ -257,7 +257,7 @@ def test_methods_say_what_they_need_and_a_task_is_a_modality_that_is_learnt() ->
     assert set(found["painter_label"].needs) == {"image", "label"} and found["ddpm"].needs == ("image",)
     assert config().modalities("joint") == ["image", "mask", "embedding", "masked_image"]
     steps = config().profile.train.steps
-    assert config().steps("joint", "segmenter@per_task") == round(steps / 4)
+    assert config().section("joint", "segmenter@per_task").steps == round(steps / 4)
     toys = config(override={"data": {"name": "toy_streets"}})
     assert toys.modalities("joint") == list(joint.optional)
     assert toys.steps("joint", "segmenter@per_task") == round(steps / 5)
