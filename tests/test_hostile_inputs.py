@@ -280,6 +280,7 @@ def test_no_file_of_a_method_has_such_a_name(tmp_path: Path, name: str, suffix: 
 
 #: What the rules put into a shell's words as it is: paths below `results`, numbers, and names that were checked.
 CHECKED = {
+    "params.limit",
     *(f"params.{name}" for name in ("out", "data", "weights", "cases", "cache", "lpips", "method", "judge", "tuned")),
     *(
         f"params.{name}"
