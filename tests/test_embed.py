@@ -222,10 +222,12 @@ def test_an_embedding_that_is_not_finite_is_named(data: Path, tmp_path: Path, mo
         name, weights_sha256 = "broken", ""
 
         def __call__(self, pixels: np.ndarray, batch_size: int = 100) -> np.ndarray:
-            return np.full((len(pixels), 2), np.nan, np.float32)
+            found = np.zeros((len(pixels), 2), np.float32)
+            found[3, 1] = np.nan
+            return found
 
     monkeypatch.setattr(embed, "load_embedder", lambda *_: Broken())
-    with pytest.raises(UserError, match="broken: the embedding of a train image is not finite"):
+    with pytest.raises(UserError, match="broken: the embedding of train item 3 is not finite"):
         embed.write_embedded("broken", weights=tmp_path, data=data, out=tmp_path / "out", device=CPU)
     assert not (tmp_path / "out").exists()
 
