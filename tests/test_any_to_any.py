@@ -14,14 +14,15 @@ from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.mt_diffusion import Method
 
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
-FOUR = {
+FREE = {
     "image": Modality("image", (3, 16, 16)),
     "mask": Modality("class_map", (16, 16), classes=5),
     "label": Modality("label", (), classes=3),
     "embedding": Modality("vector", (7,)),
+    "depth": Modality("depth", (16, 16)),
 }
-FIVE = {**FOUR, "masked_image": Modality("masked_image", (4, 16, 16))}
-SHAPES = {"image": (2, 3, 16, 16), "mask": (2, 16, 16), "label": (2, 3), "embedding": (2, 7)}
+ALL = {**FREE, "masked_image": Modality("masked_image", (4, 16, 16))}
+SHAPES = {"image": (2, 3, 16, 16), "mask": (2, 16, 16), "label": (2, 3), "embedding": (2, 7), "depth": (2, 16, 16)}
 FAST = Sampling("ddim", 4)
 
 
@@ -37,6 +38,7 @@ def batch_of(count: int = 6, seed: int = 0) -> Batch:
         "mask": torch.randint(0, 5, (count, 16, 16), generator=draw),
         "label": (torch.arange(count) + seed) % 3,
         "embedding": torch.randn(count, 7, generator=draw),
+        "depth": torch.rand(count, 16, 16, generator=draw) * 2 - 1,
         "masked_image": hide(image, draw_masks(torch.full((count,), 0.5), 16, 16, draw)),
     }
 
@@ -44,17 +46,17 @@ def batch_of(count: int = 6, seed: int = 0) -> Batch:
 def built(**settings: object) -> Method:
     """A tiny model whose every weight does something."""
     torch.manual_seed(0)
-    method = Method(Spec(FIVE, NETWORK), **settings)
+    method = Method(Spec(ALL, NETWORK), **settings)
     for parameter in [*method.model.head.parameters(), *method.model.decoders.parameters()]:
         torch.nn.init.normal_(parameter, std=0.1)
     return method.eval()
 
 
 def questions() -> list[Task]:
-    """Every proper subset of the four given, the others wanted; and a masked image given, all others wanted."""
-    subsets = [given for size in range(4) for given in combinations(FOUR, size)]
-    tasks = [Task("_".join(["from", *given]), given, tuple(n for n in FOUR if n not in given)) for given in subsets]
-    return [*tasks, Task("reconstruct", ("masked_image",), tuple(FOUR))]
+    """Every proper subset of the five given, the others wanted; and a masked image given, all others wanted."""
+    subsets = [given for size in range(len(FREE)) for given in combinations(FREE, size)]
+    tasks = [Task("_".join(["from", *given]), given, tuple(n for n in FREE if n not in given)) for given in subsets]
+    return [*tasks, Task("reconstruct", ("masked_image",), tuple(FREE))]
 
 
 QUESTIONS = [pytest.param(task, id=task.name) for task in questions()]
@@ -97,7 +99,7 @@ class TestEveryQuestion:
     @pytest.mark.parametrize("given", [("label", "mask"), ("image", "label")])
     def test_what_is_given_is_not_asked_again(self, given: tuple[str, ...]) -> None:
         values = batch_of()
-        answer = ask(built(), Task("again", given, tuple(FOUR)), values)
+        answer = ask(built(), Task("again", given, tuple(FREE)), values)
         hot = torch.nn.functional.one_hot(values["label"][:2], 3).float()
         assert torch.equal(answer["label"], hot)
         kept = next(name for name in given if name != "label")
@@ -115,7 +117,9 @@ class TestEveryQuestion:
 class TestTraining:
     def test_every_question_is_trained_for(self) -> None:
         """The state that it is answered in, at the step at which a given image is read, and over all steps."""
-        states = dict.fromkeys(("mask", "label", "embedding"), (0.2, 0.4, 0.4)) | {"masked_image": (0.7, 0.0, 0.3)}
+        states = dict.fromkeys(("mask", "label", "embedding", "depth"), (0.2, 0.4, 0.4)) | {
+            "masked_image": (0.7, 0.0, 0.3)
+        }
         method = built(states=states, nothing_known=0.2, clean=0.3)
         n = 50_000
         drawn = method.draw_states(n, generator())
@@ -135,16 +139,18 @@ class TestTraining:
 
     def test_omega_is_shared_out(self) -> None:
         """All modalities together are as high as one alone; single heights are taken as they are."""
-        one = Method(Spec({n: FOUR[n] for n in ("image", "mask")}, NETWORK), scale=0.4)
-        four = Method(Spec(FIVE, NETWORK), scale=0.4)
-        torch.testing.assert_close(four.process.omega().sum(dim=1), one.process.omega().sum(dim=1))
-        own = Method(Spec(FIVE, NETWORK), scale={"mask": 0.4, "label": 0.1, "masked_image": 0.0})
+        one = Method(Spec({n: FREE[n] for n in ("image", "mask")}, NETWORK), scale=0.4)
+        many = Method(Spec(ALL, NETWORK), scale=0.4)
+        torch.testing.assert_close(many.process.omega().sum(dim=1), one.process.omega().sum(dim=1))
+        own = Method(Spec(ALL, NETWORK), scale={"mask": 0.4, "label": 0.1, "masked_image": 0.0})
         highest = dict(zip(own.others, own.process.omega().amax(dim=0).tolist(), strict=True))
-        assert highest == pytest.approx({"mask": 0.4, "label": 0.1, "embedding": 0.0625, "masked_image": 0}, abs=1e-4)
+        assert highest == pytest.approx(
+            {"embedding": 0.05, "depth": 0.05, "mask": 0.4, "label": 0.1, "masked_image": 0}, abs=1e-4
+        )
 
     def test_learned_heights_start_where_they_are_set(self) -> None:
-        method = Method(Spec(FOUR, NETWORK), omega="learned", scale={"mask": 0.4, "label": 0.1, "embedding": 0.2})
-        assert method.process.omega().amax(dim=0).tolist() == pytest.approx([0.4, 0.1, 0.2], abs=1e-3)
+        method = Method(Spec(FREE, NETWORK), omega="learned", scale={"mask": 0.4, "label": 0.1, "embedding": 0.2})
+        assert method.process.omega().amax(dim=0).tolist() == pytest.approx([0.4, 0.1, 0.2, 0.0625], abs=1e-3)
 
     @pytest.mark.parametrize(
         ("settings", "says"),
@@ -165,7 +171,7 @@ class TestTraining:
 
     def test_settings_may_name_what_the_data_lack(self) -> None:
         settings = {"states": {"label": (0, 0.5, 0.5)}, "weights": {"label": 1.0, "image": 0.5}, "scale": {"label": 1}}
-        two = {name: FIVE[name] for name in ("image", "masked_image")}
+        two = {name: ALL[name] for name in ("image", "masked_image")}
         assert Method(Spec(two, NETWORK, absent=["label"]), **settings).recovery_weights == {"image": 0.5}
 
 
@@ -220,7 +226,8 @@ class TestGuidance:
 def lacking(batch: Batch, first: int) -> Batch:
     """The batch in which the items from `first` on have an image only."""
     batch = {name: value.clone() for name, value in batch.items()}
-    batch["mask"][first:], batch["label"][first:], batch["embedding"][first:] = 255, -1, float("nan")
+    batch["mask"][first:], batch["label"][first:] = 255, -1
+    batch["embedding"][first:], batch["depth"][first:] = float("nan"), float("nan")
     return batch
 
 
@@ -228,16 +235,18 @@ class TestMissing:
     def test_what_is_missing_is_told_from_what_is_not(self) -> None:
         batch = lacking(batch_of(4), 2)
         batch["mask"][0, :, :8] = 255
+        batch["depth"][0, :, :8] = float("nan")
         batch["embedding"][0, 0] = float("nan")  # a broken one is not a missing one: it must be seen
-        for name, modality in FIVE.items():
+        for name, modality in ALL.items():
             expected = [True] * 4 if "image" in name else [True, True, False, False]
             assert available(modality, batch[name]).tolist() == expected, name
 
     def test_a_recovery_counts_nothing_for_it(self) -> None:
         batch = lacking(batch_of(4), 2)
-        decoded = {"mask": torch.randn(4, 5, 16, 16), "label": torch.randn(4, 3), "embedding": torch.randn(4, 7)}
+        decoded = {"mask": torch.randn(4, 5, 16, 16), "label": torch.randn(4, 3), "embedding": torch.randn(4, 7),
+                   "depth": torch.randn(4, 1, 16, 16)}  # fmt: skip
         for name, output in decoded.items():
-            loss = kind_of(FOUR[name]).recovery(output.requires_grad_(), batch[name])
+            loss = kind_of(FREE[name]).recovery(output.requires_grad_(), batch[name])
             assert loss[:2].min() > 0 and loss[2:].tolist() == [0, 0]
             loss.sum().backward()
             assert torch.isfinite(output.grad).all() and output.grad[2:].abs().max() == 0
@@ -246,7 +255,7 @@ class TestMissing:
     @pytest.mark.parametrize("omega", ["bridge", "learned"])
     def test_gradients_are_those_of_the_rest(self, objective: str, omega: str) -> None:
         """Of all items' generation, and of the recoveries of those that have something: no value gets through."""
-        settings = {"weights": dict.fromkeys(FIVE, 0.5), "recover_absent": True, "clean": 0.2}
+        settings = {"weights": dict.fromkeys(ALL, 0.5), "recover_absent": True, "clean": 0.2}
         method = built(objective=objective, omega=omega, **settings)
         found = []
         for missing in (255, 3):  # a pixel's class; with 3, values that must not matter stand in for the missing
@@ -268,7 +277,7 @@ class TestMissing:
         states = (
             built()
             .draw_states(4, generator())
-            .limited({name: torch.zeros(4, dtype=torch.bool) for name in FIVE if name != "image"})
+            .limited({name: torch.zeros(4, dtype=torch.bool) for name in ALL if name != "image"})
         )
         assert states.any_known(4).sum() == 0 and states.unsettled(4).sum() == 0
 

@@ -26,11 +26,11 @@ from mmbench.stages.evaluate import read_answers
 
 ROOT = Path(__file__).parents[1]
 joint, masking = load_experiment("joint"), load_experiment("masking")
-FOUR = ("image", "mask", "label", "embedding")
+FREE = ("image", "mask", "label", "embedding", "depth")
 CARD = {
     "name": "toy",
     "size": [32, 48],
-    "modalities": ["image", "mask", "label", "embedding"],
+    "modalities": ["image", "mask", "label", "embedding", "depth"],
     "classes": ["sky", "road", "tree"],
     "labels": ["day", "night"],
     "embedding": {"size": 7},
@@ -38,13 +38,14 @@ CARD = {
 SETTINGS = {"experiment": "joint", "share": 0.5, "evaluate": {"reconstructions": 3, "samples": 6}}
 
 
-def items(count: int = 8, names: tuple[str, ...] = FOUR) -> Arrays:
+def items(count: int = 8, names: tuple[str, ...] = FREE) -> Arrays:
     rng = np.random.default_rng(0)
     every = {
         "image": rng.integers(0, 256, (count, 3, 32, 48), dtype=np.uint8),
         "mask": rng.integers(0, 3, (count, 32, 48), dtype=np.uint8),
         "label": rng.integers(0, 2, count),
         "embedding": rng.normal(size=(count, 7)).astype(np.float32),
+        "depth": rng.uniform(1, 100, (count, 32, 48)).astype(np.float32),
     }
     return {name: every[name] for name in names}
 
@@ -54,19 +55,19 @@ def by_name(found: list[Case]) -> dict[str, Case]:
 
 
 def test_the_tasks_are_every_subset_given_and_all_others_wanted() -> None:
-    subsets = [given for size in range(1, 4) for given in combinations(FOUR, size)]
+    subsets = [given for size in range(1, 5) for given in combinations(FREE, size)]
     expected = {"_".join(["from", *given]): given for given in subsets}
-    assert list(joint.tasks) == ["generate", *expected, "reconstruct"] and len(joint.tasks) == 16
+    assert list(joint.tasks) == ["generate", *expected, "reconstruct"] and len(joint.tasks) == 32
     for name, given in expected.items():
         task = joint.tasks[name]
         assert (task.name, task.given) == (name, given)
-        assert task.want == tuple(other for other in FOUR if other not in given)
-    assert joint.tasks["generate"].want == joint.tasks["reconstruct"].want == FOUR
+        assert task.want == tuple(other for other in FREE if other not in given)
+    assert joint.tasks["generate"].want == joint.tasks["reconstruct"].want == FREE
     assert joint.tasks["reconstruct"].given == ("masked_image",)
 
 
 def test_what_it_can_do_without() -> None:
-    assert joint.optional == joint.known == (*FOUR, "masked_image") and masking.optional == ()
+    assert joint.optional == joint.known == (*FREE, "masked_image") and masking.optional == ()
     assert data_modalities(ROOT, "camvid") == {"image": "image", "mask": "class_map"}
 
 
@@ -98,7 +99,28 @@ def test_no_more_items_are_given_than_there_are_and_generation_is_free() -> None
     assert found["generate"].count == 60 and found["from_label"].count == 8
 
 
-@pytest.mark.parametrize("have", [c for size in (1, 2, 3) for c in combinations(FOUR[1:], size)])
+def test_the_configuration_says_which_questions_are_asked() -> None:
+    """Each modality alone and all but each are given, with depth in the data and without; names are checked."""
+    wanted = config().experiments["joint"].options()["questions"]
+    for have in (FREE, FREE[:4], ("image", "mask", "embedding"), ("image", "label", "embedding")):
+        used = used_modalities(joint, {**CARD, "modalities": list(have)}, {})
+        found = by_name(joint.cases(items(names=have), used, {**SETTINGS, "questions": wanted}))
+        assert set(found) <= set(wanted) and {"generate", "reconstruct"} <= set(found)
+        given = [task.given for task in joint.tasks.values() if task.name in found]
+        assert {(name,) for name in have} <= set(given)
+        if "depth" not in have:
+            assert set(given) >= {c for size in range(1, len(have)) for c in combinations(have, size)}
+    assert list(by_name(joint.cases(items(), joint.modalities(CARD), {**SETTINGS, "questions": ["from_image"]}))) == [
+        "from_image"
+    ]
+    for wrong in ([], ["from_imag"], ["generate", "generate"]):
+        with pytest.raises(ValidationError, match="questions"):
+            Options(share=0.5, questions=wrong)
+    for stage in ("cases", "tune"):
+        assert config().settings(stage, "joint", "mt_diffusion")["questions"] == wanted
+
+
+@pytest.mark.parametrize("have", [c for size in (1, 2, 3, 4) for c in combinations(FREE[1:], size)])
 def test_what_the_data_lack_is_neither_given_nor_wanted(have: tuple[str, ...]) -> None:
     card = {**CARD, "modalities": ["image", *have]}
     used = used_modalities(joint, card, {})
@@ -122,7 +144,7 @@ def test_a_training_batch_has_what_there_is_and_fresh_masks() -> None:
     modalities = joint.modalities(CARD)
     batch = to_batch(items(), modalities)
     found = joint.training_batch(batch, modalities, torch.Generator().manual_seed(1))
-    assert set(found) == {*FOUR, "masked_image"}
+    assert set(found) == {*FREE, "masked_image"}
     alone = masking.training_batch(
         {"image": batch["image"]}, masking.modalities(CARD), torch.Generator().manual_seed(1)
     )
@@ -185,7 +207,10 @@ def test_what_is_left_out_is_said_and_recorded(data: Path, tmp_path: Path, capsy
     assert record["cases"][1]["want"] == ["image"]
     write(SETTINGS, data, tmp_path)
     record = read_json(tmp_path / "cases.json")
-    assert (record["modalities"], record["left_out"]) == (["image", "mask", "masked_image"], ["label", "embedding"])
+    assert (record["modalities"], record["left_out"]) == (
+        ["image", "mask", "masked_image"],
+        ["label", "embedding", "depth"],
+    )
     stored = by_name(read_cases(tmp_path))
     assert stored["from_image"].want == ("mask",) and stored["generate"].want == ("image", "mask")
 
@@ -252,7 +277,7 @@ def config(**changes: object) -> Config:
 
 def test_methods_say_what_they_need_and_a_task_is_a_modality_that_is_learnt() -> None:
     found = find_methods(ROOT, ["joint"])["joint"]
-    assert found["mt_diffusion"].needs == () and len(found["mt_diffusion"].tasks) == 16
+    assert found["mt_diffusion"].needs == () and len(found["mt_diffusion"].tasks) == 32
     assert set(found["pair_masked"].needs) == {"image", "masked_image"}
     assert set(found["painter_label"].needs) == {"image", "label"} and found["ddpm"].needs == ("image",)
     assert config().modalities("joint") == ["image", "mask", "embedding", "masked_image"]
@@ -260,7 +285,7 @@ def test_methods_say_what_they_need_and_a_task_is_a_modality_that_is_learnt() ->
     assert config().section("joint", "segmenter@per_task").steps == round(steps / 4)
     toys = config(override={"data": {"name": "toy_streets"}})
     assert toys.modalities("joint") == list(joint.optional)
-    assert toys.steps("joint", "segmenter@per_task") == round(steps / 5)
+    assert toys.steps("joint", "segmenter@per_task") == round(steps / 6)
 
 
 def test_labels_that_there_are_none_of_are_not_taken_away() -> None:

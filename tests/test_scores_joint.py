@@ -16,7 +16,9 @@ from mmbench.files.weights import load_weights
 from mmbench.frozen.features import load_extractor, stored
 from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Spec, Task
+from mmbench.modalities import kind_of
 from mmbench.scoring.distribution import shuffled
+from mmbench.scoring.metrics.depth import delta
 from mmbench.scoring.metrics.retrieval import cosine
 from mmbench.scoring.scores import Scored, Tools, score_floor, score_real
 from mmbench.stages import train
@@ -26,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 CLASSES = ["sky", "road", "tree", "car"]
 CARD = {
     "name": "squares",
-    "modalities": ["image", "mask", "label", "embedding"],
+    "modalities": ["image", "mask", "label", "embedding", "depth"],
     "classes": CLASSES,
     "labels": ["sky", "road", "tree", "car"],  # the class of the upper left square
     "embedding": {"extractor": "mean", "size": 12, "weights_sha256": "ef" * 32},
@@ -35,13 +37,16 @@ CARD = {
 joint = load_experiment("joint")
 MODALITIES = joint.modalities(CARD)
 COLOURS = np.array([[20, 60, 200], [90, 90, 90], [30, 160, 40], [220, 40, 40]], np.uint8)
+METRES = np.array([np.nan, 3, 30, 10], np.float32)
 SET = {"fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5"}
 COMPOSITE = {"psnr_hole", "l1_hole", "ssim", "lpips_alex", "lpips_vgg"}
 RETRIEVAL = {f"{name}/{way}" for name in ("retrieval@1", "retrieval@5", "median_rank")
              for way in ("predicted-true", "true-predicted")}  # fmt: skip
 AGREEMENT = {"judged_miou", "shuffled_miou", "judged_accuracy", "shuffled_accuracy", "cosine[mean]",
-             "shuffled_cosine[mean]"}  # fmt: skip
-TRUTH = {"mask": {"miou", "pixel_accuracy"}, "label": {"accuracy"}, "embedding": {"cosine", *RETRIEVAL}}
+             "shuffled_cosine[mean]", "judged_delta", "shuffled_delta"}  # fmt: skip
+DRAWN_ALONE = {"judged_accuracy", "shuffled_accuracy", "judged_delta", "shuffled_delta"}
+TRUTH = {"mask": {"miou", "pixel_accuracy"}, "label": {"accuracy"}, "embedding": {"cosine", *RETRIEVAL},
+         "depth": {"abs_rel", "rmse", "delta"}}  # fmt: skip
 
 
 def embed(image: np.ndarray) -> np.ndarray:
@@ -51,20 +56,23 @@ def embed(image: np.ndarray) -> np.ndarray:
 
 
 def squares(count: int, seed: int) -> Arrays:
-    """Class maps of four quarters, images in their colours, and what these tell."""
+    """Class maps of four quarters, images in their colours, and what these tell; the sky has no depth."""
     quarters = np.random.default_rng(seed).integers(0, 4, (count, 2, 2), dtype=np.uint8)
+    quarters[(quarters == 0).all(axis=(1, 2)), 1, 1] = 3
     mask = quarters.repeat(16, axis=1).repeat(16, axis=2)
     image = COLOURS[mask].transpose(0, 3, 1, 2).copy()
-    return {"image": image, "mask": mask, "label": quarters[:, 0, 0].astype(np.int64), "embedding": embed(image)}
+    told = {"label": quarters[:, 0, 0].astype(np.int64), "embedding": embed(image), "depth": METRES[mask]}
+    return {"image": image, "mask": mask, **told}
 
 
 class ByColour(Method):
-    """A judge that cannot err: the class whose colour is nearest, and that of the first pixel."""
+    """A judge that cannot err: the class whose colour is nearest, that of the first pixel, and the class's distance."""
 
     def predict(self, task, given, count, sampling, generator):
         colours = torch.from_numpy(COLOURS).float().view(1, 4, 3, 1, 1) / 127.5 - 1
         mask = (given["image"][:, None] - colours).abs().sum(dim=2).argmin(dim=1)
-        answer = {"mask": mask, "label": torch.nn.functional.one_hot(mask[:, 0, 0], 4).float()}
+        depth = kind_of(MODALITIES["depth"]).to_batch(torch.from_numpy(METRES).nan_to_num(500))[mask]
+        answer = {"mask": mask, "label": torch.nn.functional.one_hot(mask[:, 0, 0], 4).float(), "depth": depth}
         return {name: answer[name] for name in task.want}
 
 
@@ -93,6 +101,7 @@ def cases(count: int = 12) -> dict[str, Case]:
 def right(case: Case, items: Arrays | None = None) -> Arrays:
     """What a method answers that knows everything."""
     items = items or squares(case.count, 5)
+    items["depth"] = np.nan_to_num(items["depth"], nan=500.0)  # an answer has one everywhere
     return {name: np.eye(4, dtype=np.float32)[items[name]] if name == "label" else items[name] for name in case.want}
 
 
@@ -112,9 +121,13 @@ def test_every_case_has_the_scores_of_what_it_wants_and_the_best_for_the_truth(t
         expected |= AGREEMENT if want == "image" else TRUTH[want] if case.truth else set()
     assert set(found) == expected
     for metric in ("miou", "pixel_accuracy", "accuracy", "cosine", "judged_miou", "judged_accuracy", "cosine[mean]",
-                   "retrieval@5/true-predicted"):  # fmt: skip
+                   "delta", "judged_delta", "retrieval@5/true-predicted"):  # fmt: skip
         assert found.get(metric, 1) == pytest.approx(1, abs=1e-6)
-    assert found.get("psnr_hole", 100) == 100 and found.get("lpips_vgg", 0) == pytest.approx(0, abs=1e-6)
+    assert (
+        found.get("abs_rel", 0) == found.get("rmse", 0) == 0
+        and found.get("psnr_hole", 100) == 100
+        and found.get("lpips_vgg", 0) == pytest.approx(0, abs=1e-6)
+    )
 
 
 def test_answers_are_scored_by_hand_made_numbers(tools: Tools) -> None:
@@ -125,12 +138,16 @@ def test_answers_are_scored_by_hand_made_numbers(tools: Tools) -> None:
     answer["label"] = np.roll(np.eye(4, dtype=np.float32)[case.truth["label"]], 1, axis=1)
     answer["label"][0] = np.eye(4)[case.truth["label"][0]]
     answer["embedding"] = -case.truth["embedding"]
+    answer["depth"] = answer["depth"] * np.array([1.1, 0.9, 1.3, 0.5])[:, None, None]
     scored = scores.score([(case, answer)], tools)
     found = values(scored, "from_image")
     assert found["pixel_accuracy"] == 0.5 and found["miou"] < 0.5
     assert found["accuracy"] == 0.25 and found["cosine"] == pytest.approx(-1)
+    assert found["abs_rel"] == pytest.approx(0.25) and found["delta"] == 0.5
     each = {metric: [value for _, _, name, value in scored.items if name == metric] for _, _, metric, _ in scored.items}
-    assert {name: len(rows) for name, rows in each.items()} == {"pixel_accuracy": 4, "accuracy": 4, "cosine": 4}
+    assert {name: len(rows) for name, rows in each.items()} == dict.fromkeys(
+        ("pixel_accuracy", "accuracy", "cosine", "abs_rel", "rmse", "delta"), 4
+    )
     assert each["accuracy"] == [1, 0, 0, 0]
 
 
@@ -150,7 +167,7 @@ def test_an_image_shows_what_was_given_or_else_drawn(tools: Tools) -> None:
     assert rows["judged_miou"]["extractor"] == rows["shuffled_accuracy"]["extractor"] == "judge-joint"
     assert rows["cosine[mean]"]["weights_sha256"] == "ef" * 32 and rows["cosine"]["extractor"] is None
     per_image = {metric for _, _, metric, _ in scored.items}
-    assert per_image == {"accuracy", "cosine", "judged_accuracy", "cosine[mean]"}
+    assert per_image == {"accuracy", "cosine", "judged_accuracy", "cosine[mean]", *TRUTH["depth"], "judged_delta"}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +178,9 @@ def test_an_image_shows_what_was_given_or_else_drawn(tools: Tools) -> None:
         ("from_label", ("image",), SET | {"judged_accuracy", "shuffled_accuracy"}),
         ("from_label", ("mask",), TRUTH["mask"]),
         ("from_image", ("label",), TRUTH["label"]),
-        ("from_mask_embedding", ("image",), SET | (AGREEMENT - {"judged_accuracy", "shuffled_accuracy"})),
+        ("from_image", ("depth",), TRUTH["depth"]),
+        ("from_depth", ("image",), SET | {"judged_delta", "shuffled_delta"}),
+        ("from_mask_embedding", ("image",), SET | (AGREEMENT - DRAWN_ALONE)),
         ("reconstruct", ("image",), COMPOSITE),
         ("reconstruct", ("mask", "embedding"), TRUTH["mask"] | TRUTH["embedding"]),
     ],
@@ -186,9 +205,9 @@ def test_only_the_hole_of_a_masked_image_counts(tools: Tools) -> None:
 def test_real_data_have_ceilings_and_floors(tools: Tools) -> None:
     real = squares(20, 3)
     ceiling = score_real("joint", real, tools)
-    assert values(ceiling, "ceiling") == {"judged_miou": 1, "judged_accuracy": 1}
+    assert values(ceiling, "ceiling") == {"judged_miou": 1, "judged_accuracy": 1, "judged_delta": 1}
     floor = values(score_floor("joint", real, squares(12, 4), tools), "floor")
-    assert set(floor) == {"shuffled_miou", "shuffled_accuracy", "shuffled_cosine[mean]"}
+    assert set(floor) == {"shuffled_miou", "shuffled_accuracy", "shuffled_cosine[mean]", "shuffled_delta"}
     assert all(value < 0.6 for value in floor.values())
 
 
@@ -199,6 +218,13 @@ def test_what_is_not_used_is_not_judged(lpips_weights: Path, tmp_path: Path) -> 
     real = squares(20, 3)
     assert set(values(score_real("joint", real, tools), "ceiling")) == {"judged_miou"}
     assert set(values(score_floor("joint", real, real, tools), "floor")) == {"shuffled_miou"}
+
+
+def test_an_item_without_any_depth_is_said(tools: Tools) -> None:
+    case = cases(4)["from_image"]
+    case.truth["depth"][2] = np.nan
+    with pytest.raises(UserError, match="'from_image': item 2 has no pixel with a depth"):
+        scores.score([(case, {"depth": right(case)["depth"]})], tools)
 
 
 def test_what_is_no_probability_is_said(tools: Tools) -> None:
@@ -238,18 +264,19 @@ def trained(folder: Path, names: tuple[str, ...], **more: object) -> Judge:
     return load_judge(folder / "judge", "joint", joint.modalities(card), torch.device("cpu"))
 
 
-def test_the_trained_judge_sees_masks_and_labels(tmp_path: Path) -> None:
-    judge = trained(tmp_path, ("image", "mask", "label"))
-    assert judge.name == "judge-joint" and set(judge.method.readers) == {"mask", "label"}
+def test_the_trained_judge_sees_masks_labels_and_depths(tmp_path: Path) -> None:
+    judge = trained(tmp_path, ("image", "mask", "label", "depth"))
+    assert judge.name == "judge-joint" and set(judge.method.readers) == {"mask", "label", "depth"}
     new = squares(20, 9)
-    answer = judge.answer(Task("from_image", ("image",), ("mask", "label")), new)
+    answer = judge.answer(Task("from_image", ("image",), ("mask", "label", "depth")), new)
+    assert delta(answer["depth"], new["depth"]).mean() > 0.45
     assert (answer["mask"] == new["mask"]).mean() > 0.9
     assert (answer["label"].argmax(axis=1) == new["label"]).mean() > 0.4
     names = {name.split(".")[1] for name in judge.method.state_dict()}
-    assert names == {"mask", "label"}
+    assert names == {"mask", "label", "depth"}
 
 
-def test_without_masks_and_labels_there_is_nothing_to_judge_and_nothing_trained(tmp_path: Path) -> None:
+def test_with_an_image_only_there_is_nothing_to_judge_and_nothing_trained(tmp_path: Path) -> None:
     judge = trained(tmp_path, ("image",))
     assert not judge.method.state_dict() and read_json(tmp_path / "judge" / "training.json")["steps"] == 0
     load_weights(tmp_path / "judge" / "weights.safetensors", judge.method)

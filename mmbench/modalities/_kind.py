@@ -42,6 +42,9 @@ class Kind(ABC):
     lacking: ClassVar[str] = "choose a data set that has it (docs/data.md)"
     remedy: ClassVar[str] = "save one row for each item of the case, in its order"
 
+    #: How to read its tile; empty if that speaks for itself.
+    legend: ClassVar[str] = ""
+
     def __init__(self, modality: Modality) -> None:
         self.modality, self.shape, self.classes = modality, modality.shape, modality.classes
 
@@ -323,6 +326,7 @@ class VectorKind(Kind):
 
     spatial = False
     channels = 0
+    legend = "its numbers, blue below and red above 0"
 
     def encoder(self, space: tuple[int, ...]) -> nn.Module:
         """A learned smooth image."""

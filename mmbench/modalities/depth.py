@@ -49,6 +49,7 @@ class Kind(MapKind):
 
     missing = MISSING
     remedy = "save a distance in metres for each pixel"
+    legend = "the lighter, the nearer; white where there is none"
 
     @classmethod
     def from_card(cls, facts: Mapping[str, Any], size: tuple[int, int]) -> Modality | None:

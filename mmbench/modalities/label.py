@@ -30,6 +30,7 @@ class Kind(VectorKind):
     """A label. Its recovery is the cross-entropy."""
 
     missing = MISSING
+    legend = "bars are its probabilities, with the likeliest below"
 
     @classmethod
     def from_card(cls, facts: Mapping[str, Any], size: tuple[int, int]) -> Modality | None:

@@ -1,1 +1,1 @@
-"""Joint: image, mask, label, embedding and masked image in one network, any of them from any others."""
+"""Joint: image, mask, label, embedding, depth and masked image in one network, any of them from any others."""

@@ -1,4 +1,4 @@
-"""The questions of joint: every subset of what there is, and masked images."""
+"""The questions of joint: subsets of what there is, and masked images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from mmbench.modalities.masked_image import hide_stored
 
 
 def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
-    """`stored_cases`, and, with as many items as those that draw no image, the images of which `share` is hidden."""
-    found = stored_cases(TASKS, test, modalities, settings["evaluate"])
-    if "masked_image" in modalities:
+    """`stored_cases` of the `questions`, or of all that can be asked.
+
+    The images of which `share` is hidden are as many as the items of those that draw no image.
+    """
+    tasks = {name: task for name, task in TASKS.items() if name in settings.get("questions", TASKS)}
+    found = stored_cases(tasks, test, modalities, settings["evaluate"])
+    if "masked_image" in modalities and "reconstruct" in tasks:
         first = slice(settings["evaluate"]["reconstructions"])
         want = tuple(name for name in TASKS["reconstruct"].want if name in modalities)
         truth = {name: test[name][first] for name in want}

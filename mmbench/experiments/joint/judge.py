@@ -1,4 +1,4 @@
-"""The judge of joint: a network that names each pixel's class, one that names the image's, as far as there are any."""
+"""The judge of joint: networks that see each pixel's class, the image's, and each pixel's depth, if there are any."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from mmbench.experiments.labels import judge as labels
 from mmbench.experiments.segmentation import judge as segmentation
 from mmbench.method import Batch, Noise, Sampling, Spec, Task
 from mmbench.method import Method as BaseMethod
+from mmbench.models.diffusion.supervised import Reader
 
 TITLE = "Judge"
 TASKS = ("from_image",)
-READERS = {"mask": segmentation.Method, "label": labels.Method}
+
+
+class DepthJudge(Reader):
+    """The distance of each pixel."""
+
+    answers = "depth"
+
+
+READERS = {"mask": segmentation.Method, "label": labels.Method, "depth": DepthJudge}
 
 
 class Method(BaseMethod):
-    """The judges of `segmentation` and `labels` side by side, with nothing shared.
+    """The judges of `segmentation` and `labels` and one of depth side by side, with nothing shared.
 
     Args:
-        spec: modalities and network. Without mask and label there is nothing to judge, and nothing to train.
+        spec: modalities and network. Without any of the three there is nothing to judge, and nothing to train.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -27,7 +36,7 @@ class Method(BaseMethod):
         self.readers = nn.ModuleDict({name: make(spec) for name, make in READERS.items() if name in spec.modalities})
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """The sum of both cross-entropies."""
+        """The sum of their losses."""
         terms = {name: reader.loss(batch, generator)["loss"] for name, reader in self.readers.items()}  # type: ignore[operator]
         return {"loss": torch.stack(list(terms.values())).sum(), **{name: x.detach() for name, x in terms.items()}}
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from mmbench.config.schema import distinct
 from mmbench.errors import near
 from mmbench.experiments.embedding.options import Options as EmbeddingOptions
-from mmbench.experiments.joint.tasks import MODALITIES
+from mmbench.experiments.joint.tasks import MODALITIES, TASKS
 
 
 def with_image(names: list[str]) -> list[str]:
@@ -22,8 +22,19 @@ def with_image(names: list[str]) -> list[str]:
     return names
 
 
+def of_tasks(names: list[str]) -> list[str]:
+    """`names` if they are tasks, and any at all."""
+    for name in names:
+        if name not in TASKS:
+            raise ValueError(f"'{name}' does not exist{near(name, TASKS)}; there are {', '.join(TASKS)}")
+    if not names:
+        raise ValueError("name at least one, or take the key out to ask all")
+    return names
+
+
 class Options(EmbeddingOptions):
-    """Which network makes the embeddings, how much of a masked image is hidden, and the modalities that are used."""
+    """Which network embeds, how much of a masked image is hidden, and the modalities and questions that are used."""
 
     share: Annotated[float, Field(gt=0, lt=1)]
     modalities: Annotated[list[str], AfterValidator(distinct), AfterValidator(with_image)] | None = None
+    questions: Annotated[list[str], AfterValidator(distinct), AfterValidator(of_tasks)] | None = None

@@ -1,6 +1,6 @@
-"""Joint: image, mask, label and embedding at once, any of them made from any others, and masked images filled in.
+"""Joint: image, mask, label, embedding and depth at once, any made from any others, and masked images filled in.
 
-The data set says which of the four there are; with fewer, the tasks are those that give and want what there is.
+The data set says which of the five there are; with fewer, the tasks are those that give and want what there is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import combinations
 from mmbench.modalities import Task
 
 #: What can be given or drawn.
-FREE = ("image", "mask", "label", "embedding")
+FREE = ("image", "mask", "label", "embedding", "depth")
 MADE = {"masked_image": "masked_image"}
 #: A model of all learns each: to generate the image, and to recover or be told every other.
 MODALITIES = (*FREE, *MADE)

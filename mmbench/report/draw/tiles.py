@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,11 @@ class Tiles:
     def words(self, name: str, value: np.ndarray) -> str:
         """What a kind says of an item in words, e.g. the name of a label."""
         return self._kind(name).words(value, facts_of(self.card, name))
+
+    def legend(self, names: Iterable[str]) -> str:
+        """How to read the tiles of these modalities, as far as they do not speak for themselves."""
+        said = [(name.replace("_", " ").capitalize(), self._kind(name).legend) for name in names]
+        return " ".join(f"{name}: {legend}." for name, legend in said if legend)
 
     def _kind(self, name: str) -> Any:
         if name not in self.kinds:

@@ -1,4 +1,4 @@
-"""Joint: one model of image, mask, label and embedding that makes any of them from any others."""
+"""Joint: one model of image, mask, label, embedding and depth that makes any of them from any others."""
 
 from __future__ import annotations
 

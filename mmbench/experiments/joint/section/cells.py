@@ -12,13 +12,36 @@ from mmbench.report.tables.table import Cell
 from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.names import leading
 
-#: Columns, in their order.
-MODALITIES = ("image", "mask", "label", "embedding")
-#: What a cell is scored by, the first that there is; a name that ends with `[` stands for any extractor.
-AGAINST_TRUTH = {"image": ("fd[",), "mask": ("miou",), "label": ("accuracy",), "embedding": ("cosine",)}
-#: The same where there is no truth, as nothing was given: the image is asked whether it shows what was drawn with it.
-DRAWN = {"image": ("fd[",), "mask": ("judged_miou",), "label": ("judged_accuracy",), "embedding": ("cosine[",)}
-RECONSTRUCTED = ("lpips_alex",)
+
+@dataclass(frozen=True)
+class Measures:
+    """What the cells of one modality are scored by; a name that ends with `[` stands for any extractor.
+
+    Attributes:
+        truth: against the true one.
+        drawn: where nothing was given, so that there is no truth: whether the image shows what was drawn with it.
+        chance: what agrees by chance, `drawn` of pairs that do not belong together; empty for the image itself.
+        best: the best there can be, if that is not what `drawn` says of real images.
+        also: shown below the value in the table, against the truth.
+    """
+
+    truth: str
+    drawn: str
+    chance: str = ""
+    best: float | None = None
+    also: tuple[str, ...] = ()
+
+
+#: By modality, in the order of the columns.
+MEASURES = {
+    "image": Measures("fd[", "fd["),
+    "mask": Measures("miou", "judged_miou", "shuffled_miou"),
+    "label": Measures("accuracy", "judged_accuracy", "shuffled_accuracy"),
+    "embedding": Measures("cosine", "cosine[", "shuffled_cosine[", best=1.0),
+    "depth": Measures("delta", "judged_delta", "shuffled_delta", also=("abs_rel", "rmse")),
+}
+#: By which the holes of an image are scored.
+RECONSTRUCTED = "lpips_alex"
 #: Two-modality models are called so.
 PAIR = "pair_"
 PER_TASK = "@per_task"
@@ -126,21 +149,26 @@ def make_matrix(results: ExperimentResults) -> Matrix:
     }
     spots = {}
     for name, given, want in cases:
-        for modality in [m for m in MODALITIES if m in want]:
+        for modality in [m for m in MEASURES if m in want]:
             metric = main_metric(given, modality, [m for m, board in boards.items() if name in board.cases])
             if metric:
                 spots[name, modality] = Spot(name, given, modality, boards[metric])
     rows = [(name, given) for name, given, _ in cases if any(case == name for case, _ in spots)]
-    columns = [m for m in MODALITIES if any(want == m for _, want in spots)]
+    columns = [m for m in MEASURES if any(want == m for _, want in spots)]
     return Matrix(results, rows, columns, spots, list(boards.values()))
 
 
 def main_metric(given: Sequence[str], want: str, known: Sequence[str]) -> str | None:
     """By which of the `known` metrics of its case a cell is scored; None if it is not scored."""
-    names = AGAINST_TRUTH[want] if given else DRAWN[want]
+    measure = MEASURES[want].truth if given else MEASURES[want].drawn
     if want == "image" and "masked_image" in given:
-        names = RECONSTRUCTED
-    return next((m for name in names for m in known if m == name or (name[-1] == "[" and m.startswith(name))), None)
+        measure = RECONSTRUCTED
+    return next((metric for metric in known if is_named(metric, measure)), None)
+
+
+def is_named(metric: str, name: str) -> bool:
+    """Whether a metric is the one of that name, or of any extractor if it ends with `[`."""
+    return metric == name or (name.endswith("[") and metric.startswith(name))
 
 
 def given_words(given: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from mmbench.config.methods import STUDIED
-from mmbench.experiments.joint.section.cells import Matrix, given_words
+from mmbench.experiments.joint.section.cells import MEASURES, Matrix, given_words, is_named
 from mmbench.report import text
 from mmbench.report.draw.axes import name_rows
 from mmbench.report.draw.figures import Drawing
@@ -19,13 +19,6 @@ from mmbench.report.parts.section import Context
 from mmbench.report.tables.board import Board, Entry
 from mmbench.report.tables.cells import number_cell, spread_note
 from mmbench.report.tables.table import NONE, Cell, Table
-
-#: By modality: what the image says of it, and what agrees by chance. `[` stands for any extractor.
-AGREEMENT = {
-    "mask": ("judged_miou", "shuffled_miou"),
-    "label": ("judged_accuracy", "shuffled_accuracy"),
-    "embedding": ("cosine[", "shuffled_cosine["),
-}
 
 
 @dataclass(frozen=True)
@@ -54,20 +47,17 @@ def agreements(matrix: Matrix) -> list[Agreement]:
     """For each modality that drawn images were asked about."""
     agreed = []
     ceiling, floor = matrix.results.real("ceiling"), matrix.results.real("floor")
-    for want, (judged, chance) in AGREEMENT.items():
-        if (board := _find(matrix, judged)) is not None:
-            best = 1.0 if want == "embedding" else ceiling.get(board.metric)
-            least = next((value for name, value in floor.items() if _is(name, chance)), None)
-            agreed.append(Agreement(want, board, _find(matrix, chance), best, least))
+    for want, measures in MEASURES.items():
+        board = _find(matrix, measures.drawn) if measures.chance else None
+        if board is not None:
+            best = ceiling.get(board.metric, measures.best)
+            least = next((value for name, value in floor.items() if is_named(name, measures.chance)), None)
+            agreed.append(Agreement(want, board, _find(matrix, measures.chance), best, least))
     return agreed
 
 
-def _is(name: str, wanted: str) -> bool:
-    return name == wanted or (wanted[-1] == "[" and name.startswith(wanted))
-
-
-def _find(matrix: Matrix, wanted: str) -> Board | None:
-    return next((board for board in matrix.boards if _is(board.metric, wanted)), None)
+def _find(matrix: Matrix, name: str) -> Board | None:
+    return next((board for board in matrix.boards if is_named(board.metric, name)), None)
 
 
 def lines(matrix: Matrix, found: Sequence[Agreement]) -> list[tuple[str, str]]:
@@ -96,8 +86,9 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
     header = ["Method", "Given"]
     for agreement in found:
         name = agreement.want.capitalize()
-        header += [f"{name}: {agreement.judged.short} ↑", f"{name}: shuffled"]
-    caption = "Whether a drawn image shows the mask, label and embedding that were drawn with it, or given."
+        header += [f"{name}: {agreement.judged.short} {agreement.judged.arrow}", f"{name}: shuffled"]
+    names = text.listing([agreement.want for agreement in found])
+    caption = f"Whether a drawn image shows the {names} that were drawn with it, or given."
     notes = [
         spread_note(matrix.results),
         "Judged: what frozen networks see in the drawn image, against what it should show. Shuffled: the same of every "
@@ -169,7 +160,7 @@ def consistency_findings(matrix: Matrix, found: Sequence[Agreement]) -> list[str
         decimals = min(3, agreement.judged.decimals)
         said = f"{agreement.want} {text.number(entry.summary.mean, decimals)}, by chance "
         said += text.number(chance.summary.mean, decimals)
-        if agreement.ceiling is not None and agreement.want != "embedding":
+        if agreement.ceiling is not None and MEASURES[agreement.want].best is None:
             said += f", real images {text.number(agreement.ceiling, decimals)}"
         parts.append(said)
     if not parts:

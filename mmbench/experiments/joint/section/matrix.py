@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from mmbench.config.methods import STUDIED
-from mmbench.experiments.joint.section.cells import Matrix, Spot, given_words
+from mmbench.experiments.joint.section.cells import MEASURES, Matrix, Spot, given_words, is_named
 from mmbench.report import text
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
@@ -20,25 +20,20 @@ from mmbench.report.parts.section import Context
 from mmbench.report.tables.cells import spread_note
 from mmbench.report.tables.table import NONE, Cell, Table
 
-#: What agrees by chance, and the best there can be, of each metric of masks, labels and embeddings.
-CHANCE = {"mask": "shuffled_miou", "label": "shuffled_accuracy", "embedding": "shuffled_cosine"}
-CEILING = {"mask": "judged_miou", "label": "judged_accuracy"}
-
 
 def ends(matrix: Matrix, spot: Spot) -> tuple[float, float]:
     """The values of a cell's metric that count as worst and as best.
 
-    Of masks, labels and embeddings: what real data have by chance (shuffled), and what the judge reaches on real
-    images (1 for a cosine). Of images: the worst of all methods in any case, and the distance of other real images (of
-    LPIPS, the best method).
+    Of images: the worst of all methods in any case, and the distance of other real images (of LPIPS, the best method).
+    Of all else: what real data have by chance (shuffled), and what the judge reaches on real images (1 for a cosine).
     """
     values = [entry.summary.mean for entry in spot.board.entries.values()]
     floor, ceiling = matrix.results.real("floor"), matrix.results.real("ceiling")
     if spot.want == "image":
         return max(values), floor.get(spot.board.metric, min(values))
-    chance = next((v for name, v in floor.items() if name.partition("[")[0] == CHANCE[spot.want]), min(values))
-    best = 1.0 if spot.want == "embedding" else ceiling.get(CEILING[spot.want], max(values))
-    return chance, best
+    measures = MEASURES[spot.want]
+    chance = next((value for name, value in floor.items() if is_named(name, measures.chance)), min(values))
+    return chance, measures.best or ceiling.get(measures.drawn, max(values))
 
 
 def place(matrix: Matrix, spot: Spot, value: float) -> float:
@@ -59,6 +54,8 @@ def matrix_table(context: Context, matrix: Matrix) -> Table:
                 continue
             value, real = spot.cell(STUDIED), matrix.real_data(spot)
             beside = [] if real is None else [f"real data {spot.board.number(real)}"]
+            also = [board for board in matrix.boards if board.metric in MEASURES[column].also and case in board.cases]
+            beside += [f"{board.short} {board.arrow} {board.mean(STUDIED, case)}" for board in also]
             cells.append(Cell(value.text, value.value, [spot.column, *value.lines, *beside]))
         rows.append(cells)
     title = matrix.results.titles[STUDIED]

@@ -1,0 +1,16 @@
+"""The depth of an image in one pass, by the absolute error of its logarithm: what one task alone reaches."""
+
+from __future__ import annotations
+
+from mmbench.models.diffusion.supervised import Reader
+
+TITLE = "Reader of depth"
+TASKS = ("from_image",)
+ANSWERS = ("depth",)
+SIZE_DIFFERS = "it has no encoders and decoders of other modalities; the backbone is the same"
+
+
+class Method(Reader):
+    """Settings as for `Reader`."""
+
+    answers = "depth"
