@@ -75,8 +75,10 @@ def case_rows(name: str, case: str, given: Sequence[str], answered: Sequence[str
     def at(part: str) -> float:
         return value(q + more, seed, name, case, part)
 
-    truth = {"mask": "miou", "label": "accuracy", "embedding": "cosine"}
+    truth = {"mask": "miou", "label": "accuracy", "embedding": "cosine", "depth": "delta"}
     rows = [row(case, truth[m], at(m), n) for m in answered if m in truth and given]
+    if "depth" in answered and given:
+        rows += [row(case, "abs_rel", 1 - at("depth"), n, False), row(case, "rmse", 50 * (1 - at("depth")), n, False)]
     if "image" not in answered:
         return rows
     if "masked_image" in given:
@@ -85,7 +87,8 @@ def case_rows(name: str, case: str, given: Sequence[str], answered: Sequence[str
         rows.append(row(case, f"fd{FD}", 150 * (1 - at("fd")), n, False))
     partners = [m for m in there if m != "image" and (m in answered or m in given)]
     agreed = {"mask": ("judged_miou", "shuffled_miou"), "label": ("judged_accuracy", "shuffled_accuracy"),
-              "embedding": (f"cosine{EXTRACTOR}", f"shuffled_cosine{EXTRACTOR}")}  # fmt: skip
+              "embedding": (f"cosine{EXTRACTOR}", f"shuffled_cosine{EXTRACTOR}"),
+              "depth": ("judged_delta", "shuffled_delta")}  # fmt: skip
     for m in partners:
         judged, chance = agreed[m]
         rows += [row(case, judged, at(judged) - 0.1, n), row(case, chance, 0.25 + 0.05 * at(chance), n)]
@@ -150,6 +153,8 @@ def answer(name: str, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray
     if name == "label":
         scores = 2.5 * np.eye(CLASSES)[truth] + rng.normal(0, 0.8, (len(truth), CLASSES))
         return (np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)).astype(np.float32)
+    if name == "depth":
+        return (np.nan_to_num(truth, nan=200) * np.exp(rng.normal(0, 0.1, truth.shape))).astype(np.float32)
     return (truth + rng.normal(0, 0.5, truth.shape)).astype(np.float32)
 
 
@@ -189,6 +194,8 @@ def write_joint(
         real += [row("floor", "shuffled_miou", 0.28, items), row("floor", f"shuffled_cosine{EXTRACTOR}", 0.02, items)]
         if "label" in there:
             real += [row("ceiling", "judged_accuracy", 0.93, items), row("floor", "shuffled_accuracy", 0.2, items)]
+        if "depth" in there:
+            real += [row("ceiling", "judged_delta", 0.9, items), row("floor", "shuffled_delta", 0.3, items)]
         write_json(own / "reference.json", {
             "schema": 1, "split": "test", "n": items, "extractors": {FD[1:-1]: {"weights_sha256": "01" * 32}},
             "floor": {"split": "train", "n": items}, "metrics": real,

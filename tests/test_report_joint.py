@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_joint import METHODS, SINGLES, write_joint
+from PIL import Image
 from scipy import stats
 
 from mmbench.errors import UserError
@@ -18,7 +19,8 @@ from mmbench.experiments.joint.section.cells import make_matrix
 from mmbench.experiments.joint.section.gradients import pair_name
 from mmbench.experiments.joint.section.matrix import ends, place
 from mmbench.experiments.joint.section.transfer import relative_changes
-from mmbench.files.store import load_arrays, read_json, save_arrays
+from mmbench.files.store import load_arrays, read_json, save_arrays, write_json
+from mmbench.modalities.depth import COLOURS
 from mmbench.report.page import write_report
 from mmbench.report.tables.board import Entry
 from mmbench.runs.results import load_results
@@ -228,6 +230,29 @@ def test_less_than_everything_is_shown_as_such(bare: Path) -> None:
     assert "joint-matrix" in figures and "joint-scenes" not in figures and "joint-transfer" not in figures
     text = text_of(bare)
     assert "The predictions were not kept beside the scores" in text and "label" not in text.split("Files")[0].lower()
+
+
+def test_depth_is_a_modality_like_the_others(tmp_path: Path) -> None:
+    """A column with the errors below the share, a panel of agreement, and pictures in its colours."""
+    write_joint(tmp_path / "quick", there=("image", "depth"), methods=["mt_diffusion"], seeds=(0,), items=6)
+    card = tmp_path / "quick" / "data" / "card.json"
+    write_json(card, read_json(card) | {"modalities": ["image", "depth"], "classes": [], "palette": []})
+    write_report(load_results(tmp_path / "quick"), tmp_path / "out")
+    cell = table(tmp_path / "out", "matrix")["image"]["Depth"]
+    values = {m: scored(tmp_path / "quick", "mt_diffusion", "from_image", m)[0] for m in ("delta", "abs_rel", "rmse")}
+    assert cell["value"] == values["delta"] and cell["lines"][0] == "δ < 1.25 ↑"
+    assert cell["lines"][-2:] == [f"AbsRel ↓ {values['abs_rel']:.3f}", f"RMSE, m ↓ {values['rmse']:.1f}"]
+    nothing = table(tmp_path / "out", "matrix")["nothing"]["Depth"]
+    assert nothing["value"] == scored(tmp_path / "quick", "mt_diffusion", "generate", "judged_delta")[0]
+    consistency = table(tmp_path / "out", "consistency")
+    assert consistency["Real images"]["Depth: Judged δ ↑"]["value"] == 0.9
+    assert consistency["Real images"]["Depth: shuffled"]["value"] == 0.3
+    text = text_of(tmp_path / "out")
+    assert "generated depth" in (tmp_path / "out" / "index.html").read_text()
+    assert "Depth: the lighter, the nearer" in text and "Label: bars" not in text
+    for name in ("scenes", "any-to-any-0"):
+        pixels = np.asarray(Image.open(tmp_path / "out" / "figures" / f"joint-{name}.png")).reshape(-1, 3)
+        assert {tuple(c) for c in COLOURS[[0, -1]]} & {tuple(c) for c in np.unique(pixels, axis=0)}
 
 
 def test_one_seed_says_nothing_of_other_trainings(tree: Path, tmp_path: Path) -> None:
