@@ -101,7 +101,7 @@ def test_controls_are_no_ablations() -> None:
 def test_a_variant_learns_and_answers_all_that_is_left_to_it(experiment: str, name: str) -> None:
     """Not only is every setting known: none of them asks for what the others exclude."""
     module = load_experiment(experiment)
-    card = {"size": [16, 16], "modalities": ["image", "mask", "label", "embedding"], "classes": list("abc"),
+    card = {"size": [16, 16], "modalities": ["image", "mask", "label", "embedding", "depth"], "classes": list("abc"),
             "labels": list("abc"), "embedding": {"size": 6}}  # fmt: skip
     learns = CONFIG.section(experiment, name).modalities
     modalities = {n: m for n, m in module.modalities(card).items() if not learns or n in learns}

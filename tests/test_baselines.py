@@ -28,7 +28,7 @@ from mmbench.models.nets.unet import Features
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 CARD = {
-    "modalities": ["image", "mask", "label", "embedding"],
+    "modalities": ["image", "mask", "label", "embedding", "depth"],
     "classes": ["sky", "road", "house", "tree"],
     "labels": ["dark", "dusk", "day"],
     "embedding": {"size": 20},

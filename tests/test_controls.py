@@ -23,7 +23,7 @@ PAPER = ("masking", "segmentation", "labels", "embedding")
 NETWORK = {"width": 16, "channel_mult": [1, 2], "patch": 2}
 CARD = {
     "size": [16, 16],
-    "modalities": ["image", "mask", "label", "embedding"],
+    "modalities": ["image", "mask", "label", "embedding", "depth"],
     "classes": ["sky", "road", "house", "tree"],
     "labels": ["dark", "dusk", "day"],
     "embedding": {"size": 20},

@@ -104,7 +104,7 @@ def test_a_method_of_some_modalities_needs_those_and_what_its_tasks_give(checkou
     assert (found["tool"].answers, found["tool"].needs) == (("mask", "label"), ("mask", "label", "image"))
     (folder / "bad.py").write_text('TITLE = "Bad"\nTASKS = ("from_image", "from_mask")\nANSWERS = ("mask",)\n')
     with pytest.raises(
-        UserError, match=r"bad\.py: ANSWERS: the task 'from_mask' wants image, label, embedding, of whi"
+        UserError, match=r"bad\.py: ANSWERS: the task 'from_mask' wants image, label, embedding, depth, of"
     ):
         find_methods(checkout, ["joint"])
 

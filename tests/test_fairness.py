@@ -29,7 +29,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "config" / "experiments").glo
 #: What a data set with everything says of itself; embeddings are those of VGG16, the default.
 CARD = {
     **data.card(data.DataSettings()).as_dict(),
-    "modalities": ["image", "mask", "label", "embedding"],
+    "modalities": ["image", "mask", "label", "embedding", "depth"],
     "embedding": {"size": 512},
 }
 
@@ -129,5 +129,5 @@ def test_what_does_fewer_tasks_can_be_trained_for_one_tasks_share(experiment: st
     assert config().section(experiment, name).steps == steps
     assert f"{name}@per_task" in config().experiments[experiment].variants
     learnt = config().modalities(experiment) or tasks
-    assert len(learnt) == (5 if experiment == "joint" else len(tasks))
+    assert len(learnt) == (6 if experiment == "joint" else len(tasks))
     assert config().section(experiment, f"{name}@per_task").steps == max(1, round(steps / len(learnt)))
