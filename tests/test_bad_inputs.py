@@ -21,7 +21,7 @@ import torch
 from fake_results import METHODS, write_results
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_model import FOUR, LABELS, NETWORK, PALETTE, SIZE, write_model
+from tiny_model import FREE, LABELS, NETWORK, PALETTE, SIZE, write_model
 
 import mmbench.scoring.scores
 from mmbench.cli import app
@@ -96,7 +96,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "lpips/weights.json", {})
     write_model(folder / "unet", "image", "masked_image", experiment="masking", method="unet_regression")
     write_model(folder / "judge", "image", "mask", experiment="segmentation", method="unet")
-    write_model(folder / "model", *FOUR, "masked_image")
+    write_model(folder / "model", *FREE, "masked_image")
     write_json(folder / "tuned.json", {"chosen": {}})
     save_weights(folder / "none.safetensors", {})
     save_arrays(
@@ -324,7 +324,7 @@ COMMAND_LINES = [
     flag("sample", "given", "image", "--given: 'image' is no modality=value"),
     flag("sample", "given", "image=picture.png image=picture.png", "--given: image comes twice"),
     flag("sample", "given", "imag=picture.png", "'imag' is no modality", "did you mean 'image'?"),
-    flag("sample", "want", "depth", "'depth' is no modality"),
+    flag("sample", "want", "sound", "'sound' is no modality"),
     flag("sample", "count", "0", "count", "at least 1"),
     flag("sample", "nfe", "many", "--nfe", "'many'"),
     flag("sample", "sampler", "euler", "--sampler", "'euler'", "ddim"),

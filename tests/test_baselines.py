@@ -68,6 +68,7 @@ def random_batch(experiment: str, size: int, count: int, seed: int = 0) -> Batch
     label = (brightness.mean(dim=(1, 2)) * 8).long() % len(CARD["labels"])
     projection = torch.randn(image[0].numel(), CARD["embedding"]["size"], generator=generator(99)) / size
     batch = {"image": image, "mask": mask, "label": label, "embedding": image.flatten(1) @ projection}
+    batch["depth"] = torch.where(mask == 255, float("nan"), image.mean(dim=1))
     return load_experiment(experiment).training_batch(batch, modalities(experiment, size), generator(seed))
 
 
@@ -552,7 +553,7 @@ def test_what_says_that_it_handles_missing_modalities_does(experiment: str, foun
     if not method.handles_missing:
         return
     lacking = dict(batch)
-    for name, missing in {"mask": 255, "label": -1, "embedding": float("nan")}.items():
+    for name, missing in {"mask": 255, "label": -1, "embedding": float("nan"), "depth": float("nan")}.items():
         if name in method.spec.modalities:
             lacking[name] = torch.cat([batch[name][:3], torch.full_like(batch[name][3:], missing)])
             assert (available(method.spec.modalities[name], lacking[name]) == (torch.arange(6) < 3)).all()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import FOUR, LABELS, MODALITIES, NETWORK, PALETTE, SETTINGS, SIZE, WEIGHTS, values, write_model
+from tiny_model import FREE, LABELS, MODALITIES, NETWORK, PALETTE, SETTINGS, SIZE, WEIGHTS, values, write_model
 
 import mmbench
 from mmbench.__main__ import run
@@ -41,18 +41,18 @@ def model(folder: Path) -> Model:
     return mmbench.load(folder, device="cpu")
 
 
-SUBSETS = [subset for size in range(5) for subset in combinations(FOUR, size)]
+SUBSETS = [subset for size in range(6) for subset in combinations(FREE, size)]
 
 
 @pytest.mark.parametrize("given", [*SUBSETS, ("masked_image",), ("mask", "masked_image")], ids="+".join)
 def test_every_subset_gives_all_the_rest(model: Model, given: tuple[str, ...]) -> None:
     named = {name: values()[name] for name in given}
-    if len(given) == 4:
-        with pytest.raises(UserError, match="want: given image and mask and label and embedding, there is nothing"):
+    if len(given) == 5:
+        with pytest.raises(UserError, match=r"want: given image and mask and label and .*, there is nothing"):
             model.generate(**named, nfe=1)
         return
     answer = model.generate(**named, count=3, nfe=2)
-    assert list(answer.arrays) == [name for name in FOUR if name not in given]
+    assert list(answer.arrays) == [name for name in FREE if name not in given]
     assert len(answer) == (6 if given else 3)
     for name, array in answer.arrays.items():
         assert array.shape == {"label": (len(answer), 3)}.get(name, (len(answer), *MODALITIES[name].shape))
@@ -130,7 +130,7 @@ def test_pictures_of_another_size_are_resized_if_asked(model: Model) -> None:
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown modality": ({"masc": 1}, r"'masc' is no modality of joint \(did you mean 'mask'\?\); there are image"),
-    "an unknown want": ({"want": ["depth"]}, "'depth' is no modality"),
+    "an unknown want": ({"want": ["sound"]}, "'sound' is no modality"),
     "given and wanted": ({"label": 0, "want": ["label"]}, "want: label is given; name others"),
     "a part is never made": ({"want": ["masked_image"]}, "want: masked_image: given nothing, mt_diffusion makes image"),
     "whole and with holes": ({"image": values()["image"], "masked_image": values()["masked_image"]}, "give one of"),
@@ -158,12 +158,15 @@ def test_errors_are_one_line_that_says_what_to_do(model: Model, asked: dict[str,
     assert "\n" not in str(caught.value)
 
 
+ENDS = (("image", ""), ("mask", ""), ("mask", "-colours"), ("depth", ""))
+
+
 def test_what_was_generated_is_read_again(model: Model, tmp_path: Path) -> None:
     """Round trip: the files of one answer are what is given for the next; a later call leaves no file of an earlier."""
     answer = model.generate(count=3, nfe=2)
     out = answer.save(tmp_path / "out")
     names = {"arrays.npz", "label.json", "generated.json"}
-    names |= {f"{n}-00{i}{s}.png" for i in range(3) for n, s in (("image", ""), ("mask", ""), ("mask", "-colours"))}
+    names |= {f"{n}-00{i}{s}.png" for i in range(3) for n, s in ENDS}
     assert {path.name for path in out.iterdir()} == names
     record = read_json(out / "generated.json")
     assert record["files"] == {name: sha256_file(out / name) for name in sorted(names - {"generated.json"})}
@@ -175,7 +178,9 @@ def test_what_was_generated_is_read_again(model: Model, tmp_path: Path) -> None:
     masks = [out / f"mask-00{i}.png" for i in range(3)]
     coloured = [out / f"mask-00{i}-colours.png" for i in range(3)]
     images = [out / f"image-00{i}.png" for i in range(3)]
-    again = model.generate(image=images, embedding=out / "arrays.npz", want=["label"])
+    stored = {name: out / "arrays.npz" for name in ("embedding", "depth")}
+    again = model.generate(image=images, **stored, want=["label"])
+    np.testing.assert_array_equal(again.given["depth"], answer["depth"])
     np.testing.assert_array_equal(again.given["image"], answer["image"])
     np.testing.assert_array_equal(again.given["embedding"], answer["embedding"])
     for given in (masks, coloured, out / "arrays.npz"):
@@ -192,7 +197,7 @@ def test_what_was_generated_is_read_again(model: Model, tmp_path: Path) -> None:
 def test_pictures_are_in_the_palettes_colours(model: Model) -> None:
     answer = model.generate(count=2, nfe=1)
     shown = answer.pictures()
-    assert list(shown) == ["image", "mask"]
+    assert list(shown) == ["image", "mask", "depth"]
     np.testing.assert_array_equal(np.asarray(shown["image"][1]).transpose(2, 0, 1), answer["image"][1])
     np.testing.assert_array_equal(np.asarray(shown["mask"][1]), np.array(PALETTE, np.uint8)[answer["mask"][1]])
     with pytest.raises(UserError, match="'label' was not generated"):
@@ -310,12 +315,15 @@ class TestTrained:
 
     def test_no_data_folder_is_needed(self, trained: Path, tmp_path: Path) -> None:
         model = mmbench.load(trained, "cpu")
-        assert list(model.modalities) == ["image", "mask", "label", "masked_image"]
+        assert list(model.modalities) == ["image", "mask", "label", "depth", "masked_image"]
         drawn = model.generate(count=2, nfe=2)
-        assert list(drawn.arrays) == ["image", "mask", "label"] and set(drawn.labels) <= set(model.card["labels"])
+        assert list(drawn.arrays) == ["image", "mask", "label", "depth"]
+        assert set(drawn.labels) <= set(model.card["labels"]) and drawn["depth"].min() > 0
         read = model.generate(image=drawn["image"])
-        assert list(read.arrays) == ["mask", "label"] and read["label"].shape == (2, len(model.card["labels"]))
-        guided = model.generate(mask=read["mask"], label="night, fog", guidance=2.0, nfe=4, count=2)
+        assert list(read.arrays) == ["mask", "label", "depth"] and read["label"].shape == (2, len(model.card["labels"]))
+        guided = model.generate(
+            depth=read["depth"], mask=read["mask"], label="night, fog", guidance=2.0, nfe=4, count=2
+        )
         assert guided["image"].shape == (4, 3, SIZE, SIZE)
         assert Image.open(drawn.save(tmp_path) / "mask-001-colours.png").size == (SIZE, SIZE)
 

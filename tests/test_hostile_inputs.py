@@ -31,7 +31,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_model import CARD, FOUR, MODALITIES, SIZE, write_model
+from tiny_model import CARD, FREE, MODALITIES, SIZE, write_model
 from torchvision.datasets import CIFAR10
 
 import mmbench
@@ -185,7 +185,7 @@ def test_batches_of_cifar10_hold_arrays_only(tmp_path: Path, canary: Path, monke
 ])  # fmt: skip
 def test_a_record_names_no_code_outside_this_checkout(tmp_path: Path, canary: Path, key: str, value: str) -> None:
     (tmp_path / "evil.py").write_text(f"open({str(canary)!r}, 'w')\n")
-    write_model(tmp_path / "model", *FOUR)
+    write_model(tmp_path / "model", *FREE)
     record = read_json(tmp_path / "model/training.json")
     record["settings"][key] = value.format(folder=tmp_path)
     write_json(tmp_path / "model/training.json", record)

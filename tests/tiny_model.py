@@ -23,17 +23,18 @@ MODALITIES = {
     "mask": Modality("class_map", (SIZE, SIZE), 3),
     "label": Modality("label", (), 3),
     "embedding": Modality("vector", (DIM,)),
+    "depth": Modality("depth", (SIZE, SIZE)),
     "masked_image": Modality("masked_image", (4, SIZE, SIZE)),
 }
 NETWORK = {"width": 8, "channel_mult": [1, 2], "layers": 1, "patch": 2, "attention": False}
-WEIGHTS = {"mask": 0.1, "label": 0.1, "embedding": 0.1}
+WEIGHTS = {"mask": 0.1, "label": 0.1, "embedding": 0.1, "depth": 0.1}
 SETTINGS = {
     "experiment": "joint",
     "method": "mt_diffusion",
     "network": NETWORK,
     "method_settings": {"weights": WEIGHTS},
 }
-FOUR = ("image", "mask", "label", "embedding")
+FREE = ("image", "mask", "label", "embedding", "depth")
 
 
 def write_model(folder: Path, *names: str, experiment: str = "joint", method: str = "mt_diffusion", **own: Any) -> Path:
@@ -65,5 +66,6 @@ def values(n: int = 2) -> dict[str, np.ndarray]:
         "mask": rng.integers(0, 3, (n, SIZE, SIZE), dtype=np.uint8),
         "label": rng.integers(0, 3, n),
         "embedding": rng.normal(size=(n, DIM)).astype(np.float32),
+        "depth": rng.uniform(1, 100, (n, SIZE, SIZE)).astype(np.float32),
         "masked_image": np.concatenate([image * seen, seen * 255], axis=1),
     }
