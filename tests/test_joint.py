@@ -285,7 +285,7 @@ def test_methods_say_what_they_need_and_a_task_is_a_modality_that_is_learnt() ->
     assert config().section("joint", "segmenter@per_task").steps == round(steps / 4)
     toys = config(override={"data": {"name": "toy_streets"}})
     assert toys.modalities("joint") == list(joint.optional)
-    assert toys.steps("joint", "segmenter@per_task") == round(steps / 6)
+    assert toys.section("joint", "segmenter@per_task").steps == round(steps / 6)
 
 
 def test_labels_that_there_are_none_of_are_not_taken_away() -> None:
