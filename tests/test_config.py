@@ -119,6 +119,10 @@ MISTAKES = [
     (QUICK, "sample.nfe", 1001, "less than or equal to 1000"),
     (QUICK, "evaluate.samples", 3, "greater than or equal to 16"),
     (QUICK, "evaluate.reference", "dev", "'train', 'validation' or 'test'"),
+    (QUICK, "evaluate.features", [], "at least 1 item"),
+    (QUICK, "evaluate.features", ["vgg16"], "evaluate.features: 'vgg16' does not exist"),
+    (QUICK, "evaluate.features", ["none.py"], "evaluate.features: none.py: no such file"),
+    (QUICK, "evaluate.features", ["efficientnet-lite0", "efficientnet-lite0"], "name each only once"),
     (QUICK, "evaluate.reconstructions", 501, "data.test has 500"),
     (QUICK, "methods", [], "at least 1 item"),
     (QUICK, "methods", ["unet_regresion"], "did you mean 'unet_regression'?"),
@@ -296,6 +300,8 @@ class TestStageSettings:
             ("train", "steps", 1, {"train", "tune"}),
             ("sample", "nfe", 5, {"predict", "tune"}),
             ("evaluate", "samples", 20, {"cases", "evaluate", "reference", "tune"}),
+            ("evaluate", "features", ["vgg16-relu5_3-gap", "efficientnet-lite0"], {"evaluate", "reference"}),
+            ("evaluate", "features", ["efficientnet-lite0"], {"evaluate", "reference", "tune"}),
         ],
     )
     def test_an_edit_changes_only_the_stages_that_need_it(

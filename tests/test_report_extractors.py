@@ -80,6 +80,12 @@ def test_the_other_extractors_numbers_stand_apart(report: Path) -> None:
     assert [row[1]["text"] for row in overview["rows"] if "drawing" in row[0]["text"]] == [f"FD{FD} ↓"]
 
 
+def test_two_methods_are_not_ranked(tmp_path: Path) -> None:
+    loaded = load_results(written(tmp_path, SEEN), methods=["mt_diffusion", "ddpm"])
+    part = other_extractors(Context(loaded, loaded.experiments[0], tmp_path))
+    assert part and part["agreement"] is None and part["findings"] == [] and len(part["tables"]) == 1
+
+
 def test_with_one_extractor_there_is_nothing_to_compare(tmp_path: Path) -> None:
     loaded = load_results(written(tmp_path, {}))
     assert other_extractors(Context(loaded, loaded.experiments[0], tmp_path)) is None

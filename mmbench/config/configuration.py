@@ -132,10 +132,12 @@ class Config:
         Raises:
             UserError: one does not exist, or two have the same name.
         """
-        extractors = [described(entry, Path(self.top.results) / "weights") for entry in self.profile.evaluate.features]
+        where = f"{origin(typed(self.top.override), ['evaluate', 'features'], self.file)}: evaluate.features"
+        weights = Path(self.top.results) / "weights"
+        extractors = [described(entry, weights, where) for entry in self.profile.evaluate.features]
         names = [about.name for about in extractors]
         if twins := sorted({name for name in names if names.count(name) > 1}):
-            raise UserError(f"{self.file}: evaluate.features: two are called '{twins[0]}'; rename a file")
+            raise UserError(f"{where}: two are called '{twins[0]}'; rename a file")
         return extractors
 
     def limit(self, rule: str, method: str = "") -> tuple[str, float] | None:

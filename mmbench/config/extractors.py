@@ -56,12 +56,13 @@ class Described:
         return [str(path) for path in (self.code, self.weights) if path]
 
 
-def described(entry: str, weights: Path) -> Described:
+def described(entry: str, weights: Path, where: str = "evaluate.features") -> Described:
     """What an entry of `evaluate.features` stands for.
 
     Args:
         entry: a name, or the path of a file of one's own.
         weights: folder of the networks that the workflow fetches.
+        where: file and key that have it, for errors.
 
     Raises:
         UserError: there is no such extractor, or the file is not one.
@@ -82,16 +83,16 @@ def described(entry: str, weights: Path) -> Described:
         return known[entry]
     if not entry.endswith(".py"):
         raise UserError(
-            f"evaluate.features: '{entry}' does not exist{near(entry, known)}; there are {', '.join(known)}, and files "
+            f"{where}: '{entry}' does not exist{near(entry, known)}; there are {', '.join(known)}, and files "
             "of your own, whose path ends with .py"
         )
-    return own(Path(entry), known)
+    return own(Path(entry), known, where)
 
 
-def own(path: Path, known: Mapping[str, Described]) -> Described:
+def own(path: Path, known: Mapping[str, Described], where: str) -> Described:
     """What a file of one's own says of itself; UserError if it lacks something, or its weights are not there."""
     if not path.is_file():
-        raise UserError(f"evaluate.features: {path}: no such file; write the path of a Python file that is there")
+        raise UserError(f"{where}: {path}: no such file; write the path of a Python file that is there")
     name = path.stem
     if not NAME.fullmatch(name) or name in known:
         raise UserError(f"{path}: '{name}' cannot be an extractor's name; rename the file, e.g. to dinov2_vits14.py")
@@ -115,6 +116,12 @@ def own(path: Path, known: Mapping[str, Described]) -> Described:
 def side(value: Any) -> bool:
     """Whether a value can be the side of an image."""
     return value is None or (type(value) is int and 0 < value <= 4096)
+
+
+def own_code(evaluate: Mapping[str, Any], weights: Path) -> dict[str, Path]:
+    """The files of one's own behind a section `evaluate`, by the extractor's name."""
+    found = [described(entry, weights) for entry in named(evaluate)]
+    return {about.name: about.code for about in found if about.code}
 
 
 def named(evaluate: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ import torch
 from typer import Option
 
 from mmbench.command import stage_main
-from mmbench.config.extractors import named
+from mmbench.config.extractors import named, own_code
 from mmbench.errors import UserError, closest, run_command
 from mmbench.experiments.experiment import (
     Case,
@@ -212,9 +212,11 @@ def evaluate(
     answered = read_answers(path, listed, experiment, modalities, tasks or None, answers or None)
     cost = read_cost(path.parent, training or path.parent / "training.json")
     trained = load_judge(judge, settings["experiment"], modalities, device) if judge else None
-    tools = Tools(weights, reference, device, trained, card, data, cache, named(settings.get("evaluate", {})))
+    looked = settings.get("evaluate", {})
+    tools = Tools(weights, reference, device, trained, card, data, cache, named(looked))
     scored = scores.score(answered, tools)
     inputs = {"predictions": path, "cases": cases / "cases.npz", "weights": weights / "weights.json"}
+    inputs |= own_code(looked, weights)
     if judge:
         inputs["judge"] = judge / "weights.safetensors"
     record = {

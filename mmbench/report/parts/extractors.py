@@ -88,7 +88,7 @@ def other_extractors(context: Context) -> dict[str, Any] | None:
             tables.append(context.table(made))
             boards += own
     context.frame(f"{results.name}-extractors-summary", summary_frame(boards, results))
-    return {"findings": findings(context, cases), "agreement": context.table(agreement_table(context, cases)),
+    return {"findings": findings(context, cases), "agreement": agreement_table(context, cases),
             "tables": tables}  # fmt: skip
 
 
@@ -97,17 +97,19 @@ def pairs_of(cases: Sequence[Seen]) -> list[tuple[str, str]]:
     return list(combinations(dict.fromkeys(name for seen in cases for name in seen.extractors), 2))
 
 
-def agreement_table(context: Context, cases: Sequence[Seen]) -> Table:
-    """A row per case and pair of extractors, a column per measure."""
+def agreement_table(context: Context, cases: Sequence[Seen]) -> Table | None:
+    """A row per case and pair of extractors, a column per measure; None where nothing can be compared."""
     measures = in_order(measure for seen in cases for measure in seen.boards)
-    rows = [
-        [Cell(seen.case), Cell(" and ".join(pair)), *(agreement_cell(seen, measure, pair) for measure in measures)]
-        for seen in cases
-        for pair in combinations(seen.extractors, 2)
-    ]
+    rows = []
+    for seen, pair in [(case, pair) for case in cases for pair in combinations(case.extractors, 2)]:
+        cells = [agreement_cell(seen, measure, pair) for measure in measures]
+        if any(cell is not NONE for cell in cells):
+            rows.append([Cell(seen.case), Cell(" and ".join(pair)), *cells])
+    if not rows:
+        return None
     header = ["Case", "Extractors", *(describe(measure).label for measure in measures)]
     caption = "How alike the extractors rank the methods."
-    return Table(f"{context.experiment.name}-extractors", caption, header, rows, [ABOUT], frozenset({1}))
+    return context.table(Table(f"{context.experiment.name}-extractors", caption, header, rows, [ABOUT], frozenset({1})))
 
 
 def agreement_cell(seen: Seen, measure: str, pair: tuple[str, str]) -> Cell:
@@ -119,8 +121,8 @@ def agreement_cell(seen: Seen, measure: str, pair: tuple[str, str]) -> Cell:
 
 
 def findings(context: Context, cases: Sequence[Seen]) -> list[str]:
-    """One sentence for each pair of extractors, on the first measure: FD."""
-    measure, said = next(iter(cases[0].boards)), []
+    """One sentence for each pair of extractors, on FD."""
+    measure, said = "fd", []
     for pair in pairs_of(cases):
         known = [(seen, seen.agreement(measure, pair)) for seen in cases if measure in seen.boards]
         ranked = [(seen, found.tau, found.count) for seen, found in known if found and found.tau is not None]
