@@ -108,7 +108,7 @@ def ran(folder: Path, request: pytest.FixtureRequest, experiments: Iterable[str]
     return checkout
 
 
-@pytest.mark.parametrize("extractor", ["vgg16-relu5_3-gap", "clip.ViT-B-32.laion2b_s34b_b79k"])
+@pytest.mark.parametrize("extractor", ["vgg16-relu5_3-gap", "efficientnet-lite0", "clip.ViT-B-32.laion2b_s34b_b79k"])
 def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_extractor(
     tmp_path: Path, extractor: str
 ) -> None:
@@ -126,6 +126,7 @@ def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_ex
     for line in read:
         experiment = "embedding" if '"experiment": "embedding"' in line else "masking"
         assert f" --data {folders[experiment]} " in line, line
+    assert commands.count("efficientnet") == (extractor == "efficientnet-lite0")
     embed = next(line for line in lines if "mmbench.stages.embed " in line)
     assert f"--extractor {extractor} " in embed and "--data results/smoke/data " in embed
 
