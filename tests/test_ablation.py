@@ -110,7 +110,8 @@ def test_a_variant_learns_and_answers_all_that_is_left_to_it(experiment: str, na
     method = load_method(ROOT / MULTITASK, module.spec(modalities, settings))
     generator = torch.Generator().manual_seed(0)
     stored = {"image": torch.rand(8, 3, 16, 16) * 2 - 1, "mask": torch.randint(0, 3, (8, 16, 16)),
-              "label": torch.randint(0, 3, (8,)), "embedding": torch.randn(8, 6)}  # fmt: skip
+              "label": torch.randint(0, 3, (8,)), "embedding": torch.randn(8, 6),
+              "depth": torch.rand(8, 16, 16) * 2 - 1}  # fmt: skip
     loss = method.loss(module.training_batch(stored, module.modalities(card), generator), generator)
     assert torch.isfinite(loss["loss"])
     assert sum(key in ("generate", "step") for key in loss) == (method.generate_weight > 0)
@@ -125,8 +126,8 @@ def answer_every_task(method: Method, experiment: str, name: str) -> list[torch.
     found = of_modalities(found, learns, ROOT, experiment) if learns else found
     given = {"image": torch.zeros(2, 3, 16, 16), "mask": torch.zeros(2, 16, 16, dtype=torch.long),
              "label": torch.zeros(2, dtype=torch.long), "embedding": torch.zeros(2, 6),
-             "masked_image": torch.zeros(2, 4, 16, 16), "noised_image": torch.zeros(2, 3, 16, 16),
-             "alpha_bar": torch.full((2,), 0.5)}  # fmt: skip
+             "depth": torch.zeros(2, 16, 16), "masked_image": torch.zeros(2, 4, 16, 16),
+             "noised_image": torch.zeros(2, 3, 16, 16), "alpha_bar": torch.full((2,), 0.5)}  # fmt: skip
     answers = []
     for task in found.tasks:
         asked = load_experiment(experiment).tasks[task]

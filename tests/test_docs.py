@@ -377,7 +377,7 @@ def test_a_model_is_asked_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert ("README.md" if "export" in words else " x ") in call(words)
     assert read_json("painted/generated.json")["guidance"] == 2
     assert {path.name for path in Path("read").iterdir()} == {
-        "mask-000.png", "mask-000-colours.png", "label.json", "arrays.npz", "generated.json"
+        "mask-000.png", "mask-000-colours.png", "depth-000.png", "label.json", "arrays.npz", "generated.json"
     }  # fmt: skip
     assert sorted(path.name for path in Path("drawn").glob("image-*")) == [f"image-00{i}.png" for i in range(4)]
     space: dict[str, Any] = {}
