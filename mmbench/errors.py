@@ -8,6 +8,7 @@ import io
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
 
 LARGEST_NUMBER = 10**18 - 1  # of a seed, a count or a step: it fits into 64 bits, and so does a sum of a few
 
@@ -52,17 +53,19 @@ def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
     try:
         main(None)
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        stop(" ".join(str(error).split()), 2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
-        print("error: interrupted; run the same command again", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        stop("interrupted; run the same command again", 128 + signal.SIGINT)
     except OSError as error:
         if error.filename and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            sys.exit(f"error: {error.filename}: {error.strerror}; name another place, or mend this one")
+            stop(f"{error.filename}: {error.strerror}; name another place, or mend this one", 1)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        sys.exit(
-            f"error: the disk is full{where}: free some space and run the same command again; nothing finished is lost"
-        )
+        stop(f"the disk is full{where}: free some space and run the same command again; nothing finished is lost", 1)
+
+
+def stop(message: str, status: int) -> NoReturn:
+    """Print an error as one line on stderr and end the process with an exit status."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)

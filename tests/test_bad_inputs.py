@@ -7,7 +7,9 @@ declarations of methods in test_discovery.py, in results that a report reads in 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -172,17 +174,19 @@ def here(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(command: str, flags: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """Run a stage, or a command of `mmbench`, as its script does; what it exits with, None if it succeeds."""
+    """Run a stage, or a command of `mmbench`, as its script does; its error, None if it succeeds."""
     name = command.split(maxsplit=1)[0]
     is_stage = (ROOT / "mmbench" / "stages" / f"{name}.py").is_file()
     main = importlib.import_module(f"mmbench.stages.{name}").main if is_stage else app.main
     before = [] if is_stage or name == "mmbench" else [name]
     monkeypatch.setattr(sys, "argv", [name, *before, *argv(flags)])
+    errors = io.StringIO()
     try:
-        run_command(main)
+        with contextlib.redirect_stderr(errors):
+            run_command(main)
     except SystemExit as stopped:
-        assert isinstance(stopped.code, str), "an exit without a message"
-        return stopped.code
+        assert stopped.code, "an error with exit status 0"
+        return next(line for line in errors.getvalue().splitlines() if line.startswith("error: "))
     return None
 
 
