@@ -37,6 +37,8 @@ from mmbench.runs.results import ExperimentResults, load_results
 from mmbench.scoring.statistics import bca_interval, zero_mean_p
 from mmbench.stages import predict
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 MASKING, SMOKE = "config/experiments/masking.yaml", "config/profiles/smoke.yaml"
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config" / "experiments").glob("*.yaml"))

@@ -13,6 +13,8 @@ from mmbench.modalities import kind_of
 from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.mt_diffusion import Method
 
+pytestmark = pytest.mark.slow
+
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 FREE = {
     "image": Modality("image", (3, 16, 16)),

@@ -20,6 +20,8 @@ from mmbench.models.mt_diffusion import Method
 from mmbench.stages import train
 from mmbench.training.gradients import cosines, term_gradients
 
+pytestmark = pytest.mark.slow
+
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 THREE = {
     "image": Modality("image", (3, 16, 16)),

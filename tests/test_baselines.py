@@ -25,6 +25,8 @@ from mmbench.models.diffusion.single import DiffusionMethod
 from mmbench.models.mt_diffusion import Method as MultitaskMethod
 from mmbench.models.nets.unet import Features
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 CARD = {

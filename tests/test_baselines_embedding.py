@@ -17,6 +17,8 @@ from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.nets.unet import Features
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SIZE = 10
 SPEC = load_experiment("embedding").modalities(

@@ -10,6 +10,8 @@ import pytest
 from mmbench.files.store import read_json
 from mmbench.frozen.features import EXTRACTOR
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "benchmarks" / "results" / "evaluation-cpu.json"
 

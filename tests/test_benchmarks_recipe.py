@@ -13,6 +13,8 @@ import torch
 
 from mmbench.method import Modality, Spec, load_method
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 IMAGE = Modality("image", (3, 32, 32))
 METHODS = {

@@ -17,6 +17,8 @@ from mmbench.errors import UserError
 from mmbench.files.store import read_json
 from mmbench.models.diffusion.sampler import SamplerName
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 

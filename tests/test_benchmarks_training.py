@@ -19,6 +19,8 @@ from mmbench.files.store import read_json
 from mmbench.models.diffusion.painter import Painter
 from mmbench.training.schedule import learning_rate, step_generator
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 

@@ -25,6 +25,8 @@ from mmbench.report.cards import data_card, model_card
 from mmbench.stages.cards import main
 from mmbench.stages.data import prepare
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 

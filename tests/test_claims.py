@@ -31,6 +31,8 @@ from mmbench.report.parts.claims import claims_table, trials_frame, wanted, writ
 from mmbench.report.tables.table import to_csv, to_json, to_latex, to_markdown
 from mmbench.runs.results import load_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/data"))
 PART = {

@@ -30,6 +30,8 @@ from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError, run_command
 from mmbench.files.store import read_json, save_arrays, write_json
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference" / "camvid-masking"
 

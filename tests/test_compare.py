@@ -23,6 +23,8 @@ from mmbench.runs.compare import EXACT, TOLERANCES, Key, Tolerance, Value, kind,
 from mmbench.stages import evaluate, predict, reference, train
 from mmbench.stages.cases import write_cases
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = sorted((ROOT / "results" / "reference").glob("*/manifest.json"))
 RUNS = [path.parent for path in REFERENCE if len(read_json(path)["seeds"]) > 1]

@@ -27,6 +27,8 @@ import yaml
 
 from mmbench.files.store import read_json
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 #: What the rule `data` imports, and what that does.
 NEEDED = [

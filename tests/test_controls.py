@@ -18,6 +18,8 @@ from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.masking.tasks import TASKS
 from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAPER = ("masking", "segmentation", "labels", "embedding")
 NETWORK = {"width": 16, "channel_mult": [1, 2], "patch": 2}

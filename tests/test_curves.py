@@ -25,6 +25,8 @@ from mmbench.report.parts.section import Context, Headline
 from mmbench.report.tables.board import make_board
 from mmbench.runs.results import ExperimentResults, load_results
 
+pytestmark = pytest.mark.slow
+
 SHARES, FLOPS, QUESTION = (0.25, 0.5), 4.1e13, "Reconstructing, 50\u00a0% masked: LPIPS (AlexNet) ↓"
 
 

@@ -16,6 +16,8 @@ from torchvision.datasets import Cityscapes
 from mmbench import data
 from mmbench.data import SPLITS, DataSettings, card, cityscapes, load, read_prepared
 
+pytestmark = pytest.mark.slow
+
 #: Frames of each city.
 TRAIN = {"aachen": 3, "zurich": 2, "erfurt": 1, "monchengladbach": 2, "ulm": 1}
 VAL = {"frankfurt": 2, "munster": 1}

@@ -41,6 +41,8 @@ from mmbench.models.diffusion.sampler import SamplerName
 from mmbench.models.diffusion.states import STATES
 from mmbench.stages.evaluate import read_answers, read_cost
 
+pytestmark = pytest.mark.slow
+
 ASKED = "docs/any-to-any.md"
 LANGUAGES = {"bash", "python", "yaml", "json", "snakemake", "diff", "math", "text"}
 #: Folders and files at the top of the repository: a name in a document that begins like this must exist.

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from mmbench.frozen.features import Extractor, load_extractor
 from mmbench.frozen.own import run_file
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 40, 40), dtype=np.uint8)
 

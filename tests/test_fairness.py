@@ -20,6 +20,8 @@ from mmbench.config.yaml_files import read_yaml
 from mmbench.experiments.experiment import load_experiment
 from mmbench.method import Spec, load_method
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 TOLERANCE = 0.05
 #: Profiles whose numbers mean nothing, says the README: a network that small is mostly heads, which differ by task.

@@ -25,6 +25,8 @@ from mmbench.files.locks import alone
 from mmbench.files.store import load_arrays, read_headers, read_json, save_arrays, write_json
 from mmbench.files.weights import save_weights
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 # Modes

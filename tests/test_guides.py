@@ -40,6 +40,8 @@ from mmbench.config.discovery import find_in
 from mmbench.files.store import load_arrays, read_json, write_json
 from tools import figures
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = ROOT / "results/reference/camvid-masking"
 #: Runs modules of the checkout that it is started in, so of the copy's `mmbench` and not of the one under test.
 STAGES = """

@@ -16,6 +16,8 @@ from checkout import copied
 
 from mmbench.cli import checks, home
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = 54_321  # no entry of the list of users
 
 

@@ -20,6 +20,8 @@ from mmbench.errors import UserError
 from mmbench.files.store import read_json
 from mmbench.stages import _limited
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 TENTH_OF_A_SECOND = 0.1 / 60
 

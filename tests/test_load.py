@@ -21,7 +21,7 @@ from mmbench.data import DataSettings, image_folder, load
 from mmbench.data._settings import hashed_first, hashed_order
 from mmbench.files.store import load_arrays
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: Runs its arguments, then prints the seconds of the processor and the most kB that they took. Itself it is small: a
 #: process counts as its own the memory of the one that it was forked from.

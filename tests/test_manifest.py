@@ -27,6 +27,8 @@ from mmbench.runs.results import load_results
 from mmbench.runs.verify import check_files, configuration_notes, notes
 from mmbench.stages import manifest as stage
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DDPM = "masking/ddpm/seed0"
 OTHER = "0" * 40

@@ -22,6 +22,8 @@ from mmbench.models.diffusion.parameterisation import to_z0, training_target
 from mmbench.models.diffusion.states import States, at_the_ends
 from mmbench.models.mt_diffusion import Method
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 MASKING = {"image": Modality("image", (3, 16, 16)), "masked_image": Modality("masked_image", (4, 16, 16))}

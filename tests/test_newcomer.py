@@ -17,7 +17,7 @@ from mmbench.config.checkout import PARTS
 from mmbench.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def content(checkout: Path) -> dict[str, str]:

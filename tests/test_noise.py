@@ -8,6 +8,8 @@ import torch
 from mmbench.method import Noise
 from mmbench.models.diffusion.sampler import noise_like
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (3, 8, 8)
 
 

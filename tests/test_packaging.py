@@ -22,6 +22,8 @@ from tiny_model import write_model
 import mmbench
 from mmbench.config.checkout import CARRIED, PARTS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference" / "camvid-masking"
 

@@ -19,6 +19,8 @@ from mmbench.claims.statements import load_claims
 from mmbench.report.page import write_report
 from mmbench.runs.results import load_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 COMMAND = "snakemake --cores all --config profile=fake"
 DESKTOP, PHONE = (1280, 900), (375, 700)

@@ -26,6 +26,8 @@ from mmbench.training.checkpoint import NAME
 from mmbench.training.gradients import add_gradients, flatten, set_gradients
 from mmbench.training.processes import Team
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SETTINGS: dict[str, Any] = {
     "experiment": "masking",

@@ -20,6 +20,8 @@ from mmbench.planning.jobs import Job, jobs_of, read_jobs
 from mmbench.planning.measure import Bench, Step
 from mmbench.planning.plan import Plan, as_record
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results/smoke")
 TABLE = """output_file\tdate\trule\tlog-file(s)\tstatus\tplan

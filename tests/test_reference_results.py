@@ -15,6 +15,8 @@ from mmbench.report.draw import figures
 from mmbench.report.page import write_report
 from mmbench.runs.results import load_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/manifest.json"))
 every_run = pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)

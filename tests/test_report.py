@@ -41,6 +41,8 @@ from mmbench.report.tables.table import Cell, Table, latex, to_csv, to_markdown
 from mmbench.runs.results import ExperimentResults, load_results
 from mmbench.scoring.statistics import PairedDifference, Retrained, over_seeds
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 NASTY = r"<script>alert(1)</script> & 50 % | _x_ $\foo$ #1 ~^{}"
 NOTE = 'a note with <b>markup</b> & "quotes"'

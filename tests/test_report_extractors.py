@@ -17,6 +17,8 @@ from mmbench.runs.results import load_results
 from mmbench.scoring.agreement import rank_agreement
 from mmbench.scoring.names import in_order, leading
 
+pytestmark = pytest.mark.slow
+
 #: FD by the second extractor: of MT-Diffusion, its variant and DDPM the first one ranks DDPM, MT-Diffusion, variant.
 SEEN = {"mt_diffusion": 9.0, "mt_diffusion@zero": 8.0, "ddpm": 5.0}
 

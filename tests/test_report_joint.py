@@ -26,6 +26,8 @@ from mmbench.report.tables.board import Entry
 from mmbench.runs.results import load_results
 from mmbench.scoring.statistics import over_seeds
 
+pytestmark = pytest.mark.slow
+
 STUDIED = [name for name in METHODS if name.startswith("mt_diffusion")]
 
 

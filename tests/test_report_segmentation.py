@@ -18,6 +18,8 @@ from mmbench.files.store import read_json, save_arrays, write_json
 from mmbench.report.page import write_report
 from mmbench.runs.results import load_results
 
+pytestmark = pytest.mark.slow
+
 ITEMS, SIZE, SEEDS = 12, 32, (0, 1)
 CLASSES, PALETTE = ["sky", "road", "tree"], [[120, 180, 255], [90, 90, 90], [20, 120, 30]]
 #: Quality of each method, by which all its numbers are made; tasks that it does.

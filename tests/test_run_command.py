@@ -17,6 +17,8 @@ from mmbench.cli import run as front
 from mmbench.cli.app import main
 from mmbench.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 WORKFLOW = """
 configfile: "config/config.yaml"

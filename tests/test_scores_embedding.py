@@ -23,6 +23,8 @@ from mmbench.stages import evaluate, reference
 from mmbench.stages.cases import write_cases
 from mmbench.stages.embed import write_embedded
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 CARD = {"name": "noise", "modalities": ["image"], "classes": [], "size": [32, 32]}
 COUNTS = {"train": 30, "validation": 4, "test": 20}

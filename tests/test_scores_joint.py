@@ -24,6 +24,8 @@ from mmbench.scoring.scores import Scored, Tools, score_floor, score_real
 from mmbench.stages import train
 from mmbench.stages.cases import write_cases
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CLASSES = ["sky", "road", "tree", "car"]
 CARD = {

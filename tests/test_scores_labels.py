@@ -22,6 +22,8 @@ from mmbench.scoring.scores import Scored, Tools, score_real
 from mmbench.stages import evaluate, predict, reference, train
 from mmbench.stages.cases import write_cases
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 LABELS = ["red", "green", "blue", "grey"]
 CARD = {"name": "patches", "modalities": ["image", "label"], "labels": LABELS, "size": [32, 32]}

@@ -22,6 +22,8 @@ from mmbench.scoring.scores import Scored, Tools, score_real
 from mmbench.stages import evaluate, reference, train
 from mmbench.stages.cases import write_cases
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ["sky", "road", "tree", "car"]
 CARD = {
     "name": "squares",

@@ -19,6 +19,8 @@ from playwright.sync_api import sync_playwright
 
 from tools.mkdocs_hooks import listed
 
+pytestmark = pytest.mark.slow
+
 #: The browser: the one that CHROMIUM names, or one of the system.
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next((path for name in PROGRAMS if (path := shutil.which(name))), None)

@@ -23,7 +23,7 @@ from checkout import NOTHING_TO_DO, Checkout, copied, give_networks
 from mmbench.files.store import read_json
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 HUNGRY = """
 import time

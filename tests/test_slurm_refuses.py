@@ -11,6 +11,8 @@ from checkout import Checkout, copied
 from mmbench.config import slurm
 from mmbench.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 TARGET = "results/smoke/data/card.json"
 ACCOUNT = "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified"
 BUSY = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"

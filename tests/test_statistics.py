@@ -12,6 +12,8 @@ from scipy import stats
 
 from mmbench.scoring.statistics import bca_interval, compare_paired, holm, over_seeds, sign_flip_p, zero_mean_p
 
+pytestmark = pytest.mark.slow
+
 
 def test_over_seeds_by_hand():
     summary = over_seeds([1.0, 2.0, 4.0])

@@ -35,6 +35,8 @@ from mmbench.training.flops import Operations
 from mmbench.training.partial_labels import keep_labelled, kept
 from mmbench.training.validation import plan
 
+pytestmark = pytest.mark.slow
+
 METHOD = Path(__file__).parents[1] / "mmbench/models/mt_diffusion.py"
 TRAIN = {
     "steps": 6,

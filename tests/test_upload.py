@@ -19,6 +19,8 @@ from mmbench.files.store import sha256_file, write_json
 from mmbench.runs.manifest import NAME, make_manifest, read_manifest
 from mmbench.runs.verify import check_files
 
+pytestmark = pytest.mark.slow
+
 boto3 = pytest.importorskip("boto3", reason="the extra `s3` is not installed")
 server = pytest.importorskip("moto.server", reason="moto, which answers as S3, is not installed")
 

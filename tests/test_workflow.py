@@ -26,7 +26,7 @@ METHODS = find_methods(ROOT, ["masking"])["masking"]
 TUNED = [name for name, method in METHODS.items() if method.tune]
 #: What runs of the other experiments: every rule is reached, in less time than all methods take.
 OTHERS = {"segmentation": "unet", "labels": "cfg_ddpm", "embedding": "regression", "joint": "segmenter"}
-pytestmark = pytest.mark.timeout(1200)  # a whole run, on cores that may have other work
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # a whole run, on cores that may have other work
 
 MY_IDEA = """
 import torch

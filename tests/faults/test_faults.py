@@ -17,6 +17,8 @@ from mmbench.errors import UserError
 from mmbench.files.atomic import write_text
 from mmbench.files.store import save_arrays, write_json
 
+pytestmark = pytest.mark.slow
+
 KINDS = ["kill -9 of snakemake", "last state cut off", "full disk"]
 SEED = "16"  # the state is cut off first, while there is a training
 
