@@ -50,11 +50,14 @@ def picture(seed: int, width: int = 20, height: int = 16) -> np.ndarray:
 
 
 def test_every_module_is_a_dataset() -> None:
-    known = ["camvid", "cifar10", "cityscapes", "fashion_mnist", "image_folder", "imagenet64", "toy_streets"]
+    known = ["camvid", "cifar10", "cityscapes", "emoji", "fashion_mnist", "image_folder", "imagenet64"]
+    known.append("toy_streets")
     assert names() == known
 
 
-@pytest.mark.parametrize("name", ["camvid", "cifar10", "cityscapes", "fashion_mnist", "imagenet64", "toy_streets"])
+@pytest.mark.parametrize(
+    "name", ["camvid", "cifar10", "cityscapes", "emoji", "fashion_mnist", "imagenet64", "toy_streets"]
+)
 def test_cards_are_whole(name: str) -> None:
     found = card(DataSettings(name))
     assert found.name == name and found.provenance and found.licence
@@ -90,7 +93,9 @@ def test_unknown_split() -> None:
     assert "did you mean 'validation'" in refused(DataSettings(), "valdation")
 
 
-@pytest.mark.parametrize("name", ["camvid", "cifar10", "cityscapes", "fashion_mnist", "image_folder", "imagenet64"])
+@pytest.mark.parametrize(
+    "name", ["camvid", "cifar10", "cityscapes", "emoji", "fashion_mnist", "image_folder", "imagenet64"]
+)
 def test_missing_data_says_what_to_do(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     message = refused(DataSettings(name))
     assert "data.root" in message and "MMBENCH_DATA" in message and card_of(name).download in message

@@ -131,7 +131,7 @@ def test_every_data_set_is_described_with_its_licence() -> None:
         assert module.CARD.licence in section, name
         assert module.CARD.citation.rsplit(",", 1)[-1].strip() in section, name
     assert table_names("docs/data.md", "Where the files go") == [
-        "toy_streets", "camvid", "cityscapes", "fashion_mnist", "cifar10", "imagenet64", "image_folder"
+        "toy_streets", "camvid", "cityscapes", "emoji", "fashion_mnist", "cifar10", "imagenet64", "image_folder"
     ]  # fmt: skip
 
 
