@@ -40,12 +40,22 @@ def near(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close}'?)" if close else ""
 
 
-def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
+def stop(message: str, status: int) -> NoReturn:
+    """Print an error as one line on stderr and end the process with an exit status."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def run_command(main: Callable[[Sequence[str] | None], None], end: Callable[[str, int], NoReturn] = stop) -> None:
     """Run a command line's `main`; a mendable error is one line on stderr and exit status 1.
 
     Wrong words on the command line end it with exit status 2, and Ctrl-C with 130. A full disk, and a file that cannot
     be made or opened where it was asked for, count as mendable: files are written atomically, so what was there before
     is still whole.
+
+    Args:
+        main: takes the words after the program's name, or None for those of this process.
+        end: ends the process with what is to be printed and the exit status.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -53,19 +63,13 @@ def run_command(main: Callable[[Sequence[str] | None], None]) -> None:
     try:
         main(None)
     except UserError as error:
-        stop(" ".join(str(error).split()), 2 if isinstance(error, UsageError) else 1)
+        end(" ".join(str(error).split()), 2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         stop("interrupted; run the same command again", 128 + signal.SIGINT)
     except OSError as error:
         if error.filename and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            stop(f"{error.filename}: {error.strerror}; name another place, or mend this one", 1)
+            end(f"{error.filename}: {error.strerror}; name another place, or mend this one", 1)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        stop(f"the disk is full{where}: free some space and run the same command again; nothing finished is lost", 1)
-
-
-def stop(message: str, status: int) -> NoReturn:
-    """Print an error as one line on stderr and end the process with an exit status."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+        end(f"the disk is full{where}: free some space and run the same command again; nothing finished is lost", 1)

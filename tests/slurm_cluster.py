@@ -7,8 +7,8 @@ and the two GPUs that it says it has, whatever the machine has; the GPUs' device
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -125,7 +125,7 @@ def running(folder: Path, cpus: int = 2, memory: int = 16000) -> Iterator[Cluste
         try:
             yield cluster
         finally:
-            cluster.command("scancel", "--full", "--signal=KILL", "--user", getpass.getuser())
+            cluster.command("scancel", "--full", "--signal=KILL", "--user", pwd.getpwuid(os.getuid()).pw_name)
             _wait("the last job's end", cluster, lambda: not cluster.command("squeue", "--noheader").strip())
 
 
@@ -133,7 +133,7 @@ def _configure(folder: Path, cpus: int, memory: int) -> None:
     with ExitStack() as both:  # open at once, so that they differ
         servers = [both.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         controller, node = (server.getsockname()[1] for server in servers)
-    about = {"folder": folder, "node": NODE, "user": getpass.getuser(), "cpus": cpus, "memory": memory}
+    about = {"folder": folder, "node": NODE, "user": pwd.getpwuid(os.getuid()).pw_name, "cpus": cpus, "memory": memory}
     (folder / "slurm.conf").write_text(CONF.format(**about, controller_port=controller, node_port=node))
     (folder / "gres.conf").write_text(GRES)
     # The executor hides every variable that begins with SLURM_ from the srun inside a job, this one too.

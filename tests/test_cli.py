@@ -184,7 +184,8 @@ def test_a_new_experiment_has_a_start_at_once(tmp_path: Path) -> None:
     (tmp_path / "config").symlink_to(ROOT / "config")
     folder = tmp_path / "mmbench" / "experiments" / "reading"
     folder.mkdir(parents=True)
-    (folder.parents[1] / "data").symlink_to(ROOT / "mmbench" / "data")
+    for part in ("data", "modalities"):
+        (folder.parents[1] / part).symlink_to(ROOT / "mmbench" / part)
     for name in experiments.names():
         (folder.parent / name).symlink_to(ROOT / "mmbench" / "experiments" / name)
     (folder / "tasks.py").write_text(NEW_TASKS)

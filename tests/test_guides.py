@@ -283,7 +283,7 @@ def messages() -> list[re.Pattern[str]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Call)
-                and ast.unparse(node.func) in ("UserError", "UsageError", "stop", "unknown")
+                and ast.unparse(node.func) in ("UserError", "UsageError", "end", "unknown")
                 and node.args
             ):
                 parts = pieces(node.args[0])

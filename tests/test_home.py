@@ -58,7 +58,8 @@ def test_a_run_is_planned_for_an_unknown_user(tmp_path: Path, given: dict[str, s
 def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for a stand-in, of a process whose user has neither home nor name."""
     for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that it is restored if the code sets it
+        monkeypatch.delenv(name)
     monkeypatch.setattr("pwd.getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(f"uid not found: {uid}")))
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -95,7 +95,9 @@ def test_a_signal_reaches_the_stage_once(tmp_path: Path, number: signal.Signals)
     )
     words = ["--minutes", "1", "--key", "limits.train", "--note", str(tmp_path / "note"), "--"]
     words += [sys.executable, "-c", code, str(tmp_path / "ready")]
+    heard = signal.signal(number, signal.SIG_DFL)  # a child inherits what is ignored, as by nohup
     run = subprocess.Popen([sys.executable, "-m", "mmbench.stages._limited", *words], cwd=ROOT, start_new_session=True)
+    signal.signal(number, heard)
     while not (tmp_path / "ready").exists():
         assert run.poll() is None
         time.sleep(0.02)

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, distributed
@@ -146,13 +146,12 @@ def run_member(main: Callable[[Sequence[str] | None], None]) -> None:
         return
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler  # noqa: PLC0415
 
+    def record(message: str, _status: int) -> NoReturn:
+        get_error_handler().record_exception(UserError(message))
+        sys.exit(1)
+
     try:
-        run_command(main)
-    except SystemExit as stopped:
-        if isinstance(stopped.code, str):
-            get_error_handler().record_exception(UserError(stopped.code.removeprefix("error: ")))
-            stopped.code = 1
-        raise
+        run_command(main, record)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 
