@@ -51,8 +51,8 @@ class Method(BaseMethod):
     def predict(self, task, given, count, sampling, generator):
         return {"image": (given["masked_image"][:, :3] * self.scale).clamp(-1, 1)}
 """
-#: MB that the training asks for at first; it has some 1,600.
-MEMORY = 1300
+#: MB that the training asks for at first, fewer than it has with its 1,000 and torch.
+MEMORY = 1200
 OVERRIDE = {"experiments": ["masking"], "train": {"steps": 200, "checkpoint_every": 5}}
 SCORES = "results/smoke/masking/hungry/seed0/metrics.json"
 CONFIG = ("--config", "profile=smoke", "gpu=1", f"override={json.dumps(OVERRIDE)}")
@@ -89,11 +89,12 @@ def jobs_of(cluster: slurm_cluster.Cluster) -> dict[str, list[dict[str, str]]]:
 
 
 def cancel_training(cluster: slurm_cluster.Cluster, checkout: Checkout) -> None:
-    """Cancel the training once it has kept a checkpoint."""
+    """Cancel the second attempt, which has memory enough, once there is a checkpoint."""
     end = time.monotonic() + 300
-    while not (folder_of(checkout) / "state" / "checkpoint.safetensors").is_file():
-        assert time.monotonic() < end, f"no training began\n{cluster.logs()}"
-        time.sleep(0.05)
+    state = folder_of(checkout) / "state" / "checkpoint.safetensors"
+    while len(jobs_of(cluster).get("train", ())) < 2 or not state.is_file():
+        assert time.monotonic() < end, f"no second attempt began\n{cluster.logs()}"
+        time.sleep(0.2)
     cluster.command("scancel", jobs_of(cluster)["train"][-1]["JobId"])
 
 
