@@ -135,7 +135,7 @@ def _of_kind(array: np.ndarray, kind: Kind, count: int) -> np.ndarray:
 
 def _row_of_floats(array: np.ndarray, count: int) -> np.ndarray:
     """What is no modality, float32 (n, k)."""
-    if array.ndim != 2 or len(array) != count or array.dtype.kind != "f":
+    if array.ndim != 2 or len(array) != count or not np.issubdtype(array.dtype, np.floating):
         raise UserError(f"is {array.dtype} {array.shape}, not a row of floats for each of {count} images")
     with np.errstate(over="ignore"):
         rows = array.astype(np.float32, copy=False)
