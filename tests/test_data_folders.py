@@ -48,6 +48,13 @@ def put(folder: Path, layout: Layout, stem: str, number: int) -> None:
         Image.new("L", (20, 16), 1).save(folder / layout.classes / f"{stem}{layout.class_ending}")
 
 
+def put_stray(settings: DataSettings, folder: str, name: str) -> Path:
+    """A picture where the data set has none."""
+    path = Path(settings.root or "") / folder / name
+    Image.fromarray(picture(0)).save(path)
+    return path
+
+
 @pytest.fixture
 def fill(tmp_path: Path) -> Callable[[Layout], DataSettings]:
     """Makes a data set of 12 pictures where `layout` reads them, and some in its other splits."""
@@ -121,16 +128,14 @@ def test_a_picture_beside_the_folders_is_refused(layout: Layout, fill: Callable[
     if not layout.beside:
         pytest.skip("has no folders of folders")
     settings = fill(layout)
-    stray = Path(settings.root or "") / layout.beside / "stray.JPG"
-    Image.fromarray(picture(0)).save(stray)
+    stray = put_stray(settings, layout.beside, "stray.JPG")
     assert refused(settings).startswith(f"{stray}: a picture beside the folders")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS[2:], ids=lambda layout: layout.name)
 def test_a_picture_of_another_kind_is_refused(layout: Layout, fill: Callable[[Layout], DataSettings]) -> None:
     settings = fill(layout)
-    other = Path(settings.root or "") / layout.pictures / "f99.jpg"
-    Image.fromarray(picture(0)).save(other)
+    other = put_stray(settings, layout.pictures, "f99.jpg")
     assert refused(settings).startswith(f"{other}: does not end in {layout.ending}")
 
 

@@ -104,7 +104,9 @@ def own(path: Path, known: Mapping[str, Described], where: str) -> Described:
         except KeyError:
             raise UserError(f"{path}: {key} is missing; add a line like {example}") from None
         except (ValueError, TypeError, RecursionError, MemoryError):
-            raise UserError(f"{path}: {key} is computed, and read unrun; write it out like {example}") from None
+            raise UserError(
+                f"{path}: {key} is computed, but this file is read without being run; write it out like {example}"
+            ) from None
         if not (side(found[key]) if key == "SIZE" else isinstance(found[key], str) and found[key]):
             raise UserError(f"{path}: {key} is {found[key]!r}; write it like {example}")
     weights = path.parent / found["WEIGHTS"]

@@ -88,7 +88,7 @@ def _find(root: Path, name: str, split: str, before: int) -> Path:
 def _labels(path: Path) -> np.ndarray:
     """Labels of a file from 0, int64 (n,)."""
     labels = _array(path, "labels")
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if labels.ndim != 1 or labels.dtype.char not in np.typecodes["AllInteger"]:
         raise _other(path, f"labels are {labels.dtype} {labels.shape} instead of whole numbers (n,)")
     if labels.size and not 1 <= labels.min() <= labels.max() <= CLASSES:
         raise _other(path, f"labels are {labels.min()} to {labels.max()} instead of 1 to {CLASSES}")

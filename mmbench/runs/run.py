@@ -95,7 +95,8 @@ def check_array(path: Path, name: str, array: np.ndarray, kinds: str, shape: Seq
         UserError: it has another type, or another shape (None: any extent).
     """
     fits = array.ndim == len(shape) and all(want in (None, n) for n, want in zip(array.shape, shape, strict=True))
-    if not fits or array.dtype.kind not in kinds or ("1" in kinds and array.dtype.itemsize != 1):
+    whole = np.typecodes["AllInteger"]
+    if not fits or array.dtype.char not in {"u1": np.dtype(np.uint8).char, "ui": whole, "uib": whole + "?"}[kinds]:
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
         word = "uint8" if "1" in kinds else "whole numbers"
         raise UserError(
