@@ -16,14 +16,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from measure import machine
 from tables import table, write_record
+from torch import Tensor, nn
 
 from mmbench.config.configuration import merge
 from mmbench.config.yaml_files import read_yaml
@@ -35,6 +37,8 @@ from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
 from mmbench.inference.answer import answer_case
 from mmbench.method import Method, Sampling, load_method
 from mmbench.models.device import keep_freed_memory
+from mmbench.models.diffusion.single import DiffusionMethod
+from mmbench.models.nets.unet import PixelHead, UNet
 from mmbench.runs.provenance import provenance
 from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.kernel import squared_mmd
@@ -48,16 +52,22 @@ SHARED: dict[str, dict[str, Any]] = {
     "as it is": {},
     "rate 3e-3": {"train": {"learning_rate": 3e-3}},
     "rate 3e-4": {"train": {"learning_rate": 3e-4}},
+    "rate 6e-3": {"train": {"learning_rate": 6e-3}},
     "batches of 16": {"train": {"batch_size": 16}},
+    "batches of 64, rate 3e-3": {"train": {"batch_size": 64, "learning_rate": 3e-3}},
     "warm-up of a fifth": {"train": {"warmup": 0.2}},
     "average of 0.99": {"train": {"ema": 0.99}},
     "average of 0.9995": {"train": {"ema": 0.9995}},
     "weight up to 3": {"method": {"max_weight": 3.0}},
     "weight up to 30": {"method": {"max_weight": 30.0}},
+    "logit-normal times": {"trial": "times"},
+    "rate 3e-3, logit-normal times": {"trial": "times", "train": {"learning_rate": 3e-3}},
+    "linear path to the head": {"trial": "path"},
     "v predicted": {"method": {"prediction": "v"}},
     "linear schedule": {"method": {"schedule": "linear"}},
     "attention inside": {"network": {"attention": True}},
     "patch 4, width 64": {"network": {"patch": 4, "width": 64, "channel_mult": [1, 2]}},
+    "patch 4, width 48": {"network": {"patch": 4, "width": 48}},
     "patch 1, width 16": {"network": {"patch": 1, "width": 16}},
 }
 OWN: dict[str, dict[str, Any]] = {
@@ -75,6 +85,48 @@ OWN: dict[str, dict[str, Any]] = {
     "learned balance": {"method": {"balance": "uncertainty"}},
 }
 RECIPES = {"shared": SHARED, "own": OWN}
+
+
+def logit_normal_times(method: DiffusionMethod) -> None:
+    """Steps whose log(sigma / alpha) is normal with mean -0.4 and deviation 1, in place of uniform ones.
+
+    sigma / alpha is tau / (1 - tau) of rectified flow's time tau, so that tau is logit-normal (Esser et al. 2024).
+    """
+
+    def draw_steps(count: int, generator: torch.Generator) -> Tensor:
+        log_ratio = -0.4 + torch.randn(count, generator=generator)
+        return method.process.step_of(torch.sigmoid(-2 * log_ratio))  # alpha_bar = 1 / (1 + (sigma / alpha)^2)
+
+    method.draw_steps = draw_steps  # type: ignore[method-assign]
+
+
+class LinearPath(nn.Module):
+    """A head with a linear map of the noised patches beside the features' (both start at zero)."""
+
+    def __init__(self, backbone: UNet, head: PixelHead, colours: int) -> None:
+        super().__init__()
+        self.head, self.shuffle = head, nn.PixelShuffle(backbone.patch)
+        channels = colours * backbone.patch**2
+        self.direct = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.direct.weight)
+        self.patches: list[Tensor] = []
+        backbone.register_forward_pre_hook(self.remember)
+
+    def remember(self, backbone: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Keep the patches of the input for the head."""
+        self.patches = [F.pixel_unshuffle(inputs[0], cast(UNet, backbone).patch)]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """A map of features to an image, as `PixelHead`."""
+        return self.head(features) + self.shuffle(self.direct(self.patches.pop()))
+
+
+def try_out(trial: str | None, method: Any) -> None:
+    """What is tried of a method without being a setting: its times of training, or a linear path to its head."""
+    if trial == "times":
+        logit_normal_times(method)
+    elif trial == "path":
+        method.head = LinearPath(method.backbone, method.head, method.spec.modalities["image"].shape[0])
 
 
 class Contest:
@@ -113,6 +165,7 @@ class Contest:
         train["warmup"] = max(1, round(train["warmup"] * steps))
         settings = {"network": network, "method_settings": method}
         built = load_method(self.args.method, self.experiment.spec(self.modalities, settings))
+        try_out(recipe.get("trial"), built)
         about = {"method": self.args.method.stem, "train": train}
         return Training(
             built,
