@@ -1,10 +1,11 @@
 """Which recipe learns most in the same CPU seconds: successive halving on the validation split, one change at a time.
 
 Every recipe trains the same method from scratch for so many CPU seconds, with a schedule that ends then, and draws; the
-better half by the kernel distance to the validation images (docs/concepts.md says why not by FD) goes on to the next,
-longer budget, and with it what they are changes of. `--recipes shared` are changes of the backbone and the training,
-which all methods have; `--recipes own` those of MT-Diffusion. Prints a table; `--out` writes it with the machine as
-JSON, after every training.
+better half by the kernel distance to the validation images, joint with their labels where these are given
+(docs/concepts.md says why not by FD), goes on to the next, longer budget, and with it what they are changes of.
+`--recipes shared` are changes of the backbone and the training, which all methods have; `--recipes own` those of
+MT-Diffusion, beside single-task methods of the same network. Prints a table; `--out` writes it with the machine as
+JSON, after every training. docs/ablation.md has what came of it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tables import table, write_record
 from torch import Tensor, nn
 
 from mmbench.config.configuration import merge
+from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.config.yaml_files import read_yaml
 from mmbench.data import DataSettings, card, load
 from mmbench.errors import run_command
@@ -41,6 +43,7 @@ from mmbench.models.diffusion.single import DiffusionMethod
 from mmbench.models.nets.unet import PixelHead, UNet
 from mmbench.runs.provenance import provenance
 from mmbench.scoring.metrics.frechet import frechet_distance
+from mmbench.scoring.metrics.joint import kernel_joint_distance
 from mmbench.scoring.metrics.kernel import squared_mmd
 from mmbench.training.loop import Training
 
@@ -72,18 +75,23 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 OWN: dict[str, dict[str, Any]] = {
     "as it is": {},
+    "known in 0.6": {"method": {"states": [0.2, 0.2, 0.6]}},
+    "known in 0.8": {"method": {"states": [0.1, 0.1, 0.8]}},
+    "known in 0.8, then as it is": {"trial": "known first"},
+    "absent in 0.6": {"method": {"states": [0.6, 0.1, 0.3]}},
     "ends generate": {"method": {"ends_generate": True}},
-    "mostly known": {"method": {"states": [0.1, 0.1, 0.8]}},
-    "mostly absent": {"method": {"states": [0.6, 0.1, 0.3]}},
+    "clean in 0.6": {"method": {"clean": 0.6}},
+    "clean in 0": {"method": {"clean": 0.0}},
     "nothing aggregated": {"method": {"omega": "zero"}},
     "omega up to 0.05": {"method": {"scale": 0.05}},
     "omega up to 1": {"method": {"scale": 1.0}},
     "omega persists": {"method": {"omega": "persist"}},
-    "fewer clean": {"method": {"clean": 0.1}},
-    "none clean": {"method": {"clean": 0.0}},
-    "weight up to 3": {"method": {"max_weight": 3.0}},
+    "recovery 0.02": {"method": {"weights": {"label": 0.02}}},
+    "recovery 0.5": {"method": {"weights": {"label": 0.5}}},
     "learned balance": {"method": {"balance": "uncertainty"}},
 }
+#: Methods of single tasks beside the multitask model's recipes.
+OWN |= {f"{name} alone": {"file": f"baselines/labels/{name}.py"} for name in ("cfg_ddpm", "classifier")}
 RECIPES = {"shared": SHARED, "own": OWN}
 
 
@@ -122,9 +130,11 @@ class LinearPath(nn.Module):
 
 
 def try_out(trial: str | None, method: Any) -> None:
-    """What is tried of a method without being a setting: its times of training, or a linear path to its head."""
+    """What is tried of a method without being a setting: times, states at first, or a linear path to its head."""
     if trial == "times":
         logit_normal_times(method)
+    elif trial == "known first":
+        method.late_shares, method.shares = method.shares, {name: (0.1, 0.1, 0.8) for name in method.shares}
     elif trial == "path":
         method.head = LinearPath(method.backbone, method.head, method.spec.modalities["image"].shape[0])
 
@@ -144,29 +154,35 @@ class Contest:
         about = {**card(data).as_dict(), "size": list(data.shape)}
         self.modalities = used_modalities(self.experiment, about, {})
         section = read_yaml(ROOT / "config" / "experiments" / f"{args.experiment}.yaml", ROOT)
-        self.settings = section.get("methods", {}).get(args.method.stem, {})
+        self.settings = section.get("methods", {})
         self.extractor: Extractor = load_extractor(args.weights, CPU)
         self.real = self.extractor(self.unseen["image"]).astype(float)
-        self.case = self.question()
+        self.classes = len(about.get("labels") or ())
 
-    def question(self) -> Case:
-        """What is drawn: as many as `--drawn`, given the first validation items, if the task gives anything."""
-        task = self.experiment.tasks[self.args.task]
+    def question(self, name: str, count: int) -> Case:
+        """A task of so many items, given the first validation items, if the task gives anything."""
+        task = self.experiment.tasks[name]
         given: Arrays = {
-            name: np.resize(self.unseen[name], (self.args.drawn, *self.unseen[name].shape[1:])) for name in task.given
+            name: np.resize(self.unseen[name], (count, *self.unseen[name].shape[1:])) for name in task.given
         }
-        return Case(task.name, task.name, self.args.drawn, given)
+        return Case(task.name, task.name, count, given)
+
+    def file(self, recipe: Mapping[str, Any]) -> Path:
+        """The method's file that a recipe is of."""
+        return ROOT / recipe.get("file", self.args.method)
 
     def training(self, recipe: Mapping[str, Any], steps: int, seed: int, state: Path) -> Training:
         """A training of a recipe, before its first step."""
         torch.manual_seed(seed)
-        network, method = merge(NETWORK, recipe.get("network", {})), merge(self.settings, recipe.get("method", {}))
+        file = self.file(recipe)
+        usual = self.settings.get(file.stem, {})
+        network, method = merge(NETWORK, recipe.get("network", {})), merge(usual, recipe.get("method", {}))
         train = {**TRAIN, **recipe.get("train", {}), "steps": steps, "checkpoint_every": steps + 1}
         train["warmup"] = max(1, round(train["warmup"] * steps))
         settings = {"network": network, "method_settings": method}
-        built = load_method(self.args.method, self.experiment.spec(self.modalities, settings))
+        built = load_method(file, self.experiment.spec(self.modalities, settings))
         try_out(recipe.get("trial"), built)
-        about = {"method": self.args.method.stem, "train": train}
+        about = {"method": file.stem, "train": train}
         return Training(
             built,
             self.experiment,
@@ -191,20 +207,42 @@ class Contest:
             training = self.training(recipe, steps, seed, Path(folder))
             begin = time.process_time()
             for step in range(1, steps + 1):
+                if step == steps // 2 and hasattr(training.method, "late_shares"):
+                    training.method.shares = training.method.late_shares
                 training.step(step)
         spent = time.process_time() - begin
         training.method.load_state_dict(training.ema)
         return training.method.eval(), steps, spent
 
     def point(self, name: str, recipe: Mapping[str, Any], seconds: float, seed: int) -> dict[str, Any]:
-        """A recipe after so many CPU seconds: distances of what it draws."""
+        """A recipe after so many CPU seconds: distances of what it generates, and how well it reads labels."""
         method, steps, spent = self.learn(recipe, seconds, seed)
-        sampling = Sampling("dpm++sde", self.args.evaluations)
-        task = self.experiment.tasks[self.case.task]
-        answers = answer_case(method, task, self.case, sampling=sampling, batch_size=100, device=CPU)
-        drawn = self.extractor(answers[f"{self.case.name}/image"]).astype(float)
-        scores = {"kd": squared_mmd(self.real, drawn), "fd": frechet_distance(self.real, drawn)}
+        scores = {"kd": math.nan, "fd": math.nan, "accuracy": math.nan}
+        does = claimed_tasks(read_literals(self.file(recipe))["TASKS"], self.experiment.tasks)
+        if self.args.task in does:
+            scores |= self.generated(method)
+        if self.args.reads and self.args.reads in does:
+            case = self.question(self.args.reads, len(self.unseen["image"]))
+            label = self.answer(method, case)["label"].argmax(axis=1)
+            scores["accuracy"] = float((label == self.unseen["label"]).mean())
         return {"recipe": name, "budget": seconds, "seed": seed, "steps": steps, "cpu": spent, **scores}
+
+    def generated(self, method: Method) -> dict[str, float]:
+        """Distances of what a method generates to the validation images, by kernel and Frechet's."""
+        case = self.question(self.args.task, self.args.drawn)
+        fake = self.extractor(self.answer(method, case)["image"]).astype(float)
+        fd = frechet_distance(self.real, fake)
+        if "label" in case.given:
+            pairs = self.real, self.unseen["label"], fake, case.given["label"]
+            return {"kd": kernel_joint_distance(*pairs, self.classes)[0], "fd": fd}
+        return {"kd": squared_mmd(self.real, fake), "fd": fd}
+
+    def answer(self, method: Method, case: Case) -> Arrays:
+        """What a method answers to a case, by the name of the modality."""
+        sampling = Sampling("dpm++sde", self.args.evaluations, self.args.guidance)
+        task = self.experiment.tasks[case.task]
+        answers = answer_case(method, task, case, sampling=sampling, batch_size=100, device=CPU)
+        return {name.removeprefix(f"{case.name}/"): array for name, array in answers.items()}
 
 
 def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
@@ -217,8 +255,9 @@ def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str,
                 points.append(contest.point(name, recipes[name], budget, seed))
                 print(points[-1], flush=True)
                 yield points
-        best = sorted(left, key=lambda name: mean(points, name, budget, "kd"))[: (len(left) + 1) // 2]
-        left = list(dict.fromkeys([*best, next(iter(recipes))]))
+        candidates = [name for name in left if "file" not in recipes[name]]
+        best = sorted(candidates, key=lambda name: mean(points, name, budget, "kd"))[: (len(candidates) + 1) // 2]
+        left = list(dict.fromkeys([*best, next(iter(recipes)), *(name for name in left if name not in candidates)]))
 
 
 def mean(points: Sequence[Mapping[str, Any]], name: str, budget: float, metric: str) -> float:
@@ -234,14 +273,16 @@ def as_text(record: Mapping[str, Any]) -> str:
 
     def place(name: str) -> tuple[int, float]:
         last = max(i for i, b in enumerate(budgets) if any((p["recipe"], p["budget"]) == (name, b) for p in points))
-        return -last, mean(points, name, budgets[last], "kd")
+        kd = mean(points, name, budgets[last], "kd")
+        return -last, math.inf if math.isnan(kd) else kd
 
     def cell(name: str, budget: float) -> str:
-        kd, fd = (mean(points, name, budget, metric) for metric in ("kd", "fd"))
-        return "–" if math.isnan(kd) else f"{1000 * kd:.0f} ({fd:.0f})"
+        kd, fd, accuracy = (mean(points, name, budget, metric) for metric in ("kd", "fd", "accuracy"))
+        distances = "–" if math.isnan(kd) else f"{1000 * kd:.0f} ({fd:.0f})"
+        return distances if math.isnan(accuracy) else f"{distances}, {accuracy:.3f}"
 
     rows = [[name, *(cell(name, budget) for budget in budgets)] for name in sorted(names, key=place)]
-    header = ["KD x 1000 (FD) after CPU seconds", *(f"{budget:g}" for budget in budgets)]
+    header = ["KD x 1000 (FD), accuracy after CPU seconds", *(f"{budget:g}" for budget in budgets)]
     return (
         f"{record['method']}, {record['task']} of {record['experiment']}, {record['data']} at {record['size']}; "
         f"{record['drawn']} drawn against {record['real']} validation images, {EXTRACTOR}; {record['seeds']} seeds; "
@@ -266,6 +307,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--real", type=int, default=500, help="validation images")
     parser.add_argument("--drawn", type=int, default=200, help="images drawn")
     parser.add_argument("--evaluations", type=int, default=20, help="of the network for each of them")
+    parser.add_argument("--guidance", type=float, help="of what is given; the method's own by default")
+    parser.add_argument("--reads", help="a task of the experiment that answers the labels of validation images")
     parser.add_argument("--probe", type=int, default=5, help="steps that are timed to know how many fit")
     parser.add_argument("--out", type=Path, help="JSON file to write; the table is written beside it")
     args = parser.parse_args(argv)
