@@ -32,7 +32,7 @@ from mmbench.config.configuration import merge
 from mmbench.config.discovery import claimed_tasks, read_literals
 from mmbench.config.yaml_files import read_yaml
 from mmbench.data import DataSettings, card, load
-from mmbench.errors import run_command
+from mmbench.errors import UserError, run_command
 from mmbench.experiments.experiment import Case, load_experiment, used_modalities
 from mmbench.files.store import Arrays
 from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor
@@ -72,11 +72,17 @@ SHARED: dict[str, dict[str, Any]] = {
     "patch 4, width 64": {"network": {"patch": 4, "width": 64, "channel_mult": [1, 2]}},
     "patch 4, width 48": {"network": {"patch": 4, "width": 48}},
     "patch 1, width 16": {"network": {"patch": 1, "width": 16}},
+    "batches of 8": {"train": {"batch_size": 8}},
+    "batches of 16, attention inside": {"train": {"batch_size": 16}, "network": {"attention": True}},
+    "batches of 16, rate 2e-3": {"train": {"batch_size": 16, "learning_rate": 2e-3}},
+    "batches of 16, average of 0.9995": {"train": {"batch_size": 16, "ema": 0.9995}},
+    "batches of 16, patch 1, width 16": {"train": {"batch_size": 16}, "network": {"patch": 1, "width": 16}},
 }
 OWN: dict[str, dict[str, Any]] = {
     "as it is": {},
     "known in 0.6": {"method": {"states": [0.2, 0.2, 0.6]}},
     "known in 0.8": {"method": {"states": [0.1, 0.1, 0.8]}},
+    "known in 0.6, clean in 0.6": {"method": {"states": [0.2, 0.2, 0.6], "clean": 0.6}},
     "known in 0.8, then as it is": {"trial": "known first"},
     "absent in 0.6": {"method": {"states": [0.6, 0.1, 0.3]}},
     "ends generate": {"method": {"ends_generate": True}},
@@ -248,7 +254,9 @@ class Contest:
 def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
     """Successive halving over the budgets, by the mean kernel distance over seeds; yields the points so far."""
     recipes, points = RECIPES[args.recipes], list[dict[str, Any]]()
-    left = list(recipes)
+    if unknown := set(args.only or recipes) - set(recipes):
+        raise UserError(f"--only: {sorted(unknown)[0]} is no recipe; there are {', '.join(recipes)}")
+    left = args.only or list(recipes)
     for budget in args.budgets:
         for name in left:
             for seed in range(args.seeds):
@@ -257,7 +265,7 @@ def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str,
                 yield points
         candidates = [name for name in left if "file" not in recipes[name]]
         best = sorted(candidates, key=lambda name: mean(points, name, budget, "kd"))[: (len(candidates) + 1) // 2]
-        left = list(dict.fromkeys([*best, next(iter(recipes)), *(name for name in left if name not in candidates)]))
+        left = list(dict.fromkeys([*best, left[0], *(name for name in left if name not in candidates)]))
 
 
 def mean(points: Sequence[Mapping[str, Any]], name: str, budget: float, metric: str) -> float:
@@ -295,6 +303,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python benchmarks/recipe.py", description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="folder that mmbench.stages.lpips wrote")
     parser.add_argument("--recipes", choices=RECIPES, default="shared")
+    parser.add_argument("--only", nargs="+", metavar="RECIPE", help="these of them, the first of which always goes on")
     parser.add_argument("--experiment", default="masking")
     parser.add_argument("--method", type=Path, default=ROOT / "baselines" / "masking" / "ddpm.py", help="its file")
     parser.add_argument("--task", default="generate", help="of the experiment, which draws images")

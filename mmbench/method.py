@@ -57,11 +57,14 @@ class Sampling:
         sampler: its name, see `mmbench.models.diffusion.sampler`.
         nfe: evaluations of the network for each item, from 1; guidance takes two of them a step.
         guidance: how far drawing goes beyond what is given, from 0; None leaves it to the method's own setting.
+        commit: share of the evaluations, 0 to less than 1, after which a method that generates an image together with
+            other modalities takes those as known; None is never.
     """
 
     sampler: str = "ddim"
     nfe: int = 50
     guidance: float | None = None
+    commit: float | None = None
 
 
 class Noise:

@@ -173,8 +173,8 @@ def ablate(checkout: Path, experiment: str, axes: Any) -> Path:
         ({"nfe": {"ddpm@x": {"sample": 5}}}, "ddpm@x: sample: got 5; write sampler or nfe"),
         ({"nfe": {"ddpm@x": {"sample": {"nfe": 0}}}}, "ddpm@x: sample: nfe: got 0; input should be greater than 0"),
         ({"nfe": {"ddpm@x": {"sample": {"sampler": "dpm"}}}}, "ddpm@x: sample: sampler: got 'dpm'; input should be 'a"),
-        ({"nfe": {"ddpm@x": {"sample": {"nfes": 5}}}}, "'nfes' does not exist (did you mean 'nfe'?); there are nfe"),
-        ({"nfe": {"ddpm@x": {"sample": {"batch_size": 5}}}}, "'batch_size' does not exist; there are nfe, sampler"),
+        ({"nfe": {"ddpm@x": {"sample": {"nfes": 5}}}}, "'nfes' does not exist (did you mean 'nfe'?); there are commit"),
+        ({"nfe": {"ddpm@x": {"sample": {"batch_size": 5}}}}, "'batch_size' does not exist; there are commit, nfe,"),
         ({"a": {"ddpm@x": {"modalities": ["image", "mask"]}}}, "ddpm@x: modalities: this experiment needs all"),
     ],
 )  # fmt: skip
@@ -320,8 +320,8 @@ def test_the_ablation_trains_what_is_changed_and_nothing_for_another_way_of_draw
     weights = "results/smoke/masking/mt_diffusion/seed0/weights.safetensors"
     for name in drawn:
         assert f"--weights {weights} " in asked[name], name
-    assert '"nfe": 5, "batch_size": 100}' in asked["mt_diffusion@nfe_5"]
-    assert '"sampler": "ddim", "nfe": 4, "batch_size": 100}' in asked["mt_diffusion@ddim"]
+    assert '"commit": null, "nfe": 5, "batch_size": 100}' in asked["mt_diffusion@nfe_5"]
+    assert '"sampler": "ddim", "commit": null, "nfe": 4, "batch_size": 100}' in asked["mt_diffusion@ddim"]
     report = next(shell for rule, _, shell in jobs if rule == "report")
     told = json.loads(re.search(r"--ablations <\(echo '(.*?)'\)", report)[1])
     assert list(told["masking"]) == list(config(ablations=yaml.safe_load(axes)).ablations("masking"))

@@ -16,7 +16,7 @@ from mmbench.runs.results import Run
 SAMPLE = {"sampler": None, "nfe": 20}
 STATED = [
     Candidate(sampler="dpm++sde", guidance=1.0),
-    Candidate(sampler="dpm++sde"),
+    Candidate(sampler="dpm++sde", commit=0.5),
     Candidate(sampler="dpm++", evaluations=0.5, guidance=1.0),
 ]
 
@@ -30,19 +30,21 @@ def settings(steps: int = 1000, **more: Any) -> dict[str, Any]:
 class TestDrawings:
     def test_they_are_what_is_stated(self) -> None:
         assert drawings(STATED, SAMPLE, (), FIELDS) == [
-            {"sampler": "dpm++sde", "nfe": 20, "guidance": 1.0},
-            {"sampler": "dpm++sde", "nfe": 20, "guidance": 0.0},
-            {"sampler": "dpm++", "nfe": 10, "guidance": 1.0},
+            {"sampler": "dpm++sde", "nfe": 20, "guidance": 1.0, "commit": None},
+            {"sampler": "dpm++sde", "nfe": 20, "guidance": 0.0, "commit": 0.5},
+            {"sampler": "dpm++", "nfe": 10, "guidance": 1.0, "commit": None},
         ]
 
     @pytest.mark.parametrize(
         ("sample", "fixed", "heeds", "count"),
         [
             (SAMPLE, (), ("sampler", "nfe"), 2),  # guidance that the method does not have
-            (SAMPLE, ("guidance",), FIELDS, 2),  # guidance that the configuration fixes
+            (SAMPLE, ("guidance",), FIELDS, 3),  # guidance that the configuration fixes
+            (SAMPLE, (), ("sampler", "nfe", "commit"), 3),
+            (SAMPLE | {"commit": "never"}, ("guidance",), FIELDS, 2),
             (SAMPLE, (), ("nfe",), 2),  # a method with a sampler of its own
             ({"sampler": "ddim", "nfe": 20}, (), FIELDS, 3),
-            ({"sampler": "ddim", "nfe": 1}, (), FIELDS, 1),  # one evaluation is no guidance
+            ({"sampler": "ddim", "nfe": 1}, (), FIELDS, 2),  # one evaluation is no guidance
         ],
     )
     def test_those_that_do_not_differ_are_one(self, sample: dict, fixed: tuple, heeds: tuple, count: int) -> None:
@@ -55,7 +57,12 @@ class TestDrawings:
 
     def test_the_first_is_used_where_nothing_is_chosen(self) -> None:
         assert first_drawing(settings(), "other", FIELDS)["guidance"] == 1.0
-        assert first_drawing(settings(), "unheard_of", FIELDS) == {"sampler": "dpm++sde", "nfe": 20, "guidance": 0.0}
+        assert first_drawing(settings(), "unheard_of", FIELDS) == {
+            "sampler": "dpm++sde",
+            "nfe": 20,
+            "guidance": 0.0,
+            "commit": None,
+        }
 
 
 class TestWhatATrainingPaysFor:

@@ -132,10 +132,10 @@ MISTAKES = [
     (QUICK, "snapshots", [0.5, 1], "less than 1"),
     (QUICK, "snapshots", [0.5, 0.5], "from small to large, each only once"),
     (QUICK, "snapshots", [0.5, 0.25], "from small to large, each only once"),
-    (QUICK, "snapshots", [0.001], "of the 120 steps of masking/"),
-    (QUICK, "snapshots", [0.5, 0.501], "0.5, 0.501 are the steps 60, 60; name fewer, or train longer"),
-    (QUICK, "snapshots", [0.999], "so that all differ and come before the last"),
-    (TOP, "override", {"snapshots": [0.999]}, "snapshots: of the 120 steps"),
+    (QUICK, "snapshots", [0.0001], "of the 600 steps of masking/"),
+    (QUICK, "snapshots", [0.5, 0.5001], "0.5, 0.5001 are the steps 300, 300; name fewer, or train longer"),
+    (QUICK, "snapshots", [0.9999], "so that all differ and come before the last"),
+    (TOP, "override", {"snapshots": [0.9999]}, "snapshots: of the 600 steps"),
     (QUICK, "variants", ["mt_diffusion@aggregat"], "did you mean 'mt_diffusion@aggregate'?"),
     (MASKING, "shares", [], "at least 1 item"),
     (MASKING, "shares", [0.5, 1.0], "less than 1"),
@@ -335,7 +335,8 @@ class TestStageSettings:
 
     def test_snapshots_are_steps_of_a_training_and_change_no_stage(self, checkout: Path) -> None:
         edit(checkout / MASKING, "methods", {"ddpm": {"budget": 0.5}})
-        before, after = read(checkout), read(checkout, override={"snapshots": ["0.25", "0.5"], "train": {"steps": 120}})
+        steps = {"train": {"steps": 120}}
+        before, after = (read(checkout, override=steps | more) for more in ({}, {"snapshots": ["0.25", "0.5"]}))
         assert after.snapshots("masking", "palette") == {0.25: 30, 0.5: 60}
         assert after.snapshots("masking", "ddpm") == {0.25: 15, 0.5: 30}
         assert before.snapshots("masking", "ddpm") == {}

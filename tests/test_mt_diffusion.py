@@ -261,6 +261,13 @@ def test_a_label_is_read_from_clean_and_noised_images() -> None:
         task = Task("classify_noised", tuple(given), ("label",))
         sure.append(method.predict(task, given, 8, FAST, Noise())["label"][torch.arange(8), label].min().item())
     assert sure[0] > 0.9 and sure[1] < 0.75
+    pair = Task("generate", (), ("image", "label"))
+    assert "commit" in method.heeds(pair) and "commit" not in method.heeds(task)
+    first, late = (method.predict(pair, {}, 32, Sampling("ddim", 20, commit=c), Noise()) for c in (0.0, 0.6))
+    assert set(first["label"].unique().tolist()) == {0.0, 1.0}, "a class that was drawn, no probabilities"
+    assert 8 < first["label"][:, 1].sum() < 24, "at T both are as likely"
+    seen = late["image"].mean(dim=(1, 2, 3)) > 0
+    assert (seen == (late["label"][:, 1] == 1)).float().mean() > 0.9
     deaf = Method(Spec(two, NETWORK), **settings)
     with pytest.raises(UserError, match="recover_absent: true"):
         deaf.predict(task, given, 8, FAST, Noise())

@@ -150,7 +150,7 @@ class TestDrawing:
         assert choice["by"] == {"metric": "psnr_hole", "split": "validation", "n": 8}
         tried = [(entry["settings"]["sampler"], entry["settings"]["nfe"]) for entry in choice["tried"]]
         assert tried == [("ddim", 2), ("dpm++", 1), ("dpm++", 2)]
-        assert choice["chosen"] == {"sampler": "dpm++", "nfe": 1, "guidance": None}
+        assert choice["chosen"] == {"sampler": "dpm++", "nfe": 1, "guidance": None, "commit": None}
         write_cases(
             {**SETTINGS, "evaluate": {**SETTINGS["evaluate"], "reconstructions": 8}}, drawn / "data", drawn / "c"
         )

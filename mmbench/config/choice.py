@@ -24,7 +24,7 @@ SCORING = 10
 #: Of tasks for which no candidates are stated.
 PLAIN = Candidate(sampler="dpm++sde")
 #: What a candidate may set.
-FIELDS = ("sampler", "nfe", "guidance")
+FIELDS = ("sampler", "nfe", "guidance", "commit")
 
 #: Keyword arguments of `mmbench.method.Sampling`.
 Drawing = Mapping[str, Any]
@@ -61,7 +61,7 @@ def drawings(
 
     Args:
         candidates: in the order in which they are tried.
-        sample: the section: `nfe` is the cap, and `sampler`, unless it is None, everyone's.
+        sample: the section: `nfe` is the cap; `sampler` and `commit`, unless they are None, are everyone's.
         fixed: settings of the method that the configuration fixes; its own `guidance` is then left as it is.
         heeds: those of `FIELDS` that the method's answers depend on; the others are the first candidate's.
     """
@@ -70,7 +70,10 @@ def drawings(
         nfe = max(1, round(candidate.evaluations * sample["nfe"]))
         guided = "guidance" in heeds and "guidance" not in fixed
         guidance = (candidate.guidance if nfe > 1 else 0.0) if guided else None  # it takes two evaluations a step
-        drawing = {"sampler": sample.get("sampler") or candidate.sampler, "nfe": nfe, "guidance": guidance}
+        commit = candidate.commit if sample.get("commit") is None else sample["commit"]
+        commit = commit if "commit" in heeds and commit != "never" else None
+        sampler = sample.get("sampler") or candidate.sampler
+        drawing = {"sampler": sampler, "nfe": nfe, "guidance": guidance, "commit": commit}
         drawing |= {name: different[0][name] for name in FIELDS if different and name not in heeds}
         if drawing not in different:
             different.append(drawing)

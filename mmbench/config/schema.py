@@ -30,6 +30,8 @@ Count = Annotated[int, Field(gt=0, le=LARGEST_NUMBER, strict=True)]
 Minutes = Annotated[float, Field(gt=0, le=525_600, strict=True)]  # a year
 Whole = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+#: A share of the evaluations, see mmbench.method.Sampling.
+Commit = Annotated[float, Field(ge=0, lt=1)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 ChosenName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")]
 #: Those of mmbench.models.diffusion.sampler, which takes PyTorch to be read.
@@ -129,6 +131,7 @@ class Sample(Section):
     """How methods that sample draw: by which sampler (each task's own when null), in at most `nfe` evaluations."""
 
     sampler: SamplerName | None = None
+    commit: Commit | Literal["never"] | None = None
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)]
     batch_size: Count
 
@@ -137,6 +140,7 @@ class OwnSample(Section):
     """What a method or variant may draw with instead; the size of batches is everyone's."""
 
     sampler: SamplerName | None = None
+    commit: Commit | Literal["never"] | None = None
     nfe: Annotated[int, Field(gt=0, le=1000, strict=True)] | None = None
 
 
@@ -174,6 +178,7 @@ class Candidate(Section):
     sampler: SamplerName
     evaluations: Annotated[float, Field(gt=0, le=1)] = 1.0
     guidance: Annotated[float, Field(ge=0)] = 0.0
+    commit: Commit | None = None
 
 
 class Choice(Section):

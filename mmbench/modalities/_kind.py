@@ -215,6 +215,10 @@ class Kind(ABC):
         """A decoder's output as a value that `encoder` takes; of classes their probabilities."""
         return decoded
 
+    def settle(self, decoded: Tensor, normal: Tensor) -> Tensor:
+        """A decoder's output as a value of a batch, drawn by normal noise shaped as it where it is a distribution."""
+        return self.value(decoded)
+
     def answer(self, decoded: Tensor) -> Tensor:
         """A decoder's output as a method answers."""
         return self.value(decoded)

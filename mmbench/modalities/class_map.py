@@ -147,6 +147,10 @@ class Kind(MapKind):
         """Class probabilities (n, classes, h, w)."""
         return decoded.softmax(dim=1)
 
+    def settle(self, decoded: Tensor, normal: Tensor) -> Tensor:
+        """The likeliest classes, int64 (n, h, w): neighbours are not drawn one by one."""
+        return decoded.argmax(dim=1)
+
     def answer(self, decoded: Tensor) -> Tensor:
         """The likeliest classes, int64 (n, h, w)."""
         return decoded.argmax(dim=1)

@@ -104,6 +104,11 @@ class Kind(VectorKind):
         """Class probabilities (n, classes)."""
         return decoded.softmax(dim=1)
 
+    def settle(self, decoded: Tensor, normal: Tensor) -> Tensor:
+        """A class (n,) drawn by its probability: the largest of log p_c - log(-log u_c), u_c uniform (Gumbel)."""
+        uniform = torch.special.ndtr(normal.double()).clamp(1e-12, 1 - 1e-12)
+        return (decoded - (-uniform.log()).log()).argmax(dim=1)
+
     def given_answer(self, values: Tensor) -> Tensor:
         """Class probabilities, all on the given one."""
         return self.enter(values)

@@ -156,10 +156,15 @@ class Method(BaseMethod):
             )
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Nothing where the target is given; else sampler and evaluations, and guidance if there is what guides."""
+        """Nothing where the target is given; else sampler and evaluations, and what the rest of the question allows.
+
+        That is guidance where something is given or committed, and committing where more than the target is wanted.
+        """
         if self.target in task.given or NOISED in task.given:
             return frozenset()
-        return frozenset(["sampler", "nfe", *["guidance"] * bool(task.given and self.guidable)])
+        commits = self.channels and any(name in task.want for name in self.others if name not in task.given)
+        guided = self.guidable and (bool(task.given) or commits)
+        return frozenset(["sampler", "nfe", *["guidance"] * guided, *["commit"] * commits])
 
     def _weights(self, weights: Mapping[str, float]) -> tuple[float, dict[str, float]]:
         """The weight of generation, and those of the recoveries that have one."""
@@ -254,7 +259,8 @@ class Method(BaseMethod):
             t = self.process.step_of(given["alpha_bar"])
             decoded = self.answers.read_noised(given[NOISED].float(), t, known)
         else:
-            decoded, z0 = self.answers.draw(self.empty(count), known, task.want, sampling, generator)
+            decoded, committed, z0 = self.answers.draw(self.empty(count), known, task.want, sampling, generator)
+            known |= committed
         kinds = self.model.kinds
         answer = {name: kinds[name].answer(value) for name, value in decoded.items()}
         answer |= {name: kinds[name].given_answer(value) for name, value in known.items()}

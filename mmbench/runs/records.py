@@ -281,6 +281,7 @@ class Drawing(Record):
     sampler: SamplerName
     nfe: Count
     guidance: Number | None = None
+    commit: Number | None = None
 
 
 class ChosenDrawing(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -43,32 +44,51 @@ class Answers:
 
     def draw(
         self, like: Tensor, given: Batch, want: Sequence[str], sampling: Sampling, generator: Noise
-    ) -> tuple[Batch, Tensor]:
-        """What the decoders say at the last evaluation, and the sampled z_0, shaped as `like`.
+    ) -> tuple[Batch, Batch, Tensor]:
+        """What the decoders say at the last evaluation, what was committed, and the sampled z_0, shaped as `like`.
+
+        With `Sampling.commit` what is wanted beside z_0 is estimated anew at each evaluation up to that share of them,
+        and from then on known: the rest of z_0's way is that of an image given it.
 
         Raises:
             UserError: guidance takes two evaluations a step, and there is one.
         """
         values, states = self.question(given, want, like)
+        unknown = [name for name in self.aggregation.model.aggregated if name in want and name not in given]
+        commits = sampling.commit is not None and bool(unknown)
         guidance = self.guidance if sampling.guidance is None else sampling.guidance
-        guided, nfe = bool(guidance and given), sampling.nfe
+        guided, nfe = bool(guidance and (given or commits)), sampling.nfe
         if guided and (nfe := nfe // 2) < 1:
             says = f"{guidance} takes two evaluations a step; raise sample.nfe to 2"
             raise UserError(f"mt_diffusion: guidance: {says}")
         decoded: Batch = {}
+        committed: Batch = {}
+        step, last = 0, math.floor((sampling.commit or 0.0) * nfe)
 
         def denoise(z_t: Tensor, t: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+            nonlocal values, states, step
             output = self.aggregation.evaluate(z_t, t, values, states)
             decoded.update(output.decoded)
+            if commits and step == last:
+                committed.update(self.settle(output, unknown, generator))
+                values = {**values, **committed}
+                states = replace(states, known={**states.known, **{name: states.present[name] for name in unknown}})
             encodings = self.aggregation.estimate_encodings(output, values, states)
-            if guided:
+            if guided and (given or step > last):
                 output = self.guide(output, guidance, z_t, t, values, states)
+            step += 1
             z0 = self.aggregation.estimate_z0(output, z_t, t, encodings).clamp(-1, 1)
             return self.constrain(z0, given), encodings
 
         z_t = self.aggregation.start(replace(states, present=states.known), values, like, generator)
         process = self.aggregation.process
-        return decoded, sample(process, denoise, z_t, sampler=sampling.sampler, nfe=nfe, generator=generator)
+        z0 = sample(process, denoise, z_t, sampler=sampling.sampler, nfe=nfe, generator=generator)
+        return decoded, committed, z0
+
+    def settle(self, output: Output, names: Sequence[str], generator: Noise) -> Batch:
+        """What the decoders say of some modalities, each as one value of a batch."""
+        decoded, kinds = output.decoded, self.aggregation.model.kinds
+        return {name: kinds[name].settle(decoded[name], noise_like(decoded[name], generator)) for name in names}
 
     def guide(self, output: Output, guidance: float, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
         """`output` moved away from what the network says of the same z_t when it is given nothing.

@@ -106,7 +106,8 @@ def drawing_words(drawing: Mapping[str, Any]) -> str:
     """A way of drawing, in words: what of it the method heeds."""
     sampler = f"{drawing['sampler']} in " if "sampler" in drawing else ""
     guidance = "" if drawing.get("guidance") is None else f", guidance {drawing['guidance']:g}"
-    return f"{sampler}{drawing['nfe']} evaluations{guidance}"
+    commit = "" if drawing.get("commit") is None else f", committed after {drawing['commit']:.0%} of them"
+    return f"{sampler}{drawing['nfe']} evaluations{guidance}{commit}"
 
 
 def nfe_cell(nfe: Mapping[str, float]) -> Cell:
