@@ -23,8 +23,8 @@ class Method(Reader):
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """1 - cosine, and the mean squared error, over the items that have an embedding."""
         predicted, truth = self(batch["image"]), batch["embedding"]
-        here = self.kind.available(truth)
-        truth = torch.where(here[:, None], truth, 0.0)
-        angle = (here * (1 - F.cosine_similarity(predicted, truth))).mean()
-        error = (here * ((predicted - truth) ** 2).mean(dim=1)).mean()
+        available = self.kind.available(truth)
+        truth = torch.where(available[:, None], truth, 0.0)
+        angle = (available * (1 - F.cosine_similarity(predicted, truth))).mean()
+        error = (available * ((predicted - truth) ** 2).mean(dim=1)).mean()
         return {"loss": angle + error, "angle": angle.detach(), "error": error.detach()}

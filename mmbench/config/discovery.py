@@ -76,22 +76,26 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
     """
     shown = shown or path
     values = assigned(parse(path, shown))
-    found = {}
+    literals = {}
     for name, (kind, needed) in LITERALS.items():
         if name not in values:
             if needed:
                 raise UserError(f"{shown}: {name} is missing; add a line like {name} = {example(name)}")
             continue
         try:
-            found[name] = ast.literal_eval(values[name])
+            literals[name] = ast.literal_eval(values[name])
         except (ValueError, TypeError, RecursionError, MemoryError):
             raise UserError(
                 f"{shown}: {name} is computed, and read unrun; write it out like {name} = {example(name)}"
             ) from None
-        texts = found[name] if kind is tuple else ()
-        if not isinstance(found[name], kind) or found[name] in ("", ()) or not all(isinstance(t, str) for t in texts):
-            raise UserError(f"{shown}: {name} is {found[name]!r}; write it like {name} = {example(name)}")
-    return found
+        texts = literals[name] if kind is tuple else ()
+        if (
+            not isinstance(literals[name], kind)
+            or literals[name] in ("", ())
+            or not all(isinstance(t, str) for t in texts)
+        ):
+            raise UserError(f"{shown}: {name} is {literals[name]!r}; write it like {name} = {example(name)}")
+    return literals
 
 
 def example(name: str) -> str:
@@ -121,14 +125,14 @@ def read_external(path: Path, shown: Path) -> Found:
         text = path.read_text(encoding="utf-8-sig")
     except ValueError as error:
         raise UserError(f"{shown}: not a text file ({error}); mend it") from None
-    found = dict(re.findall(r"^# (TITLE|TASKS|ANSWERS): *(.+?) *$", text, flags=re.MULTILINE))
+    comments = dict(re.findall(r"^# (TITLE|TASKS|ANSWERS): *(.+?) *$", text, flags=re.MULTILINE))
     for key in ("TITLE", "TASKS"):
-        if key not in found:
+        if key not in comments:
             raise UserError(f"{shown}: {key} is missing; add a comment line '# {key}: ...'")
     tasks, answers = (
-        tuple(word.strip() for word in found.get(key, "").split(",") if word.strip()) for key in ("TASKS", "ANSWERS")
+        tuple(word.strip() for word in comments.get(key, "").split(",") if word.strip()) for key in ("TASKS", "ANSWERS")
     )
-    return Found(path.stem, shown, found["TITLE"], tasks, external=True, answers=answers)
+    return Found(path.stem, shown, comments["TITLE"], tasks, external=True, answers=answers)
 
 
 def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, Found]]:
@@ -150,20 +154,20 @@ def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, 
 def find_in(root: Path, experiment: str) -> dict[str, Found]:
     """The methods of one experiment, by name."""
     folder = root / "baselines" / experiment
-    found: dict[str, Found] = {}
+    methods: dict[str, Found] = {}
     known = list(load_tasks(experiment, root).tasks)
     for path in [root / MULTITASK, *sorted(folder.glob("[!_.]*.py")), *sorted(folder.glob("[!_.]*.smk"))]:
         name, shown = path.stem, path.relative_to(root)
         if not NAME.fullmatch(name):
             raise UserError(f"{shown}: a method's name has only a-z, 0-9 and _, and starts with a letter; rename it")
-        if name in found:
-            raise UserError(f"{shown}: there is already a method '{name}' in {found[name].path}; rename one")
+        if name in methods:
+            raise UserError(f"{shown}: there is already a method '{name}' in {methods[name].path}; rename one")
         if path.suffix == ".smk":
-            found[name] = read_external(path, shown)
+            methods[name] = read_external(path, shown)
         else:
             literals = read_literals(path, shown)
             tasks = claimed_tasks(literals["TASKS"], known)
-            found[name] = Found(
+            methods[name] = Found(
                 name,
                 shown,
                 literals["TITLE"],
@@ -174,10 +178,12 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
                 trained=literals.get("TRAINED", True),
                 samples=literals.get("SAMPLES", False),
             )
-    found = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in found.items()}
-    check_tasks(found, known)
-    check_sources(found)
-    return {name: with_needs(method, root, experiment) if method.answers else method for name, method in found.items()}
+    methods = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in methods.items()}
+    check_tasks(methods, known)
+    check_sources(methods)
+    return {
+        name: with_needs(method, root, experiment) if method.answers else method for name, method in methods.items()
+    }
 
 
 def find_judge(root: Path, experiment: str) -> Path | None:
@@ -225,9 +231,9 @@ def of_modalities(method: Found, learns: Collection[str], root: Path, experiment
     return replace(method, tasks=left, answers=answers, needs=tuple(learns))
 
 
-def check_tasks(found: Mapping[str, Found], known: list[str]) -> None:
+def check_tasks(methods: Mapping[str, Found], known: list[str]) -> None:
     """Every task that a method claims must be one of its experiment."""
-    for method in found.values():
+    for method in methods.values():
         for task in method.tasks:
             if task not in known:
                 raise UserError(
@@ -236,10 +242,10 @@ def check_tasks(found: Mapping[str, Found], known: list[str]) -> None:
                 )
 
 
-def check_sources(found: Mapping[str, Found]) -> None:
+def check_sources(methods: Mapping[str, Found]) -> None:
     """Every WEIGHTS_FROM must name a method that is trained itself."""
-    trained = sorted(m.name for m in found.values() if not m.weights_from and not m.external)
-    for method in found.values():
+    trained = sorted(m.name for m in methods.values() if not m.weights_from and not m.external)
+    for method in methods.values():
         source = method.weights_from
         if source is not None and source not in trained:
             raise UserError(

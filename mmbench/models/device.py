@@ -30,12 +30,12 @@ def choose_device(name: str, threads: int) -> torch.device:
     """
     keep_freed_memory()
     torch.set_num_threads(threads)
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpu_count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if there else "cpu"
-    found = re.fullmatch(r"cpu|cuda(?::(\d{1,4}))?", name)
-    if not found or (name != "cpu" and int(found[1] or 0) >= there):
-        gpus = f"cuda, cuda:0 to cuda:{there - 1}" if there else "no GPU that PyTorch can use"
+        name = "cuda" if gpu_count else "cpu"
+    match = re.fullmatch(r"cpu|cuda(?::(\d{1,4}))?", name)
+    if not match or (name != "cpu" and int(match[1] or 0) >= gpu_count):
+        gpus = f"cuda, cuda:0 to cuda:{gpu_count - 1}" if gpu_count else "no GPU that PyTorch can use"
         raise UserError(f"--device: '{name}' is not here; there are auto, cpu and {gpus}")
     return torch.device(name)
 

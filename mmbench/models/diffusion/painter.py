@@ -31,21 +31,21 @@ class Painter(DiffusionMethod):
 
     def __init__(self, spec: Spec, **settings: Unpack[DiffusionSettings]) -> None:
         super().__init__(spec, **settings)
-        self.told = kind_of(spec.modalities[self.condition]) if self.condition else None
-        colours, more = spec.modalities["image"].shape[0], self.told.channels if self.told else 0
+        self.condition_kind = kind_of(spec.modalities[self.condition]) if self.condition else None
+        colours, more = spec.modalities["image"].shape[0], self.condition_kind.channels if self.condition_kind else 0
         self.backbone = UNet(colours + more, **spec.network)
         self.head = PixelHead(self.backbone, colours)
-        if self.told and not more:
-            self.vector = nn.Linear(self.told.width + 1, self.backbone.vector_width)
+        if self.condition_kind and not more:
+            self.vector = nn.Linear(self.condition_kind.width + 1, self.backbone.vector_width)
 
     def forward(self, z_t: Tensor, t: Tensor, given: Batch) -> Tensor:
         """The network's prediction (n, 3, h, w) at z_t (n, 3, h, w) and steps t (n,), told the condition."""
         vector = None
-        if self.told and self.told.channels:
-            z_t = torch.cat([z_t, self.told.enter(given[self.condition])], dim=1)
-        elif self.told:
-            filled, known = complete(given, {self.condition: self.told.modality})
-            value, flag = self.told.enter(filled[self.condition]), known[self.condition][:, None]
+        if self.condition_kind and self.condition_kind.channels:
+            z_t = torch.cat([z_t, self.condition_kind.enter(given[self.condition])], dim=1)
+        elif self.condition_kind:
+            filled, known = complete(given, {self.condition: self.condition_kind.modality})
+            value, flag = self.condition_kind.enter(filled[self.condition]), known[self.condition][:, None]
             vector = self.vector(torch.cat([torch.where(flag, value, 0.0), flag.to(value)], dim=1))
         return self.head(self.backbone(z_t, t, vector).map)
 

@@ -44,11 +44,15 @@ class States:
         """1 for the items from which a modality is to be recovered (n,): it is not given; in z_t unless `absent`."""
         return (self.available[name] if absent else self.present[name]) - self.known[name]
 
-    def limited(self, found: Mapping[str, Tensor]) -> States:
-        """The same, but absent where an item has no such modality; `found` says per modality which items do (n,)."""
-        found = {name: found[name].to(present) for name, present in self.present.items()}
-        present, known = ({k: v * found[k] for k, v in flags.items()} for flags in (self.present, self.known))
-        return States(present, known, found)
+    def limited(self, available: Mapping[str, Tensor]) -> States:
+        """The same, but absent where an item has no such modality.
+
+        Args:
+            available: which items have each modality (n,).
+        """
+        available = {name: available[name].to(present) for name, present in self.present.items()}
+        present, known = ({k: v * available[k] for k, v in flags.items()} for flags in (self.present, self.known))
+        return States(present, known, available)
 
     def to(self, like: Tensor) -> States:
         """The same on another tensor's device."""
@@ -92,14 +96,14 @@ def state_shares(
     Raises:
         UserError: they are not three numbers from 0 that add up to 1.
     """
-    found = {name: tuple(shares) for name, shares in each(states, names, default, "states", absent).items()}
-    for name, shares in found.items():
+    by_modality = {name: tuple(shares) for name, shares in each(states, names, default, "states", absent).items()}
+    for name, shares in by_modality.items():
         if len(shares) != len(STATES) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
             raise UserError(
                 f"mt_diffusion: states: {name} has {list(shares)}; write the shares of {', '.join(STATES)}, which add "
                 "up to 1"
             )
-    return found
+    return by_modality
 
 
 def draw_states(
@@ -120,8 +124,8 @@ def draw_states(
         present[name] = (state >= STATES.index("unknown")).float()
         known[name] = (state == STATES.index("known")).float()
     if nothing_known:
-        told = (torch.rand(count, generator=generator) >= nothing_known).float()
-        known = {name: flag * told for name, flag in known.items()}
+        kept = (torch.rand(count, generator=generator) >= nothing_known).float()
+        known = {name: flag * kept for name, flag in known.items()}
     return States(present, known, {name: torch.ones(count) for name in shares})
 
 
@@ -153,13 +157,13 @@ def given_states(names: Sequence[str], given: Collection[str], guessed: Collecti
 
 def complete(values: Batch, modalities: Mapping[str, Modality]) -> tuple[Batch, dict[str, Tensor]]:
     """A training batch in which every missing value is zeros, and which items have each modality (n,) as booleans."""
-    filled, found = dict(values), {}
+    filled, available = dict(values), {}
     for name, modality in modalities.items():
-        here = found[name] = kind_of(modality).available(values[name])
-        if not here.all():
+        has = available[name] = kind_of(modality).available(values[name])
+        if not has.all():
             shape = (-1, *[1] * (values[name].dim() - 1))
-            filled[name] = torch.where(here.view(shape), values[name], torch.zeros_like(values[name]))
-    return filled, found
+            filled[name] = torch.where(has.view(shape), values[name], torch.zeros_like(values[name]))
+    return filled, available
 
 
 def fill(given: Batch, modalities: Mapping[str, Modality], like: Tensor) -> Batch:
