@@ -223,7 +223,7 @@ class Contest:
     def point(self, name: str, recipe: Mapping[str, Any], seconds: float, seed: int) -> dict[str, Any]:
         """A recipe after so many CPU seconds: distances of what it generates, and how well it reads labels."""
         method, steps, spent = self.learn(recipe, seconds, seed)
-        scores = {"kd": math.nan, "fd": math.nan, "accuracy": math.nan}
+        scores: dict[str, float | None] = {"kd": None, "fd": None, "accuracy": None}
         does = claimed_tasks(read_literals(self.file(recipe))["TASKS"], self.experiment.tasks)
         if self.args.task in does:
             scores |= self.generated(method)
@@ -270,8 +270,8 @@ def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str,
 
 def mean(points: Sequence[Mapping[str, Any]], name: str, budget: float, metric: str) -> float:
     """Of a recipe's seeds after a budget; not a number where there are none."""
-    found = [p[metric] for p in points if (p["recipe"], p["budget"]) == (name, budget)]
-    return sum(found) / len(found) if found else float("nan")
+    values = [p[metric] for p in points if (p["recipe"], p["budget"]) == (name, budget) and p[metric] is not None]
+    return sum(values) / len(values) if values else math.nan
 
 
 def as_text(record: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -204,10 +205,12 @@ def test_its_answers_do_not_depend_on_the_batch(experiment: str, found: Found, s
                 torch.testing.assert_close(again, answer, atol=1e-4, rtol=1e-4)
 
 
+WAY = Sampling("ddim", 12, commit=0.25)
 OTHER_WAYS = {
-    "sampler": Sampling("dpm++sde", 12),
-    "nfe": Sampling("ddim", 6),
-    "guidance": Sampling("ddim", 12, guidance=1.0),
+    "sampler": replace(WAY, sampler="dpm++sde"),
+    "nfe": replace(WAY, nfe=6),
+    "guidance": replace(WAY, guidance=1.0),
+    "commit": replace(WAY, commit=None),
 }
 
 
@@ -219,7 +222,7 @@ def test_its_answers_depend_on_what_it_heeds(experiment: str, found: Found) -> N
     assert found.samples == any(heeded.values())
     for task in tasks_of(experiment, found):
         given = given_of(task, batch)
-        answer = method.predict(task, given, 3, Sampling("ddim", 12), Noise(7))
+        answer = method.predict(task, given, 3, WAY, Noise(7))
         for field, sampling in OTHER_WAYS.items():
             other = method.predict(task, given, 3, sampling, Noise(7))
             differs = any(not torch.equal(answer[name], other[name]) for name in task.want)
