@@ -105,7 +105,7 @@ MISTAKES = [
     (QUICK, "train.ema", 1.0, "less than 1"),
     (QUICK, "train.precision", "fp16", "'fp32' or 'bf16'"),
     (QUICK, "train.shards", 0, "greater than 0"),
-    (QUICK, "train.shards", 3, "by which batch_size, 32, can be divided"),
+    (QUICK, "train.shards", 3, "by which batch_size, 16, can be divided"),
     (QUICK, "train.flip", "sometimes", "valid boolean"),
     (QUICK, "network.width", 20, "multiple of 8"),
     (QUICK, "network.channel_mult", [], "at least 1 item"),
