@@ -245,7 +245,7 @@ class Contest:
 
     def answer(self, method: Method, case: Case) -> Arrays:
         """What a method answers to a case, by the name of the modality."""
-        sampling = Sampling("dpm++sde", self.args.evaluations, self.args.guidance)
+        sampling = Sampling(self.args.sampler, self.args.evaluations, self.args.guidance)
         task = self.experiment.tasks[case.task]
         answers = answer_case(method, task, case, sampling=sampling, batch_size=100, device=CPU)
         return {name.removeprefix(f"{case.name}/"): array for name, array in answers.items()}
@@ -316,6 +316,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--real", type=int, default=500, help="validation images")
     parser.add_argument("--drawn", type=int, default=200, help="images drawn")
     parser.add_argument("--evaluations", type=int, default=20, help="of the network for each of them")
+    parser.add_argument("--sampler", default="dpm++sde")
     parser.add_argument("--guidance", type=float, help="of what is given; the method's own by default")
     parser.add_argument("--reads", help="a task of the experiment that answers the labels of validation images")
     parser.add_argument("--probe", type=int, default=5, help="steps that are timed to know how many fit")
