@@ -257,6 +257,7 @@ def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str,
     if unknown := set(args.only or recipes) - set(recipes):
         raise UserError(f"--only: {sorted(unknown)[0]} is no recipe; there are {', '.join(recipes)}")
     left = args.only or list(recipes)
+    base = left[0]
     for budget in args.budgets:
         for name in left:
             for seed in range(args.seeds):
@@ -265,7 +266,7 @@ def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str,
                 yield points
         candidates = [name for name in left if "file" not in recipes[name]]
         best = sorted(candidates, key=lambda name: mean(points, name, budget, "kd"))[: (len(candidates) + 1) // 2]
-        left = list(dict.fromkeys([*best, left[0], *(name for name in left if name not in candidates)]))
+        left = list(dict.fromkeys([*best, base, *(name for name in left if name not in candidates)]))
 
 
 def mean(points: Sequence[Mapping[str, Any]], name: str, budget: float, metric: str) -> float:
