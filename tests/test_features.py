@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from skimage import data
 from torchvision import models, transforms
 
@@ -16,6 +17,7 @@ from mmbench.errors import UserError
 from mmbench.files.store import save_arrays, sha256_file, write_json
 from mmbench.files.weights import save_weights
 from mmbench.frozen.features import EXTRACTOR, Extractor, load_extractor, read_reference, stored
+from mmbench.frozen.lpips import load_lpips, weights_path
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def images(n: int, height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_features_are_those_of_vgg16_with_imagenets_normalisation(extractor: Extractor) -> None:
     with torch.device("meta"):
         trunk = models.vgg16().features[:30]
-    state = {n.split(".", 3)[3]: v for n, v in extractor.net.state_dict().items() if n.startswith("lpips.net.")}
+    state = {n.removeprefix("layers."): v for n, v in extractor.net.state_dict().items() if n.startswith("layers.")}
     trunk.load_state_dict(state, strict=True, assign=True)
     normalise = transforms.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     pixels = images(3, 48, 32)
@@ -39,6 +41,25 @@ def test_features_are_those_of_vgg16_with_imagenets_normalisation(extractor: Ext
     found = extractor(pixels)
     assert found.shape == (3, 512) and found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_features_are_those_of_the_trunk_of_lpips(extractor: Extractor, lpips_weights: Path) -> None:
+    lpips, pixels = load_lpips("vgg", lpips_weights), images(3, 48, 32)
+    x = (torch.from_numpy(pixels).float() / 255).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        expected = lpips.net(lpips.scaling_layer(x * 255 / 127.5 - 1))[-1].mean(dim=(2, 3))  # type: ignore[operator]
+    np.testing.assert_array_equal(extractor(pixels), expected.numpy())
+
+
+def test_other_weights_are_an_error_of_one_line(lpips_weights: Path, tmp_path: Path) -> None:
+    state = load_file(weights_path("vgg", lpips_weights))
+    for broken in (
+        {n: v for n, v in state.items() if n != "net.slice5.28.bias"},
+        state | {"net.slice1.0.bias": torch.zeros(3)},
+    ):
+        save_file(broken, weights_path("vgg", tmp_path))
+        with pytest.raises(UserError, match="not the weights of LPIPS vgg"):
+            load_extractor(tmp_path, torch.device("cpu"))
 
 
 def test_features_do_not_depend_on_the_batch_and_repeat_exactly(extractor: Extractor) -> None:

@@ -17,7 +17,7 @@ from mmbench.errors import UserError
 from mmbench.files.store import Arrays, load_arrays, sha256_file
 from mmbench.files.weights import load_weights
 from mmbench.frozen.efficientnet import EfficientNetLite0
-from mmbench.frozen.lpips import load_lpips
+from mmbench.frozen.lpips import misfit, read_lpips
 from mmbench.frozen.own import load_own
 from mmbench.runs.records import Real, checked
 
@@ -37,19 +37,37 @@ BATCH_PIXELS = 2**19
 class Vgg16(nn.Module):
     """Last activation of VGG16's fifth block, averaged over all positions: 512 numbers an image.
 
+    It is the trunk of LPIPS, to the bit, without the packages that LPIPS takes seconds to import (Simonyan and
+    Zisserman 2015, configuration D).
+
     Args:
-        lpips: LPIPS with the trunk `vgg`, which has ImageNet weights and ImageNet's normalisation of the input.
+        state: of `lpips.LPIPS(net="vgg")`, as `mmbench.frozen.lpips` stores it.
     """
 
-    def __init__(self, lpips: nn.Module) -> None:
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.lpips = lpips
+        self.register_buffer("shift", state["scaling_layer.shift"])
+        self.register_buffer("scale", state["scaling_layer.scale"])
+        self.layers = nn.Sequential()
+        channels = 3
+        for block, (width, convolutions) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))):
+            if block:
+                self.layers.append(nn.MaxPool2d(2))
+            for _ in range(convolutions):
+                convolution = nn.Conv2d(channels, width, 3, padding=1, device="meta")
+                name = f"net.slice{block + 1}.{len(self.layers)}."
+                values = {key: state[name + key] for key in ("weight", "bias")}
+                convolution.load_state_dict(values, assign=True)
+                self.layers.extend([convolution, nn.ReLU()])
+                channels = width
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (n, 512) of images (n, 3, h, w) in [0, 1]."""
-        layers = self.lpips.net(self.lpips.scaling_layer(images * 255 / 127.5 - 1))  # type: ignore[operator]
-        features: Tensor = layers[-1].mean(dim=(2, 3))
-        return features
+        x = (images * 255 / 127.5 - 1 - self.shift) / self.scale
+        return self.layers(x).mean(dim=(2, 3))
 
 
 @dataclass(frozen=True)
@@ -135,7 +153,11 @@ def load_extractor(weights: str | Path, device: torch.device, entry: str = EXTRA
             )
         load_weights(about.weights, net)
     else:
-        net, smallest = Vgg16(load_lpips("vgg", weights)), SMALLEST_SIDE
+        smallest, state = SMALLEST_SIDE, read_lpips("vgg", weights)
+        try:
+            net = Vgg16(state)
+        except (KeyError, RuntimeError) as error:
+            raise misfit("vgg", weights, error) from None
     net = net.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
     return Extractor(about.name, net, sha256_file(about.weights), device, about.size, smallest, code)
 

@@ -14,10 +14,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-import lpips
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -129,11 +129,15 @@ def hub_cache() -> Path:
 
 def heads_file(net: Net) -> Path:
     """The calibrated linear heads (version 0.1) in the installed `lpips` package."""
-    return Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+    package = find_spec("lpips")
+    assert package is not None and package.origin is not None
+    return Path(package.origin).parent / "weights" / "v0.1" / f"{net}.pth"
 
 
 def _blank_lpips(net: Net) -> nn.Module:
     """LPIPS without values: nothing is downloaded, nothing drawn at random."""
+    import lpips  # noqa: PLC0415 (imports torchvision, which takes as long as PyTorch: for those who use it)
+
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return lpips.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
@@ -168,15 +172,32 @@ def load_lpips(net: Net, folder: str | Path, device: torch.device | str = "cpu")
         UserError: the file is missing or is not a state of LPIPS.
     """
     torch.backends.cudnn.allow_tf32 = False  # a metric keeps the precision it is published with
+    state, module = read_lpips(net, folder), _blank_lpips(net)
+    try:
+        _fill(module, state)
+    except RuntimeError as error:
+        raise misfit(net, folder, error) from None
+    return module.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
+
+
+def read_lpips(net: Net, folder: str | Path) -> State:
+    """The state of `lpips.LPIPS(net)` that this module's command wrote to `folder`.
+
+    Raises:
+        UserError: the file is missing, or holds no tensors.
+    """
     path = weights_path(net, folder)
     if not path.is_file():
         raise UserError(f"{path}: no such file; run `python -m mmbench.stages.lpips --out {folder}`")
-    module = _blank_lpips(net)
     try:
-        _fill(module, load_file(path))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise UserError(f"{path}: not the weights of LPIPS {net} ({error}); delete it and run again") from None
-    return module.to(device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise misfit(net, folder, error) from None
+
+
+def misfit(net: Net, folder: str | Path, error: Exception) -> UserError:
+    """The error of a file in `folder` whose tensors are not those of a network."""
+    return UserError(f"{weights_path(net, folder)}: not the weights of LPIPS {net} ({error}); delete it and run again")
 
 
 def weights_path(net: Net, folder: str | Path) -> Path:
