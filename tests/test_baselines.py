@@ -12,7 +12,7 @@ import torch
 from diffusers import RePaintScheduler
 from torch import Tensor, nn
 
-from mmbench.config.discovery import Found, find_methods, read_literals
+from mmbench.config.discovery import MethodFile, find_methods, read_literals
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, asked, load_experiment
@@ -84,7 +84,7 @@ def given_of(task: Task, batch: Batch) -> Batch:
     return {name: {**batch, "noised_image": noised, "alpha_bar": alpha_bar}[name] for name in task.given}
 
 
-def tasks_of(experiment: str, found: Found) -> list[Task]:
+def tasks_of(experiment: str, found: MethodFile) -> list[Task]:
     """The tasks that a method claims, each wanting what the method answers of it."""
     module = load_experiment(experiment)
     return [asked(module, Case(name, name, 1), found.answers or None) for name in found.tasks]
@@ -109,11 +109,11 @@ def randomised(method: Method, seed: int = 1) -> Method:
     return method.eval()
 
 
-def trainable(found: Found) -> bool:
+def trainable(found: MethodFile) -> bool:
     return not found.weights_from and read_literals(ROOT / found.path).get("TRAINED", True)
 
 
-def differs(found: Found) -> bool:
+def differs(found: MethodFile) -> bool:
     """Whether the file says why it has not the multitask model's number of parameters."""
     return "SIZE_DIFFERS" in read_literals(ROOT / found.path)
 
@@ -123,7 +123,7 @@ def differs(found: Found) -> bool:
 
 @pytest.mark.parametrize("size", [16, 32])
 @pytest.mark.parametrize("experiment, found", [p for p in FOUND if trainable(p.values[1])])
-def test_it_learns_with_every_parameter(experiment: str, found: Found, size: int) -> None:
+def test_it_learns_with_every_parameter(experiment: str, found: MethodFile, size: int) -> None:
     configured = read_yaml(ROOT / "config" / "experiments" / f"{experiment}.yaml", ROOT)["methods"]
     method = build(found.name, size, experiment, **configured.get(found.name, {}))
     batch = random_batch(experiment, size, 8)
@@ -143,7 +143,7 @@ def test_it_learns_with_every_parameter(experiment: str, found: Found, size: int
 
 
 @pytest.mark.parametrize("experiment, found", [p for p in FOUND if not trainable(p.values[1])])
-def test_what_is_not_trained_has_no_parameters_of_its_own(experiment: str, found: Found) -> None:
+def test_what_is_not_trained_has_no_parameters_of_its_own(experiment: str, found: MethodFile) -> None:
     method = build(found.name, 16, experiment)
     if found.weights_from is None:
         assert not list(method.parameters())
@@ -158,7 +158,7 @@ def test_what_is_not_trained_has_no_parameters_of_its_own(experiment: str, found
 
 @pytest.mark.parametrize("size", [16, 32])
 @pytest.mark.parametrize("experiment, found", FOUND)
-def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, size: int) -> None:
+def test_it_answers_every_task_that_it_claims(experiment: str, found: MethodFile, size: int) -> None:
     method = randomised(build(found.name, size, experiment))
     batch = random_batch(experiment, size, 3)
     method.prepare(batch)
@@ -186,7 +186,7 @@ def test_it_answers_every_task_that_it_claims(experiment: str, found: Found, siz
 
 @pytest.mark.parametrize("sampling", [FAST, Sampling("dpm++sde", 4)], ids=["ddim", "dpm++sde"])
 @pytest.mark.parametrize("experiment, found", FOUND)
-def test_its_answers_do_not_depend_on_the_batch(experiment: str, found: Found, sampling: Sampling) -> None:
+def test_its_answers_do_not_depend_on_the_batch(experiment: str, found: MethodFile, sampling: Sampling) -> None:
     """An item's noise is its own, so all that is left is the rounding of a convolution, which a class map hides."""
     method, batch = randomised(build(found.name, 16, experiment)), random_batch(experiment, 16, 5)
     method.prepare(batch)
@@ -215,7 +215,7 @@ OTHER_WAYS = {
 
 
 @pytest.mark.parametrize("experiment, found", FOUND)
-def test_its_answers_depend_on_what_it_heeds(experiment: str, found: Found) -> None:
+def test_its_answers_depend_on_what_it_heeds(experiment: str, found: MethodFile) -> None:
     method, batch = randomised(build(found.name, 16, experiment)), random_batch(experiment, 16, 3)
     method.prepare(batch)
     heeded = {task.name: method.heeds(task) for task in tasks_of(experiment, found)}
@@ -230,7 +230,7 @@ def test_its_answers_depend_on_what_it_heeds(experiment: str, found: Found) -> N
 
 
 @pytest.mark.parametrize("experiment, found", FOUND)
-def test_its_weights_survive_a_file(experiment: str, found: Found, tmp_path: Path) -> None:
+def test_its_weights_survive_a_file(experiment: str, found: MethodFile, tmp_path: Path) -> None:
     method = randomised(build(found.name, 16, experiment))
     batch = random_batch(experiment, 16, 3)
     method.prepare(batch)
@@ -244,7 +244,7 @@ def test_its_weights_survive_a_file(experiment: str, found: Found, tmp_path: Pat
 
 
 @pytest.mark.parametrize("experiment, found", FOUND)
-def test_its_evaluations_are_counted_and_within_the_budget(experiment: str, found: Found) -> None:
+def test_its_evaluations_are_counted_and_within_the_budget(experiment: str, found: MethodFile) -> None:
     method, batch = build(found.name, 16, experiment), random_batch(experiment, 16, 2)
     if not list(method.parameters()):
         assert not hasattr(method, "backbone")
@@ -258,7 +258,7 @@ def test_its_evaluations_are_counted_and_within_the_budget(experiment: str, foun
 
 
 @pytest.mark.parametrize("experiment, found", FOUND)
-def test_an_unknown_setting_is_an_error_of_one_line(experiment: str, found: Found) -> None:
+def test_an_unknown_setting_is_an_error_of_one_line(experiment: str, found: MethodFile) -> None:
     with pytest.raises(UserError, match="no_such_setting"):
         build(found.name, 16, experiment, no_such_setting=1)
 
@@ -269,7 +269,7 @@ def test_an_unknown_setting_is_an_error_of_one_line(experiment: str, found: Foun
 @pytest.mark.parametrize("network", [{}, {"width": 24, "patch": 2}, {"width": 64, "layers": 2, "attention": True}])
 @pytest.mark.parametrize("experiment, found", [p for p in FOUND if trainable(p.values[1]) and not differs(p.values[1])])
 def test_every_trained_network_is_as_large_as_the_multitask_models(
-    experiment: str, found: Found, network: dict
+    experiment: str, found: MethodFile, network: dict
 ) -> None:
     spec = Spec(modalities(experiment, 32, embedding={"size": 512}), network)
     with torch.device("meta"):
@@ -553,7 +553,7 @@ def test_the_heads_answer_is_the_multitask_models() -> None:
 
 
 @pytest.mark.parametrize("experiment, found", [p for p in FOUND if trainable(p.values[1])])
-def test_what_says_that_it_handles_missing_modalities_does(experiment: str, found: Found) -> None:
+def test_what_says_that_it_handles_missing_modalities_does(experiment: str, found: MethodFile) -> None:
     method, batch = build(found.name, experiment=experiment), random_batch(experiment, 16, 6)
     if not method.handles_missing:
         return

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmbench.config.discovery import Found
+from mmbench.config.discovery import MethodFile
 from mmbench.config.schema import Candidate, Choice
 
 #: The largest part of a training's operations that all its choices may take.
@@ -136,7 +136,7 @@ def plan_trials(
     return planned
 
 
-def stated_trials(method: Found, settings: Mapping[str, Any], validation: int | None) -> list[Trials]:
+def stated_trials(method: MethodFile, settings: Mapping[str, Any], validation: int | None) -> list[Trials]:
     """The most that a method can try, as far as its file tells and were each task one case.
 
     Args:
@@ -150,7 +150,7 @@ def stated_trials(method: Found, settings: Mapping[str, Any], validation: int | 
     return plan_trials(settings, dict.fromkeys(method.tasks, 1), dict.fromkeys(method.tasks, FIELDS), most)
 
 
-def chooses(method: Found, settings: Mapping[str, Any], validation: int | None) -> bool:
+def chooses(method: MethodFile, settings: Mapping[str, Any], validation: int | None) -> bool:
     """Whether a method has anything to choose; arguments as for `stated_trials`."""
     own = set(method.tune) - set(settings["method_settings"])
     return bool(own or stated_trials(method, settings, validation))

@@ -42,7 +42,7 @@ EVERY_TASK = ("*",)
 
 
 @dataclass(frozen=True)
-class Found:
+class MethodFile:
     """A method as its file declares it; `external` ones are a `.smk` that hands in predictions.
 
     `tune` names the settings that are chosen on the validation split. `answers` are the only modalities it answers, of
@@ -119,7 +119,7 @@ def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Pat
     return tuple(tune)
 
 
-def read_external(path: Path, shown: Path) -> Found:
+def read_external(path: Path, shown: Path) -> MethodFile:
     """An external method's declaration: the comments `# TITLE: ...`, `# TASKS: a, b`, `# ANSWERS: x` of its `.smk`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -132,10 +132,10 @@ def read_external(path: Path, shown: Path) -> Found:
     tasks, answers = (
         tuple(word.strip() for word in comments.get(key, "").split(",") if word.strip()) for key in ("TASKS", "ANSWERS")
     )
-    return Found(path.stem, shown, comments["TITLE"], tasks, external=True, answers=answers)
+    return MethodFile(path.stem, shown, comments["TITLE"], tasks, external=True, answers=answers)
 
 
-def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, Found]]:
+def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, MethodFile]]:
     """Every method of each experiment: the multitask model, and each file under baselines/<experiment>/.
 
     Raises:
@@ -151,10 +151,10 @@ def find_methods(root: Path, experiments: Iterable[str]) -> dict[str, dict[str, 
     return {name: find_in(root, name) for name in experiments}
 
 
-def find_in(root: Path, experiment: str) -> dict[str, Found]:
+def find_in(root: Path, experiment: str) -> dict[str, MethodFile]:
     """The methods of one experiment, by name."""
     folder = root / "baselines" / experiment
-    methods: dict[str, Found] = {}
+    methods: dict[str, MethodFile] = {}
     known = list(load_tasks(experiment, root).tasks)
     for path in [root / MULTITASK, *sorted(folder.glob("[!_.]*.py")), *sorted(folder.glob("[!_.]*.smk"))]:
         name, shown = path.stem, path.relative_to(root)
@@ -167,7 +167,7 @@ def find_in(root: Path, experiment: str) -> dict[str, Found]:
         else:
             literals = read_literals(path, shown)
             tasks = claimed_tasks(literals["TASKS"], known)
-            methods[name] = Found(
+            methods[name] = MethodFile(
                 name,
                 shown,
                 literals["TITLE"],
@@ -197,7 +197,7 @@ def claimed_tasks(declared: tuple[str, ...], known: Iterable[str]) -> tuple[str,
     return tuple(known) if declared == EVERY_TASK else declared
 
 
-def with_needs(method: Found, root: Path, experiment: str) -> Found:
+def with_needs(method: MethodFile, root: Path, experiment: str) -> MethodFile:
     """A method of some modalities with what it needs: those it says it answers, and those that its tasks give.
 
     Raises:
@@ -222,7 +222,7 @@ def with_needs(method: Found, root: Path, experiment: str) -> Found:
     return replace(method, needs=tuple(dict.fromkeys([*method.answers, *given])))
 
 
-def of_modalities(method: Found, learns: Collection[str], root: Path, experiment: str) -> Found:
+def of_modalities(method: MethodFile, learns: Collection[str], root: Path, experiment: str) -> MethodFile:
     """What is left of a method that is trained on some modalities only: tasks that give no others, and want one."""
     tasks = load_tasks(experiment, root).tasks
     left = tuple(n for n in method.tasks if set(tasks[n].given) <= set(learns) and set(tasks[n].want) & set(learns))
@@ -231,7 +231,7 @@ def of_modalities(method: Found, learns: Collection[str], root: Path, experiment
     return replace(method, tasks=left, answers=answers, needs=tuple(learns))
 
 
-def check_tasks(methods: Mapping[str, Found], known: list[str]) -> None:
+def check_tasks(methods: Mapping[str, MethodFile], known: list[str]) -> None:
     """Every task that a method claims must be one of its experiment."""
     for method in methods.values():
         for task in method.tasks:
@@ -242,7 +242,7 @@ def check_tasks(methods: Mapping[str, Found], known: list[str]) -> None:
                 )
 
 
-def check_sources(methods: Mapping[str, Found]) -> None:
+def check_sources(methods: Mapping[str, MethodFile]) -> None:
     """Every WEIGHTS_FROM must name a method that is trained itself."""
     trained = sorted(m.name for m in methods.values() if not m.weights_from and not m.external)
     for method in methods.values():

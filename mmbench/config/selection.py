@@ -7,7 +7,7 @@ from collections.abc import Collection
 from mmbench.config.check import settings_for, unknown
 from mmbench.config.choice import chooses
 from mmbench.config.configuration import Config
-from mmbench.config.discovery import Found, find_methods, of_modalities
+from mmbench.config.discovery import MethodFile, find_methods, of_modalities
 from mmbench.config.methods import method_of, tag_of
 from mmbench.config.signatures import method_signature
 
@@ -29,7 +29,7 @@ class Methods:
         self.config = config
         self.files = find_methods(config.root, config.experiments)
         config.check_methods(self.files)
-        self._declared: dict[tuple[str, str], Found] = {}
+        self._declared: dict[tuple[str, str], MethodFile] = {}
         self._chooses: dict[tuple[str, str], bool] = {}
         for experiment in config.experiments:
             for name in [*self.files[experiment], *self.variants(experiment)]:
@@ -47,7 +47,7 @@ class Methods:
             if signature.complete and setting not in signature.types:
                 raise unknown(f"{method.path}: TUNE", setting, sorted(signature.types))
 
-    def __call__(self, experiment: str, name: str) -> Found:
+    def __call__(self, experiment: str, name: str) -> MethodFile:
         """What a method, or the method that a variant is of, declares, less what its own `modalities` leave out."""
         key = (experiment, name)
         if key not in self._declared:
@@ -60,7 +60,7 @@ class Methods:
         """Every variant that an experiment's configuration describes."""
         return sorted(self.config.experiments[experiment].every_variant())
 
-    def external(self) -> list[Found]:
+    def external(self) -> list[MethodFile]:
         """Every method whose answers a rule of its own hands in."""
         return [method for methods in self.files.values() for method in methods.values() if method.external]
 

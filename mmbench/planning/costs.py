@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from mmbench.config.choice import stated_trials
 from mmbench.config.configuration import Config
-from mmbench.config.discovery import Found, find_judge, find_methods, of_modalities, read_literals
+from mmbench.config.discovery import MethodFile, find_judge, find_methods, of_modalities, read_literals
 from mmbench.config.extractors import VGG16
 from mmbench.models.device import choose_device, peak_memory
 from mmbench.planning.jobs import Job
@@ -65,7 +65,7 @@ class Costs:
         """Seconds of an image in an extractor; one that is not of the project, or a CLIP, is taken to be like VGG16."""
         return self.networks.get(extractor, self.networks[VGG16])
 
-    def found(self, job: Job) -> Found:
+    def found(self, job: Job) -> MethodFile:
         """The method of a job, less what its settings leave out."""
         declared = self.methods[job.experiment][job.method.partition("@")[0]]
         learns = self.config.section(job.experiment, job.method).modalities

@@ -19,7 +19,7 @@ from lpips import LPIPS
 
 from mmbench.config.choice import first_drawing
 from mmbench.config.configuration import Config
-from mmbench.config.discovery import Found, read_literals
+from mmbench.config.discovery import MethodFile, read_literals
 from mmbench.config.extractors import EFFICIENTNET, VGG16
 from mmbench.data import DataSettings, card, load
 from mmbench.errors import UserError
@@ -156,7 +156,7 @@ class Bench:
         evaluate = self.config.profile.evaluate
         return {RECONSTRUCTIONS: evaluate.reconstructions, SAMPLES: evaluate.samples}.get(case.count, case.count)
 
-    def answers(self, experiment: str, name: str, file: Path, found: Found) -> dict[str, float]:
+    def answers(self, experiment: str, name: str, file: Path, found: MethodFile) -> dict[str, float]:
         """Seconds of an item of each case that a method answers, by the case's name."""
         settings = self.config.settings("predict", experiment, name, found.weights_from)
         method = self.build(experiment, file, settings).eval()
