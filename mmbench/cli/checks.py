@@ -66,15 +66,15 @@ def machine() -> Iterator[Check]:
     cores, memory = usable_cores(), psutil.virtual_memory()
     yield Check("cores", "ok" if cores >= 2 else "warning", str(cores), "" if cores >= 2 else "jobs run one by one")
     free, wanted = memory.available, cores * JOB_MEMORY
-    found = f"{memory.total / GB:.1f} GB, {free / GB:.1f} GB free"
+    amount = f"{memory.total / GB:.1f} GB, {free / GB:.1f} GB free"
     if free < JOB_MEMORY:
-        yield Check("memory", "problem", found, f"close other programs: one job takes about {JOB_MEMORY / GB:.1f} GB")
+        yield Check("memory", "problem", amount, f"close other programs: one job takes about {JOB_MEMORY / GB:.1f} GB")
     elif free < wanted:
         yield Check(
-            "memory", "warning", found, f"run fewer jobs at once: mmbench run --cores {int(free // JOB_MEMORY)}"
+            "memory", "warning", amount, f"run fewer jobs at once: mmbench run --cores {int(free // JOB_MEMORY)}"
         )
     else:
-        yield Check("memory", "ok", found)
+        yield Check("memory", "ok", amount)
 
 
 def home() -> Check:
@@ -128,17 +128,17 @@ def requirements(root: Path) -> list[Requirement]:
             texts = metadata.requires("mmbench") or []
         except metadata.PackageNotFoundError:
             texts = []
-    found = [Requirement(text) for text in texts]
-    return [r for r in found if not (r.marker and "extra" in str(r.marker))]
+    needed = [Requirement(text) for text in texts]
+    return [r for r in needed if not (r.marker and "extra" in str(r.marker))]
 
 
 def locked(root: Path) -> dict[str, str]:
     """Versions in requirements.lock by name, for packages that have one version only."""
     file = root / "requirements.lock"
     lines = file.read_text(encoding="utf-8") if file.is_file() else ""
-    found = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", lines, flags=re.MULTILINE)
-    once = [name for name, _ in found]
-    return {name: version for name, version in found if once.count(name) == 1}
+    pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", lines, flags=re.MULTILINE)
+    once = [name for name, _ in pins]
+    return {name: version for name, version in pins if once.count(name) == 1}
 
 
 def installed_versions(among: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -178,15 +178,15 @@ def accelerator(said: dict[str, Any] | str) -> Iterator[Check]:
 
 def data_sets(config: Config) -> Iterator[Check]:
     """The profile's data set, and which others are there."""
-    own = config.profile.data
-    settings = DataSettings.from_mapping(own.model_dump(mode="json"))
+    data = config.profile.data
+    settings = DataSettings.from_mapping(data.model_dump(mode="json"))
     try:
-        found = where(settings)
-        yield Check(f"data: {own.name}", "ok", f"{found}; the profile's")
+        place = where(settings)
+        yield Check(f"data: {data.name}", "ok", f"{place}; the profile's")
     except UserError as error:
-        yield Check(f"data: {own.name}", "problem", "the profile's, and not found", str(error))
+        yield Check(f"data: {data.name}", "problem", "the profile's, and not found", str(error))
     for name in names():
-        if name != own.name:
+        if name != data.name:
             try:
                 yield Check(f"data: {name}", "ok", where(DataSettings(name)))
             except UserError:
@@ -247,7 +247,7 @@ def disk_needed(config: Config) -> float:
     pixels = 3 * side[0] * side[1]
     parameters = 115 * network.width**2 * sum(m**2 for m in network.channel_mult) * (1 + network.layers) / 2
     methods = sum(
-        len(config.chosen(e, list(found))) for e, found in find_methods(config.root, config.experiments).items()
+        len(config.chosen(e, list(by_name))) for e, by_name in find_methods(config.root, config.experiments).items()
     )
     trainings = (methods + len(profile.variants)) * len(profile.seeds)
     items = 4 * profile.evaluate.reconstructions + profile.evaluate.samples
@@ -262,18 +262,18 @@ def disk(config: Config) -> Check:
     while not place.exists():
         place = place.parent
     free, needed = shutil.disk_usage(place).free, disk_needed(config)
-    found = f"{free / GB:.1f} GB free in {place}; {config.name} takes about {max(needed / GB, 0.1):.1f} GB"
+    room = f"{free / GB:.1f} GB free in {place}; {config.name} takes about {max(needed / GB, 0.1):.1f} GB"
     if free < needed:
-        return Check("disk", "problem", found, "free some, or write elsewhere: mmbench run --config results=<folder>")
-    return Check("disk", "ok" if free > 2 * needed else "warning", found)
+        return Check("disk", "problem", room, "free some, or write elsewhere: mmbench run --config results=<folder>")
+    return Check("disk", "ok" if free > 2 * needed else "warning", room)
 
 
 def programs() -> Iterator[Check]:
     """Snakemake, and what only some ways to run need."""
     try:
-        found = metadata.version("snakemake")
-        fine = int(found.partition(".")[0]) >= 9
-        yield Check("Snakemake", "ok" if fine else "problem", found, "" if fine else "pip install 'snakemake>=9'")
+        version = metadata.version("snakemake")
+        fine = int(version.partition(".")[0]) >= 9
+        yield Check("Snakemake", "ok" if fine else "problem", version, "" if fine else "pip install 'snakemake>=9'")
     except metadata.PackageNotFoundError:
         yield Check("Snakemake", "problem", "not installed", "pip install 'snakemake>=9'")
     for program, option in {"conda": "--use-conda", "sbatch": "Slurm", "git": "the commit in records"}.items():

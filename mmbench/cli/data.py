@@ -37,14 +37,14 @@ def list_all() -> None:
     for name in names():
         settings = DataSettings(name)
         try:
-            found = Text(where(settings), style="green")
+            place = Text(where(settings), style="green")
         except UserError:
-            found = Text(f"no; mmbench data card {name} says what to download", style="dim")
+            place = Text(f"no; mmbench data card {name} says what to download", style="dim")
         try:
             held = ", ".join(card(settings).modalities)
         except UserError:
             held = "what its folder has"
-        table.add_row(name, held, found)
+        table.add_row(name, held, place)
     console().print(table)
     print("\nFiles are looked for in data.root of a profile, else in $MMBENCH_DATA/<name>.")
 

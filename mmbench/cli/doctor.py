@@ -72,28 +72,28 @@ def command(
         root: Path | None = find_checkout()
     except UserError:
         root = None
-    found = list(examine(root, profile))
+    checks = list(examine(root, profile))
     if as_json:
-        print(json.dumps([asdict(check) for check in found], indent=2))
+        print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        show(found)
-    if any(check.status == "problem" for check in found):
+        show(checks)
+    if any(check.status == "problem" for check in checks):
         raise typer.Exit(1)
 
 
-def show(found: Sequence[Check]) -> None:
+def show(checks: Sequence[Check]) -> None:
     """A table, and what it comes to."""
     screen = console()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("", "what", "found, and what to do"):
         table.add_column(column, overflow="fold")
-    for check in found:
+    for check in checks:
         word, style = LOOKS[check.status]
         text = Text(check.found)
         if check.fix:
             text.append(f"\n-> {check.fix}", style="bold" if check.status == "problem" else "")
         table.add_row(Text(word, style=style), check.name, text)
     screen.print(table)
-    count = Counter(check.status for check in found)
+    count = Counter(check.status for check in checks)
     verdict = "ready" if not count["problem"] else f"{count['problem']} to mend before a run"
     screen.print(f"\n{verdict}; {count['ok']} ok, {count['warning']} warnings, {count['absent']} absent", markup=False)

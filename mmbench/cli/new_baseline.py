@@ -115,11 +115,11 @@ def command(
     """
     root = find_checkout()
     path = write_baseline(root, experiment, name)
-    here = path.relative_to(root)
-    print(f"written: {here} (in {root})\n")
+    shown = path.relative_to(root)
+    print(f"written: {shown} (in {root})\n")
     if file := left_out(root, experiment, name):
         print(f"first    add {experiment}/{name} to `methods` in {file}, which names those that it runs")
-    print(f"edit     {here}: its `loss` first")
+    print(f"edit     {shown}: its `loss` first")
     if (root / "tests" / "test_baselines.py").is_file():
         print(f"test     python -m pytest tests/test_baselines.py -k {name}")
     print(f"try      mmbench run {experiment} --profile smoke   (does it run? its numbers mean nothing)")

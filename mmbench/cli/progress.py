@@ -40,10 +40,10 @@ def read_step(log: Path) -> Step | None:
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL))
-            found = STEP.findall(stream.read().decode("utf-8", "replace"))
+            steps = STEP.findall(stream.read().decode("utf-8", "replace"))
     except OSError:
         return None
-    return Step(int(found[-1][0]), int(found[-1][1]), int(found[-1][2]), found[-1][3]) if found else None
+    return Step(int(steps[-1][0]), int(steps[-1][1]), int(steps[-1][2]), steps[-1][3]) if steps else None
 
 
 @dataclass(frozen=True)

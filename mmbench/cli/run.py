@@ -28,20 +28,20 @@ class Front(TyperCommand):
         """Read this command's own words."""
         flags = {name: getattr(p, "is_flag", False) for p in self.get_params(ctx) for name in getattr(p, "opts", ())}
         before, after = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
-        own: list[str] = []
+        known: list[str] = []
         others: list[str] = []
         words, has_target = iter(before), False
         for word in words:
             name, has_value, _ = word.partition("=")
             if name in flags:
-                own += (
+                known += (
                     [word] if flags[name] or has_value else [word, *([value] if (value := next(words, None)) else [])]
                 )
             elif word.startswith("-") or has_target:
                 others.append(word)
             else:
-                own, has_target = [*own, word], True
-        super().parse_args(ctx, own)
+                known, has_target = [*known, word], True
+        super().parse_args(ctx, known)
         ctx.args = [*others, *after]
         return ctx.args
 
@@ -114,11 +114,11 @@ def snakemake_words(target: str, cores: str, keys: Sequence[str], more: Sequence
     return [sys.executable, "-m", "snakemake", target, "--cores", cores, *view, *more, *settings]
 
 
-def environment(root: Path, own: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment(root: Path, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of Snakemake: this Python first for its jobs, the checkout's code first for itself."""
-    programs = [str(Path(sys.executable).parent), own.get("PATH", os.defpath)]
-    modules = [str(root), str(root / PLUGINS), own.get("PYTHONPATH", "")]
-    return {**own, "PATH": os.pathsep.join(programs), "PYTHONPATH": os.pathsep.join(filter(None, modules))}
+    programs = [str(Path(sys.executable).parent), variables.get("PATH", os.defpath)]
+    modules = [str(root), str(root / PLUGINS), variables.get("PYTHONPATH", "")]
+    return {**variables, "PATH": os.pathsep.join(programs), "PYTHONPATH": os.pathsep.join(filter(None, modules))}
 
 
 app = new_app()

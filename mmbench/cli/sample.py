@@ -21,15 +21,15 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
     Raises:
         UsageError: a word has no `=`, or a name comes twice.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not value:
             raise UsageError(f"--given: '{word}' is no modality=value; write e.g. image=street.png")
-        if name in found:
+        if name in values:
             raise UsageError(f"--given: {name} comes twice; give it once")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def command(

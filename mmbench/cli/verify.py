@@ -26,20 +26,20 @@ def command(
       mmbench verify results/reference/camvid-masking
     """
     manifest = read_manifest(folder / NAME)
-    found = check_files(folder, manifest)
+    checked = check_files(folder, manifest)
     for kind in ("changed", "missing", "broken", "new"):
-        for name in getattr(found, kind):
+        for name in getattr(checked, kind):
             print(f"{kind:8}{name}")
     for note in notes(manifest):
         print(f"note    {note}")
     absent = sum(not (folder / manifest.results / name).is_file() for name in manifest.left_out)
     left_out = f", {absent} left out of this copy" if absent else ""
     print(
-        f"{'FAILED' if found.failed else 'ok'}: {folder}: {found.kept} files as they were, "
-        f"{len(found.changed)} changed, {len(found.missing)} missing, {len(found.new)} new{left_out}, "
-        f"{len(found.broken)} made from another file"
+        f"{'FAILED' if checked.failed else 'ok'}: {folder}: {checked.kept} files as they were, "
+        f"{len(checked.changed)} changed, {len(checked.missing)} missing, {len(checked.new)} new{left_out}, "
+        f"{len(checked.broken)} made from another file"
     )
-    if found.failed:
+    if checked.failed:
         command = manifest.command or f"mmbench run --profile {manifest.profile}"
         print(f"remove what is changed or made from another file, and make it again: {command}")
         raise typer.Exit(1)

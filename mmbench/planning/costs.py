@@ -65,7 +65,7 @@ class Costs:
         """Seconds of an image in an extractor; one that is not of the project, or a CLIP, is taken to be like VGG16."""
         return self.networks.get(extractor, self.networks[VGG16])
 
-    def found(self, job: Job) -> MethodFile:
+    def method_of(self, job: Job) -> MethodFile:
         """The method of a job, less what its settings leave out."""
         declared = self.methods[job.experiment][job.method.partition("@")[0]]
         learns = self.config.section(job.experiment, job.method).modalities
@@ -90,10 +90,10 @@ class Costs:
                 file = self.config.root / str(find_judge(self.config.root, job.experiment))
                 self.steps[key] = self.bench.step(job.experiment, "judge", file)
                 continue
-            found = self.found(job)
-            file = self.config.root / found.path
-            self.steps[key] = None if found.weights_from else self.bench.step(*key, file)
-            self.items[key] = self.bench.answers(*key, file, found)
+            method = self.method_of(job)
+            file = self.config.root / method.path
+            self.steps[key] = None if method.weights_from else self.bench.step(*key, file)
+            self.items[key] = self.bench.answers(*key, file, method)
         return len(self.steps)
 
     def step(self, experiment: str, method: str) -> Step | None:
@@ -115,11 +115,11 @@ class Costs:
         key = (job.experiment, job.method)
         if key in self.items:
             return self.items[key]
-        found = self.found(job)
+        method = self.method_of(job)
         tasks = {case.name: case.task for case in self.cases[job.experiment]}
-        own = [name for name, task in tasks.items() if task in found.tasks]
+        names = [name for name, task in tasks.items() if task in method.tasks]
         known = {name: [a[name] for (e, _), a in self.items.items() if e == job.experiment and name in a]
-                 for name in own}  # fmt: skip
+                 for name in names}  # fmt: skip
         others = [a for answers in self.items.values() for a in answers.values()] or [0.0]
         return {n: sum(v) / len(v) if v else sum(others) / len(others) for n, v in known.items()}
 
@@ -158,7 +158,7 @@ class Costs:
 
     def draws(self, job: Job) -> bool:
         """Whether images are among what a method answers."""
-        answers = self.found(job).answers
+        answers = self.method_of(job).answers
         return not answers or "image" in answers
 
     def seconds(self, job: Job) -> float:
@@ -189,19 +189,19 @@ class Costs:
         """What a job imports: a method that is trained, or asks another's weights, has a network."""
         if not job.method:
             return "method"
-        other = job.rule != "judge" and self.found(job).weights_from
+        other = job.rule != "judge" and self.method_of(job).weights_from
         return "network" if other or self.step(job.experiment, job.method) else "method"
 
     def tuning(self, job: Job) -> float:
         """Seconds of every candidate on the validation split: settings of the method, and ways of drawing."""
-        found, total = self.found(job), 0.0
-        settings = self.config.settings("tune", job.experiment, job.method, found.weights_from)
-        literals = read_literals(self.config.root / found.path)
+        method, total = self.method_of(job), 0.0
+        settings = self.config.settings("tune", job.experiment, job.method, method.weights_from)
+        literals = read_literals(self.config.root / method.path)
         fixed = settings["method_settings"]
         tries = math.prod(len(values) for name, values in literals.get("TUNE", {}).items() if name not in fixed)
-        if set(found.tune) - set(fixed):
+        if set(method.tune) - set(fixed):
             total += tries * self.trying(job, literals["TUNE_BY"][0], self.config.profile.data.validation)
-        for trials in stated_trials(found, settings, self.config.profile.data.validation):
+        for trials in stated_trials(method, settings, self.config.profile.data.validation):
             evaluations = sum(drawing["nfe"] for drawing in trials.drawings) / settings["sample"]["nfe"]
             total += evaluations * self.trying(job, trials.task, trials.items)
         return total

@@ -51,14 +51,14 @@ def read_jobs(root: Path, results: Path, keys: Sequence[str], target: str = "all
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        told = next((line for line in said if line.startswith("error: ")), said[-1] if said else "it said nothing")
-        raise UserError(f"snakemake --summary: {told.removeprefix('error: ')}")
+        reason = next((line for line in said if line.startswith("error: ")), said[-1] if said else "it said nothing")
+        raise UserError(f"snakemake --summary: {reason.removeprefix('error: ')}")
     return jobs_of(done.stdout, results)
 
 
 def jobs_of(table: str, results: Path) -> list[Job]:
     """The jobs of what `snakemake --summary` printed: a line for each output, of which a job may have several."""
-    found: dict[tuple[str, str], Job] = {}
+    jobs: dict[tuple[str, str], Job] = {}
     for row in csv.DictReader(io.StringIO(table), delimiter="\t"):
         path = Path(row["output_file"])
         inside = str(path.relative_to(results)) if path.is_relative_to(results) else path.name
@@ -73,5 +73,5 @@ def jobs_of(table: str, results: Path) -> list[Job]:
             job = Job(row["rule"], folder, inside.split("/")[0], "judge" if row["rule"] == "judge" else "", left=left)
         else:
             job = Job(row["rule"], folder, left=left)
-        found.setdefault(key, job)
-    return list(found.values())
+        jobs.setdefault(key, job)
+    return list(jobs.values())

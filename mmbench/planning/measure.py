@@ -113,13 +113,13 @@ class Bench:
         return Step(few.usual * scale, few.compared * scale, few.first * scale, few.parameters)
 
     def _steps(self, experiment: str, method: Method, settings: Mapping[str, Any], batch: int) -> Step:
-        own = {**settings, "train": {**settings["train"], "batch_size": batch, "steps": 10**6, "warmup": 1}}
+        endless = {**settings, "train": {**settings["train"], "batch_size": batch, "steps": 10**6, "warmup": 1}}
         module = load_experiment(experiment)
         self.prepare(method, experiment)
         training = Training(
             method,
             module,
-            own,
+            endless,
             self.arrays(max(batch, 8)),
             modalities=module.modalities(self.card),
             seed=0,
@@ -156,17 +156,17 @@ class Bench:
         evaluate = self.config.profile.evaluate
         return {RECONSTRUCTIONS: evaluate.reconstructions, SAMPLES: evaluate.samples}.get(case.count, case.count)
 
-    def answers(self, experiment: str, name: str, file: Path, found: MethodFile) -> dict[str, float]:
+    def answers(self, experiment: str, name: str, file: Path, entry: MethodFile) -> dict[str, float]:
         """Seconds of an item of each case that a method answers, by the case's name."""
-        settings = self.config.settings("predict", experiment, name, found.weights_from)
+        settings = self.config.settings("predict", experiment, name, entry.weights_from)
         method = self.build(experiment, file, settings).eval()
         self.prepare(method, experiment)
         evaluations = Evaluations(getattr(method, "backbone", None))
         module, sample, by_task = load_experiment(experiment), settings["sample"], {}
         answered = {}
         for case in self.cases(experiment):
-            task = asked(module, case, found.answers or None)
-            if case.task not in found.tasks or not task.want or untold(task, settings):
+            task = asked(module, case, entry.answers or None)
+            if case.task not in entry.tasks or not task.want or untold(task, settings):
                 continue
             if case.task not in by_task:
 
@@ -199,7 +199,7 @@ class Bench:
     def networks(self, count: int = 8) -> dict[str, float]:
         """Seconds of an image in the networks that score, which take as long whatever their weights are."""
         height, width = self.settings.shape
-        found = {}
+        seconds = {}
         for net in ("alex", "vgg"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -208,10 +208,10 @@ class Bench:
             x = torch.rand(count, 3, max(height, 32), max(width, 32), device=self.device)
             with torch.inference_mode():
                 module(x, x)
-                found[f"lpips-{net}"] = self.timed(lambda m=module, x=x: m(x, x)) / count  # type: ignore[misc]
+                seconds[f"lpips-{net}"] = self.timed(lambda m=module, x=x: m(x, x)) / count  # type: ignore[misc]
                 if net == "vgg":
                     module.net(x)
-                    found[VGG16] = self.timed(lambda m=module, x=x: m.net(x)) / count  # type: ignore[misc]
+                    seconds[VGG16] = self.timed(lambda m=module, x=x: m.net(x)) / count  # type: ignore[misc]
         if EFFICIENTNET in self.config.profile.evaluate.features:
             seer, images = (
                 EfficientNetLite0().to(self.device).eval(),
@@ -219,14 +219,14 @@ class Bench:
             )
             with torch.inference_mode():
                 seer(images)
-                found[EFFICIENTNET] = self.timed(lambda: seer(images)) / count
-        return found
+                seconds[EFFICIENTNET] = self.timed(lambda: seer(images)) / count
+        return seconds
 
     def reading(self, count: int = 8) -> float | None:
         """Seconds of reading or drawing one item; None if the files are not here."""
-        own = DataSettings(self.settings.name, self.settings.size, count, count, count, self.settings.root)
+        few = DataSettings(self.settings.name, self.settings.size, count, count, count, self.settings.root)
         try:
-            return self.timed(lambda: load("validation", own)) / count
+            return self.timed(lambda: load("validation", few)) / count
         except UserError:
             return None
 
@@ -234,13 +234,13 @@ class Bench:
 def described(settings: DataSettings) -> dict[str, Any]:
     """What the modalities of a data set depend on, whether or not its files are here."""
     try:
-        found = card(settings).as_dict()
+        facts = card(settings).as_dict()
     except UserError:
-        found = {"modalities": ("image", "label"), "classes": (), "labels": ()}
-    found["classes"] = found["classes"] or tuple(f"class {n}" for n in range(CLASSES))
-    found["labels"] = found["labels"] or tuple(f"label {n}" for n in range(CLASSES))
-    modalities = {**kinds_of_card(found), "embedding": "vector"}
-    return {**found, "name": settings.name, "size": list(settings.shape), "modalities": modalities,
+        facts = {"modalities": ("image", "label"), "classes": (), "labels": ()}
+    facts["classes"] = facts["classes"] or tuple(f"class {n}" for n in range(CLASSES))
+    facts["labels"] = facts["labels"] or tuple(f"label {n}" for n in range(CLASSES))
+    modalities = {**kinds_of_card(facts), "embedding": "vector"}
+    return {**facts, "name": settings.name, "size": list(settings.shape), "modalities": modalities,
             "embedding": {"size": EMBEDDING}}  # fmt: skip
 
 

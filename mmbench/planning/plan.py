@@ -37,12 +37,12 @@ class Plan:
 
     def by_rule(self, left: bool = False) -> dict[str, tuple[int, float]]:
         """Jobs and seconds of each rule; of what is left to do only, if asked."""
-        found: dict[str, tuple[int, float]] = {}
+        rules: dict[str, tuple[int, float]] = {}
         for job, seconds in zip(self.jobs, self.seconds, strict=True):
             if job.left or not left:
-                count, total = found.get(job.rule, (0, 0.0))
-                found[job.rule] = (count + 1, total + seconds)
-        return found
+                count, total = rules.get(job.rule, (0, 0.0))
+                rules[job.rule] = (count + 1, total + seconds)
+        return rules
 
     def total(self, left: bool = False) -> float:
         """Seconds of all jobs, one after the other."""

@@ -113,9 +113,9 @@ def read_tolerances(path: Path) -> dict[str, Tolerance]:
         UserError: a file is missing, a key is unknown or a value is wrong.
     """
     where = shown(path, ROOT)
-    found = check(Tolerances, read_yaml(path, ROOT), where)
-    own = {name: check(Tolerance, entry, f"{where}: metrics.{name}") for name, entry in found.metrics.items()}
-    return {"default": found.default, **own}
+    tolerances = check(Tolerances, read_yaml(path, ROOT), where)
+    metrics = {name: check(Tolerance, entry, f"{where}: metrics.{name}") for name, entry in tolerances.metrics.items()}
+    return {"default": tolerances.default, **metrics}
 
 
 def read_values(results: Path) -> dict[Key, Value]:
@@ -124,15 +124,15 @@ def read_values(results: Path) -> dict[Key, Value]:
     Raises:
         UserError: there is none, or a file is not as scoring writes it.
     """
-    found = {}
+    values = {}
     for path in sorted(results.glob("*/*/seed*/metrics.json")):
         scores = read_result(path)
         for row in scores["metrics"]:
             key = Key(path.parts[-4], scores["method"], scores["seed"], row["case"], row["name"])
-            found[key] = Value(row["value"], row["n"])
-    if not found:
+            values[key] = Value(row["value"], row["n"])
+    if not values:
         raise UserError(f"{results}: holds no scores (*/*/seed*/metrics.json); give a folder like results/quick")
-    return found
+    return values
 
 
 def pair_up(a: Mapping[Key, Value], b: Mapping[Key, Value], tolerances: Mapping[str, Tolerance] | None) -> list[Pair]:
@@ -140,8 +140,8 @@ def pair_up(a: Mapping[Key, Value], b: Mapping[Key, Value], tolerances: Mapping[
     pairs = []
     for key in sorted(a.keys() & b.keys()):
         (left, n), (right, m) = a[key], b[key]
-        own = EXACT if tolerances is None else tolerances.get(kind(key.metric), tolerances["default"])
-        allowed = 0.0 if left is None or right is None else own.allowed(left, right, min(n, m))
+        tolerance = EXACT if tolerances is None else tolerances.get(kind(key.metric), tolerances["default"])
+        allowed = 0.0 if left is None or right is None else tolerance.allowed(left, right, min(n, m))
         pairs.append(Pair(key, left, right, allowed))
     return pairs
 
@@ -150,15 +150,15 @@ def table(pairs: Sequence[Pair]) -> list[str]:
     """One line for each metric: how many values, how many are equal or outside, and the worst of them."""
     rows = [("metric", "values", "equal", "outside", "worst", "relative", "allowed", "of")]
     for metric, group in groupby(sorted(pairs, key=lambda pair: pair.key.metric), key=lambda pair: pair.key.metric):
-        own = list(group)
-        worst = max(own, key=lambda pair: pair.badness)
+        members = list(group)
+        worst = max(members, key=lambda pair: pair.badness)
         largest = max(abs(worst.a or 0.0), abs(worst.b or 0.0))
         rows.append(
             (
                 metric,
-                str(len(own)),
-                str(sum(pair.apart == 0 for pair in own)),
-                str(sum(pair.outside for pair in own)),
+                str(len(members)),
+                str(sum(pair.apart == 0 for pair in members)),
+                str(sum(pair.outside for pair in members)),
                 f"{worst.apart:.3g}",
                 f"{100 * worst.apart / largest:.2g} %" if largest else "0 %",
                 f"{worst.allowed:.3g}",
@@ -174,9 +174,9 @@ def number(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
 
 
-def only(name: str, own: Mapping[Key, Value], other: Mapping[Key, Value]) -> Iterator[str]:
+def only(name: str, values: Mapping[Key, Value], other: Mapping[Key, Value]) -> Iterator[str]:
     """What only one of two runs has, a line for each method and seed."""
-    keys = sorted(own.keys() - other.keys())
+    keys = sorted(values.keys() - other.keys())
     for (experiment, method, seed), group in groupby(keys, key=lambda key: key[:3]):
         yield f"only in {name}: {experiment}/{method} seed {seed} ({sum(1 for _ in group)} values)"
 

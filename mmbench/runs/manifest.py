@@ -62,23 +62,23 @@ def list_files(
         methods: those of these, as `<experiment>/<method>`; None for all.
         seeds: those of these; None for all.
     """
-    own = report.relative_to(results).parts
+    prefix = report.relative_to(results).parts
     numbers = None if seeds is None else {f"seed{seed}" for seed in seeds}
 
     def belongs(parts: tuple[str, ...]) -> bool:
-        if parts[: len(own)] == own and parts[len(own)] in REPORT:
+        if parts[: len(prefix)] == prefix and parts[len(prefix)] in REPORT:
             return True
         if parts[0] not in experiments or len(parts) == 2 or parts[1] == JUDGE:
             return parts[0] in (*DATA, *experiments)
         return (methods is None or "/".join(parts[:2]) in methods) and (numbers is None or parts[2] in numbers)
 
-    found = []
+    names = []
     for path in sorted(path for path in results.rglob("*") if path.is_file()):
         parts = path.relative_to(results).parts
         hidden = any(part.startswith(".") or part in WORKING for part in parts)
-        if len(parts) > len(own) and not hidden and belongs(parts):
-            found.append("/".join(parts))
-    return found
+        if len(parts) > len(prefix) and not hidden and belongs(parts):
+            names.append("/".join(parts))
+    return names
 
 
 def contents(results: Path, files: Iterable[str]) -> dict[str, Content]:
@@ -88,14 +88,14 @@ def contents(results: Path, files: Iterable[str]) -> dict[str, Content]:
 
 def read_records(results: Path, files: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Those of a run's JSON files that say how they were made, by path."""
-    found = {}
+    records = {}
     for name in files:
         if name.endswith(".json") and name.split("/")[0] not in (*DATA, *REPORT):
             record = read_json(results / name)
             if isinstance(record, dict) and isinstance(record.get("provenance"), dict):
                 model = Predicted if name.endswith("/predictions.json") else Cost
-                found[name] = checked(results / name, model, "run the stage that writes it again")
-    return found
+                records[name] = checked(results / name, model, "run the stage that writes it again")
+    return records
 
 
 def tally(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -160,11 +160,11 @@ def describe_methods(records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
         *_, file = parts = name.split("/")
         if len(parts) > 2 and (file != "training.json" or not parts[-2].startswith("at")):
             stages.setdefault("/".join(parts[:2]), {}).setdefault(file, []).append(record)
-    found = {}
+    spending = {}
     for method, files in stages.items():
         training, scores = files.get("training.json", []), files.get("metrics.json", [])
         cases = [case for record in files.get("predictions.json", []) for case in record.get("cases", {}).values()]
-        found[method] = {
+        spending[method] = {
             "trained": sorted(record["seed"] for record in training),
             "scored": sorted({record["seed"] for record in scores}),
             "train_seconds": total(record.get("seconds") for record in training),
@@ -172,7 +172,7 @@ def describe_methods(records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
             "predict_seconds": total(case.get("seconds") for case in cases),
             "evaluate_seconds": total(record.get("evaluate_seconds") for record in scores),
         }
-    return found
+    return spending
 
 
 def sum_up(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -189,12 +189,12 @@ def sum_up(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def recorded_settings(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The different settings in the records of trainings, and which had them."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name, record in records.items():
         if name.endswith("/training.json") and record.get("settings"):
             shown = {key: value for key, value in record["settings"].items() if key not in ("experiment", "method")}
-            found.setdefault(json.dumps(shown), []).append(name.removesuffix("/training.json"))
-    trainings = [{"settings": json.loads(key), "of": of} for key, of in found.items()]
+            groups.setdefault(json.dumps(shown), []).append(name.removesuffix("/training.json"))
+    trainings = [{"settings": json.loads(key), "of": of} for key, of in groups.items()]
     return {"source": "records", "trainings": trainings}
 
 

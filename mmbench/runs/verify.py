@@ -57,22 +57,22 @@ def check_files(folder: Path, manifest: Manifest) -> Findings:
     folder = folder.resolve()
     results = folder if manifest.results == "." else folder.parent
     experiments = {name.partition("/")[0] for name in manifest.methods}
-    here = contents(results, list_files(results, folder, experiments))
+    files = contents(results, list_files(results, folder, experiments))
     known = manifest.files | manifest.left_out
     return Findings(
-        changed=[name for name, content in here.items() if name in known and content != known[name]],
-        missing=[name for name in manifest.files if name not in here],
-        new=[name for name in here if name not in known],
-        broken=list(broken_links(results, manifest, here)),
-        kept=sum(content == known.get(name) for name, content in here.items()),
+        changed=[name for name, content in files.items() if name in known and content != known[name]],
+        missing=[name for name in manifest.files if name not in files],
+        new=[name for name in files if name not in known],
+        broken=list(broken_links(results, manifest, files)),
+        kept=sum(content == known.get(name) for name, content in files.items()),
     )
 
 
-def broken_links(results: Path, manifest: Manifest, here: Mapping[str, Content]) -> Iterator[str]:
+def broken_links(results: Path, manifest: Manifest, files: Mapping[str, Content]) -> Iterator[str]:
     """Records of this run that were made from another file than the one that is there, or that the run had."""
-    known = {name: content.sha256 for name, content in {**manifest.left_out, **here}.items()}
+    known = {name: content.sha256 for name, content in {**manifest.left_out, **files}.items()}
     cards = {digest for name, digest in known.items() if name.endswith("/card.json")}
-    records = read_records(results, [name for name in manifest.files if name in here])
+    records = read_records(results, [name for name in manifest.files if name in files])
     for name, record in records.items():  # predictions.npz is not kept with the small files, but its hash is
         if name.endswith("/predictions.json") and record.get("predictions_sha256"):
             known.setdefault(name.replace(".json", ".npz"), record["predictions_sha256"])
@@ -100,9 +100,9 @@ def differences(then: Any, now: Any, path: str = "") -> Iterator[str]:
 def configuration_notes(manifest: Manifest, root: Path) -> Iterator[str]:
     """How the checkout's configuration differs from the run's."""
     then = manifest.configuration
-    own = {"profile": then.profile, "override": then.override} if isinstance(then, Configured) else {}
+    choices = {"profile": then.profile, "override": then.override} if isinstance(then, Configured) else {}
     try:
-        config = Config(read_yaml(root / TOP, root) | ({"profile": manifest.profile} | own), root)
+        config = Config(read_yaml(root / TOP, root) | ({"profile": manifest.profile} | choices), root)
         if isinstance(then, Configured):
             now = config.described(then.values["experiments"])["values"]
             yield from differences(then.values, now)
@@ -130,14 +130,14 @@ def notes(manifest: Manifest, root: Path = ROOT) -> Iterator[str]:
             f"{(code.git_sha or 'unknown')[:12]}{' with changes' if code.git_dirty else ''} ({code.records} records)"
             for code in manifest.code
         )
-        here = (now["git_sha"] or "unknown")[:12]
-        yield f"code: made at commit {made}; this checkout is at {here}{' with changes' if now['git_dirty'] else ''}"
+        commit = (now["git_sha"] or "unknown")[:12]
+        yield f"code: made at commit {made}; this checkout is at {commit}{' with changes' if now['git_dirty'] else ''}"
     for lock in sorted({code.lock_sha256 for code in manifest.code if code.lock_sha256} - {now["lock_sha256"]}):
         yield f"lock: requirements.lock was {lock[:12]}; here it is {(now['lock_sha256'] or 'absent')[:12]}"
     for environment in manifest.environments:
         for key in ("packages", "python", "processor"):
             yield from (f"{key}: {text}" for text in differences(getattr(environment, key), now[key]))
-    found = list(configuration_notes(manifest, root))
-    yield from (f"configuration: {text}" for text in found[:SHOWN])
-    if len(found) > SHOWN:
-        yield f"configuration: and {len(found) - SHOWN} more differences"
+    changes = list(configuration_notes(manifest, root))
+    yield from (f"configuration: {text}" for text in changes[:SHOWN])
+    if len(changes) > SHOWN:
+        yield f"configuration: and {len(changes) - SHOWN} more differences"
