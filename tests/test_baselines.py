@@ -303,6 +303,12 @@ def test_diffusion_baselines_are_parameterised_as_the_multitask_model(experiment
 # Mean fill, biharmonic, regression
 
 
+def test_the_masked_input_is_what_was_given() -> None:
+    batch = {"masked_image": hide(torch.rand(2, 3, 32, 32) * 2 - 1, torch.ones(2, 1, 32, 32).tril())}
+    answer = build("masked_input").predict(RECONSTRUCT, batch, 2, FAST, Noise())["image"]
+    assert torch.equal(answer, batch["masked_image"][:, :3])
+
+
 def test_mean_fill_takes_hidden_pixels_from_the_mean_image() -> None:
     method = build("mean_fill")
     train = torch.stack([torch.zeros(3, 16, 16), torch.linspace(-1, 1, 768).view(3, 16, 16)])

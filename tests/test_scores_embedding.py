@@ -14,7 +14,7 @@ from mmbench.experiments.experiment import Case, read_cases
 from mmbench.experiments.masking import scores as masking
 from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
 from mmbench.frozen.features import EXTRACTOR, Reference, load_extractor
-from mmbench.scoring.distribution import shuffled
+from mmbench.scoring.distribution import equally_many, shuffled
 from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.retrieval import both_ways, cosine
 from mmbench.scoring.names import describe
@@ -78,9 +78,9 @@ def test_the_reference_keeps_the_real_embeddings_and_says_what_agrees_by_chance(
     rows = {row["name"]: row for row in read_json(run / "reference" / "reference.json")["metrics"]}
     assert -0.2 < rows["shuffled_cosine"]["value"] < 0.3 and rows["shuffled_cosine"]["n"] == 20
     _, other = reference.other_items(run / "data", SETTINGS)
-    expected = frechet_distance(test_split["embedding"], other["embedding"])
+    expected = frechet_distance(*equally_many(test_split["embedding"], other["embedding"]))
     assert rows[FD]["value"] == pytest.approx(expected) and expected > 1
-    assert (rows[FD]["n"], rows[FD]["detail"]["n_real"], rows[FD]["case"]) == (12, 20, "floor")
+    assert (rows[FD]["n"], rows[FD]["detail"]["n_real"], rows[FD]["case"]) == (12, 12, "floor")
     assert rows[FD]["weights_sha256"] == tools.card["embedding"]["weights_sha256"]
     assert score_floor("masking", {}, {}, tools).metrics == [] and not hasattr(masking, "score_floor")
 
@@ -94,7 +94,7 @@ def test_embedding_is_scored_against_the_true_ones(tools: Tools, test_split: Arr
             for way in ("predicted-true", "true-predicted")]  # fmt: skip
     assert found.keys() == {"cosine", FD, *ways}
     assert found["cosine"] == pytest.approx(1) and all(found[name] == 1 for name in ways)
-    assert found[FD] == pytest.approx(frechet_distance(test_split["embedding"], 3 * truth))
+    assert found[FD] == pytest.approx(frechet_distance(*equally_many(test_split["embedding"], 3 * truth)))
     assert [item for _, item, metric, _ in right.items if metric == "cosine"] == list(range(8))
     row = next(row for row in right.metrics if row["name"] == "retrieval@5/true-predicted")
     assert (row["detail"]["gallery"], row["detail"]["k"], row["detail"]["tied_queries"]) == (8, 5, 0)
@@ -139,7 +139,9 @@ def test_pairs_drawn_together_agree_above_the_shuffled_ones(tools: Tools) -> Non
     found = values(scored, "generate")
     assert found["cosine"] == pytest.approx(1, abs=1e-5) and found["shuffled_cosine"] < 0.3
     assert found["shuffled_cosine"] == pytest.approx(cosine(shuffled(seen), seen).mean(), abs=1e-6)
-    assert found[FD] == pytest.approx(frechet_distance(tools.reference.arrays["embedding"], seen), rel=1e-4)
+    assert found[FD] == pytest.approx(
+        frechet_distance(*equally_many(tools.reference.arrays["embedding"], seen)), rel=1e-4
+    )
     swapped = values(
         embedding.score([(case, {"image": drawn, "embedding": np.roll(seen, 1, axis=0)})], tools), "generate"
     )

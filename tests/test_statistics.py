@@ -86,6 +86,28 @@ def test_t_interval_has_its_coverage(count, kind):
     assert abs(covered - 0.95) <= chance(0.05, runs) if kind == "normal" else covered >= 0.91
 
 
+@pytest.mark.parametrize("truth", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("count", [3, 5])
+def test_intervals_of_shares_stay_within_0_and_1_and_have_their_coverage(count, truth):
+    """Skewed near 1, where a plain interval leaves [0, 1] and covers less."""
+    rng, runs = np.random.default_rng([count, round(100 * truth)]), 2000
+    own = rng.beta(300 * truth, 300 * (1 - truth), (runs, count))
+    summaries = [over_seeds(row, bounds=(0, 1)) for row in own]
+    plain = [over_seeds(row) for row in own]
+    assert all(0 <= s.low <= s.mean <= s.high <= 1 for s in summaries)
+    assert truth < 0.99 or max(s.high for s in plain) > 1
+    covered, usual = (np.mean([s.low <= truth <= s.high for s in found]) for found in (summaries, plain))
+    assert covered >= 0.93 and covered >= usual - 0.01
+
+
+def test_an_interval_far_from_its_bounds_is_the_plain_one():
+    plain, bounded = over_seeds([0.50, 0.51, 0.49]), over_seeds([0.50, 0.51, 0.49], bounds=(0, 1))
+    assert (bounded.low, bounded.high) == pytest.approx((plain.low, plain.high), abs=1e-4)
+    assert over_seeds([-0.9, -1.0], bounds=(-1, 1)).low >= -1
+    with pytest.raises(ValueError, match="not between"):
+        over_seeds([1.1, 1.2], bounds=(0, 1))
+
+
 def two_levels(rng, seeds, share, images=100):
     """Differences (seeds, images) with a true mean of 0; `share` of the variance of their mean is the trainings'."""
     of_image = np.sqrt((1 - share) * images)

@@ -33,7 +33,10 @@ class Claims(Section):
 
 
 class Claim(Section):
-    """One sentence that is true or not, who says so, and the parts that it is tested by, each checked as a `Part`."""
+    """One sentence that is true or not, who says so, and the parts that it is tested by, each checked as a `Part`.
+
+    `contested` says how its source contradicts itself, if it does: then no verdict is possible but that.
+    """
 
     name: ClaimName
     text: Words
@@ -41,6 +44,7 @@ class Claim(Section):
     paper: Words | None
     parts: list[dict[str, Any]]
     not_testable: Words | None = None
+    contested: Words | None = None
 
 
 class Part(Section):

@@ -19,7 +19,7 @@ from mmbench.scoring.statistics import LEVEL, SeedSummary, over_logarithms, over
 
 State = Literal["holds", "fails", "open"]
 Over = Literal["every", "some"]
-Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]
+Verdict = Literal["reproduced", "not reproduced", "inconclusive", "contested", "not tested"]
 VERDICTS: dict[State, Verdict] = {"holds": "reproduced", "fails": "not reproduced", "open": "inconclusive"}
 
 
@@ -65,9 +65,14 @@ class Outcome:
 
     @property
     def verdict(self) -> Verdict:
-        """Computed from the parts; one that was not tested keeps a claim from being reproduced, not from failing."""
+        """Computed from the parts; one that was not tested keeps a claim from being reproduced, not from failing.
+
+        A claim whose source says the opposite as well is contested, whatever came out.
+        """
         if not any(part.trials for part in self.parts):
             return "not tested"
+        if self.statement.claim.contested:
+            return "contested"
         return VERDICTS[join([part.state for part in self.parts], "every")]
 
     @property

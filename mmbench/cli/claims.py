@@ -14,7 +14,7 @@ from mmbench.claims.verdicts import Outcome, assess_all
 from mmbench.cli.runs import check_run
 from mmbench.config.checkout import find_checkout
 from mmbench.errors import UsageError
-from mmbench.report.parts.claims import RULE, ours, scale, tally, untested, write_claims
+from mmbench.report.parts.claims import RULE, ours, remarks, scale, tally, untested, write_claims
 from mmbench.runs.results import Results, load_results
 
 
@@ -26,7 +26,8 @@ def command(
 ) -> None:
     """Hold the claims of config/claims.yaml against the results of a run, without a page.
 
-    Each claim is reproduced, not reproduced or inconclusive, or cannot be tested with what the run has.
+    Each claim is reproduced, not reproduced or inconclusive (then with the number of seeds that would decide it), or
+    contested where its source contradicts itself, or cannot be tested with what the run has.
 
     Examples:
 
@@ -53,6 +54,7 @@ def plain(outcomes: Sequence[Outcome], results: Results) -> str:
             ("figure", claim.paper or "no figure"),
             ("source", claim.source),
             *(("ours" if i == 0 else "", line) for i, line in enumerate(ours(outcome, results))),
+            *(("note", line) for line in remarks(outcome)),
             ("tested at", scale(outcome, results)),
         ]
         lines = [f"{outcome.verdict.upper()}: {claim.name}"]

@@ -33,10 +33,18 @@ def as_many(array: np.ndarray, count: int) -> np.ndarray:
     return array[np.sort(np.random.default_rng(SEED).permutation(len(array))[:count])]
 
 
+def equally_many(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As many items of either set (n, ...) as the smaller one has, by `as_many`."""
+    count = min(len(real), len(fake))
+    return as_many(real, count), as_many(fake, count)
+
+
 def distribution_scores(
     extractor: Extractor, real: np.ndarray, fake: np.ndarray, resize: str
 ) -> Iterator[tuple[Measure, float, dict[str, Any]]]:
     """Frechet and kernel distance, precision, recall, density and coverage of features (m, d) against real ones (n, d).
+
+    All are of equally many items of either set: the larger one is thinned at random, always in the same way.
 
     Yields:
         The measure, its value, and how it was computed.
@@ -53,31 +61,16 @@ def distribution_scores(
     def measure(name: str, higher_is_better: bool) -> Measure:
         return Measure(f"{name}[{extractor.name}]", higher_is_better, extractor.name, extractor.weights_sha256)
 
-    base = {"n_real": len(real), "n_fake": len(fake), "resize": resize}
+    counts = {"of_real": len(real), "of_fake": len(fake), "seed": SEED}
+    real, fake = equally_many(real, fake)  # FD is biased by 1/n, coverage grows with the number of fake items
+    base = {"n_real": len(real), "n_fake": len(fake), "resize": resize, **counts}
     yield measure("fd", False), frechet_distance(real, fake), base
-    subsets = {
-        "subsets": KERNEL_SUBSETS,
-        "subset_size": min(KERNEL_SUBSET_SIZE, len(real) // 2, len(fake) // 2),
-        "seed": SEED,
-    }
+    subsets = {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, len(real) // 2), "seed": SEED}
     value, spread = kernel_distance(real, fake, **subsets)
     yield measure("kd", False), value, {**base, **subsets, "sd_over_subsets": spread}
-    whole = neighbour_scores(real, fake, k=NEIGHBOURS)
-    yield measure(f"precision@k{NEIGHBOURS}", True), whole.precision, {**base, "k": NEIGHBOURS}
-    yield measure(f"recall@k{NEIGHBOURS}", True), whole.recall, {**base, "k": NEIGHBOURS}
-    least, found = min(len(real), len(fake)), whole
-    if len(real) != len(fake):  # coverage grows with the number of fake items, so it needs as many of both
-        found = neighbour_scores(as_many(real, least), as_many(fake, least), k=NEIGHBOURS)
-    equal = {
-        "k": NEIGHBOURS,
-        "n_real": least,
-        "n_fake": least,
-        "of_real": len(real),
-        "of_fake": len(fake),
-        "seed": SEED,
-    }
-    yield measure(f"density@k{NEIGHBOURS}", True), found.density, {**base, **equal}
-    yield measure(f"coverage@k{NEIGHBOURS}", True), found.coverage, {**base, **equal}
+    manifolds = neighbour_scores(real, fake, k=NEIGHBOURS)
+    for name in ("precision", "recall", "density", "coverage"):
+        yield measure(f"{name}@k{NEIGHBOURS}", True), getattr(manifolds, name), {**base, "k": NEIGHBOURS}
 
 
 def score_drawn(case: Question, images: np.ndarray, tools: Tools, scored: Scored) -> None:

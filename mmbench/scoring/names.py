@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _EXTRACTOR = re.compile(r"\[([^\]]*)\]")
 _NAME = re.compile(r"(?P<base>[a-z0-9_]+)(?P<rest>.*)", re.IGNORECASE)
@@ -12,56 +12,86 @@ _NAME = re.compile(r"(?P<base>[a-z0-9_]+)(?P<rest>.*)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric for a reader: short label, decimals to show, and what is measured where."""
+    """A metric for a reader.
+
+    Attributes:
+        label: short.
+        decimals: to show.
+        meaning: what is measured where.
+        bounds: the least and the greatest value that there can be; None where one of the two is open.
+    """
 
     label: str
     decimals: int
     meaning: str
+    bounds: tuple[float, float] | None = None
 
 
+#: What a share, and what a cosine or SSIM, lies between.
+SHARE, COSINE = (0.0, 1.0), (-1.0, 1.0)
 METRICS = {
     "lpips_alex": Metric("LPIPS (AlexNet)", 4, "learned perceptual distance of the composite to the source"),
     "lpips_vgg": Metric("LPIPS (VGG16)", 4, "learned perceptual distance of the composite to the source"),
     "psnr": Metric("PSNR, dB", 2, "peak signal-to-noise ratio in the hole, per image, then averaged"),
-    "ssim": Metric("SSIM", 4, "structural similarity of the whole composite to the source"),
+    "ssim": Metric("SSIM", 4, "structural similarity of the whole composite to the source", COSINE),
     "l1": Metric("L1", 4, "mean absolute error in the hole"),
-    "miou": Metric("mIoU", 3, "mean over classes of intersection over union, all pixels of the case in one matrix"),
-    "pixel_accuracy": Metric("Pixel accuracy", 4, "share of an image's labelled pixels with the right class, averaged"),
-    "iou": Metric("IoU", 3, "intersection over union of one class"),
-    "judged_miou": Metric("Judged mIoU", 3, "mIoU of what the judge sees in an image against the mask it should show"),
-    "judged_accuracy": Metric(
-        "Judged accuracy", 4, "share of images, or of an image's pixels, where the judge sees what it should"
+    "miou": Metric(
+        "mIoU", 3, "mean over classes of intersection over union, all pixels of the case in one matrix", SHARE
     ),
-    "shuffled_miou": Metric("Shuffled mIoU", 3, "judged mIoU of masks beside other images: what agrees by chance"),
+    "pixel_accuracy": Metric(
+        "Pixel accuracy", 4, "share of an image's labelled pixels with the right class, averaged", SHARE
+    ),
+    "iou": Metric("IoU", 3, "intersection over union of one class", SHARE),
+    "judged_miou": Metric(
+        "Judged mIoU", 3, "mIoU of what the judge sees in an image against the mask it should show", SHARE
+    ),
+    "judged_accuracy": Metric(
+        "Judged accuracy", 4, "share of images, or of an image's pixels, where the judge sees what it should", SHARE
+    ),
+    "shuffled_miou": Metric(
+        "Shuffled mIoU", 3, "judged mIoU of masks beside other images: what agrees by chance", SHARE
+    ),
     "abs_rel": Metric("AbsRel", 3, "absolute error of depth as a share of the true one, mean of an image's pixels"),
     "rmse": Metric("RMSE, m", 1, "root of the mean squared error of an image's depth in metres, averaged"),
-    "delta": Metric("δ < 1.25", 3, "share of an image's pixels whose depth is within a factor of 1.25 of the true one"),
-    "judged_delta": Metric(
-        "Judged δ", 3, "delta of the depth that the judge sees in an image against what it should be"
+    "delta": Metric(
+        "δ < 1.25", 3, "share of an image's pixels whose depth is within a factor of 1.25 of the true one", SHARE
     ),
-    "shuffled_delta": Metric("Shuffled δ", 3, "judged delta of depth maps beside other images: what agrees by chance"),
-    "cosine": Metric("Cosine", 4, "cosine of an item's two embeddings: answered and true, or given or drawn and seen"),
-    "shuffled_cosine": Metric("Shuffled cosine", 4, "cosine of embeddings beside other images: what agrees by chance"),
-    "retrieval": Metric("R", 3, "share of embeddings that have their partner among the k nearest of the case's"),
+    "judged_delta": Metric(
+        "Judged δ", 3, "delta of the depth that the judge sees in an image against what it should be", SHARE
+    ),
+    "shuffled_delta": Metric(
+        "Shuffled δ", 3, "judged delta of depth maps beside other images: what agrees by chance", SHARE
+    ),
+    "cosine": Metric(
+        "Cosine", 4, "cosine of an item's two embeddings: answered and true, or given or drawn and seen", COSINE
+    ),
+    "shuffled_cosine": Metric(
+        "Shuffled cosine", 4, "cosine of embeddings beside other images: what agrees by chance", COSINE
+    ),
+    "retrieval": Metric("R", 3, "share of embeddings that have their partner among the k nearest of the case's", SHARE),
     "median_rank": Metric("Median rank", 1, "median place of an embedding's partner among the case's, by cosine"),
     "fd_embedding": Metric("FD of embeddings", 1, "Fréchet distance of embeddings to the real split's"),
-    "accuracy": Metric("Accuracy", 4, "share of images whose likeliest class is the true one"),
+    "accuracy": Metric("Accuracy", 4, "share of images whose likeliest class is the true one", SHARE),
     "macro_precision": Metric(
-        "Macro precision", 4, "share of the images called a class that are of it, mean of classes"
+        "Macro precision", 4, "share of the images called a class that are of it, mean of classes", SHARE
     ),
-    "macro_recall": Metric("Macro recall", 4, "share of a class's images that are called so, mean of classes"),
-    "macro_f1": Metric("Macro F1", 4, "harmonic mean of a class's precision and recall, mean of classes"),
-    "ece": Metric("ECE", 4, "expected calibration error: confidence against accuracy, over 15 bins of confidence"),
-    "shuffled_accuracy": Metric("Shuffled accuracy", 4, "judged accuracy of labels beside other images: by chance"),
+    "macro_recall": Metric("Macro recall", 4, "share of a class's images that are called so, mean of classes", SHARE),
+    "macro_f1": Metric("Macro F1", 4, "harmonic mean of a class's precision and recall, mean of classes", SHARE),
+    "ece": Metric(
+        "ECE", 4, "expected calibration error: confidence against accuracy, over 15 bins of confidence", SHARE
+    ),
+    "shuffled_accuracy": Metric(
+        "Shuffled accuracy", 4, "judged accuracy of labels beside other images: by chance", SHARE
+    ),
     "is": Metric("IS", 2, "inception score with the named classifier: how sure it is of each image, and how varied"),
     "fjd": Metric("FJD", 1, "Fréchet distance of drawn to real pairs: image features beside scaled labels"),
     "kjd": Metric("KJD", 4, "kernel distance of drawn to real pairs: image features beside scaled labels"),
     "fd": Metric("FD", 1, "Fréchet distance of drawn to real images in feature space"),
     "kd": Metric("KD", 4, "kernel distance (MMD², cubic kernel) of drawn to real images in feature space"),
-    "precision": Metric("Precision", 3, "share of drawn images within the real ones' k-NN manifold"),
-    "recall": Metric("Recall", 3, "share of real images within the drawn ones' k-NN manifold"),
+    "precision": Metric("Precision", 3, "share of drawn images within the real ones' k-NN manifold", SHARE),
+    "recall": Metric("Recall", 3, "share of real images within the drawn ones' k-NN manifold", SHARE),
     "density": Metric("Density", 3, "how densely real images surround the drawn ones"),
-    "coverage": Metric("Coverage", 3, "share of real images with a drawn one in their k-NN ball"),
+    "coverage": Metric("Coverage", 3, "share of real images with a drawn one in their k-NN ball", SHARE),
 }
 _ORDER = list(METRICS)
 
@@ -84,7 +114,7 @@ def describe(name: str) -> Metric:
     if not key:
         return Metric(name, 4, "")
     metric, match = METRICS[key], _NAME.match(name)
-    return Metric(metric.label + (match["rest"] if match else ""), metric.decimals, metric.meaning)
+    return replace(metric, label=metric.label + (match["rest"] if match else ""))
 
 
 def extractor_of(name: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 LEVEL = 0.95
 RESAMPLES = 9_999
@@ -105,8 +105,14 @@ class PairedDifference(Ends):
     retrained: Retrained | None = None
 
 
-def over_seeds(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
+def over_seeds(values: Sequence[float], level: float = LEVEL, bounds: Interval | None = None) -> SeedSummary:
     """Mean, standard deviation and Student-t interval of one number per training seed.
+
+    Args:
+        values: one per training seed.
+        level: of the interval.
+        bounds: the least and the greatest value that the number can have: the interval then stays between them (see
+            `within`); None for a number without both.
 
     Raises:
         ValueError: there are no values, or one is not finite.
@@ -121,7 +127,30 @@ def over_seeds(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
         return SeedSummary(len(x), float(x[0]), 0.0, float(x[0]), float(x[0]))
     sd = float(x.std(ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, len(x) - 1)) * sd / np.sqrt(len(x))
-    return SeedSummary(len(x), mean, sd, mean - half, mean + half)
+    low, high = (mean - half, mean + half) if bounds is None else within(mean, half, bounds)
+    return SeedSummary(len(x), mean, sd, low, high)
+
+
+def within(mean: float, half: float, bounds: Interval) -> Interval:
+    """The ends of an interval `mean` +- `half` on the logit scale, which no number between the bounds leaves.
+
+    With u the mean's place between the bounds, 0 to 1, the interval of logit(u) is `logit(u) +- half' / (u (1 - u))` by
+    the delta method, where half' is `half` as a share of their distance. It is turned back, holds the mean, and is the
+    plain interval where that is narrow beside the distance to either bound.
+
+    Raises:
+        ValueError: the mean is not between the bounds.
+    """
+    least, greatest = bounds
+    if not least <= mean <= greatest:
+        raise ValueError(f"a mean of {mean} is not between {least} and {greatest}")
+    span = greatest - least
+    u = (mean - least) / span
+    if u in (0.0, 1.0):
+        return mean, mean
+    reach = half / span / (u * (1 - u))
+    low, high = (float(special.expit(special.logit(u) + sign * reach)) for sign in (-1, 1))
+    return least + span * low, least + span * high
 
 
 def over_logarithms(values: Sequence[float], level: float = LEVEL) -> SeedSummary:

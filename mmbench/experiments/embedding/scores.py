@@ -13,7 +13,7 @@ import torch
 
 from mmbench.experiments.experiment import Case
 from mmbench.files.store import Arrays
-from mmbench.scoring.distribution import score_drawn
+from mmbench.scoring.distribution import equally_many, score_drawn
 from mmbench.scoring.embeddings import by_extractor, score_retrieval, score_shuffled_cosine
 from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.retrieval import cosine
@@ -79,10 +79,11 @@ def score_agreement(
 def score_set(
     case: Question, embedding: np.ndarray, real: np.ndarray, detail: dict[str, Any], tools: Tools, scored: Scored
 ) -> None:
-    """`fd_embedding[<extractor>]`: Frechet distance of embeddings (m, d) to real ones (n, d)."""
+    """`fd_embedding[<extractor>]`: Frechet distance of as many embeddings (m, d) as real ones (n, d)."""
     measure = by_extractor(f"fd_embedding[{tools.card['embedding']['extractor']}]", False, tools)
-    detail = {"n_real": len(real), "n_fake": len(embedding), **detail}
-    scored.add(case, measure, frechet_distance(real, embedding), len(embedding), detail)
+    some, fake = equally_many(real, embedding)
+    detail = {"n_real": len(some), "n_fake": len(fake), **detail}
+    scored.add(case, measure, frechet_distance(some, fake), len(embedding), detail)
 
 
 def of_split(tools: Tools) -> dict[str, Any]:

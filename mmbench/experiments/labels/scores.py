@@ -12,7 +12,7 @@ from mmbench.experiments.experiment import Case
 from mmbench.experiments.labels.tasks import TASKS
 from mmbench.files.store import Arrays
 from mmbench.frozen.features import Extractor
-from mmbench.scoring.distribution import score_features
+from mmbench.scoring.distribution import equally_many, score_features
 from mmbench.scoring.judged import by_judge, score_classes, score_seen_classes, score_shuffled_classes
 from mmbench.scoring.metrics.classification import ECE_BINS, calibration_error, macro
 from mmbench.scoring.metrics.inception_score import inception_score
@@ -97,15 +97,18 @@ def joint_distance(
 ) -> tuple[float, Mapping[str, Any]]:
     """A joint distance of an extractor's features (m, d) with labels (m,) to the real split, and how it was computed.
 
+    It is of equally many pairs of either, as all distances of sets are.
+
     Raises:
         UserError: the reference has no labels.
     """
     reference = tools.reference
     if "label" not in reference.arrays:
         raise UserError("reference.npz: holds no labels of the real images; delete it and make it again")
-    real, classes = reference.features[extractor.name], len(tools.card["labels"])
-    value, scale = distance(real, reference.arrays["label"], features, label, classes)
-    sizes = {"n_real": len(real), "n_fake": len(features), "real_split": reference.card["split"]}
+    real, fake = equally_many(reference.features[extractor.name], features)
+    real_label, label = equally_many(reference.arrays["label"], label)
+    value, scale = distance(real, real_label, fake, label, len(tools.card["labels"]))
+    sizes = {"n_real": len(real), "n_fake": len(fake), "real_split": reference.card["split"]}
     return value, {**sizes, "label": "one-hot, times the mean norm of the real features", "scale": scale}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,23 @@ from typing import Any
 import pandas as pd
 
 from mmbench.claims.language import Bounds
-from mmbench.claims.verdicts import Outcome, PartOutcome, Trial
+from mmbench.claims.power import MOST, POWER, needed_by_case, needed_for
+from mmbench.claims.verdicts import VERDICTS, Outcome, PartOutcome, Trial
 from mmbench.report import text
 from mmbench.report.tables import table as tables
 from mmbench.report.tables.table import Cell, Table
 from mmbench.runs.results import ExperimentResults, Results
 from mmbench.scoring.statistics import LEVEL
 
-TONES = {"reproduced": "better", "not reproduced": "worse", "inconclusive": "unclear"}
+TONES = {"reproduced": "better", "not reproduced": "worse", "inconclusive": "unclear", "contested": "unclear"}
 RULE = (
     f"Interval: {100 * LEVEL:.0f} % t-interval over training seeds of the values seed by seed; of a ratio, that of its "
     "logarithm. A case holds if the whole interval is where it is wanted, fails if no part of it is, and is open "
     "otherwise. What is wanted in every case holds if each does, and fails if one does by an interval whose error is "
     "divided by the number of cases and parts; what is wanted in some case, the other way round. A claim is reproduced "
-    "if all its parts hold, not reproduced if one fails, else inconclusive; so is every claim with one seed."
+    "if all its parts hold, not reproduced if one fails, else inconclusive; so is every claim with one seed. Where its "
+    "source contradicts itself it is contested, whatever came out. Seeds that would decide: the fewest in all with "
+    f"which it is decided with a chance of {100 * POWER:.0f} %, if mean and spread are those of the seeds at hand."
 )
 
 
@@ -59,7 +63,7 @@ def claims_table(outcomes: Sequence[Outcome], results: Results) -> Table:
                 Cell(claim.paper) if claim.paper else Cell("no figure"),
                 Cell(claim.source),
                 Cell(summary(outcome), lines=ours(outcome, results)),
-                Cell(outcome.verdict, tone=TONES[outcome.verdict]),
+                Cell(outcome.verdict, lines=remarks(outcome), tone=TONES[outcome.verdict]),
                 Cell(scale(outcome, results)),
             ]
         )
@@ -76,6 +80,25 @@ def untested(outcomes: Sequence[Outcome]) -> list[str]:
             lacking.setdefault(text.listing(outcome.missing), []).append(outcome.statement.claim.name)
     groups = [f"{', '.join(names)} ({lack})" for lack, names in lacking.items()]
     return [f"Not tested here: {'; '.join(groups)}."] if groups else []
+
+
+def remarks(outcome: Outcome) -> list[str]:
+    """Why a claim is contested, or how many seeds would decide one that is inconclusive."""
+    if outcome.verdict == "contested":
+        return [outcome.statement.claim.contested or ""]
+    return [decided_by(outcome)] if outcome.verdict == "inconclusive" else []
+
+
+def decided_by(outcome: Outcome) -> str:
+    """How many seeds would decide an inconclusive claim, and which way."""
+    tested = [part for part in outcome.parts if part.trials]
+    for parts, what in ((outcome.parts, "it"), (tested, "the parts that are tested here")):
+        needed = needed_for(parts)
+        if math.isfinite(needed.seeds):
+            return f"about {needed.seeds:,.0f} seeds would decide {what}: {VERDICTS[needed.decision]}"
+    if any(trial.summary and trial.summary.sd for part in tested for trial in part.trials):
+        return f"{MOST:,} seeds would not decide it"
+    return "the spread of seeds is not known, so neither is how many would decide it"
 
 
 def summary(outcome: Outcome) -> str:
@@ -181,8 +204,9 @@ def trials_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """Tidy: a row per claim, part and case."""
     rows = []
     for outcome in outcomes:
+        tested = sum(bool(part.trials) for part in outcome.parts)
         for number, part in enumerate(outcome.parts, 1):
-            for trial in part.trials:
+            for trial, needed in zip(part.trials, needed_by_case(part, tested), strict=True):
                 summary = trial.summary
                 rows.append(
                     {
@@ -198,6 +222,7 @@ def trials_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
                         "methods": " ".join(trial.methods),
                         "state": trial.state,
                         "seeds": len(trial.values),
+                        "seeds_needed": needed.seeds if math.isfinite(needed.seeds) else None,
                         "mean": summary.mean if summary else None,
                         "t_low": summary.low if summary else None,
                         "t_high": summary.high if summary else None,

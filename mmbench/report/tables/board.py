@@ -94,7 +94,7 @@ class Board:
         """Mean ± sd, t-interval and single seeds below; a dash if the method does not do the case."""
         if (entry := self.entries.get((method, case))) is None:
             return NONE
-        cell = seeds_cell(list(entry.values.values()), self.number)
+        cell = seeds_cell(list(entry.values.values()), self.number, describe(self.metric).bounds)
         return replace(cell, mark=MARKS.get(entry.rank, ""))
 
     def words(self, method: str, case: str) -> str:
@@ -162,7 +162,7 @@ def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) ->
     entries: dict[tuple[str, str], Entry] = {}
     best_baseline: dict[str, str] = {}
     for case in cases:
-        ranked = _rank(rows[rows["case"] == case], higher)
+        ranked = _rank(rows[rows["case"] == case], metric, higher)
         entries |= {(method, case): entry for method, entry in ranked.items()}
         baselines = {method: entry.rank for method, entry in ranked.items() if method not in studied}
         if baselines:
@@ -171,12 +171,13 @@ def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) ->
     return Board(metric, higher, cases, results.methods, best_baseline, entries)
 
 
-def _rank(rows: pd.DataFrame, higher_is_better: bool) -> dict[str, Entry]:
+def _rank(rows: pd.DataFrame, metric: str, higher_is_better: bool) -> dict[str, Entry]:
     values = {
         str(method): dict(zip(group["seed"].tolist(), group["value"].tolist(), strict=True))
         for method, group in rows.sort_values("seed").groupby("method")
     }
-    summaries = {method: over_seeds(list(by_seed.values())) for method, by_seed in values.items()}
+    bounds = describe(metric).bounds
+    summaries = {method: over_seeds(list(by_seed.values()), bounds=bounds) for method, by_seed in values.items()}
     means = pd.Series({method: summary.mean for method, summary in summaries.items()}, dtype=float)
     ranks = means.rank(method="min", ascending=not higher_is_better)
     return {method: Entry(values[method], summaries[method], int(ranks[method])) for method in values}

@@ -25,7 +25,8 @@ def spread_note(results: ExperimentResults, *, each: bool = True) -> str:
         return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings."
     return (
         f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
-        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets{', each seed below' if each else ''}."
+        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets (of a share by its logit, so that it stays within 0 "
+        f"and 1){', each seed below' if each else ''}."
     )
 
 
@@ -39,9 +40,17 @@ def number_cell(value: float | None, decimals: int) -> Cell:
     return NONE if value is None else Cell(text.number(value, decimals), value)
 
 
-def seeds_cell(values: Sequence[float], form: Callable[[float], str]) -> Cell:
-    """A number of each training seed as every table shows it: mean ± sd, t-interval and single seeds below."""
-    summary = over_seeds(values)
+def seeds_cell(
+    values: Sequence[float], form: Callable[[float], str], bounds: tuple[float, float] | None = None
+) -> Cell:
+    """A number of each training seed as every table shows it: mean ± sd, t-interval and single seeds below.
+
+    Args:
+        values: one per training seed.
+        form: how a number is shown.
+        bounds: between which it must lie, as `over_seeds` takes them.
+    """
+    summary = over_seeds(values, bounds=bounds)
     if summary.sd is None or summary.interval is None:
         return Cell(form(summary.mean), summary.mean)
     low, high = summary.interval
