@@ -18,6 +18,7 @@ from mmbench.frozen.features import EXTRACTOR, load_extractor, stored
 from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Spec
 from mmbench.scoring.metrics.classification import ECE_BINS
+from mmbench.scoring.names import measured
 from mmbench.scoring.scores import Scored, Tools, score_real
 from mmbench.stages import evaluate, predict, reference, train
 from mmbench.stages.cases import write_cases
@@ -157,7 +158,7 @@ def test_sets_are_compared_at_as_many_items_of_either(tools: Tools) -> None:
     few = patches(12, 4)
     case = Case("paint", "paint", 12, {"label": few["label"]})
     rows = scores.score([(case, {"image": few["image"]})], tools).metrics
-    details = {row["name"].partition("@")[0]: row["detail"] for row in rows}
+    details = {measured(row["name"]).partition("@")[0]: row["detail"] for row in rows}
     sizes = {name: (detail["n_real"], detail["n_fake"]) for name, detail in details.items() if "n_real" in detail}
     assert set(sizes.values()) == {(12, 12)} and {"fd", "fjd", "kd", "recall", "coverage"} <= sizes.keys()
     assert details["coverage"] | {"of_real": 40, "of_fake": 12, "seed": 0} == details["coverage"]

@@ -24,6 +24,7 @@ from mmbench.report.parts.curves import quality_against_compute
 from mmbench.report.parts.effect import Axes
 from mmbench.report.parts.effects import write_effects
 from mmbench.report.parts.extractors import other_extractors
+from mmbench.report.parts.multitask import delta_table
 from mmbench.report.parts.overview import write_overview
 from mmbench.report.parts.section import Context, Section, load_section
 from mmbench.report.parts.trajectory import trajectory
@@ -76,6 +77,7 @@ def write_report(
                 "effects": effects,
                 "extractors": other_extractors(context),
                 "trajectory": trajectory(context),
+                "multitask": None if "transfer" in section.content else delta_table(context, section),
                 "command": context.command,
             }
         )

@@ -39,9 +39,11 @@ QUESTIONS = (
              paired="cosine", real="Real images", control="shuffled_cosine", notes=(RETRIEVED, SHUFFLED),
              pictures=DRAWN),
 )  # fmt: skip
+#: Models of one task each.
+SINGLES = ("regression", "rcg")
 
 
 def build(context: Context) -> Section:
     """The section, its tables and figures."""
     drawing = frontier(context, "fd", "cosine")
-    return build_tasks(context, TITLE, LEAD, QUESTIONS, extra=[drawing] if drawing else [])
+    return build_tasks(context, TITLE, LEAD, QUESTIONS, SINGLES, extra=[drawing] if drawing else [])

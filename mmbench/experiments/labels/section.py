@@ -57,9 +57,11 @@ QUESTIONS = (
         pictures=DRAWN,
     ),
 )
+#: Models of one task each.
+SINGLES = ("classifier", "noised_classifier", "cfg_ddpm")
 
 
 def build(context: Context) -> Section:
     """The section, its tables and figures."""
     drawing = frontier(context, "fd", "judged_accuracy")
-    return build_tasks(context, TITLE, LEAD, QUESTIONS, extra=[drawing] if drawing else [])
+    return build_tasks(context, TITLE, LEAD, QUESTIONS, SINGLES, extra=[drawing] if drawing else [])

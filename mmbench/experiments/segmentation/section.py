@@ -67,9 +67,11 @@ QUESTIONS = (
         pictures=DRAWN,
     ),
 )
+#: Models of one task each.
+SINGLES = ("unet", "segdiff")
 
 
 def build(context: Context) -> Section:
     """The section, its tables and figures."""
     drawing = frontier(context, "fd", "judged_miou")
-    return build_tasks(context, TITLE, LEAD, QUESTIONS, extra=[drawing] if drawing else [], classes=True)
+    return build_tasks(context, TITLE, LEAD, QUESTIONS, SINGLES, extra=[drawing] if drawing else [], classes=True)

@@ -67,6 +67,7 @@ class Section:
         content: what the template shows.
         headlines: its lines in the overview.
         template: if not the one of its name.
+        singles: models of one task each, trained as long, beside which a model of all is put.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Section:
     content: Mapping[str, Any]
     headlines: Sequence[Headline] = ()
     template: str = ""
+    singles: Sequence[str] = ()
 
 
 @dataclass
@@ -110,6 +112,25 @@ class Context:
         pictures.write_grid(path, grid)
         self.written.append(path)
         return replace(grid, command=self.command)
+
+
+class NumbersOnly(Context):
+    """What a section is built from where only its numbers are wanted: nothing is drawn or written."""
+
+    def table(self, table: Table) -> Table:
+        """The table as it is."""
+        return table
+
+    def frame(self, name: str, frame: pd.DataFrame) -> None:
+        """Nothing."""
+
+    def draw(self, name: str, caption: str, alt: str, paint: Callable[[Mode], Figure]) -> Drawing:
+        """A figure without a picture."""
+        return Drawing(name, caption, alt, {})
+
+    def grid(self, grid: Grid) -> Grid:
+        """The grid as it is."""
+        return grid
 
 
 class SectionModule(Protocol):

@@ -205,7 +205,9 @@ class Task:
         return [Headline(self.question.title, board, board.cases[len(board.cases) // 2]) for board in self.boxed]
 
 
-def build_tasks(context: Context, title: str, lead: str, questions: Sequence[Question], **more: Any) -> Section:
+def build_tasks(
+    context: Context, title: str, lead: str, questions: Sequence[Question], singles: Sequence[str], **more: Any
+) -> Section:
     """The section of an experiment, its tables and figures.
 
     Args:
@@ -213,6 +215,7 @@ def build_tasks(context: Context, title: str, lead: str, questions: Sequence[Que
         title: heading.
         lead: what was asked, in one or two sentences.
         questions: in the order of the page; those that nobody was scored on are left out.
+        singles: models of one task each, as in `Section`.
         more: what else the template shows: `classes`, whether their colours are explained; `extra`, figures.
     """
     results = context.experiment
@@ -229,4 +232,4 @@ def build_tasks(context: Context, title: str, lead: str, questions: Sequence[Que
     }
     findings, cards = [task.finding() for task in tasks], [card for task in tasks for card in task.cards()]
     headlines = [line for task in tasks for line in task.headlines()]
-    return Section(results.name, title, lead, findings, cards, content, headlines, "tasks.html.j2")
+    return Section(results.name, title, lead, findings, cards, content, headlines, "tasks.html.j2", singles)

@@ -21,13 +21,13 @@ from mmbench.experiments.joint.section.transfer import (
     Change,
     changes,
     comparison_table,
-    per_cent,
     transfer_figure,
     transfer_findings,
     transfer_frame,
     transfer_table,
 )
 from mmbench.report import text
+from mmbench.report.parts.multitask import per_cent
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import training
 from mmbench.report.tables.board import MARKS
@@ -72,7 +72,9 @@ def build(context: Context) -> Section:
     findings = [matrix_finding(matrix), *transfer_findings(matrix, found), *consistency_findings(matrix, agreed)]
     findings += gradient_findings(gradient_frame(results))
     lines = [Headline(spot.heading, spot.board, spot.case) for spot in headline_spots(matrix)]
-    return Section(results.name, TITLE, lead(matrix), findings, cards(matrix, found), content, lines)
+    return Section(
+        results.name, TITLE, lead(matrix), findings, cards(matrix, found), content, lines, singles=matrix.singles()
+    )
 
 
 def lead(matrix: Matrix) -> str:

@@ -18,6 +18,8 @@ from mmbench.report.draw.axes import name_rows
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, method_styles, paper
+from mmbench.report.parts.multitask import DELTA, change_by_seed, delta_cell, per_cent
+from mmbench.report.parts.multitask import NOTE as DELTA_NOTE
 from mmbench.report.parts.section import Context
 from mmbench.report.tables.board import ALPHA, Entry, reading_of
 from mmbench.report.tables.cells import number_cell, single_seeds, spread_note
@@ -70,14 +72,9 @@ class Change:
 def relative_changes(own: Entry, other: Entry, higher_is_better: bool) -> list[float]:
     """Seeds' relative changes; that of the means where no seed is shared; none if the rival's mean is 0."""
     base = abs(other.summary.mean)
-    if not base:
-        return []
-    sign = 1 if higher_is_better else -1
-    shared = sorted(set(own.values) & set(other.values))
-    if not shared:
-        return [sign * (own.summary.mean - other.summary.mean) / base]
-    base = abs(float(np.mean([other.values[seed] for seed in shared]))) or base
-    return [sign * (own.values[seed] - other.values[seed]) / base for seed in shared]
+    if set(own.values) & set(other.values) or not base:
+        return list(change_by_seed(own, other, higher_is_better).values())
+    return [(1 if higher_is_better else -1) * (own.summary.mean - other.summary.mean) / base]
 
 
 def changes(matrix: Matrix) -> list[Change]:
@@ -133,6 +130,8 @@ def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) ->
         [Cell(heading), *(change_cell(by_place.get((heading, rival))) for rival in present(found))]
         for heading in dict.fromkeys(change.spot.heading for change in found)
     ]
+    means = [delta_cell(all_by_seed(matrix, found, rival)) for rival in present(found)]
+    rows.append([Cell(DELTA, tone="studied"), *means])
     studied = matrix.results.titles[STUDIED]
     caption = f"Transfer: relative change of {studied} against models of fewer tasks; above 0, {studied} is better."
     notes = [COMPUTE]
@@ -144,14 +143,16 @@ def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) ->
         )
     else:
         notes.append("One training seed: no deviation and no interval, so no change here is called one.")
+    notes.append(DELTA_NOTE)
     header = ["Task", *(f"against {RIVALS[rival].lower().replace(', c', ', C')}" for rival in present(found))]
     header = [name.replace("C/k", "C/K") for name in header]
     return context.table(Table(f"{matrix.results.name}-transfer", caption, header, rows, notes, differences=True))
 
 
-def per_cent(share: float) -> str:
-    """0.053 as `+5.3 %`, with a space that does not break."""
-    return f"{100 * share:+.1f}\u00a0%".replace("-", text.MINUS)
+def all_by_seed(matrix: Matrix, found: Sequence[Change], rival: str) -> list[dict[int, float]]:
+    """The relative changes against one kind of rival, a mapping by seed for each cell."""
+    pairs = [(c.spot, c.spot.entry(STUDIED), c.spot.entry(c.method)) for c in found if c.rival == rival]
+    return [change_by_seed(a, b, spot.board.higher_is_better) for spot, a, b in pairs if a and b]
 
 
 def change_cell(change: Change | None) -> Cell:

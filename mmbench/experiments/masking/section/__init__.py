@@ -25,6 +25,8 @@ LEAD = (
     "answer before anything is measured. Methods that can also draw from noise are compared on that."
 )
 PRIMARY = "lpips_alex"
+#: Models of one task each.
+SINGLES = ("reconstruction_only", "ddpm")
 #: Drawn as lines against the masked share.
 DRAWN = ("lpips_alex", "lpips_vgg")
 
@@ -61,7 +63,7 @@ def build(context: Context) -> Section:
         "count": cases[0]["count"] if cases else 0,
     }
     headlines += [Headline("Drawing images", board, drawn[0]) for board in noise if board.metric.startswith("fd[")]
-    return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content, headlines)
+    return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content, headlines, singles=SINGLES)
 
 
 def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[str, object]:
