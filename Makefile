@@ -23,11 +23,16 @@ test: $(READY) lint
 check: $(READY) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
+# What is held to the word list of docs/style.md.
+PROSE := README.md CONTRIBUTING.md SECURITY.md config/README.md benchmarks/README.md results/README.md docs
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/codespell
+	$(BIN)/codespell --config tools/words.cfg $(PROSE)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
 # ARCHITECTURE.md from the imports and docstrings of the code.
