@@ -271,7 +271,7 @@ def halve(contest: Contest, args: argparse.Namespace) -> Iterator[list[dict[str,
 
 def mean(points: Sequence[Mapping[str, Any]], name: str, budget: float, metric: str) -> float:
     """Of a recipe's seeds after a budget; not a number where there are none."""
-    values = [p[metric] for p in points if (p["recipe"], p["budget"]) == (name, budget) and p[metric] is not None]
+    values = [p[metric] for p in points if (p["recipe"], p["budget"]) == (name, budget) and p.get(metric) is not None]
     return sum(values) / len(values) if values else math.nan
 
 
