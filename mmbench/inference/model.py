@@ -165,8 +165,8 @@ class Model(Published):
                 raise UserError(f"{source} is given whole and as {name}, which is made from it; give one of the two")
         if self.file != MULTITASK_FILE:
             only = read_literals(self.file).get("ANSWERS")
-            found = {name for task in self._tasks() if set(task.given) == set(given) for name in only or task.want}
-            return [name for name in self.modalities if name in found and name not in given]
+            wanted = {name for task in self._tasks() if set(task.given) == set(given) for name in only or task.want}
+            return [name for name in self.modalities if name in wanted and name not in given]
         weights = {"generate": 1.0, **(self.settings["method_settings"].get("weights") or {})}
         target = self.settings["method_settings"].get("target", "image")
         learnt = {name for name in self.modalities if weights.get("generate" if name == target else name)}

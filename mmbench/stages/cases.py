@@ -31,11 +31,11 @@ def write_cases(settings: dict[str, Any], data: Path, out: Path) -> None:
     described = []
     test = whole_items(read_prepared(data, "test"), used, f"{data / 'test.npz'}: {settings['experiment']}")
     for case in experiment.cases(test, used, settings):
-        own = {f"given/{k}": v for k, v in case.given.items()} | {f"truth/{k}": v for k, v in case.truth.items()}
-        arrays |= {f"{case.name}/{key}": value for key, value in own.items()}
+        values = {f"given/{k}": v for k, v in case.given.items()} | {f"truth/{k}": v for k, v in case.truth.items()}
+        arrays |= {f"{case.name}/{key}": value for key, value in values.items()}
         task = asked(experiment, case)
         entry = {"name": case.name, "task": case.task, "count": case.count, **case.detail}
-        described.append({**entry, "given": task.given, "want": task.want, "sha256": sha256_arrays(own)})
+        described.append({**entry, "given": task.given, "want": task.want, "sha256": sha256_arrays(values)})
     save_arrays(out / "cases.npz", arrays)
     record = {"experiment": settings["experiment"], "modalities": list(used), "cases": described}
     write_json(out / "cases.json", record | ({"left_out": lacking} if lacking else {}))

@@ -28,15 +28,15 @@ MIRRORED = "embedding_mirrored"
 def embedded(arrays: Arrays, split: str, embedder: Embedder) -> Arrays:
     """The raw embeddings of a split's images; of the training split, those of the mirrored images too."""
     images = arrays["image"]
-    found = {"embedding": embedder(images)}
+    embeddings = {"embedding": embedder(images)}
     if split == "train":
-        found[MIRRORED] = embedder(np.ascontiguousarray(images[..., ::-1]))
-    for array in found.values():
+        embeddings[MIRRORED] = embedder(np.ascontiguousarray(images[..., ::-1]))
+    for array in embeddings.values():
         for item in np.flatnonzero(~np.isfinite(array).all(axis=1))[:1]:
             raise UserError(
                 f"{embedder.name}: the embedding of {split} item {item} is not finite; use another extractor"
             )
-    return found
+    return embeddings
 
 
 def write_embedded(extractor: str, *, weights: Path, data: Path, out: Path, device: torch.device) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def write_embedded(extractor: str, *, weights: Path, data: Path, out: Path, devi
     splits: dict[str, Any] = {}
     for split in SPLITS:  # the training split first: it has the scaling
         arrays = read_prepared(data, split)
-        found = embedded(arrays, split, embedder)
+        embeddings = embedded(arrays, split, embedder)
         if split == SPLITS[0]:
-            scaling = fit_scaling(found["embedding"])
-        arrays |= {name: scaling(array) for name, array in found.items()}
+            scaling = fit_scaling(embeddings["embedding"])
+        arrays |= {name: scaling(array) for name, array in embeddings.items()}
         save_arrays(out / f"{split}.npz", arrays)
         shapes = {name: {"dtype": str(a.dtype), "shape": list(a.shape)} for name, a in arrays.items()}
         splits[split] = {**card["splits"][split], "sha256": sha256_arrays(arrays), "arrays": shapes}

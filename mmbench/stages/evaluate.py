@@ -72,12 +72,12 @@ def claimed_tasks(
         modality = name.rpartition("/")[2]
         if answers is not None and modality not in answers:
             raise UserError(f"{path}: answers '{modality}', which the method does not claim; add it to its ANSWERS")
-    found = {of_array[name] for name in names}
+    answered = {of_array[name] for name in names}
     if tasks is None:
-        return found
+        return answered
     if unknown := sorted(set(tasks) - experiment.tasks.keys()):
         raise UserError(f"--tasks {unknown[0]}: no such task; the experiment's are {', '.join(experiment.tasks)}")
-    if extra := sorted(found - set(tasks)):
+    if extra := sorted(answered - set(tasks)):
         raise UserError(f"{path}: answers task '{extra[0]}', which the method does not claim; add it to its TASKS")
     return set(tasks)
 

@@ -65,16 +65,16 @@ def tools_for(
 
 def about_extractors(tools: Tools, evaluate: Mapping[str, Any], size: tuple[int, ...]) -> dict[str, dict[str, str]]:
     """What is recorded of each extractor of images of a size, by its name, in their order."""
-    found = {}
+    entries = {}
     for extractor, entry in zip(tools.extractors, named(evaluate), strict=True):
         about = described(entry, tools.weights)
-        found[extractor.name] = {
+        entries[extractor.name] = {
             "weights_sha256": extractor.weights_sha256,
             "resize": extractor.resize_name(*size),
             "source": about.source,
             "licence": about.licence,
         }
-    return found
+    return entries
 
 
 def write_reference(
@@ -115,7 +115,7 @@ def write_reference(
         resize, case = extractor.resize_name(*images.shape[2:]), Case("floor", "generate", len(fake))
         for measure, value, detail in distribution_scores(extractor, real, fake, resize):
             floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
-    own = [*score_real(name, arrays, tools).metrics, *score_floor(name, arrays, other, tools).metrics]
+    scores = [*score_real(name, arrays, tools).metrics, *score_floor(name, arrays, other, tools).metrics]
     save_arrays(out / "reference.npz", {**stored(features), **vectors(arrays)})
     inputs = {"data": data / "card.json", "weights": weights / "weights.json", **own_code(evaluate, weights)}
     if judge:
@@ -128,7 +128,7 @@ def write_reference(
         "images_sha256": sha256_arrays({"image": images}),
         "extractors": about_extractors(tools, evaluate, images.shape[2:]),
         "floor": {"split": other_split, "n": len(other["image"]), "wanted": count, "seed": SEED},
-        "metrics": floor.metrics + own,
+        "metrics": floor.metrics + scores,
         "hardware": hardware(device),
         "provenance": provenance(settings, inputs),
     }

@@ -119,8 +119,8 @@ class Trial:
         """The cases that the method answers, over so many validation items; without a number, over all that are asked
         of the test split, as far as there are.
         """
-        evaluate, there = self.settings["evaluate"], len(self.arrays["image"])
-        most = {name: min(items or evaluate[name], there) for name in ("reconstructions", "samples")}
+        evaluate, available = self.settings["evaluate"], len(self.arrays["image"])
+        most = {name: min(items or evaluate[name], available) for name in ("reconstructions", "samples")}
         settings = {**self.settings, "evaluate": {**evaluate, **most}}
         cases = self.experiment.cases(self.arrays, self.modalities, settings)
         tasks = claimed_tasks(self.literals["TASKS"], self.experiment.tasks)
@@ -198,8 +198,8 @@ class Trial:
 
 def tune(trial: Trial) -> dict[str, Any]:
     """Try every candidate that the training pays for; returns what tuned.json holds, without its provenance."""
-    own = trial.own_settings()
-    return {**own, "drawings": trial.drawings(trial.method(own["chosen"]))}
+    choice = trial.own_settings()
+    return {**choice, "drawings": trial.drawings(trial.method(choice["chosen"]))}
 
 
 def command(
