@@ -64,11 +64,11 @@ def card(settings: DataSettings) -> Card:
         UserError: it names what is neither `factors` nor said to be of a kind, or the dataset or its files are missing.
     """
     module = _module(settings.name)
-    found = module.card(settings) if hasattr(module, "card") else module.CARD
-    assert isinstance(found, Card)
-    for name in set(found.modalities) - kinds_of_card({"modalities": found.modalities}).keys() - {FACTORS}:
+    described = module.card(settings) if hasattr(module, "card") else module.CARD
+    assert isinstance(described, Card)
+    for name in set(described.modalities) - kinds_of_card({"modalities": described.modalities}).keys() - {FACTORS}:
         raise UserError(f"{module.__file__}: modalities: '{name}' has no kind; write them as a mapping to kinds")
-    return found
+    return described
 
 
 def other_files(settings: DataSettings) -> dict[str, int]:
@@ -111,18 +111,18 @@ def converted(arrays: Arrays, card: Mapping[str, Any]) -> Arrays:
     kinds = {"image": "image", **kinds_of_card(card)}
     if missing := [name for name in card.get("modalities") or () if name not in arrays]:
         raise UserError(f"{missing[0]} is missing, which the card lists")
-    found = {}
+    typed = {}
     for name, array in arrays.items():
         base = name.removesuffix(MIRRORED)
         said = kinds.get(base) or default_kind(base)
         modality = class_of(said).from_card(facts_of(card, base), tuple(card["size"])) if said else None
         try:
-            found[name] = (
+            typed[name] = (
                 _of_kind(array, kind_of(modality), len(images)) if modality else _row_of_floats(array, len(images))
             )
         except UserError as error:
             raise UserError(f"{name} {error}") from None
-    return found
+    return typed
 
 
 def _of_kind(array: np.ndarray, kind: Kind, count: int) -> np.ndarray:

@@ -64,13 +64,13 @@ def boxes(parts: int, size: int) -> np.ndarray:
 
 def shared(splits: Mapping[str, Fingerprints]) -> list[dict[str, Any]]:
     """For each two splits how many pictures of the later one are in the earlier one, and how many more nearly are."""
-    found = []
+    pairs = []
     for (other, first), (split, second) in combinations(splits.items(), 2):
         known = set(first.digests)
         exact = np.array([digest in known for digest in second.digests])
         near = int((nearly(first, second) & ~exact).sum())
-        found.append({"split": split, "other": other, "exact": int(exact.sum()), "near": near})
-    return found
+        pairs.append({"split": split, "other": other, "exact": int(exact.sum()), "near": near})
+    return pairs
 
 
 def nearly(first: Fingerprints, second: Fingerprints) -> np.ndarray:

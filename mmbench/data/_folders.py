@@ -85,12 +85,12 @@ def pairs(frames: Path, maps: Path, ending: str, map_endings: Sequence[str]) -> 
 
 def _by_frame(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     """Pictures whose names have the first of the endings, by what stands before it."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for name in sorted(pictures(folder, endings)):
         frame = name[: -len(endings[0])]
-        if name.lower().endswith(endings[0].lower()) and found.setdefault(frame, folder / name) != folder / name:
-            raise UserError(f"{folder / name}: is there beside {found[frame]}; remove one of them")
-    return found
+        if name.lower().endswith(endings[0].lower()) and paths.setdefault(frame, folder / name) != folder / name:
+            raise UserError(f"{folder / name}: is there beside {paths[frame]}; remove one of them")
+    return paths
 
 
 def count_others(folder: Path) -> Counter[str]:

@@ -82,12 +82,12 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 def other_files(settings: DataSettings) -> Counter[str]:
     """How many files beside the cities and beside their pictures are none."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for split in sorted(set(FOLDERS.values())):
         frames, _ = _folders(data_root(settings, CARD), split)
         for folder in (frames, *(frames / city for city in folders(frames))):
-            found += count_others(folder)
-    return found
+            counts += count_others(folder)
+    return counts
 
 
 def _torchvision() -> Any:
@@ -99,11 +99,11 @@ def _torchvision() -> Any:
 
 def _folders(root: Path, folder: str) -> tuple[Path, Path]:
     """Where the pictures and the class maps of an official split are, by city."""
-    found = root / "leftImg8bit" / folder, root / "gtFine" / folder
-    for place in found:
+    places = root / "leftImg8bit" / folder, root / "gtFine" / folder
+    for place in places:
         if not place.is_dir():
             raise UserError(f"{place}: no such folder; {CARD.name} needs {CARD.layout} below data.root")
-    return found
+    return places
 
 
 def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
@@ -112,10 +112,10 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     cities = sorted(folders(frames))
     for orphan in sorted(set(folders(maps)) - set(cities))[:1]:
         raise UserError(f"{maps / orphan}: class maps without their pictures {frames / orphan}; restore or remove them")
-    found = [pair for city in cities for pair in pairs(frames / city, maps / city, *ENDINGS)]
+    paired = [pair for city in cities for pair in pairs(frames / city, maps / city, *ENDINGS)]
     if split == "test":
-        return found
-    return [pair for pair in found if (pair[0].parent.name in VALIDATION_CITIES) == (split == "validation")]
+        return paired
+    return [pair for pair in paired if (pair[0].parent.name in VALIDATION_CITIES) == (split == "validation")]
 
 
 def _train_ids() -> dict[int, int]:

@@ -109,12 +109,12 @@ def symbols(root: Path) -> list[Symbol]:
     Raises:
         UserError: emoji.json is missing, broken or of another version.
     """
-    found = []
+    drawn = []
     for entry in _entries(root):
         files = tuple(picture["image"] for picture in _pictures(entry) if _drawn(picture))
         if files and entry["category"] != NO_SYMBOL:
-            found.append(Symbol(entry["unified"], entry["category"], files))
-    return found
+            drawn.append(Symbol(entry["unified"], entry["category"], files))
+    return drawn
 
 
 def split_of(symbol: Symbol) -> str:

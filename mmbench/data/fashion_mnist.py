@@ -65,8 +65,8 @@ def _folder(settings: DataSettings) -> Path:
     """The folder with the IDX files, downloading them first where that is allowed."""
     download = os.environ.get("MMBENCH_DOWNLOAD") == "1"
     root = data_root(settings, CARD, create=download)
-    found = [root / place for place in PLACES if _file(root / place, "t10k-labels-idx1-ubyte") is not None]
-    if not found and download:
+    places = [root / place for place in PLACES if _file(root / place, "t10k-labels-idx1-ubyte") is not None]
+    if not places and download:
         from torchvision.datasets import FashionMNIST  # noqa: PLC0415 (slow to import, needed only here)
         from torchvision.datasets.utils import download_url  # noqa: PLC0415
 
@@ -76,9 +76,9 @@ def _folder(settings: DataSettings) -> Path:
         except (RuntimeError, OSError) as error:
             raise UserError(f"{root}: the download failed ({error}); {CARD.download}") from None
         return root / PLACES[-1]
-    if not found:
+    if not places:
         raise UserError(f"{root}: holds no IDX files; {CARD.download}; put them into {root} ({CARD.layout})")
-    return found[0]
+    return places[0]
 
 
 def _file(folder: Path, name: str) -> Path | None:

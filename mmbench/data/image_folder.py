@@ -55,8 +55,8 @@ def load(split: str, settings: DataSettings) -> Arrays:
     classes = _classes(root)
     base = _split_folder(root, split) if _is_split(root) else root
     names = (f"{label}/{name}" for label in classes for name in pictures(base / label))
-    own = names if _is_split(root) else (name for name in names if split_of(name) == split)
-    chosen, available = hashed_first(own, settings.count(split))
+    members = names if _is_split(root) else (name for name in names if split_of(name) == split)
+    chosen, available = hashed_first(members, settings.count(split))
     images = np.empty((take(available, settings, split, base), 3, *settings.shape), np.uint8)
     for image, name in zip(images, chosen, strict=True):
         image[:] = _read(base / name, settings.shape)
@@ -72,8 +72,8 @@ def other_files(settings: DataSettings) -> Counter[str]:
     bases = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
     places = [*bases, *(base / label for base in bases for label in _classes(root))]
     beside = {root / name for name in folders(root)} - set(bases) if _is_split(root) else set()
-    found = sum((count_others(place) for place in {root, *places}), Counter())
-    return found + Counter(f"{folder.name}/" for folder in beside)
+    counts = sum((count_others(place) for place in {root, *places}), Counter())
+    return counts + Counter(f"{folder.name}/" for folder in beside)
 
 
 def split_of(name: str) -> str:
@@ -99,14 +99,14 @@ def _split_folder(root: Path, split: str) -> Path:
 def _classes(root: Path) -> list[str]:
     """Sorted names of the class folders; every split must have the same ones."""
     splits = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
-    found = [set(folders(folder)) for folder in splits]
-    classes = sorted(set.union(*found))
+    labels = [set(folders(folder)) for folder in splits]
+    classes = sorted(set.union(*labels))
     for name in classes:
         if name.encode(errors="ignore").decode() != name:
             raise UserError(f"{splits[0] / name}: the name of a class is shown as text; give it one in UTF-8")
     if not classes:
         raise UserError(f"{splits[0]}: no class folder; put the pictures into {splits[0]}/<class>")
-    for folder, names in zip(splits, found, strict=True):
+    for folder, names in zip(splits, labels, strict=True):
         for name in classes:
             if name not in names:
                 raise UserError(f"{folder / name}: missing class folder that other splits have; add it")

@@ -101,13 +101,13 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Array
         UserError: the file is missing, is not an npz, is truncated or damaged, or holds Python objects.
     """
     with _members(path) as (archive, members):
-        found = {}
+        arrays = {}
         for name, member in members.items():
             if names is None or name in names:
                 _header(archive, name, member)
                 with archive.open(member) as stream:
-                    found[name] = np.lib.format.read_array(stream, allow_pickle=False)
-        return found
+                    arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+        return arrays
 
 
 def read_headers(path: str | Path) -> dict[str, Header]:
