@@ -62,12 +62,12 @@ class ClipEmbedder:
     @torch.inference_mode()
     def __call__(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
         """Embeddings, float32 (n, d), of images, uint8 (n, 3, h, w)."""
-        found = []
+        embeddings = []
         for start in range(0, len(images), batch_size):
             pictures = [Image.fromarray(x.transpose(1, 2, 0)) for x in images[start : start + batch_size]]
             batch = torch.stack([self.preprocess(picture) for picture in pictures]).to(self.device)
-            found.append(self.model.encode_image(batch, normalize=True).float().cpu())
-        return torch.cat(found).numpy()
+            embeddings.append(self.model.encode_image(batch, normalize=True).float().cpu())
+        return torch.cat(embeddings).numpy()
 
 
 def open_clip_model(name: str) -> BuiltClip:
@@ -86,14 +86,14 @@ def open_clip_model(name: str) -> BuiltClip:
     if tag not in (tags := open_clip.list_pretrained_tags_by_model(model)):
         raise UserError(f"extractor: {name}: open_clip has no weights '{tag}' of {model}; there are {', '.join(tags)}")
     try:
-        found = open_clip.create_model_from_pretrained(model, tag)
+        built = open_clip.create_model_from_pretrained(model, tag)
     except Exception as error:  # every source of weights has errors of its own, which share no base
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"extractor: {name}: its weights are not in open_clip's cache and could not be fetched ({reason}); run "
             f"again with access to them, or use the extractor {VGG16}"
         ) from None
-    return found
+    return built
 
 
 def load_clip(name: str, device: torch.device, build: Callable[[str], BuiltClip] = open_clip_model) -> ClipEmbedder:

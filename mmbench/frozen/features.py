@@ -113,7 +113,7 @@ class Extractor:
         """
         size = self.resized(*images.shape[2:])
         count = max(1, min(batch_size, BATCH_PIXELS // (size[0] * size[1])))
-        found = []
+        rows = []
         for start in range(0, len(images), count):
             x = torch.from_numpy(images[start : start + count]).to(self.device).float() / 255
             if size != images.shape[2:]:
@@ -122,8 +122,8 @@ class Extractor:
             if not (isinstance(features, Tensor) and features.ndim == 2 and len(features) == len(x)):
                 shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
                 raise UserError(f"{self.code}: build: its network puts out {shape} for {len(x)} images; return (n, d)")
-            found.append(features.float().cpu())
-        joined = torch.cat(found).numpy()
+            rows.append(features.float().cpu())
+        joined = torch.cat(rows).numpy()
         if not np.isfinite(joined).all():
             raise UserError(f"{self.code}: build: features of {self.name} are not finite; use another extractor")
         return joined

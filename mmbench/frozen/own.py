@@ -40,11 +40,11 @@ def load_own(about: Described, code: Path) -> nn.Module:
 def run_file(path: Path) -> ModuleType:
     """Run a Python file as a module; UserError if it imports what is not installed."""
     name = f"mmbench_extractor_{path.stem}"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None and found.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(found)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        found.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except ImportError as error:
         raise UserError(f"{path}: {error}; install it") from None
     return module

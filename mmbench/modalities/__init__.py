@@ -71,8 +71,8 @@ def kind_of(modality: Modality) -> Kind:
 
 def class_of(kind: str) -> type[Kind]:
     """The class of a kind."""
-    found: type[Kind] = importlib.import_module(f"{__name__}.{kind}").Kind
-    return found
+    kind_class: type[Kind] = importlib.import_module(f"{__name__}.{kind}").Kind
+    return kind_class
 
 
 def default_kind(name: str) -> str | None:
@@ -95,20 +95,20 @@ def facts_of(card: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What a data set's card says of one modality, on top of what it says of all: classes, palette, labels, size."""
     listed = card.get("modalities")
     said = [card.get(name), listed.get(name) if isinstance(listed, Mapping) else None]
-    own = {key: value for entry in said if isinstance(entry, Mapping) for key, value in entry.items()}
+    entries = {key: value for entry in said if isinstance(entry, Mapping) for key, value in entry.items()}
     arrays = card.get("splits", {}).get("train", {}).get("arrays", {})
     shape = {"shape": arrays[name]["shape"][1:]} if name in arrays else {}
-    return {**{key: value for key, value in card.items() if key != "size"}, **shape, **own}
+    return {**{key: value for key, value in card.items() if key != "size"}, **shape, **entries}
 
 
 def of_card(card: Mapping[str, Any]) -> dict[str, Modality]:
     """The modalities of the data set that `card` describes, the image first, as far as there is anything to learn."""
-    found = {}
+    modalities = {}
     for name, kind in {"image": "image", **kinds_of_card(card)}.items():
         modality = class_of(kind).from_card(facts_of(card, name), tuple(card["size"]))
         if modality and kind_of(modality).learnable:
-            found[name] = modality
-    return found
+            modalities[name] = modality
+    return modalities
 
 
 def kinds_of_card(card: Mapping[str, Any]) -> dict[str, str]:
@@ -119,12 +119,12 @@ def kinds_of_card(card: Mapping[str, Any]) -> dict[str, str]:
     """
     listed = card.get("modalities") or ()
     said = listed if isinstance(listed, Mapping) else dict.fromkeys(listed)
-    found = {}
+    kinds = {}
     for name, entry in said.items():
         kind = (entry.get("kind") if isinstance(entry, Mapping) else entry) or default_kind(name)
         if kind is not None and kind not in names():
-            there = ", ".join(names())
-            raise UserError(f"card.json: modalities.{name}: kind '{kind}' does not exist; there are {there}")
+            known = ", ".join(names())
+            raise UserError(f"card.json: modalities.{name}: kind '{kind}' does not exist; there are {known}")
         if kind is not None:
-            found[name] = kind
-    return found
+            kinds[name] = kind
+    return kinds

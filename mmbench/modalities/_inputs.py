@@ -52,18 +52,18 @@ def read_pictures(
         colour: whether it is a picture's colours that count, which resizing blends; else each pixel is one of its own.
     """
     size = kind.shape[-2:]
-    found = []
+    items = []
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(item, Image.Image):
             picture, shown = upright(item), name
         elif isinstance(item, (str, os.PathLike)):
             picture, shown = open_picture(Path(item)), f"{name}: {item}"
         else:
-            found.append(read_items(name, item, kind))
+            items.append(read_items(name, item, kind))
             continue
         picture = as_colour(picture, shown) if colour else picture
-        found.append(read_items(shown, read(_fitted(picture, shown, size, resize=resize, smooth=colour), shown), kind))
-    return np.concatenate(found)
+        items.append(read_items(shown, read(_fitted(picture, shown, size, resize=resize, smooth=colour), shown), kind))
+    return np.concatenate(items)
 
 
 def _fitted(picture: Image.Image, shown: str, size: tuple[int, ...], *, resize: bool, smooth: bool) -> Image.Image:

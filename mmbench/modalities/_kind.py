@@ -117,8 +117,8 @@ class Kind(ABC):
         """Which of stored items (n, ...) have no value at all, bool (n,)."""
         if self.missing is None:
             return np.zeros(len(array), bool)
-        there = ~np.isnan(array) if np.isnan(self.missing) else array != self.missing
-        gone: np.ndarray = ~there.reshape(len(array), -1).any(axis=1)
+        present = ~np.isnan(array) if np.isnan(self.missing) else array != self.missing
+        gone: np.ndarray = ~present.reshape(len(array), -1).any(axis=1)
         return gone
 
     @abstractmethod

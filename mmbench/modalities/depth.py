@@ -59,9 +59,9 @@ class Kind(MapKind):
     @classmethod
     def describe(cls, array: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The nearest and the farthest, and the share of the pixels that have no distance."""
-        there = array[np.isfinite(array)]
-        ends = [round(float(end), 2) for end in (there.min(), there.max())] if there.size else None
-        return {"depth_range": ends, "depth_missing_share": round(1 - there.size / array.size, 5)}
+        distances = array[np.isfinite(array)]
+        ends = [round(float(end), 2) for end in (distances.min(), distances.max())] if distances.size else None
+        return {"depth_range": ends, "depth_missing_share": round(1 - distances.size / array.size, 5)}
 
     @property
     def stored(self) -> Layout:
@@ -119,9 +119,9 @@ class Kind(MapKind):
 
     def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
         """Mean absolute error of the pixels that have a distance."""
-        there = ~values.isnan()
-        error = (decoded[:, 0] - values.nan_to_num(0.0)).abs() * there
-        return error.flatten(1).sum(dim=1) / there.flatten(1).sum(dim=1).clamp(min=1)
+        measured = ~values.isnan()
+        error = (decoded[:, 0] - values.nan_to_num(0.0)).abs() * measured
+        return error.flatten(1).sum(dim=1) / measured.flatten(1).sum(dim=1).clamp(min=1)
 
     def value(self, decoded: Tensor) -> Tensor:
         """Clamped to [-1, 1]."""
@@ -138,10 +138,10 @@ class Kind(MapKind):
         So all pictures of a data set have one scale. Without a card that says these ends, they are the item's.
         """
         logs = np.log(item.astype(np.float64))
-        there = np.isfinite(logs)
+        valid = np.isfinite(logs)
         ends = facts.get("splits", {}).get("train", {}).get("depth_range")
-        low, high = np.log(ends) if ends else (logs[there].min(), logs[there].max()) if there.any() else (0.0, 1.0)
-        near = (high - np.where(there, logs, low)) / max(high - low, 1e-9)
+        low, high = np.log(ends) if ends else (logs[valid].min(), logs[valid].max()) if valid.any() else (0.0, 1.0)
+        near = (high - np.where(valid, logs, low)) / max(high - low, 1e-9)
         places = np.linspace(0, 1, len(COLOURS))
         pixels = np.stack([np.interp(near, places, COLOURS[:, channel]) for channel in range(3)], axis=-1).round()
-        return np.where(there[..., None], pixels, NOWHERE).astype(np.uint8)
+        return np.where(valid[..., None], pixels, NOWHERE).astype(np.uint8)

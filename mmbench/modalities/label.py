@@ -147,12 +147,12 @@ class Kind(VectorKind):
     def entries(self, answer: np.ndarray, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The likeliest label of each item, its number, and the probabilities of all."""
         labels = [str(label) for label in facts.get("labels") or range(self.classes)]
-        found = []
+        listed = []
         for i, row in enumerate(answer):
             number, rounded = int(row.argmax()), (round(float(p), 6) for p in row)
             probabilities = dict(zip(labels, rounded, strict=True))
-            found.append({"item": i, "label": labels[number], "number": number, "probabilities": probabilities})
-        return found
+            listed.append({"item": i, "label": labels[number], "number": number, "probabilities": probabilities})
+        return listed
 
 
 def _number(name: str, item: Any, labels: Sequence[str]) -> int:

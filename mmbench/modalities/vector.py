@@ -64,8 +64,8 @@ class Kind(VectorKind):
 
     def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
         """Mean absolute error."""
-        there = self.available(values)
-        return there * (decoded - torch.where(there[:, None], values, 0.0)).abs().flatten(1).mean(dim=1)
+        present = self.available(values)
+        return present * (decoded - torch.where(present[:, None], values, 0.0)).abs().flatten(1).mean(dim=1)
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
         """float32 (n, d) of an array."""
