@@ -49,8 +49,8 @@ class Trials:
     items: int
 
 
-def stated(settings: Mapping[str, Any]) -> dict[str, Choice]:
-    """What a stage's settings state for each task."""
+def choices(settings: Mapping[str, Any]) -> dict[str, Choice]:
+    """What a stage's settings say of each task."""
     return {task: Choice.model_validate(entry) for task, entry in settings.get("choice", {}).items()}
 
 
@@ -88,7 +88,7 @@ def first_drawing(settings: Mapping[str, Any], task: str, heeds: Collection[str]
         task: its name.
         heeds: as for `drawings`.
     """
-    entries = [choice for name, choice in stated(settings).items() if task in (name, *choice.also)]
+    entries = [choice for name, choice in choices(settings).items() if task in (name, *choice.also)]
     candidates = entries[0].candidates[:1] if entries else [PLAIN]
     return drawings(candidates, settings["sample"], settings["method_settings"], heeds)[0]
 
@@ -124,19 +124,19 @@ def plan_trials(
         heeds: as for `drawings`, by task; nothing for one that is answered without sampling.
         most: items of the validation split.
     """
-    sampled = {task: choice for task, choice in stated(settings).items() if cases.get(task) and heeds[task]}
+    sampled = {task: choice for task, choice in choices(settings).items() if cases.get(task) and heeds[task]}
     train = settings["train"]
     evaluations = SHARE * TRAINING * train["steps"] * train["batch_size"] / max(1, len(sampled))
     planned = []
     for task, choice in sampled.items():
-        found = drawings(choice.candidates, settings["sample"], settings["method_settings"], heeds[task])
-        tried, items = affordable(found, evaluations, cases[task], choice.least, most)
+        distinct = drawings(choice.candidates, settings["sample"], settings["method_settings"], heeds[task])
+        tried, items = affordable(distinct, evaluations, cases[task], choice.least, most)
         if items:
             planned.append(Trials(task, tuple(choice.also), choice.by, tried, items))
     return planned
 
 
-def stated_trials(method: MethodFile, settings: Mapping[str, Any], validation: int | None) -> list[Trials]:
+def possible_trials(method: MethodFile, settings: Mapping[str, Any], validation: int | None) -> list[Trials]:
     """The most that a method can try, as far as its file tells and were each task one case.
 
     Args:
@@ -151,6 +151,6 @@ def stated_trials(method: MethodFile, settings: Mapping[str, Any], validation: i
 
 
 def chooses(method: MethodFile, settings: Mapping[str, Any], validation: int | None) -> bool:
-    """Whether a method has anything to choose; arguments as for `stated_trials`."""
-    own = set(method.tune) - set(settings["method_settings"])
-    return bool(own or stated_trials(method, settings, validation))
+    """Whether a method has anything to choose; arguments as for `possible_trials`."""
+    undecided = set(method.tune) - set(settings["method_settings"])
+    return bool(undecided or possible_trials(method, settings, validation))

@@ -97,22 +97,22 @@ def own(path: Path, known: Mapping[str, Described], where: str) -> Described:
     if not NAME.fullmatch(name) or name in known:
         raise UserError(f"{path}: '{name}' cannot be an extractor's name; rename the file, e.g. to dinov2_vits14.py")
     values = assigned(parse(path, path))
-    found: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
     for key, example in LITERALS.items():
         try:
-            found[key] = ast.literal_eval(values[key])
+            constants[key] = ast.literal_eval(values[key])
         except KeyError:
             raise UserError(f"{path}: {key} is missing; add a line like {example}") from None
         except (ValueError, TypeError, RecursionError, MemoryError):
             raise UserError(
                 f"{path}: {key} is computed, but this file is read without being run; write it out like {example}"
             ) from None
-        if not (side(found[key]) if key == "SIZE" else isinstance(found[key], str) and found[key]):
-            raise UserError(f"{path}: {key} is {found[key]!r}; write it like {example}")
-    weights = path.parent / found["WEIGHTS"]
+        if not (side(constants[key]) if key == "SIZE" else isinstance(constants[key], str) and constants[key]):
+            raise UserError(f"{path}: {key} is {constants[key]!r}; write it like {example}")
+    weights = path.parent / constants["WEIGHTS"]
     if not weights.is_file():
         raise UserError(f"{path}: WEIGHTS: there is no {weights}; put the weights there, or name their file")
-    return Described(name, weights, found["SIZE"], found["SOURCE"], found["LICENCE"], path)
+    return Described(name, weights, constants["SIZE"], constants["SOURCE"], constants["LICENCE"], path)
 
 
 def side(value: Any) -> bool:
@@ -122,8 +122,8 @@ def side(value: Any) -> bool:
 
 def own_code(evaluate: Mapping[str, Any], weights: Path) -> dict[str, Path]:
     """The files of one's own behind a section `evaluate`, by the extractor's name."""
-    found = [described(entry, weights) for entry in named(evaluate)]
-    return {about.name: about.code for about in found if about.code}
+    extractors = [described(entry, weights) for entry in named(evaluate)]
+    return {about.name: about.code for about in extractors if about.code}
 
 
 def named(evaluate: Mapping[str, Any]) -> list[str]:

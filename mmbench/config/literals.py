@@ -24,13 +24,13 @@ def parse(path: Path, shown: Path) -> ast.Module:
 
 def assigned(tree: ast.Module) -> dict[str, ast.expr]:
     """The value of every name that a module sets at its top level."""
-    found = {}
+    values = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = node.value
+            values[node.targets[0].id] = node.value
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            found[node.target.id] = node.value
-    return found
+            values[node.target.id] = node.value
+    return values
 
 
 @cache

@@ -200,7 +200,7 @@ class Experiment(Section):
 
     def every_variant(self) -> dict[str, dict[str, Any]]:
         """The settings of every variant, whether it is on an axis of the ablation or not."""
-        ablated = {name: own for axis in self.ablations.values() for name, own in axis.items() if "@" in name}
+        ablated = {name: settings for axis in self.ablations.values() for name, settings in axis.items() if "@" in name}
         return {**self.variants, **ablated}
 
     def options(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Methods:
         self.config = config
         self.files = find_methods(config.root, config.experiments)
         config.check_methods(self.files)
-        self._declared: dict[tuple[str, str], MethodFile] = {}
+        self._methods: dict[tuple[str, str], MethodFile] = {}
         self._chooses: dict[tuple[str, str], bool] = {}
         for experiment in config.experiments:
             for name in [*self.files[experiment], *self.variants(experiment)]:
@@ -50,11 +50,11 @@ class Methods:
     def __call__(self, experiment: str, name: str) -> MethodFile:
         """What a method, or the method that a variant is of, declares, less what its own `modalities` leave out."""
         key = (experiment, name)
-        if key not in self._declared:
-            declared, learns = self.files[experiment][method_of(name)], self.config.section(experiment, name).modalities
+        if key not in self._methods:
+            method, learns = self.files[experiment][method_of(name)], self.config.section(experiment, name).modalities
             root = self.config.root
-            self._declared[key] = of_modalities(declared, learns, root, experiment) if learns else declared
-        return self._declared[key]
+            self._methods[key] = of_modalities(method, learns, root, experiment) if learns else method
+        return self._methods[key]
 
     def variants(self, experiment: str) -> list[str]:
         """Every variant that an experiment's configuration describes."""
@@ -92,9 +92,9 @@ class Methods:
 
         A variant that only draws otherwise uses its method's.
         """
-        declared = self(experiment, name).weights_from
-        variant = f"{declared}@{tag_of(name)}"
-        trained = variant if variant in self.variants(experiment) else declared or name
+        lender = self(experiment, name).weights_from
+        variant = f"{lender}@{tag_of(name)}"
+        trained = variant if variant in self.variants(experiment) else lender or name
         return method_of(trained) if self.config.section(experiment, trained).only_samples else trained
 
     def trained(self, experiment: str, name: str) -> bool:

@@ -162,8 +162,8 @@ def _find(name: str, module: Module) -> tuple[ast.expr | ast.ClassDef, Module] |
 
 def _find_class(name: str, module: Module) -> tuple[ast.ClassDef, Module] | None:
     """The class of the project that a name of a module stands for, and the module where it is defined."""
-    found = _find(name, module)
-    return (found[0], found[1]) if found and isinstance(found[0], ast.ClassDef) else None
+    definition = _find(name, module)
+    return (definition[0], definition[1]) if definition and isinstance(definition[0], ast.ClassDef) else None
 
 
 def _type(node: ast.expr | None, module: Module) -> Any:
@@ -200,5 +200,5 @@ def _named(name: str, module: Module) -> Any:
     source, original = module.imports.get(name, ("", ""))
     if source in OF_TYPES:
         return getattr(OF_TYPES[source], original)
-    found = _find(name, module)
-    return _meant(found[0], found[1]) if found and isinstance(found[0], ast.expr) else Any
+    definition = _find(name, module)
+    return _meant(definition[0], definition[1]) if definition and isinstance(definition[0], ast.expr) else Any

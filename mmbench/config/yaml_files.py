@@ -71,7 +71,7 @@ def read_yaml(path: Path, root: Path) -> dict[str, Any]:
     """
     name = shown(path, root)
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+        mapping = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except OSError as error:
         raise UserError(f"{name}: {error.strerror}; give the name or the path of a file that is there") from None
     except yaml.MarkedYAMLError as error:
@@ -79,9 +79,9 @@ def read_yaml(path: Path, root: Path) -> dict[str, Any]:
         raise UserError(f"{name}: {line}: not plain YAML ({error.problem}); mend it") from None
     except NOT_YAML as error:
         raise UserError(f"{name}: not a YAML text file ({error}); mend it") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{name}: holds {type(found).__name__}, not keys and values; start from a file in config/")
-    return found
+    if not isinstance(mapping, dict):
+        raise UserError(f"{name}: holds {type(mapping).__name__}, not keys and values; start from a file in config/")
+    return mapping
 
 
 def typed(value: Any) -> Any:

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from mmbench.config.choice import stated_trials
+from mmbench.config.choice import possible_trials
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import MethodFile, find_judge, find_methods, of_modalities, read_literals
 from mmbench.config.extractors import VGG16
@@ -201,7 +201,7 @@ class Costs:
         tries = math.prod(len(values) for name, values in literals.get("TUNE", {}).items() if name not in fixed)
         if set(method.tune) - set(fixed):
             total += tries * self.trying(job, literals["TUNE_BY"][0], self.config.profile.data.validation)
-        for trials in stated_trials(method, settings, self.config.profile.data.validation):
+        for trials in possible_trials(method, settings, self.config.profile.data.validation):
             evaluations = sum(drawing["nfe"] for drawing in trials.drawings) / settings["sample"]["nfe"]
             total += evaluations * self.trying(job, trials.task, trials.items)
         return total
