@@ -55,8 +55,8 @@ class Tasks:
 
     def kinds(self, stored: Mapping[str, str]) -> dict[str, str]:
         """The kinds of its modalities, by name, where the data set has `stored` ones; but of those not known."""
-        found = {name: self.made.get(name) or stored.get(name) or default_kind(name) for name in self.known}
-        return {name: kind for name, kind in found.items() if kind}
+        kinds = {name: self.made.get(name) or stored.get(name) or default_kind(name) for name in self.known}
+        return {name: kind for name, kind in kinds.items() if kind}
 
 
 def names(root: Path = ROOT) -> list[str]:

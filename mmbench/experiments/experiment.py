@@ -47,21 +47,21 @@ class Experiment(Tasks):
         Raises:
             UserError: the data set lacks one that the experiment cannot do without.
         """
-        stored, found = of_card(card), {}
+        stored, present = of_card(card), {}
         for name in self.known:
             if name in self.made:
                 modality = class_of(self.made[name]).from_card(card, tuple(card["size"]))
             else:
                 modality = stored.get(name)
             if modality:
-                found[name] = modality
+                present[name] = modality
             elif not self.optional:
                 remedy = class_of(default_kind(name) or "image").lacking
                 raise UserError(
                     f"data.name: {card.get('name', 'the data set')} has no {name}, which the experiment {self.name} "
                     f"needs; {remedy}, or take {self.name} out of the profile's experiments"
                 )
-        return found
+        return present
 
     def spec(self, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> Spec:
         """What a method is built for that learns these modalities, with the settings of a stage."""
@@ -80,13 +80,13 @@ class Experiment(Tasks):
         if hasattr(module, "training_batch"):
             made: Batch = module.training_batch(batch, modalities, generator)  # type: ignore[union-attr]
             return made
-        found = {}
+        complete = {}
         for name, modality in modalities.items():
             if name in batch:
-                found[name] = batch[name]
+                complete[name] = batch[name]
             else:
-                found[name] = kind_of(modality).make(batch[source_of(name, modalities)], generator)
-        return found
+                complete[name] = kind_of(modality).make(batch[source_of(name, modalities)], generator)
+        return complete
 
     def cases(self, test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
         """The frozen questions, the same for every method and seed: `stored_cases`, unless the module `cases` says.
@@ -98,8 +98,8 @@ class Experiment(Tasks):
         """
         module = load_part(self.name, "cases")
         if hasattr(module, "cases"):
-            found: list[Case] = module.cases(test, modalities, settings)  # type: ignore[union-attr]
-            return found
+            cases: list[Case] = module.cases(test, modalities, settings)  # type: ignore[union-attr]
+            return cases
         return stored_cases(self.tasks, test, modalities, settings["evaluate"])
 
 
@@ -112,19 +112,19 @@ def stored_cases(
     given, no more than there are. The others have `evaluate.reconstructions`. A case wants what there is of what its
     task wants.
     """
-    found = []
+    cases = []
     for name, task in tasks.items():
         want = tuple(other for other in task.want if other in modalities)
         if not want or not all(other in modalities and other in test for other in task.given):
             continue
         if not task.given:
-            found.append(Case(name, name, evaluate["samples"], want=want))
+            cases.append(Case(name, name, evaluate["samples"], want=want))
             continue
         drawn = any(kind_of(modalities[other]).drawable for other in want)
         first = slice(evaluate["samples" if drawn else "reconstructions"])
         given, truth = ({other: test[other][first] for other in names} for names in (task.given, want))
-        found.append(Case(name, name, len(given[task.given[0]]), given, truth, want=want))
-    return found
+        cases.append(Case(name, name, len(given[task.given[0]]), given, truth, want=want))
+    return cases
 
 
 def source_of(name: str, modalities: Mapping[str, Modality]) -> str:
@@ -151,17 +151,17 @@ def used_modalities(
     Raises:
         UserError: a listed modality does not exist, or the first of the experiment's or any other is missing.
     """
-    found = experiment.modalities(card)
+    available = experiment.modalities(card)
     if "modalities" not in settings:
-        return found
+        return available
     chosen, known = settings["modalities"], experiment.known
     for name in chosen:
         if name not in known:
             raise UserError(f"modalities: '{name}' does not exist{near(name, known)}; there are {', '.join(known)}")
-    used = {name: modality for name, modality in found.items() if name in chosen}
+    used = {name: modality for name, modality in available.items() if name in chosen}
     if known[0] not in used or len(used) < 2:
-        there = f"{card.get('name', 'the data set')} has {', '.join(found)}"
-        raise UserError(f"modalities: {', '.join(chosen)}: name {known[0]} and another that the data set has; {there}")
+        held = f"{card.get('name', 'the data set')} has {', '.join(available)}"
+        raise UserError(f"modalities: {', '.join(chosen)}: name {known[0]} and another that the data set has; {held}")
     return used
 
 
@@ -245,15 +245,17 @@ def read_cases(folder: str | Path) -> list[Case]:
     arrays, described = load_arrays(Path(folder) / "cases.npz"), checked(path, Cases, remedy)["cases"]
     cases = []
     for entry in described:
-        own = {
+        stored = {
             key.removeprefix(f"{entry['name']}/"): a for key, a in arrays.items() if key.startswith(f"{entry['name']}/")
         }
         parts: dict[str, Arrays] = {"given": {}, "truth": {}}
-        for key, array in own.items():
+        for key, array in stored.items():
             part, _, modality = key.partition("/")
             if part in parts:
                 parts[part][modality] = array
-        if sha256_arrays(own) != entry["sha256"] or any(array.shape[:1] != (entry["count"],) for array in own.values()):
+        if sha256_arrays(stored) != entry["sha256"] or any(
+            array.shape[:1] != (entry["count"],) for array in stored.values()
+        ):
             raise UserError(f"{path}: case '{entry['name']}' is not in cases.npz as it is described; {remedy}")
         detail = {k: v for k, v in entry.items() if k not in ("name", "task", "count", "given", "want", "sha256")}
         want = tuple(entry["want"])
@@ -272,9 +274,9 @@ def check_cases(
     for case in cases:
         where = f"{folder / 'cases.json'}: case '{case.name}'"
         if case.task not in experiment.tasks:
-            there = f"there are {', '.join(experiment.tasks)}"
+            known = f"there are {', '.join(experiment.tasks)}"
             raise UserError(
-                f"{where}: its task '{case.task}' is not one of this experiment's; {there}; name its folder"
+                f"{where}: its task '{case.task}' is not one of this experiment's; {known}; name its folder"
             )
         task = asked(experiment, case)
         for name in task.want:

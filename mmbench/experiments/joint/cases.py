@@ -20,7 +20,7 @@ def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[st
     The images of which `share` is hidden are as many as the items of those that draw no image.
     """
     tasks = {name: task for name, task in TASKS.items() if name in settings.get("questions", TASKS)}
-    found = stored_cases(tasks, test, modalities, settings["evaluate"])
+    asked = stored_cases(tasks, test, modalities, settings["evaluate"])
     if "masked_image" in modalities and "reconstruct" in tasks:
         first = slice(settings["evaluate"]["reconstructions"])
         want = tuple(name for name in TASKS["reconstruct"].want if name in modalities)
@@ -28,5 +28,5 @@ def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[st
         generator = torch.Generator().manual_seed(0)  # the masks are part of the benchmark, not of a run
         given = {"masked_image": hide_stored(test["image"][first], settings["share"], generator)}
         count, detail = len(given["masked_image"]), {"share": settings["share"]}
-        found.append(Case("reconstruct", "reconstruct", count, given, truth, detail, want))
-    return found
+        asked.append(Case("reconstruct", "reconstruct", count, given, truth, detail, want))
+    return asked

@@ -113,8 +113,8 @@ def judged(image: np.ndarray, wanted: Iterable[str], tools: Tools) -> Arrays:
 
 def likeliest(label: np.ndarray) -> np.ndarray:
     """Labels (n,) as they are, of probabilities (n, classes) the likeliest class."""
-    found: np.ndarray = label if label.ndim == 1 else label.argmax(axis=1)
-    return found
+    numbers: np.ndarray = label if label.ndim == 1 else label.argmax(axis=1)
+    return numbers
 
 
 def of_image(name: str, tools: Tools) -> Measure:

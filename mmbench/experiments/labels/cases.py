@@ -45,13 +45,13 @@ def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[st
     """
     evaluate = settings["evaluate"]
     image, label = (test[name][: evaluate["reconstructions"]] for name in ("image", "label"))
-    found = [Case("classify", "classify", len(image), {"image": image}, {"label": label})]
+    asked = [Case("classify", "classify", len(image), {"image": image}, {"label": label})]
     for level in settings["noise_levels"]:
         name, detail = f"noised-{round(100 * level)}", {"alpha_bar": level}
-        found.append(Case(name, "classify_noised", len(image), noised(image, level), {"label": label}, detail))
+        asked.append(Case(name, "classify_noised", len(image), noised(image, level), {"label": label}, detail))
     painted = in_proportion(test["label"], evaluate["samples"])
     return [
-        *found,
+        *asked,
         Case("paint", "paint", len(painted), {"label": painted}),
         Case("generate", "generate", evaluate["samples"]),
     ]

@@ -18,9 +18,9 @@ def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[st
     evaluate = settings["evaluate"]
     image = test["image"][: evaluate["reconstructions"]]
     generator = torch.Generator().manual_seed(0)  # the masks are part of the benchmark, not of a run
-    found = []
+    asked = []
     for share in settings["shares"]:
         given = hide_stored(image, share, generator)
         name = f"reconstruct-{round(100 * share)}"
-        found.append(Case(name, "reconstruct", len(image), {"masked_image": given}, {"image": image}, {"share": share}))
-    return [*found, Case("generate", "generate", evaluate["samples"])]
+        asked.append(Case(name, "reconstruct", len(image), {"masked_image": given}, {"image": image}, {"share": share}))
+    return [*asked, Case("generate", "generate", evaluate["samples"])]
