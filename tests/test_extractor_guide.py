@@ -12,7 +12,7 @@ from documents import BLOCKS
 from torch import Tensor, nn
 
 from mmbench.frozen.features import Extractor, load_extractor
-from mmbench.frozen.own import run_file
+from mmbench.frozen.user_files import run_file
 
 pytestmark = pytest.mark.slow
 

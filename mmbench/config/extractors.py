@@ -86,10 +86,10 @@ def described(entry: str, weights: Path, where: str = "evaluate.features") -> De
             f"{where}: '{entry}' does not exist{near(entry, known)}; there are {', '.join(known)}, and files "
             "of your own, whose path ends with .py"
         )
-    return own(Path(entry), known, where)
+    return user_file(Path(entry), known, where)
 
 
-def own(path: Path, known: Mapping[str, Described], where: str) -> Described:
+def user_file(path: Path, known: Mapping[str, Described], where: str) -> Described:
     """What a file of one's own says of itself; UserError if it lacks something, or its weights are not there."""
     if not path.is_file():
         raise UserError(f"{where}: {path}: no such file; write the path of a Python file that is there")
@@ -120,7 +120,7 @@ def side(value: Any) -> bool:
     return value is None or (type(value) is int and 0 < value <= 4096)
 
 
-def own_code(evaluate: Mapping[str, Any], weights: Path) -> dict[str, Path]:
+def user_code(evaluate: Mapping[str, Any], weights: Path) -> dict[str, Path]:
     """The files of one's own behind a section `evaluate`, by the extractor's name."""
     extractors = [described(entry, weights) for entry in named(evaluate)]
     return {about.name: about.code for about in extractors if about.code}

@@ -18,7 +18,7 @@ from mmbench.files.store import Arrays, load_arrays, sha256_file
 from mmbench.files.weights import load_weights
 from mmbench.frozen.efficientnet import EfficientNetLite0
 from mmbench.frozen.lpips import misfit, read_lpips
-from mmbench.frozen.own import load_own
+from mmbench.frozen.user_files import load_network
 from mmbench.runs.records import Real, checked
 
 #: The extractor that is used where none is named.
@@ -144,7 +144,7 @@ def load_extractor(weights: str | Path, device: torch.device, entry: str = EXTRA
     about = described(entry, Path(weights))
     smallest, code, net = 1, __file__, None
     if about.code:
-        net, code = load_own(about, about.code), str(about.code.resolve())
+        net, code = load_network(about, about.code), str(about.code.resolve())
     elif about.name == EFFICIENTNET:
         net = EfficientNetLite0()
         if not about.weights.is_file():

@@ -16,7 +16,7 @@ import torch
 from typer import Option
 
 from mmbench.command import stage_main
-from mmbench.config.extractors import named, own_code
+from mmbench.config.extractors import named, user_code
 from mmbench.errors import UserError, closest, run_command
 from mmbench.experiments.experiment import (
     Case,
@@ -216,7 +216,7 @@ def evaluate(
     tools = Tools(weights, reference, device, trained, card, data, cache, named(looked))
     scored = scores.score(answered, tools)
     inputs = {"predictions": path, "cases": cases / "cases.npz", "weights": weights / "weights.json"}
-    inputs |= own_code(looked, weights)
+    inputs |= user_code(looked, weights)
     if judge:
         inputs["judge"] = judge / "weights.safetensors"
     record = {

@@ -15,7 +15,7 @@ import torch
 from typer import Option
 
 from mmbench.command import stage_main
-from mmbench.config.extractors import described, named, own_code
+from mmbench.config.extractors import described, named, user_code
 from mmbench.data import read_prepared
 from mmbench.errors import run_command
 from mmbench.experiments.experiment import Case, load_experiment, used_modalities, whole_items
@@ -117,7 +117,7 @@ def write_reference(
             floor.add(case, measure, value, len(fake), {**detail, "real_split": split, "fake_split": other_split})
     scores = [*score_real(name, arrays, tools).metrics, *score_floor(name, arrays, other, tools).metrics]
     save_arrays(out / "reference.npz", {**stored(features), **vectors(arrays)})
-    inputs = {"data": data / "card.json", "weights": weights / "weights.json", **own_code(evaluate, weights)}
+    inputs = {"data": data / "card.json", "weights": weights / "weights.json", **user_code(evaluate, weights)}
     if judge:
         inputs["judge"] = judge / "weights.safetensors"
     record = {

@@ -17,7 +17,7 @@ from mmbench.config.extractors import Described
 from mmbench.errors import UserError
 
 
-def load_own(about: Described, code: Path) -> nn.Module:
+def load_network(about: Described, code: Path) -> nn.Module:
     """The network of a file of one's own with its weights: images (n, 3, h, w) in [0, 1] to features (n, d).
 
     Raises:
