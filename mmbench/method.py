@@ -164,14 +164,14 @@ def load_method(path: str | Path, spec: Spec) -> Method:
     if not path.is_file():
         raise UserError(f"{path}: no such method file; `ls baselines/*/` shows the methods there are")
     name = "mmbench_method_" + "_".join(path.with_suffix("").parts[-3:])
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None and module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
     beside = [] if path.resolve().is_relative_to(Path(__file__).parent) else [str(path.parent)]
     sys.path += beside  # so that a baseline can import its _helper.py; last, so that it hides no other module
     try:
-        found.loader.exec_module(module)
+        module_spec.loader.exec_module(module)
     finally:
         for folder in beside:
             sys.path.remove(folder)

@@ -40,7 +40,7 @@ def settle(environment: MutableMapping[str, str] = os.environ) -> None:
 def _made(folder: Path) -> Path:
     """The folder, made if need be; another of a new name if that one is not this user's alone."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    there = folder.lstat()
-    if there.st_uid == os.getuid() and stat.S_ISDIR(there.st_mode) and not stat.S_IMODE(there.st_mode) & 0o077:
+    status = folder.lstat()
+    if status.st_uid == os.getuid() and stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077:
         return folder
     return Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))

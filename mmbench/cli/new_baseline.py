@@ -51,8 +51,8 @@ def start_of(experiment: str, root: Path) -> Start:
     Raises:
         UserError: there is no such experiment, or no such task.
     """
-    if experiment not in (there := experiments.names(root)):
-        raise UserError(f"{experiment}: no experiment{near(experiment, there)}; there are {', '.join(there)}")
+    if experiment not in (known := experiments.names(root)):
+        raise UserError(f"{experiment}: no experiment{near(experiment, known)}; there are {', '.join(known)}")
     tasks = experiments.load_tasks(experiment, root)
     data = Config(read_yaml(root / TOP, root), root).profile.data.name
     kinds = tasks.kinds(data_modalities(root, data) or {})

@@ -69,11 +69,11 @@ def boards(results: ExperimentResults, wanted: Sequence[str], everything: bool) 
     known = in_order(results.metrics["metric"].unique())
     leading = [name for name in known if name.startswith(LEADING)] or known
     chosen = known if everything else matching(wanted, known) if wanted else leading
-    found = []
+    made = []
     for metric in chosen:
         answered = set(results.metrics.loc[results.metrics["metric"] == metric, "case"])
-        found.append(make_board(bare, metric, [c["name"] for c in results.cases if c["name"] in answered]))
-    return found
+        made.append(make_board(bare, metric, [c["name"] for c in results.cases if c["name"] in answered]))
+    return made
 
 
 def rows(results: ExperimentResults, board: Board) -> Iterator[dict[str, Any]]:

@@ -107,8 +107,8 @@ def command(
     folder = find_run(run)
     known = sorted(path.parent.name for path in folder.glob("*/reference.json"))
     if experiment not in known:
-        there = f"there are {', '.join(known)}" if known else "none has a reference yet: mmbench run"
-        raise UserError(f"{experiment}: no experiment of {folder}{near(experiment, known)}; {there}")
+        remedy = f"there are {', '.join(known)}" if known else "none has a reference yet: mmbench run"
+        raise UserError(f"{experiment}: no experiment of {folder}{near(experiment, known)}; {remedy}")
     if not NAME.fullmatch(name):
         raise UsageError(f"--name: '{name}' is no name; write a-z, 0-9 and _, and a letter first, like my_idea")
     file = predictions / PREDICTIONS if predictions.is_dir() else predictions

@@ -67,9 +67,9 @@ class Costs:
 
     def method_of(self, job: Job) -> MethodFile:
         """The method of a job, less what its settings leave out."""
-        declared = self.methods[job.experiment][job.method.partition("@")[0]]
+        method = self.methods[job.experiment][job.method.partition("@")[0]]
         learns = self.config.section(job.experiment, job.method).modalities
-        return of_modalities(declared, learns, self.config.root, job.experiment) if learns else declared
+        return of_modalities(method, learns, self.config.root, job.experiment) if learns else method
 
     def measure(self, jobs: Sequence[Job]) -> int:
         """Time the methods of these jobs, an experiment's after another's, until the time is up; returns how many."""

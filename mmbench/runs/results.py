@@ -57,9 +57,9 @@ class ExperimentResults:
     @property
     def studied(self) -> set[str]:
         """The method under study, its variants, and every method that answers with their weights: no baselines."""
-        own = {run.method for run in self.runs if is_studied(run.method)}
-        weights = {run.weights_sha256 for run in self.runs if run.method in own} - {None}
-        return own | {run.method for run in self.runs if run.weights_sha256 in weights}
+        methods = {run.method for run in self.runs if is_studied(run.method)}
+        weights = {run.weights_sha256 for run in self.runs if run.method in methods} - {None}
+        return methods | {run.method for run in self.runs if run.weights_sha256 in weights}
 
     @property
     def seeds(self) -> list[int]:

@@ -121,7 +121,7 @@ def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
     Raises:
         UserError: it is of no share, or of another method, seed or training.
     """
-    found = []
+    parts = []
     for path in run.folder.glob("at*/metrics.json"):
         try:
             share = float(path.parent.name.removeprefix("at"))
@@ -133,12 +133,12 @@ def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
         settings = [record.get("settings") for record in (part.training, run.training) if record]
         if (part.method, part.seed) != (run.method, run.seed) or settings[:1] != settings[-1:]:
             raise UserError(f"{path}: is of another training than {run.folder}; delete {path.parent} or make it again")
-        found.append(part)
-    found.sort(key=lambda part: part.share)
-    spent = [part.cost.get("training_flops") or 0 for part in [*found, run]]
-    if found and spent != sorted(set(spent)):
+        parts.append(part)
+    parts.sort(key=lambda part: part.share)
+    spent = [part.cost.get("training_flops") or 0 for part in [*parts, run]]
+    if parts and spent != sorted(set(spent)):
         raise UserError(
-            f"{run.folder}: its snapshots at {', '.join(str(part.share) for part in found)} and its end are not of "
+            f"{run.folder}: its snapshots at {', '.join(str(part.share) for part in parts)} and its end are not of "
             "more and more compute, so not of one training; delete its at*/ or make them again"
         )
-    return found
+    return parts
