@@ -32,8 +32,8 @@ Seconds = dict[str, float]
 def timed(call: Callable[[], Any]) -> tuple[Any, Seconds]:
     """What a call returns, and its seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
-    found = call()
-    return found, {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    result = call()
+    return result, {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
 def whole(experiment: str, count: int, weights: Path, threads: int) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def whole(experiment: str, count: int, weights: Path, threads: int) -> dict[str,
     with tempfile.TemporaryDirectory() as folder:
         write_run(experiment, 2, Path(folder), weights)
         cases = len(read_cases(Path(folder) / "cases"))
-    found: dict[str, Any] = {"experiment": experiment, "images": count // cases * cases, "cases": cases}
+    measurement: dict[str, Any] = {"experiment": experiment, "images": count // cases * cases, "cases": cases}
     with tempfile.TemporaryDirectory() as folder:
         flags = write_run(experiment, count // cases, Path(folder), weights)
         command = [sys.executable, "-m", "mmbench.stages.evaluate", *flags, "--threads", str(threads)]
-        return found | {name: measured(command) for name in ("without a cache", "with it")}
+        return measurement | {name: measured(command) for name in ("without a cache", "with it")}
 
 
 def network_costs(weights: Path, count: int) -> list[dict[str, Any]]:
@@ -70,11 +70,11 @@ def network_costs(weights: Path, count: int) -> list[dict[str, Any]]:
 
     calls: dict[str, Callable[[int], Any]] = {EXTRACTOR: lambda n: extractor(first[:n])}
     calls |= {f"lpips-{net}": partial(lpips, load_lpips(net, weights, device)) for net in get_args(Net)}
-    found = []
+    rows = []
     for name, call in calls.items():
         call(min(count, 50))
-        found.append({"network": name, "images": count, "seconds": timed(partial(call, count))[1]})
-    return found
+        rows.append({"network": name, "images": count, "seconds": timed(partial(call, count))[1]})
+    return rows
 
 
 def torch_fidelity(count: int) -> list[dict[str, Any]]:
@@ -105,10 +105,10 @@ def torch_fidelity(count: int) -> list[dict[str, Any]]:
             lambda: prc_features_to_metric(y, x, prc_neighborhood=NEIGHBOURS, verbose=False),
         ),
     }
-    found = []
+    rows = []
     for name, (ours, others) in pairs.items():
         mine, first = timed(ours)
         yours, second = timed(others)
         values = {"mmbench": mine, "torch-fidelity": {key: float(value) for key, value in yours.items()}}
-        found.append({"metric": name, "values": values, "seconds": {"mmbench": first, "torch-fidelity": second}})
-    return found
+        rows.append({"metric": name, "values": values, "seconds": {"mmbench": first, "torch-fidelity": second}})
+    return rows

@@ -83,9 +83,9 @@ def watched(clock: Clock) -> Iterator[None]:
 
     def timed_ask(self: OutputCache, *rest: Any) -> Any:
         begin = clock.now()
-        found = ask(self, *rest)
+        output = ask(self, *rest)
         clock.mark(CACHE, begin)
-        return found
+        return output
 
     def tools(*arguments: Any) -> StandIns:
         made = StandIns(*arguments)
@@ -123,25 +123,25 @@ def shown(seconds: Seconds | None) -> str:
 
 def as_text(record: dict[str, Any]) -> str:
     """The tables of a record."""
-    found = record["experiments"]
+    experiments = record["experiments"]
     steps = [
         READING,
         CACHE,
-        *sorted({s for e in found.values() for s in e["steps"]} - {READING, CACHE, WRITING}),
+        *sorted({s for e in experiments.values() for s in e["steps"]} - {READING, CACHE, WRITING}),
         WRITING,
     ]
-    rows = [[step, *(shown(e["steps"].get(step)) for e in found.values())] for step in steps]
-    rows.append(["**all**", *(f"**{shown(e['total'])}**" for e in found.values())])
+    rows = [[step, *(shown(e["steps"].get(step)) for e in experiments.values())] for step in steps]
+    rows.append(["**all**", *(f"**{shown(e['total'])}**" for e in experiments.values())])
     machine = f"{record['provenance']['processor']}, threads: {record['threads']}; wall / CPU seconds"
     text = f"{record['items']:,} items of each case and as many real ones; {machine}.\n\n"
-    text += table(["step", *found], rows)
-    if found := record.get("whole"):
+    text += table(["step", *experiments], rows)
+    if whole := record.get("whole"):
         text += (
-            f"\n{found['images']:,} images in the {found['cases']} cases of `{found['experiment']}`, from the command "
+            f"\n{whole['images']:,} images in the {whole['cases']} cases of `{whole['experiment']}`, from the command "
         )
         text += "to its two files.\n\n"
         rows = [
-            [name, shown(found[name]), f"{found[name]['peak_bytes'] / 2**20:.0f}"]
+            [name, shown(whole[name]), f"{whole[name]['peak_bytes'] / 2**20:.0f}"]
             for name in ("without a cache", "with it")
         ]
         text += table(["", "seconds", "peak MiB"], rows)

@@ -53,10 +53,10 @@ def skewed(rng: np.random.Generator, count: int) -> np.ndarray:
 
 def neighbours(rng: np.random.Generator, count: int, correlation: float = 0.5) -> np.ndarray:
     """Standard normal values in the order of a film, each correlated with the one before."""
-    found = rng.normal(size=count)
+    series = rng.normal(size=count)
     for i in range(1, count):
-        found[i] = correlation * found[i - 1] + np.sqrt(1 - correlation**2) * found[i]
-    return found
+        series[i] = correlation * series[i - 1] + np.sqrt(1 - correlation**2) * series[i]
+    return series
 
 
 IMAGES: dict[str, Draw] = {"normal": normal, "skewed": skewed, "neighbours": neighbours}
@@ -93,9 +93,9 @@ def intervals(x: np.ndarray, seed: int) -> dict[str, tuple[float, float]]:
 def false_readings(runs: int, seeds: int, images: int, share: float, kind: str) -> dict[str, Any]:
     """How often each interval leaves out the truth, and how wide it is beside that of the images."""
     rng = np.random.default_rng([seeds, images, round(100 * share), *kind.encode()])
-    found = [intervals(draw(rng, seeds, images, share, kind), run) for run in range(runs)]
-    wrong = {name: float(np.mean([not i[name][0] <= 0 <= i[name][1] for i in found])) for name in INTERVALS}
-    width = {name: float(np.mean([i[name][1] - i[name][0] for i in found])) for name in INTERVALS}
+    readings = [intervals(draw(rng, seeds, images, share, kind), run) for run in range(runs)]
+    wrong = {name: float(np.mean([not i[name][0] <= 0 <= i[name][1] for i in readings])) for name in INTERVALS}
+    width = {name: float(np.mean([i[name][1] - i[name][0] for i in readings])) for name in INTERVALS}
     return {"images": kind, "seeds": seeds, "share": share, "wrong": wrong, "width": width}
 
 
@@ -108,11 +108,11 @@ def family_wise(runs: int, cells: int, seeds: int, images: int, share: float) ->
     wrong = np.zeros(2)
     for run in range(runs):
         baseline = draw(rng, seeds, images, share, "skewed")
-        found = [draw(rng, seeds, images, share, "skewed") - baseline for _ in range(cells)]
-        p_images = [sign_flip_p(x.mean(axis=0), resamples=RESAMPLES, seed=run) for x in found]
-        sides = [[x.mean(axis=1), x.mean(axis=0)] for x in found]
+        differences = [draw(rng, seeds, images, share, "skewed") - baseline for _ in range(cells)]
+        p_images = [sign_flip_p(x.mean(axis=0), resamples=RESAMPLES, seed=run) for x in differences]
+        sides = [[x.mean(axis=1), x.mean(axis=0)] for x in differences]
         p_both = [summed_p(float(x.mean()), [(standard_error(m), m.size - 1) for m in s])
-                  for x, s in zip(found, sides, strict=True)]  # fmt: skip
+                  for x, s in zip(differences, sides, strict=True)]  # fmt: skip
         wrong += [min(holm(p)) <= 1 - LEVEL for p in (p_images, p_both)]
     rates = dict(zip(("images", "images and trainings"), (wrong / runs).tolist(), strict=True))
     return {"cells": cells, "seeds": seeds, "share": share, "wrong": rates}

@@ -29,11 +29,11 @@ PACKAGES = ("torch", "diffusers", "accelerate", "denoising-diffusion-pytorch")
 def cpu_seconds() -> float:
     """Of this process and of those it has started, which may load its data."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]  # to the microsecond
-    found = sum(times.ru_utime + times.ru_stime for times in used)
+    total = sum(times.ru_utime + times.ru_stime for times in used)
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            found += sum(child.cpu_times()[:2])
-    return found
+            total += sum(child.cpu_times()[:2])
+    return total
 
 
 def peak_bytes() -> int:
@@ -44,8 +44,8 @@ def peak_bytes() -> int:
     return peak_memory(torch.device("cpu"))
 
 
-def told(pipe: Connection) -> Any:
-    """What another process says; 0 when it has ended."""
+def receive(pipe: Connection) -> Any:
+    """What another process sends; 0 when it has ended."""
     try:
         return pipe.recv()
     except EOFError:
@@ -57,7 +57,7 @@ def member(pipe: Connection, make: Callable[..., Loop], arguments: Mapping[str, 
     torch.set_num_threads(threads)
     loop = make(**arguments)
     pipe.send(sum(p.numel() for p in loop.network.parameters()))
-    while count := told(pipe):
+    while count := receive(pipe):
         if count == ASK:
             pipe.send(loop.answers())
             continue
@@ -102,14 +102,14 @@ class Turns:
     def steps(self, name: str, count: int) -> dict[str, float]:
         """Let one make steps; its seconds for each."""
         self.pipes[name].send(count)
-        found: dict[str, float] = self.pipes[name].recv()
-        return found
+        seconds: dict[str, float] = self.pipes[name].recv()
+        return seconds
 
     def answers(self, name: str) -> dict[str, np.ndarray]:
         """What one makes of its test, with the weights it would be used with."""
         self.pipes[name].send(ASK)
-        found: dict[str, np.ndarray] = self.pipes[name].recv()
-        return found
+        arrays: dict[str, np.ndarray] = self.pipes[name].recv()
+        return arrays
 
     def __enter__(self) -> Turns:
         return self

@@ -91,8 +91,8 @@ class Joint(Loop):
         folder = ROOT / ("mmbench/models" if name == WHOLE else "baselines/joint")
         file = folder / f"{name}.py"
         torch.manual_seed(0)
-        own = {"network": network, "method_settings": settings}
-        self.network = load_method(file, experiment.spec({m: known[m] for m in modalities}, own))
+        stage_settings = {"network": network, "method_settings": settings}
+        self.network = load_method(file, experiment.spec({m: known[m] for m in modalities}, stage_settings))
         self.training = Training(
             self.network,
             experiment,
@@ -127,11 +127,11 @@ def compare(loops: Mapping[str, Mapping[str, Any]], base: str, rounds: int, step
     """
     made = {name: Joint(**arguments) for name, arguments in loops.items()}
     flops = {name: operations(loop) for name, loop in made.items()}
-    found = [{name: timed(loop, steps) for name, loop in made.items()} for _ in range(rounds)]
+    timings = [{name: timed(loop, steps) for name, loop in made.items()} for _ in range(rounds)]
     return {
         name: {
-            "seconds": {clock: spread([r[name][clock] for r in found]) for clock in ("cpu", "wall")},
-            "ratio": {clock: spread([r[name][clock] / r[base][clock] for r in found]) for clock in ("cpu", "wall")},
+            "seconds": {clock: spread([r[name][clock] for r in timings]) for clock in ("cpu", "wall")},
+            "ratio": {clock: spread([r[name][clock] / r[base][clock] for r in timings]) for clock in ("cpu", "wall")},
             "parameters": sum(p.numel() for p in loop.network.parameters()),
             "flops": flops[name],
             "flops_ratio": flops[name] / flops[base],
@@ -148,8 +148,8 @@ def measure(profile: str, args: argparse.Namespace) -> dict[str, Any]:
     loops: dict[str, dict[str, Any]] = {"generation alone": {"name": SINGLE, "modalities": FOUR, **common}}
     for count in args.modalities:
         loops[f"{count} modalities"] = {"name": WHOLE, "modalities": FIVE[:count], **common}
-    found = compare(loops, "generation alone", args.rounds, args.steps)
-    return {"profile": profile, "batch_size": train["batch_size"], "methods": found}
+    methods = compare(loops, "generation alone", args.rounds, args.steps)
+    return {"profile": profile, "batch_size": train["batch_size"], "methods": methods}
 
 
 def shown(values: Mapping[str, float], factor: float = 1, digits: int = 2) -> str:

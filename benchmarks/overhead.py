@@ -70,22 +70,22 @@ def read_log(path: Path) -> Log | None:
     days, hours, minutes, seconds = (float(part or 0) for part in elapsed.groups())
     begin = datetime.strptime(path.name.removesuffix(".snakemake.log"), "%Y-%m-%dT%H%M%S.%f").timestamp()
     command = re.search(r"^ *Command: \S*(?:snakemake|__main__\.py)(.*)$", text, re.M)
-    told = f"snakemake{command[1]}" if command else "snakemake"
-    return Log(begin, ((days * 24 + hours) * 60 + minutes) * 60 + seconds, int(cores[1]), told)
+    call = f"snakemake{command[1]}" if command else "snakemake"
+    return Log(begin, ((days * 24 + hours) * 60 + minutes) * 60 + seconds, int(cores[1]), call)
 
 
 def read_jobs(folder: Path, log: Log) -> list[Job]:
     """The jobs of a run, by what Snakemake keeps of each of their outputs."""
-    found: dict[tuple[str, ...], Job] = {}
+    jobs: dict[tuple[str, ...], Job] = {}
     for path in folder.rglob("*"):
         if path.is_file():
             record = json.loads(path.read_text(encoding="utf-8"))
             job = Job(record["rule"], record.get("starttime") or 0.0, record.get("endtime") or 0.0)
             if log.begin <= job.begin and job.end <= log.begin + log.wall + 1:
                 key = (job.rule, *(record.get("log") or [path.name]))
-                other = found.get(key, job)
-                found[key] = Job(job.rule, min(job.begin, other.begin), max(job.end, other.end))
-    return sorted(found.values(), key=lambda job: job.begin)
+                other = jobs.get(key, job)
+                jobs[key] = Job(job.rule, min(job.begin, other.begin), max(job.end, other.end))
+    return sorted(jobs.values(), key=lambda job: job.begin)
 
 
 def covered(jobs: Sequence[Job]) -> float:
@@ -168,11 +168,11 @@ def planned(seeds: int) -> dict[str, Any]:
 
 def plan(count: int) -> list[dict[str, Any]]:
     """Seconds of planning one seed, two, and at least `count` jobs."""
-    found = [planned(1), planned(2)]
-    one, two = (entry["jobs"] for entry in found)
+    plans = [planned(1), planned(2)]
+    one, two = (entry["jobs"] for entry in plans)
     if two < count:
-        found.append(planned(1 + -(-(count - one) // (two - one))))
-    return found
+        plans.append(planned(1 + -(-(count - one) // (two - one))))
+    return plans
 
 
 def startup() -> list[dict[str, Any]]:

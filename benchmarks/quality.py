@@ -69,9 +69,9 @@ def ddim(estimate: Estimate, alpha_bar: Tensor, x: Tensor, start: int, evaluatio
     indices = nodes(alpha_bar, start, evaluations)
     for now, later in zip(indices, [*indices[1:], None], strict=True):
         x_0 = estimate(x, torch.full((len(x),), now)).clamp(-1, 1)
-        here = alpha_bar[now]
+        alpha_bar_t = alpha_bar[now]
         after = torch.tensor(1.0) if later is None else alpha_bar[later]
-        x = after.sqrt() * x_0 + (1 - after).sqrt() * (x - here.sqrt() * x_0) / (1 - here).sqrt()
+        x = after.sqrt() * x_0 + (1 - after).sqrt() * (x - alpha_bar_t.sqrt() * x_0) / (1 - alpha_bar_t).sqrt()
     return x
 
 
@@ -111,8 +111,8 @@ class Contender(Loop):
         noise = torch.randn(self.count, *self.test.shape[1:], generator=generator)
         eps = torch.randn(self.test.shape, generator=generator)
         start = int((self.alpha_bar - ALPHA_BAR).abs().argmin())
-        here = self.alpha_bar[start]
-        noised = here.sqrt() * to_unit(torch.from_numpy(self.test)) + (1 - here).sqrt() * eps
+        alpha_bar_t = self.alpha_bar[start]
+        noised = alpha_bar_t.sqrt() * to_unit(torch.from_numpy(self.test)) + (1 - alpha_bar_t).sqrt() * eps
 
         def run(x: Tensor, first: int, evaluations: int) -> np.ndarray:
             parts = [ddim(estimate, self.alpha_bar, part, first, evaluations) for part in x.split(BATCH)]
@@ -159,8 +159,8 @@ def diffusers(train: np.ndarray, other: Mapping[str, Any], steps: int, **asked: 
         loop.ema.copy_to(used.parameters())
 
         def estimate(x: Tensor, t: Tensor) -> Tensor:
-            here = loop.scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
-            return (x - (1 - here).sqrt() * used(x, t, return_dict=False)[0]) / here.sqrt()
+            alpha_bar_t = loop.scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+            return (x - (1 - alpha_bar_t).sqrt() * used(x, t, return_dict=False)[0]) / alpha_bar_t.sqrt()
 
         return estimate
 
@@ -239,17 +239,17 @@ def race(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
 
 def ratios(record: dict[str, Any], peer: str, metric: str, budget: float) -> list[str]:
     """For each seed, how many times sooner ours is as good as a peer is after a budget."""
-    found = []
+    cells = []
     for seed in range(record["seeds"]):
-        own, theirs = (
+        ours, theirs = (
             [p for p in record["points"] if p["name"] == name and p["seed"] == seed] for name in (OURS, peer)
         )
         for point in theirs:
             if point["budget"] == budget:
-                seconds = reached(own, metric, point[metric])
-                at_least = "≥ " if own and seconds == own[0]["cpu"] else ""
-                found.append("not yet" if seconds is None else f"{at_least}{point['cpu'] / seconds:.1f}")
-    return found
+                seconds = reached(ours, metric, point[metric])
+                at_least = "≥ " if ours and seconds == ours[0]["cpu"] else ""
+                cells.append("not yet" if seconds is None else f"{at_least}{point['cpu'] / seconds:.1f}")
+    return cells
 
 
 def as_text(record: dict[str, Any]) -> str:
@@ -274,8 +274,8 @@ def as_text(record: dict[str, Any]) -> str:
         for name in record["parameters"]:
             cells = []
             for budget in budgets:
-                found = [p for p in record["points"] if (p["name"], p["budget"]) == (name, budget)]
-                cells.append(" / ".join(f"{p[metric]:.{digits}f}" for p in found) or "–")
+                points = [p for p in record["points"] if (p["name"], p["budget"]) == (name, budget)]
+                cells.append(" / ".join(f"{p[metric]:.{digits}f}" for p in points) or "–")
             rows.append([name, *cells])
         text += "\n" + table([f"{metric.upper()} after CPU seconds of training", *(f"{b:g}" for b in budgets)], rows)
     rows = []

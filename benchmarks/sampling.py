@@ -85,8 +85,8 @@ def questions(
 def answers(model: Model, case: Case, sampling: Sampling, seed: int) -> np.ndarray:
     """Images, uint8 (n, 3, h, w), that the model makes for a case; seed 0 is the benchmark's own noise."""
     task = asked(load_experiment(model.experiment), case, tuple(model.modalities))
-    found = answer_case(model.method, task, case, sampling=sampling, batch_size=100, device=model.device, seed=seed)
-    return found[f"{case.name}/image"]
+    arrays = answer_case(model.method, task, case, sampling=sampling, batch_size=100, device=model.device, seed=seed)
+    return arrays[f"{case.name}/image"]
 
 
 def measure(model: Model, data: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -119,11 +119,11 @@ def mean(points: Iterable[dict[str, Any]], metric: str) -> tuple[float, float]:
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def shown(found: tuple[float, float] | None, best: float, decimals: int) -> str:
+def shown(measured: tuple[float, float] | None, best: float, decimals: int) -> str:
     """A mean, its deviation and its ratio to the best, bold if it is close to it."""
-    if found is None:
+    if measured is None:
         return "–"
-    value, deviation = found
+    value, deviation = measured
     text = f"{value:.{decimals}f} ± {deviation:.{decimals}f} ({value / best:.2f})"
     return f"**{text}**" if value <= (1 + CLOSE) * best else text
 
@@ -140,13 +140,13 @@ def as_text(record: dict[str, Any]) -> str:
     )
     text += "" if record["complete"] else "**Interrupted: not all was measured.**\n"
     for metric, decimals in ((FD, 1), (LPIPS, 4)):
-        found = {
+        distances = {
             (nfe, sampler): mean(same, metric)
             for nfe, sampler in product(counts, samplers)
             if (same := [p for p in record["points"] if (p["sampler"], p["nfe"]) == (sampler, nfe)])
         }
-        best = min((found[most, s][0] for s in samplers if (most, s) in found), default=math.nan)
-        rows = [[str(nfe), *(shown(found.get((nfe, s)), best, decimals) for s in samplers)] for nfe in counts]
+        best = min((distances[most, s][0] for s in samplers if (most, s) in distances), default=math.nan)
+        rows = [[str(nfe), *(shown(distances.get((nfe, s)), best, decimals) for s in samplers)] for nfe in counts]
         text += "\n" + table([f"{metric}, evaluations", *samplers], rows)
     return text
 

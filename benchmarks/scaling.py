@@ -33,13 +33,13 @@ AXES = {
 def arguments(axis: str, value: int, batch_size: int) -> dict[str, Any]:
     """Arguments of `Joint` with one of them changed."""
     settings = config("quick").settings("train", "joint", WHOLE)
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "name": WHOLE,
         "modalities": FIVE[:value] if axis == "modalities" else FOUR,
         "network": {**settings["network"], **({axis: value} if axis == "width" else {})},
         "train": {**settings["train"], "batch_size": batch_size},
     }
-    return found | ({axis: value} if axis in ("side", "items") else {})
+    return values | ({axis: value} if axis in ("side", "items") else {})
 
 
 def measure(axis: str, args: argparse.Namespace) -> dict[str, Any]:

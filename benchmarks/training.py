@@ -65,11 +65,11 @@ def measure(size: int, precision: str, args: argparse.Namespace) -> dict[str, An
             rounds.append({**seconds, "matmul": matmul_rate(precision)})
     rounds = rounds[1:]
     flops = operations_per_image(size, args.channels)
-    found = {}
+    measured = {}
     for name in loops:
         rates = {clock: spread([batch_size / r[name][clock] for r in rounds]) for clock in ("cpu", "wall")}
         share = spread([flops * batch_size / r[name]["cpu"] / r["matmul"] for r in rounds])
-        found[name] = {"images_per_second": rates, "mfu": share, "peak_bytes": rounds[-1][name]["peak_bytes"]}
+        measured[name] = {"images_per_second": rates, "mfu": share, "peak_bytes": rounds[-1][name]["peak_bytes"]}
     ratios = {
         other: {clock: spread([r[other][clock] / r[OURS][clock] for r in rounds]) for clock in ("cpu", "wall")}
         for other in (THEIRS, KEEPING)
@@ -80,7 +80,7 @@ def measure(size: int, precision: str, args: argparse.Namespace) -> dict[str, An
         "parameters": turns.parameters[THEIRS],
         "flops_per_image": flops,
         "matmul_flops_per_second": spread([r["matmul"] for r in rounds]),
-        "loops": found,
+        "loops": measured,
         "ratio": ratios,
         "ours_over_network": floor,
     }

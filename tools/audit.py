@@ -49,9 +49,9 @@ def read_verdict(output: str) -> Verdict:
             unknown.append(package["name"])
             continue
         asked += 1
-        for found in package["vulns"]:
-            fixed = ", ".join(found["fix_versions"]) or "no version yet"
-            vulnerable.append(f"{package['name']} {package['version']}: {found['id']}, fixed in {fixed}")
+        for advisory in package["vulns"]:
+            fixed = ", ".join(advisory["fix_versions"]) or "no version yet"
+            vulnerable.append(f"{package['name']} {package['version']}: {advisory['id']}, fixed in {fixed}")
     return Verdict(tuple(vulnerable), asked, tuple(unknown))
 
 

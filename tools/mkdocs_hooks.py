@@ -61,9 +61,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Links to folders lead to the pages of these."""
     folder = (Path(config.config_file_path).parent / page.file.src_uri).parent
 
-    def complete(found: re.Match[str]) -> str:
-        front = front_of(folder / found[1])
-        return f"{found[1].rstrip('/')}/{front.name}" if front else found[1]
+    def complete(link: re.Match[str]) -> str:
+        front = front_of(folder / link[1])
+        return f"{link[1].rstrip('/')}/{front.name}" if front else link[1]
 
     return LINK.sub(complete, markdown)
 
@@ -117,6 +117,6 @@ def draw_formula(source: str, language: str, css_class: str, options: dict[str, 
             raise SuperFencesException(f"formula {source!r}: {error}") from error
     svg = re.sub(r"<(metadata|style).*?</\1>|<!--.*?-->", "", drawn.getvalue(), flags=re.DOTALL)
     svg = svg[svg.index("<svg") :].replace("#010203", "currentColor")
-    own = hashlib.sha256(source.encode()).hexdigest()[:8]  # glyphs of two formulas have the same ids
-    svg = re.sub(r'(?<= )(id="|xlink:href="#)', rf"\g<1>{own}-", svg)
+    prefix = hashlib.sha256(source.encode()).hexdigest()[:8]  # glyphs of two formulas have the same ids
+    svg = re.sub(r'(?<= )(id="|xlink:href="#)', rf"\g<1>{prefix}-", svg)
     return f'<div class="{css_class}" role="img" aria-label="{html.escape(source.strip())}">{svg}</div>'
