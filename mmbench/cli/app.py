@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 import mmbench
-from mmbench.cli.home import settle
+from mmbench.cli.user_account import settle
 from mmbench.command import call, clickable, prose
 
 #: Commands by what they are for: name, which is that of a module here, and one line of help.

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import psutil
 from packaging.requirements import Requirement
 
-from mmbench.cli.home import stand_in
+from mmbench.cli.user_account import stand_in
 from mmbench.config.checkout import ROOT
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods

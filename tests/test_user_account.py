@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from checkout import copied
 
-from mmbench.cli import checks, home
+from mmbench.cli import checks, user_account
 
 pytestmark = pytest.mark.slow
 
@@ -67,13 +67,13 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_who_has_neither_is_given_both(nobody: Path) -> None:
-    home.settle(os.environ)
+    user_account.settle(os.environ)
     folder = nobody / f"mmbench-home-{os.getuid()}"
     assert Path.home() == folder and folder.stat().st_mode & 0o777 == 0o700
     assert getpass.getuser() == f"uid{os.getuid()}"
     check = checks.home()
     assert check.status == "warning" and "export HOME=" in check.fix
-    home.settle(os.environ)
+    user_account.settle(os.environ)
     assert [path.name for path in nobody.iterdir()] == [folder.name]
 
 
@@ -86,7 +86,7 @@ def test_a_folder_that_another_may_have_laid_is_not_used(nobody: Path, laid: str
     else:
         folder.mkdir()
         folder.chmod(0o777)
-    home.settle(os.environ)
+    user_account.settle(os.environ)
     assert Path.home() != folder and Path.home().name.startswith(f"{folder.name}-")
     assert checks.home().status == "warning"
 
@@ -95,7 +95,7 @@ def test_a_home_that_cannot_be_written_to_is_none(nobody: Path, monkeypatch: pyt
     """As / is to most, which is what containers set HOME to."""
     monkeypatch.setenv("HOME", "/")
     monkeypatch.setattr("os.access", lambda *_: False)
-    home.settle(os.environ)
+    user_account.settle(os.environ)
     assert Path.home().parent == nobody
 
 
@@ -103,5 +103,5 @@ def test_who_has_both_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USER", "me")
     before = dict(os.environ)
-    home.settle(os.environ)
+    user_account.settle(os.environ)
     assert dict(os.environ) == before and checks.home() == checks.Check("home", "ok", str(tmp_path))
