@@ -45,11 +45,11 @@ def draw_front(panel: Axes, rows: pd.DataFrame, styles: Mapping[str, Style], ink
         tell(panel, x, y, f"{title}: {y:.4g} at {x:.3g} FLOPs")
     for title, x, y in front[["title", "training_flops", "mean"]].itertuples(index=False):
         panel.annotate(title, (x, y), (3, 4), textcoords="offset points", fontsize=6, color=ink)
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=4))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e+", "e")))
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=3))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}".replace("e+", "e")))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.margins(x=0.25, y=0.15)
-    panel.tick_params(labelsize=7)
+    panel.tick_params(labelsize=6)
 
 
 def difference_figure(ranking: Ranking, mode: Mode) -> Figure:
