@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from warm_python import warm_python
 
 from mmbench.errors import UserError
 
@@ -29,17 +30,20 @@ class Checkout:
     Attributes:
         root: the copy.
         environment: variables of Snakemake; by default those of this process.
+        warm: whether Python starts with its libraries imported (`warm_python.py`).
     """
 
     root: Path
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    warm: bool = False
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; stdout and stderr together are its `stdout`."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        folders = [*([warm_python()] if self.warm else []), Path(sys.executable).parent, self.environment["PATH"]]
+        path = os.pathsep.join(map(str, folders))
+        program = f"{folders[0]}/python" if self.warm else sys.executable
         return subprocess.run(
-            command,
+            [program, "-m", "snakemake", *arguments],
             cwd=self.root,
             env={**self.environment, "PATH": path},
             check=False,
@@ -85,9 +89,9 @@ class Checkout:
             file.write_text(before)
 
 
-def copied(folder: Path, environment: Mapping[str, str] | None = None) -> Checkout:
+def copied(folder: Path, environment: Mapping[str, str] | None = None, *, warm: bool = False) -> Checkout:
     """A copy of the checkout in which nothing has run."""
-    checkout = Checkout(folder, os.environ if environment is None else environment)
+    checkout = Checkout(folder, os.environ if environment is None else environment, warm)
     for part in PARTS:
         source, target = ROOT / part, checkout.root / part
         if source.is_dir():

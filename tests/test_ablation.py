@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from checkout import Checkout, copied
 from fake_results import METHODS, Fake, write_results
 from scipy import stats
 from tiny_model import MODALITIES, NETWORK
@@ -281,15 +279,12 @@ def test_a_model_of_two_modalities_is_not_asked_of_others(tmp_path: Path) -> Non
 # What the workflow plans
 
 
-def planned(checkout: Path, override: str, *targets: str) -> list[tuple[str, str, str]]:
+def planned(checkout: Checkout, override: str, *targets: str) -> list[tuple[str, str, str]]:
     """The jobs of a dry run as rule, method and the shell command."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "-p", "--cores", "1", *targets]
-    command += ["--config", "profile=smoke", f"override={override}"]
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = checkout.smoke("--dry-run", "-p", *targets, config=[f"override={override}"])
+    assert done.returncode == 0, done.stdout
     jobs = []
-    for block in re.split(r"^(?:local)?rule ", done.stdout + done.stderr, flags=re.MULTILINE)[1:]:
+    for block in re.split(r"^(?:local)?rule ", done.stdout, flags=re.MULTILINE)[1:]:
         method = re.search(r"wildcards: .*?\bmethod=([^,\s]+)", block)
         shell = re.search(r"^Shell command: (.*)$", block, flags=re.MULTILINE)
         jobs.append((block.partition(":")[0], method[1] if method else "", shell[1] if shell else ""))
@@ -297,18 +292,14 @@ def planned(checkout: Path, override: str, *targets: str) -> list[tuple[str, str
 
 
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of this checkout in which nothing has run."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for part in ("Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"):
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, folder / part)
-    return folder
+    return copied(tmp_path_factory.mktemp("checkout"), warm=True)
 
 
-def test_the_ablation_trains_what_is_changed_and_nothing_for_another_way_of_drawing(copied: Path) -> None:
+def test_the_ablation_trains_what_is_changed_and_nothing_for_another_way_of_drawing(fresh: Checkout) -> None:
     axes = "[sampler, evaluations, omega scale, loss terms, regression loss]"
-    jobs = planned(copied, f"{{experiments: [masking], methods: [mt_head], ablations: {axes}}}", "ablation")
+    jobs = planned(fresh, f"{{experiments: [masking], methods: [mt_head], ablations: {axes}}}", "ablation")
     trained = {method for rule, method, _ in jobs if rule == "train"}
     entries = CONFIG.ablations("masking")
     drawn = {*entries["sampler"], *entries["evaluations"]}
@@ -328,9 +319,9 @@ def test_the_ablation_trains_what_is_changed_and_nothing_for_another_way_of_draw
     assert told["masking"]["omega scale"] == entries["omega scale"]
 
 
-def test_other_reports_have_the_effects_of_the_variants_that_their_profile_names(copied: Path) -> None:
+def test_other_reports_have_the_effects_of_the_variants_that_their_profile_names(fresh: Checkout) -> None:
     override = "{experiments: [joint], methods: [mt_diffusion, ddpm], variants: [mt_diffusion@two, mt_diffusion@ddim]}"
-    jobs = planned(copied, override)
+    jobs = planned(fresh, override)
     report = next(shell for rule, _, shell in jobs if rule == "report")
     told = json.loads(re.search(r"--ablations <\(echo '(.*?)'\)", report)[1])
     assert {name for axis in told["joint"].values() for name in axis} == {"mt_diffusion@two", "mt_diffusion@ddim"}

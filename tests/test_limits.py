@@ -185,20 +185,20 @@ def run(checkout: Checkout, limits: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.timeout(900)
 def test_a_run_goes_on_without_what_hangs_and_later_with_it(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    checkout = copied(tmp_path)
+    checkout = copied(tmp_path, warm=True)
     give_networks(checkout, request)
     (checkout.root / "baselines/masking/hanging.py").write_text(HANGING)
     (checkout.root / "hang").touch()
-    done = run(checkout, "{train/hanging: 0.4}")
+    done = run(checkout, "{train/hanging: 0.2}")
     folder = checkout.results / "masking/hanging/seed0"
     assert done.returncode == 1, done.stdout
-    line = "error: results/smoke/masking/hanging/seed0: timed out: limits.train/hanging is 0.4 minutes; "
+    line = "error: results/smoke/masking/hanging/seed0: timed out: limits.train/hanging is 0.2 minutes; "
     assert line in (folder / "log/train.log").read_text()
     assert read_json(folder / "timed_out.json")["key"] == "limits.train/hanging"
     assert (checkout.results / "masking/mean_fill/seed0/metrics.json").is_file()
     page = checkout.results / "unfinished/index.html"
     assert f"what is scored so far: {page.relative_to(checkout.root)}" in done.stdout
-    assert "hanging/seed0 (timed out: limits.train/hanging is 0.4 minutes)" in page.read_text()
+    assert "hanging/seed0 (timed out: limits.train/hanging is 0.2 minutes)" in page.read_text()
 
     (checkout.root / "hang").unlink()
     again = run(checkout, "{train: 10}")

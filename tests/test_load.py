@@ -131,7 +131,7 @@ def test_a_million_pictures_are_listed_without_holding_them(tmp_path: Path, monk
 
 def test_runs_started_at_once_on_one_checkout_do_not_disturb_each_other(tmp_path: Path) -> None:
     """One profile twice and another once: Snakemake locks what is made, not the checkout."""
-    checkout = copied(tmp_path)
+    checkout = copied(tmp_path, warm=True)
     profiles = tmp_path / "config" / "profiles"
     (profiles / "other.yaml").write_text((profiles / "smoke.yaml").read_text())
     answers = {name: f"results/{name}/masking/mean_fill/seed0/predictions.npz" for name in ("smoke", "other")}

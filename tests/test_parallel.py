@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from checkout import NOTHING_TO_DO, copied
 from safetensors.torch import load_file
 
 from mmbench.errors import UserError
@@ -203,26 +202,18 @@ def test_processes_that_are_asked_to_stop_keep_the_same_step(
 
 
 def test_the_workflow_shares_a_training_and_repeats_none_for_another_number_of_processes(tmp_path: Path) -> None:
-    for part in ("Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml"):
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, tmp_path / part)
+    checkout = copied(tmp_path, warm=True)
     out = "results/smoke/masking/unet_regression/seed0"
     override = "override={experiments: [masking], train: {shards: 2, steps: 2}}"
 
-    def snakemake(processes: int, *more: str) -> subprocess.CompletedProcess[str]:
-        set_here = ["--config", "profile=smoke", f"processes={processes}", override]
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *more, f"{out}/weights.safetensors", *set_here]
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        environment.pop("PYTHONPATH", None)
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=600
-        )
+    def smoke(processes: int, *more: str) -> str:
+        done = checkout.smoke(*more, f"{out}/weights.safetensors", config=[f"processes={processes}", override])
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
-    done = snakemake(2)
-    assert done.returncode == 0, done.stdout + done.stderr
+    smoke(2)
     assert read_json(tmp_path / out / "training.json")["processes"] == 2
-    again = snakemake(1, "--dry-run")
-    assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr, again.stdout + again.stderr
+    assert NOTHING_TO_DO in smoke(1, "--dry-run")
 
 
 def test_the_mean_over_shards_is_that_of_their_losses_whoever_computes_them() -> None:

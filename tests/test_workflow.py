@@ -98,7 +98,7 @@ np.savez(sys.argv[2], **answers)
 
 def ran(folder: Path, request: pytest.FixtureRequest, experiments: Iterable[str], more: str = "") -> Checkout:
     """A copy of the checkout in which `smoke` has run with these experiments, from nothing but the LPIPS networks."""
-    checkout = copied(folder)
+    checkout = copied(folder, warm=True)
     profile = checkout.root / "config" / "profiles" / "smoke.yaml"
     listed = f"experiments: [{', '.join(experiments)}]"
     profile.write_text(re.sub(r"(?m)^experiments: .*", listed, profile.read_text()) + more)
@@ -112,7 +112,7 @@ def ran(folder: Path, request: pytest.FixtureRequest, experiments: Iterable[str]
 def test_every_stage_reads_the_embedded_data_where_the_configuration_names_an_extractor(
     tmp_path: Path, extractor: str
 ) -> None:
-    checkout = copied(tmp_path)
+    checkout = copied(tmp_path, warm=True)
     file = checkout.root / "config" / "experiments" / "embedding.yaml"
     file.write_text(re.sub(r"(?m)^extractor: \S+", f"extractor: {extractor}", file.read_text()))
     done = checkout.smoke("--dry-run", "-p", config=["override={experiments: [masking, embedding]}"])
@@ -309,7 +309,9 @@ class TestSnapshots:
         assert " --snapshots 0.34 0.5 " in report
 
     def test_a_training_is_told_what_to_keep(self, tmp_path: Path) -> None:
-        done = copied(tmp_path).smoke("--dry-run", "-p", "masking", config=["override={snapshots: [0.34, 0.5]}"])
+        done = copied(tmp_path, warm=True).smoke(
+            "--dry-run", "-p", "masking", config=["override={snapshots: [0.34, 0.5]}"]
+        )
         whole = [
             line
             for line in done.stdout.splitlines()
@@ -366,7 +368,7 @@ class Extension:
 @pytest.fixture(scope="module")
 def extension(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Extension:
     """New files only: no line of what was there is changed."""
-    checkout = Checkout(tmp_path_factory.mktemp("moved") / "else where")
+    checkout = Checkout(tmp_path_factory.mktemp("moved") / "else where", warm=True)
     shutil.copytree(finished.root, checkout.root, symlinks=True)
     planned = checkout.planned()
     page = (checkout.results / "index.html").read_text()

@@ -1,1 +1,0 @@
-"""The leaderboard: one page over several runs. `collect` reads them, `ranks` compares methods, `page` writes it."""

@@ -1,0 +1,183 @@
+"""A `python` whose libraries are imported: each start is a fork of one process, for tests that start many.
+
+Most of the time of a small run passes while its jobs import torch, each anew. Here `python` in the PATH of Snakemake
+asks a process of this test session, which has imported it once, to fork. The fork has the words, folder, environment
+and files of the one that asked, and imports mmbench from that one's folder, since none of it is imported beforehand.
+What is about processes (signals, Slurm, faults, a newcomer's first run) starts the true Python.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import functools
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import NoReturn
+
+ROOT = Path(__file__).parents[1]
+#: What stages and Snakemake import on their way.
+LIBRARIES = ("matplotlib.pyplot", "seaborn", "scipy.stats", "snakemake.cli", "torchmetrics.image")
+ABOVE = 500  # numbers of files while they change places
+CLIENT = """#!{python} -IS
+import json, os, socket, sys
+words = sys.argv[1:]
+if not words or words[0] != "-m" and not words[0].endswith(".py"):
+    os.execv({python!r}, [{python!r}, *words])
+files = []
+for number in map(int, os.listdir("/proc/self/fd")):
+    try:
+        os.fstat(number)
+        files.append(number)
+    except OSError:
+        pass
+asked = dict(words=words, folder=os.getcwd(), environment=dict(os.environ), files=files)
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+    connection.connect({address!r})
+    socket.send_fds(connection, [json.dumps(asked).encode()], files)
+    sys.exit(int(connection.recv(100) or 1))
+"""
+
+
+@functools.cache
+def warm_python() -> Path:
+    """The folder of a program `python` that starts at once, until this process ends."""
+    folder = Path(mkdtemp(prefix="warm-"))
+    address = str(folder / "asked")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(
+        [sys.executable, __file__, address], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    atexit.register(server.kill)
+    assert server.stdout and server.stdout.readline() == b"ready\n"
+    program = folder / "python"
+    program.write_text(CLIENT.format(python=sys.executable, address=address))
+    program.chmod(0o700)
+    return folder
+
+
+def import_libraries() -> None:
+    """Import all that a stage may, then forget what is of mmbench."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    stages = importlib.import_module("mmbench.stages")
+    for module in pkgutil.iter_modules(stages.__path__, "mmbench.stages."):
+        importlib.import_module(module.name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmbench"]:
+        del sys.modules[name]
+
+
+def serve(address: str) -> None:
+    """Fork for everyone who asks, until the session is gone."""
+    import_libraries()
+    gc.collect()
+    gc.freeze()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(address)
+        listening.listen(64)
+        print("ready", flush=True)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while True:
+            ready, _, _ = select.select([listening, 0], [], [])
+            if 0 in ready:
+                return
+            connection, _ = listening.accept()
+            if os.fork():
+                connection.close()
+                continue
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if worker := os.fork():
+                keep(worker, connection)
+            break
+    words = become(connection)
+    try:
+        status = run(words)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    end(status)
+
+
+def keep(worker: int, connection: socket.socket) -> NoReturn:
+    """Tell how a fork has ended, or end it when the one that asked is gone."""
+    ended, poll = os.pidfd_open(worker), select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(connection, select.POLLRDHUP)
+    if ended not in dict(poll.poll()):
+        os.kill(worker, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    with suppress(OSError):
+        connection.send(str(status if status >= 0 else 128 - status).encode())
+    os._exit(0)
+
+
+def become(connection: socket.socket) -> list[str]:
+    """Be the process that was asked for; its words."""
+    message, received, _, _ = socket.recv_fds(connection, 1 << 20, 250)
+    asked = json.loads(message)
+    high = [fcntl.fcntl(number, fcntl.F_DUPFD, ABOVE) for number in received]
+    connection.close()
+    for number in received:
+        with suppress(OSError):
+            os.close(number)
+    for number, target in zip(high, asked["files"], strict=True):
+        os.dup2(number, target)
+        os.close(number)
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    # The streams of the server are of other kinds of files.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    words: list[str] = asked["words"]
+    first = asked["folder"] if words[0] == "-m" else str(Path(words[0]).resolve().parent)
+    more = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:] = [first, *more, *(path for path in sys.path if path not in (str(ROOT), str(Path(__file__).parent)))]
+    importlib.invalidate_caches()
+    return words
+
+
+def run(words: list[str]) -> int:
+    """Run what `python WORDS...` would."""
+    if words[0] == "-m":
+        sys.argv[:] = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[:] = words
+        runpy.run_path(words[0], run_name="__main__")
+    return 0
+
+
+def end(status: int) -> None:
+    """End as Python does, but leave it to the system to take the libraries down, which takes seconds."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(ValueError):  # the program has closed it
+            stream.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
