@@ -144,11 +144,11 @@ def ran(command: Sequence[str]) -> tuple[str, dict[str, float]]:
         check=False,
     )
     wall = time.perf_counter() - begin
-    said, _, used = done.stdout.strip().rpartition("\n")
+    output, _, used = done.stdout.strip().rpartition("\n")
     if done.returncode:
-        raise UserError(f"{' '.join(command)}: {said[-2000:]}")
+        raise UserError(f"{' '.join(command)}: {output[-2000:]}")
     cpu, kilobytes = map(float, used.split())
-    return said, {"wall": wall, "cpu": cpu, "peak_bytes": 1024 * kilobytes}
+    return output, {"wall": wall, "cpu": cpu, "peak_bytes": 1024 * kilobytes}
 
 
 def measured(command: Sequence[str]) -> dict[str, float]:
@@ -162,8 +162,8 @@ def planned(seeds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as results:
         options = ["profile=smoke", f"results={results}", f"override={json.dumps(override)}"]
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--config", *options]
-        said, used = ran(command)
-    return {"jobs": int(re.findall(r"^total +(\d+)$", said, re.M)[-1]), **used}
+        output, used = ran(command)
+    return {"jobs": int(re.findall(r"^total +(\d+)$", output, re.M)[-1]), **used}
 
 
 def plan(count: int) -> list[dict[str, Any]]:

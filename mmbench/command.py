@@ -94,12 +94,14 @@ def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
         raise stopped.__cause__ or stopped from None
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        said = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".")
         if isinstance(error.__cause__, ValidationError):
-            said += f" (got {error.__cause__.errors()[0]['input']!r:.80})"
-        if not said:  # no words at all: the help has been printed
+            message += f" (got {error.__cause__.errors()[0]['input']!r:.80})"
+        if not message:  # no words at all: the help has been printed
             raise SystemExit(2) from None
-        raise UsageError(f"{said}; `{context.command_path if context else name} --help` shows what there is") from None
+        raise UsageError(
+            f"{message}; `{context.command_path if context else name} --help` shows what there is"
+        ) from None
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     if isinstance(status, int) and status:

@@ -159,18 +159,18 @@ def probe() -> dict[str, Any] | str:
     return said
 
 
-def accelerator(said: dict[str, Any] | str) -> Iterator[Check]:
+def accelerator(probed: dict[str, Any] | str) -> Iterator[Check]:
     """PyTorch and torchvision, which must be a pair, and the GPU."""
-    if isinstance(said, str):
+    if isinstance(probed, str):
         fix = "install the two from one index, in the versions of requirements.lock"
-        yield Check("torch, torchvision", "problem", said, fix)
+        yield Check("torch, torchvision", "problem", probed, fix)
         return
-    yield Check("torch, torchvision", "ok", f"{said['torch']} and {said['torchvision']} load together")
-    if said["gpus"]:
-        shown = ", ".join(f"{name} ({memory / GB:.0f} GB)" for name, memory in said["gpus"])
-        yield Check("GPU", "ok", f"{shown}, CUDA {said['cuda']}; jobs take turns with --config gpu=1")
+    yield Check("torch, torchvision", "ok", f"{probed['torch']} and {probed['torchvision']} load together")
+    if probed["gpus"]:
+        shown = ", ".join(f"{name} ({memory / GB:.0f} GB)" for name, memory in probed["gpus"])
+        yield Check("GPU", "ok", f"{shown}, CUDA {probed['cuda']}; jobs take turns with --config gpu=1")
     elif shutil.which("nvidia-smi"):
-        yield Check("GPU", "warning", f"there is a driver, but torch {said['torch']} cannot use it",
+        yield Check("GPU", "warning", f"there is a driver, but torch {probed['torch']} cannot use it",
                     "install a build of torch for the driver's CUDA")  # fmt: skip
     else:
         yield Check("GPU", "absent", "none; everything runs on the CPU")

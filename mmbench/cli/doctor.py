@@ -32,8 +32,8 @@ def examine(root: Path | None, profile: str | None) -> Iterator[Check]:
     yield from checks.machine()
     yield checks.home()
     yield from checks.packages(root or ROOT)
-    said = checks.probe()
-    yield from checks.accelerator(said)
+    probed = checks.probe()
+    yield from checks.accelerator(probed)
     yield from checks.programs()
     yield checks.checkout(root)
     if root is None:
@@ -45,7 +45,7 @@ def examine(root: Path | None, profile: str | None) -> Iterator[Check]:
         return
     yield Check("profile", "ok", f"{config.name}: {config.profile.description}")
     yield from checks.data_sets(config)
-    hub = Path(said["hub"]) if isinstance(said, dict) else None
+    hub = Path(probed["hub"]) if isinstance(probed, dict) else None
     yield checks.lpips(root / config.top.results / "weights", hub)
     if EFFICIENTNET in config.profile.evaluate.features:
         yield checks.efficientnet(root / config.top.results / "weights")

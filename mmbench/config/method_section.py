@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mmbench.config.check import check, unknown
-from mmbench.config.schema import OwnSample, Profile
+from mmbench.config.schema import Profile, SampleOverride
 from mmbench.errors import UserError
 from mmbench.experiments import Tasks
 
@@ -88,7 +88,7 @@ class MethodSection:
         section, where = self.values.get(SAMPLE, {}), f"{self.where}: {SAMPLE}"
         if not isinstance(section, Mapping):
             raise UserError(f"{where}: got {section!r}; write sampler or nfe and its value below it")
-        return check(OwnSample, dict(section), where).model_dump(exclude_none=True)
+        return check(SampleOverride, dict(section), where).model_dump(exclude_none=True)
 
     @cached_property
     def modalities(self) -> list[str]:

@@ -136,7 +136,7 @@ class Sample(Section):
     batch_size: Count
 
 
-class OwnSample(Section):
+class SampleOverride(Section):
     """What a method or variant may draw with instead; the size of batches is everyone's."""
 
     sampler: SamplerName | None = None

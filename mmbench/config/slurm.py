@@ -29,15 +29,15 @@ REMEDIES = {
 REFUSED = re.compile(r"SLURM sbatch failed\. The error message was '(.+?)'\.$", flags=re.MULTILINE | re.DOTALL)
 
 
-def refusal(said: str, what: str) -> UserError:
+def refusal(message: str, what: str) -> UserError:
     """The error that Slurm does not take a job: the last line that it said, and what to do.
 
     Args:
-        said: by sbatch.
+        message: of sbatch.
         what: was refused.
     """
-    lines = [line for line in said.splitlines() if line.strip()] or ["nothing was said"]
-    remedy = next(remedy for pattern, remedy in REMEDIES.items() if re.search(pattern, said))
+    lines = [line for line in message.splitlines() if line.strip()] or ["nothing was said"]
+    remedy = next(remedy for pattern, remedy in REMEDIES.items() if re.search(pattern, message))
     return UserError(f"Slurm does not take {what}: {re.sub('^sbatch: (error: )?', '', lines[-1])}; {remedy}")
 
 

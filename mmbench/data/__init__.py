@@ -114,8 +114,8 @@ def converted(arrays: Arrays, card: Mapping[str, Any]) -> Arrays:
     typed = {}
     for name, array in arrays.items():
         base = name.removesuffix(MIRRORED)
-        said = kinds.get(base) or default_kind(base)
-        modality = class_of(said).from_card(facts_of(card, base), tuple(card["size"])) if said else None
+        kind = kinds.get(base) or default_kind(base)
+        modality = class_of(kind).from_card(facts_of(card, base), tuple(card["size"])) if kind else None
         try:
             typed[name] = (
                 _of_kind(array, kind_of(modality), len(images)) if modality else _row_of_floats(array, len(images))

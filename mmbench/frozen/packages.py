@@ -28,8 +28,8 @@ def download(lock: Path, file: str, folder: Path, options: Sequence[str], what: 
     done = subprocess.run([*command, "-r", str(lock), "-d", str(folder)], capture_output=True, text=True, check=False)
     path = folder / file
     if done.returncode or not path.is_file():
-        said = (done.stderr.strip() or "it wrote no file").splitlines()
-        error = next((line for line in said if line.startswith("ERROR: ")), said[-1]).removeprefix("ERROR: ")
+        lines = (done.stderr.strip() or "it wrote no file").splitlines()
+        error = next((line for line in lines if line.startswith("ERROR: ")), lines[-1]).removeprefix("ERROR: ")
         raise UserError(
             f"{lock.name}: {what} could not be fetched (pip: {error.strip()}); run again with access to a Python "
             f"package index{instead}"

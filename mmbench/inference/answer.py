@@ -30,7 +30,7 @@ class Evaluations:
         self.items += len(inputs[0])
 
 
-def untold(task: Task, settings: Mapping[str, Any]) -> set[str]:
+def unused_modalities(task: Task, settings: Mapping[str, Any]) -> set[str]:
     """What a task gives that is none of the modalities which `settings` say are the only ones; none if they do not."""
     return set(task.given) - set(settings.get("modalities", task.given))
 

@@ -94,8 +94,8 @@ def of_record(entry: Mapping[str, Any]) -> Modality:
 def facts_of(card: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What a data set's card says of one modality, on top of what it says of all: classes, palette, labels, size."""
     listed = card.get("modalities")
-    said = [card.get(name), listed.get(name) if isinstance(listed, Mapping) else None]
-    entries = {key: value for entry in said if isinstance(entry, Mapping) for key, value in entry.items()}
+    sources = [card.get(name), listed.get(name) if isinstance(listed, Mapping) else None]
+    entries = {key: value for entry in sources if isinstance(entry, Mapping) for key, value in entry.items()}
     arrays = card.get("splits", {}).get("train", {}).get("arrays", {})
     shape = {"shape": arrays[name]["shape"][1:]} if name in arrays else {}
     return {**{key: value for key, value in card.items() if key != "size"}, **shape, **entries}
@@ -118,9 +118,9 @@ def kinds_of_card(card: Mapping[str, Any]) -> dict[str, str]:
         UserError: there is no such kind.
     """
     listed = card.get("modalities") or ()
-    said = listed if isinstance(listed, Mapping) else dict.fromkeys(listed)
+    by_name = listed if isinstance(listed, Mapping) else dict.fromkeys(listed)
     kinds = {}
-    for name, entry in said.items():
+    for name, entry in by_name.items():
         kind = (entry.get("kind") if isinstance(entry, Mapping) else entry) or default_kind(name)
         if kind is not None and kind not in names():
             known = ", ".join(names())

@@ -50,8 +50,8 @@ def read_jobs(root: Path, results: Path, keys: Sequence[str], target: str = "all
     environment = {**os.environ, "PATH": programs}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = next((line for line in said if line.startswith("error: ")), said[-1] if said else "it said nothing")
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = next((line for line in lines if line.startswith("error: ")), lines[-1] if lines else "it said nothing")
         raise UserError(f"snakemake --summary: {reason.removeprefix('error: ')}")
     return jobs_of(done.stdout, results)
 

@@ -26,7 +26,7 @@ from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, asked, load_experiment, to_batch, used_modalities
 from mmbench.files.store import Arrays
 from mmbench.frozen.efficientnet import EfficientNetLite0
-from mmbench.inference.answer import Evaluations, answer_case, untold
+from mmbench.inference.answer import Evaluations, answer_case, unused_modalities
 from mmbench.method import Method, Sampling, Task, load_method
 from mmbench.modalities import kind_of, kinds_of_card, of_card
 from mmbench.training.loop import Training
@@ -166,7 +166,7 @@ class Bench:
         answered = {}
         for case in self.cases(experiment):
             task = asked(module, case, entry.answers or None)
-            if case.task not in entry.tasks or not task.want or untold(task, settings):
+            if case.task not in entry.tasks or not task.want or unused_modalities(task, settings):
                 continue
             if case.task not in by_task:
 

@@ -21,7 +21,7 @@ from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import Arrays, save_arrays, sha256_file, write_json
 from mmbench.files.weights import load_weights
-from mmbench.inference.answer import Evaluations, answer_case, untold
+from mmbench.inference.answer import Evaluations, answer_case, unused_modalities
 from mmbench.method import Method, Sampling, Task
 from mmbench.modalities.image import to_uint8
 from mmbench.models.device import choose_device, hardware, peak_memory, place
@@ -77,7 +77,7 @@ def questions(
     tasks = claimed_tasks(literals["TASKS"], experiment.tasks)
     for case in cases:
         task = asked(experiment, case, literals.get("ANSWERS", settings.get("modalities")))
-        if case.task in tasks and task.want and not untold(task, settings):
+        if case.task in tasks and task.want and not unused_modalities(task, settings):
             yield case, task
 
 

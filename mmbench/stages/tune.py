@@ -31,7 +31,7 @@ from mmbench.files.store import write_json
 from mmbench.files.weights import load_weights
 from mmbench.frozen.features import Reference, load_extractor, vectors
 from mmbench.frozen.judges import load_judge
-from mmbench.inference.answer import answer_case, untold
+from mmbench.inference.answer import answer_case, unused_modalities
 from mmbench.method import Method, Sampling
 from mmbench.models.device import choose_device
 from mmbench.runs.provenance import provenance
@@ -125,7 +125,9 @@ class Trial:
         cases = self.experiment.cases(self.arrays, self.modalities, settings)
         tasks = claimed_tasks(self.literals["TASKS"], self.experiment.tasks)
         wanted = [case for case in cases if asked(self.experiment, case, self.literals.get("ANSWERS")).want]
-        return [c for c in wanted if c.task in tasks and not untold(self.experiment.tasks[c.task], self.settings)]
+        return [
+            c for c in wanted if c.task in tasks and not unused_modalities(self.experiment.tasks[c.task], self.settings)
+        ]
 
     def method(self, chosen: Mapping[str, float]) -> Method:
         """The trained method with the settings `chosen` on top of those of the configuration."""
@@ -164,7 +166,7 @@ class Trial:
         best = sorted(tried, key=lambda entry: float(entry["value"]), reverse=higher)[0]
         return {"chosen": best["settings"], "tried": tried}
 
-    def own_settings(self) -> dict[str, Any]:
+    def tuned_settings(self) -> dict[str, Any]:
         """The best of the candidates that the method's file has for its own settings, if it has any."""
         options = candidates(self.literals.get("TUNE", {}), self.settings["method_settings"])
         if options == [{}]:
@@ -198,7 +200,7 @@ class Trial:
 
 def tune(trial: Trial) -> dict[str, Any]:
     """Try every candidate that the training pays for; returns what tuned.json holds, without its provenance."""
-    choice = trial.own_settings()
+    choice = trial.tuned_settings()
     return {**choice, "drawings": trial.drawings(trial.method(choice["chosen"]))}
 
 
