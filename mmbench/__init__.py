@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto") -> Any:
