@@ -142,14 +142,24 @@ class TestTables:
         assert column(page, self.TABLE, 0) == every
 
     def test_best_and_second_best_and_intervals_are_seen(self, page: Page) -> None:
-        first = page.locator(f"{self.TABLE} tbody tr").first.locator("td").first
-        left, right = (float(first.locator(".range").evaluate(f"e => e.style.getPropertyValue('--{k}')")) for k in "am")
+        bar = page.locator(f"{self.TABLE}-differences .range").first
+        left, right = (float(bar.evaluate(f"e => e.style.getPropertyValue('--{k}')")) for k in "am")
         assert 0 <= left <= right <= 100
         assert page.locator(f"{self.TABLE} strong").count() == page.locator(f"{self.TABLE} u").count() == 4
 
+    def test_one_number_stands_in_a_cell_until_more_is_wanted(self, page: Page) -> None:
+        box = page.locator("figure.table", has=page.locator(self.TABLE))
+        cell = box.locator("tbody td").first
+        more = (cell.get_attribute("title") or "?").split("\n")
+        assert len(more) == 2 and not cell.locator(".more").first.is_visible()
+        box.get_by_label("Intervals and seeds").check()
+        assert cell.locator(".more").all_inner_texts() == more and cell.locator(".more").first.is_visible()
+        others = page.locator("figure.table", has=page.locator(f"{self.TABLE}-differences")).locator(".more")
+        assert not others.first.is_visible()
+
 
 class TestFigures:
-    FIGURE = "#figure-masking-lpips-alex-by-share"
+    FIGURE = "#figure-masking-lpips-alex-ratios"
 
     def test_the_value_at_the_pointer(self, page: Page) -> None:
         plot = page.locator(f"{self.FIGURE} .plot")
@@ -160,7 +170,7 @@ class TestFigures:
         assert box is not None
         page.mouse.move(box["x"] + int(x) / 1000 * box["width"], box["y"] + int(y) / 1000 * box["height"])
         assert plot.locator(".tip").inner_text() == words
-        assert re.fullmatch(r".+, (10|25|50|75)\s%: 0\.\d{4} ± 0\.\d{4} \[\u2212?0\.\d{4}, 0\.\d{4}\]", words)
+        assert re.fullmatch(r".+, (10|25|50|75)\s% masked: 0\.\d{4} ± .+, [\d.]+× \[[\d.]+×, [\d.∞]+×\]", words)
         shown = [text for n in range(1, 5) for text in column(page, "#table-masking-lpips-alex", n)]
         assert words.partition(": ")[2].partition(" [")[0] in shown
         page.mouse.move(box["x"] - 5, box["y"] - 5)
@@ -183,7 +193,7 @@ class TestFigures:
     def test_every_figure_copies_its_command(self, browser: Browser, report: Path) -> None:
         found = Opened(browser, report, DESKTOP, permissions=["clipboard-read", "clipboard-write"])
         for name, command in (
-            ("overview", COMMAND),
+            ("overview-masking", COMMAND),
             ("masking-training", "snakemake --cores all masking --config profile=fake"),
             ("joint-matrix", "snakemake --cores all joint --config profile=fake"),
         ):
@@ -198,7 +208,7 @@ class TestFigures:
     def test_where_nothing_can_be_copied_the_command_is_shown(self, browser: Browser, report: Path) -> None:
         found = Opened(browser, report, DESKTOP)
         found.page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden')))")
-        button = found.page.get_by_label("Copy the command that makes overview", exact=True)
+        button = found.page.get_by_label("Copy the command that makes overview-masking", exact=True)
         button.click()
         expect(button).to_have_text(COMMAND)
         assert found.said == []
@@ -210,11 +220,11 @@ class TestPictures:
         grid = page.locator("#figure-masking-reconstructions table")
         rows = grid.locator("tbody tr")
         assert grid.locator("img.pixels[tabindex='0']").count() == 1  # one stop, however many pictures
-        first = rows.nth(0).locator("img.pixels").first
+        first = rows.nth(0).locator("img.pixels:visible").first
         first.focus()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowRight")
-        second = rows.nth(1).locator("img.pixels").nth(1)
+        second = rows.nth(1).locator("img.pixels:visible").nth(1)
         assert focused(page, "alt") == second.get_attribute("alt")
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")
@@ -222,10 +232,29 @@ class TestPictures:
         large = dialog.locator("img").bounding_box()
         assert large is not None and large["width"] % 32 == 0 and large["width"] > 200
         page.keyboard.press("ArrowDown")
-        third = rows.nth(2).locator("img.pixels").nth(1)
+        third = rows.nth(2).locator("img.pixels:visible").nth(1)
         assert (third.get_attribute("alt") or "?") in dialog.inner_text()
         page.keyboard.press("Escape")
         assert dialog.is_hidden() and focused(page, "alt") == third.get_attribute("alt")
+
+    def test_a_slider_goes_over_the_masked_share(self, page: Page) -> None:
+        figure = page.locator("#figure-masking-reconstructions")
+        slider = figure.get_by_label("Masked share")
+        shown = figure.locator("thead th:visible")
+        assert shown.all_inner_texts() == ["50\u00a0% masked"] == [slider.get_attribute("aria-valuetext")]
+        pictures = figure.locator("img.pixels:visible").count()
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        assert shown.all_inner_texts() == ["75\u00a0% masked"]
+        assert figure.locator("img.pixels[tabindex='0']:visible").count() == 1
+        page.keyboard.press("End")
+        assert shown.count() == 4 and figure.locator("img.pixels:visible").count() == 4 * pictures
+
+    def test_without_scripts_everything_is_there(self, browser: Browser, report: Path) -> None:
+        found = Opened(browser, report, DESKTOP, java_script_enabled=False)
+        assert found.page.locator("#figure-masking-reconstructions thead th").count() == 4
+        assert found.page.locator("#figure-masking-reconstructions img.pixels:visible").count() > 20
+        found.context.close()
 
     def test_one_is_enlarged_and_closed_by_mouse(self, page: Page) -> None:
         page.locator("#figure-masking-trajectory img.pixels").last.click()
@@ -235,10 +264,26 @@ class TestPictures:
         assert dialog.is_hidden()
 
 
+class TestPaper:
+    def test_headers_and_closed_sections_are_printed(self, page: Page) -> None:
+        closed = page.locator("#table-masking-psnr-hole tbody td").first
+        header = page.locator("#table-masking-psnr-hole thead th").nth(1)
+        assert not closed.is_visible()
+        page.emulate_media(media="print", color_scheme="dark")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert closed.is_visible() and header.get_by_role("button").is_visible()
+        assert page.locator("#figure-masking-reconstructions thead th:visible").count() == 4
+        plot = page.locator("#figure-overview-masking .plot img")
+        assert [image.get_attribute("class") for image in plot.all() if image.is_visible()] == ["light"]
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        page.emulate_media(media="screen")
+        assert not closed.is_visible()
+
+
 class TestReading:
     def test_light_and_dark_are_the_systems_until_the_reader_chooses(self, browser: Browser, report: Path) -> None:
         found = Opened(browser, report, DESKTOP, color_scheme="dark")
-        page, plot = found.page, found.page.locator("#figure-overview .plot img")
+        page, plot = found.page, found.page.locator("#figure-overview-masking .plot img")
 
         def colours() -> tuple[str, list[str]]:
             shown = [image.get_attribute("class") or "" for image in plot.all() if image.is_visible()]

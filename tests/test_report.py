@@ -32,7 +32,6 @@ from mmbench.experiments.masking.section.pictures import reconstructions
 from mmbench.files.store import read_json, save_arrays, write_json
 from mmbench.report.draw.figures import spread
 from mmbench.report.page import write_report
-from mmbench.report.parts.overview import relative
 from mmbench.report.parts.section import Context
 from mmbench.report.tables.board import Board, Entry, make_board
 from mmbench.report.tables.cost import cost_table, size_cell
@@ -71,6 +70,7 @@ class Shown:
 
     text: str = ""
     lines: list[str] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)
     mark: str = ""
     tone: str = ""
 
@@ -101,8 +101,9 @@ class Page(HTMLParser):
             self.rows.append([])
         elif tag in ("td", "th") and self.rows is not None:
             self.rows[-1].append(Shown(tone=" ".join(set(own.get("class", "").split()) - {"left", "long"})))
-        elif own.get("class") == "sub" and self.rows is not None:
-            self.rows[-1][-1].lines.append("")
+        elif (classes := own.get("class", "").split()) and classes[0] == "sub" and self.rows:
+            cell = self.rows[-1][-1]
+            (cell.more if "more" in classes else cell.lines).append("")
         elif tag in ("strong", "u") and self.rows is not None:
             self.rows[-1][-1].mark = {"strong": "best", "u": "second"}[tag]
 
@@ -121,8 +122,8 @@ class Page(HTMLParser):
         classes = [own.get("class", "") for _, own in self.open]
         if self.rows and self.rows[-1] and {"td", "th"} & set(inside) and "hidden" not in classes:
             cell = self.rows[-1][-1]
-            if "sub" in classes:
-                cell.lines[-1] += data
+            if sub := next((name.split() for name in classes if name.split()[:1] == ["sub"]), None):
+                (cell.more if "more" in sub else cell.lines)[-1] += data
             else:
                 cell.text += data.strip("\n")
 
@@ -274,7 +275,7 @@ class TestValues:
                 assert cell["value"] == pytest.approx(np.mean(values))
                 assert cell["text"] == f"{form(np.mean(values))} ± {form(np.std(values, ddof=1))}"
                 ends = f"[{form(low)}, {form(high)}]".replace("-", "\u2212")
-                assert cell["lines"] == [ends, " · ".join(map(form, values))]
+                assert (cell["lines"], cell["more"]) == ([], [ends, " · ".join(map(form, values))])
 
     def test_best_and_second_best_are_marked(self, tree: Path, report: Path, metric: str) -> None:
         rows = table(report, TABLES[metric])["by_title"]
@@ -340,7 +341,7 @@ class TestDifferences:
     def test_the_table_shows_the_summary(self, tree: Path, report: Path, summary: pd.DataFrame, metric: str) -> None:
         stored = table(report, f"{TABLES[metric]}-differences")
         assert f"{'above' if metric in HIGHER else 'below'} 0 is better" in stored["caption"]
-        words = {"better": "better", "worse": "worse", "unclear": "not told apart"}
+        words = {"better": "better", "worse": "worse", "unclear": "no significant difference"}
         for (case, method), row in summary.loc[metric].loc[CASES].iterrows():
             cell, digits = stored["by_title"][TITLES[method]][CASES.index(case)], DECIMALS[metric]
             if method == row["best_baseline"]:
@@ -350,17 +351,18 @@ class TestDifferences:
             assert (cell["value"], cell["tone"]) == (row["difference"], row["reading"])
             assert re.fullmatch(r"[+\u2212]\d+\.\d+(e\u2212\d+)?", cell["text"])
             assert float(cell["text"].replace("\u2212", "-")) == pytest.approx(cell["value"], abs=0.6 * 10**-digits)
-            for line, (name, says) in enumerate({"bca": "images", "retrained": "images and trainings"}.items()):
-                ends = re.fullmatch(rf"\[(\S+), (\S+)\] {says}", cell["lines"][line].replace("\u2212", "-"))
+            for name, line in (("retrained", cell["lines"][0]), ("bca", cell["more"][1])):
+                ends = re.fullmatch(r"\[(\S+), (\S+)\](?: over images only)?", line.replace("\u2212", "-"))
                 assert ends is not None
                 expected = [row[f"{name}_low"], row[f"{name}_high"]]
                 assert [float(end) for end in ends.groups()] == pytest.approx(expected, abs=0.6 * 10**-digits)
             values, best = per_image(tree, metric, case), row["best_baseline"]
-            seeds = [float(x) for x in cell["lines"][2].replace("\u2212", "-").split(" · ")]
+            seeds = [float(x) for x in cell["more"][2].replace("\u2212", "-").split(" · ")]
             assert seeds == pytest.approx((values[method] - values[best]).mean(axis=1), abs=0.6 * 10**-digits)
             here = f"; {words[row['reading_of_these']]} (these trainings)" if row["reading"] == "unclear" else ""
             here = "" if row["reading_of_these"] == "unclear" else here
-            assert re.fullmatch(rf"p [=<] [\d.]+, {words[row['reading']]}{re.escape(here)}", cell["lines"][3])
+            assert re.fullmatch(r"p [=<] [\d.]+", cell["more"][0])
+            assert cell["lines"][1:] == [f"{words[row['reading']]}{here}"]
 
     def test_in_the_middle_of_the_page_it_is_said_in_words(self, page: Page) -> None:
         """The made-up multitask model is the worse up to 50 % and the better at 75 %; its variant is best before."""
@@ -416,7 +418,7 @@ class TestDifferences:
         assert board.reading("m", "a") == reading and board.scope("m", "a") == ""
         here = "better" if (found.difference > 0) == higher else "worse"
         assert board.of_these("m", "a") == here
-        words = {"unclear": f"not told apart; {here} (these trainings)"}
+        words = {"unclear": f"no significant difference; {here} (these trainings)"}
         assert said(board, "m", "a") == words.get(reading, reading)
 
     def test_only_the_seeds_that_both_have_are_compared(self, masking: ExperimentResults) -> None:
@@ -461,19 +463,19 @@ class TestOtherTables:
         """FD beside its ratio to plain DDPM and the floor; nothing of this has an interval over images."""
         stored, fd = table(report, "masking-generation"), "fd[vgg16-relu5_3-gap]"
         values = {m: np.array(v) for m, v in measured(tree, fd, "generate").items()}
-        assert stored["header"][:3] == ["Method", "FD[vgg16-relu5_3-gap] ↓", "FD ÷ DDPM"]
+        assert stored["header"][:3] == ["Method", "FD ↓", "FD ÷ DDPM"]
         assert list(stored["by_title"]) == ["MT-Diffusion", "MT-Diffusion, ω = 0", "DDPM", "Real images (floor)"]
         for method, value in values.items():
             cells, ratios = stored["by_title"][TITLES[method]], value / values["ddpm"]
             assert [cells[0]["value"], cells[1]["value"]] == pytest.approx([value.mean(), ratios.mean()])
-            assert cells[1]["lines"][1] == " · ".join(f"{ratio:.2f}×" for ratio in ratios)
+            assert cells[1]["more"][1] == " · ".join(f"{ratio:.2f}×" for ratio in ratios)
         assert [cell["value"] for cell in stored["by_title"]["Real images (floor)"]] == [4.6, None, 0.001, 0.9, None]
         assert any("never bootstrapped" in note for note in stored["notes"])
 
     def test_what_is_equal_over_seeds_has_no_deviation(self, report: Path) -> None:
         """The recall of 0.4 has none from rounding its mean either."""
         recall = table(report, "masking-generation")["by_title"]["DDPM"][-1]
-        assert (recall["text"], recall["value"], recall["lines"][0]) == ("0.400 ± 0.000", 0.4, "[0.400, 0.400]")
+        assert (recall["text"], recall["value"], recall["more"][0]) == ("0.400 ± 0.000", 0.4, "[0.400, 0.400]")
 
     def test_cost(self, report: Path) -> None:
         rows = table(report, "masking-cost")["by_title"]
@@ -513,7 +515,7 @@ class TestPage:
 
     def test_nor_do_its_drawings(self, page: Page) -> None:
         drawings = [a["src"] for _, a in page.tags if a.get("src", "").startswith("data:image/svg+xml;base64,")]
-        assert len(drawings) == 2 * 6  # light and dark: two metrics, by share and against the best; training; overview
+        assert len(drawings) == 2 * 4  # light and dark: two metrics against the best baseline; training; overview
         for drawing in drawings:
             text = base64.b64decode(drawing.split(",")[1]).decode()
             assert not re.search(r"""(href|src)=["'](?!#|data:)|<script|@import|url\((?!#)""", text)
@@ -527,6 +529,7 @@ class TestPage:
         inner += [a[key] for _, a in page.tags for key in ("aria-labelledby", "aria-describedby", "for") if key in a]
         assert len(inner) > 4 and [link for link in inner if link not in ids] == []
         files = [link for link in links if not link.startswith("#")]
+        files = [link for link in files if not link.startswith("https://arxiv.org/abs/")]
         files.remove("manifest.json")  # written after the page, whose hash it has
         assert [link for link in files if not (report / link).is_file()] == []
         written = {str(p.relative_to(report)) for p in report.rglob("*") if p.is_file()}
@@ -556,9 +559,9 @@ class TestPage:
             assert [cell.text for cell in header] == stored["header"]
             assert len(rows) == len(stored["rows"])
             for shown, own in zip(rows, stored["rows"], strict=True):
-                assert shown[0].text == own[0]["text"]
-                assert [(c.text, c.lines, c.mark, c.tone) for c in shown[1:]] == [
-                    (c["text"], c["lines"], c["mark"], c["tone"]) for c in own[1:]
+                assert (shown[0].text, shown[0].lines) == (own[0]["text"], own[0]["lines"])
+                assert [(c.text, c.lines, c.more, c.mark, c.tone) for c in shown[1:]] == [
+                    (c["text"], c["lines"], c.get("more", []), c["mark"], c["tone"]) for c in own[1:]
                 ]
 
     def test_claims_have_verdicts_in_words_and_colour(self, page: Page, one_seed: Page, report: Path) -> None:
@@ -580,13 +583,12 @@ class TestPage:
         for share in (10, 50):
             row = by_question[f"Masked reconstruction: reconstructing, {share}\u00a0% masked"]
             own = summary[(summary["case"] == f"reconstruct-{share}") & (summary["metric"] == "lpips_alex")]
-            first = own.sort_values("mean").iloc[0]
-            assert row[2]["text"].startswith(first["title"]) and row[3]["value"] == pytest.approx(first["mean"])
             studied = own[own["method"] == "mt_diffusion"].iloc[0]
-            assert row[4]["value"] == pytest.approx(studied["mean"])
-            assert row[5]["text"] == own[own["method"] == studied["best_baseline"]].iloc[0]["title"]
+            other = own[own["method"] == studied["best_baseline"]].iloc[0]
+            assert [row[2]["value"], row[4]["value"]] == pytest.approx([studied["mean"], other["mean"]])
+            assert (row[3]["text"], row[4]["mark"]) == (other["title"], "best")  # the baseline at these shares
         assert "Masked reconstruction: drawing images" in by_question
-        assert (report / "figures" / "overview.png").is_file()
+        assert (report / "figures" / "overview-masking.png").is_file()
 
     def test_what_others_wrote_is_text(self, page: Page, report: Path) -> None:
         source = (report / "index.html").read_text()
@@ -915,14 +917,33 @@ def test_labels_that_meet_part_evenly() -> None:
     assert spread([0.3, 0.2, 0.25], 1.0, 0, 1) == pytest.approx([1.0, 0.0, 0.5])
 
 
-class TestRelative:
+class TestRatio:
     @pytest.mark.parametrize(
         ("higher", "own", "base", "expected"),
-        [(True, 2.0, 1.0, 2.0), (False, 2.0, 1.0, 0.5), (True, 0.0, 1.0, 1 / 20), (False, 0.0, 1.0, 20.0),
-         (True, 0.0, 0.0, 1.0), (True, 1e9, 1.0, 20.0)],
+        [(True, 2.0, 1.0, 2.0), (False, 2.0, 1.0, 0.5), (True, 0.0, 1.0, None), (False, 1.0, 0.0, None)],
     )  # fmt: skip
-    def test_right_is_better(self, higher: bool, own: float, base: float, expected: float) -> None:
+    def test_above_1_is_better(self, higher: bool, own: float, base: float, expected: float | None) -> None:
         entries = {(name, "c"): Entry({0: value}, over_seeds([value]), 1) for name, value in (("a", own), ("b", base))}
         board = Board("m", higher, ["c"], ["a", "b"], {"c": "b"}, entries)
-        assert relative(board, "a", "c") == pytest.approx(expected)
-        assert relative(board, "nobody", "c") is None
+        assert board.ratio("a", "c") == (expected and pytest.approx((expected,) * 3))
+        assert board.ratio("nobody", "c") is None
+
+    @pytest.mark.parametrize(("higher", "expected"), [(True, (1.5, 1.25, 2.0)), (False, (2 / 3, 0.5, 0.8))])
+    def test_the_interval_is_the_one_that_decides(self, higher: bool, expected: tuple[float, ...]) -> None:
+        decided = Retrained((1.0, 1.0), 0.5, 2.0, 0.01)
+        paired = PairedDifference(9, 1.0, 0.9, 1.1, 0.001, decided)
+        own = Entry({0: 3.0}, over_seeds([3.0]), 1, paired)
+        board = Board(
+            "m",
+            higher,
+            ["c"],
+            ["a", "b"],
+            {"c": "b"},
+            {("a", "c"): own, ("b", "c"): Entry({0: 2.0}, over_seeds([2.0]), 2)},
+        )
+        assert board.ratio("a", "c") == pytest.approx(expected)
+        alone = replace(
+            board, entries={**board.entries, ("a", "c"): replace(own, difference=replace(paired, retrained=None))}
+        )
+        narrow = (1.5, 1.45, 1.55) if higher else (2 / 3, 2 / 3.1, 2 / 2.9)
+        assert alone.ratio("a", "c") == pytest.approx(narrow)

@@ -82,7 +82,7 @@ def test_the_matrix_has_a_cell_for_every_question(tree: Path, report: Path) -> N
     cells = {
         ("nothing", "Image"): ("generate", "fd[vgg16-relu5_3-gap]", "FD ↓"),
         ("nothing", "Mask"): ("generate", "judged_miou", "Judged mIoU ↑"),
-        ("nothing", "Embedding"): ("generate", "cosine[vgg16-relu5_3-gap]", "Cosine ↑"),
+        ("nothing", "Embedding"): ("generate", "cosine[vgg16-relu5_3-gap]", "Cosine of images ↑"),
         ("image", "Mask"): ("from_image", "miou", "mIoU ↑"),
         ("mask and embedding", "Label"): ("from_mask_embedding", "accuracy", "Accuracy ↑"),
         ("label", "Embedding"): ("from_label", "cosine", "Cosine ↑"),
@@ -110,7 +110,7 @@ def test_every_cell_is_compared_with_those_that_answer_it(tree: Path, report: Pa
     assert list(comparison) == list(transfer) and len(comparison) == 11
     row = comparison["Mask given image"]
     assert [row[c]["lines"][0] for c in ("Single-task, C", "Single-task, C/K", "Two modalities")] == [
-        "Segmenter", "Segmenter [per_task]", "MT-Diffusion, image and mask"
+        "Segmenter", "Segmenter, one task's share of the steps", "MT-Diffusion, image and mask"
     ]  # fmt: skip
     assert row["Single-task, C"]["mark"] == "best" and row["MT-Diffusion"]["mark"] == ""
     own, other = (np.array(scored(tree, m, "from_image", "miou")) for m in ("mt_diffusion", "segmenter"))
@@ -118,13 +118,13 @@ def test_every_cell_is_compared_with_those_that_answer_it(tree: Path, report: Pa
     cell = transfer["Mask given image"]["against single-task, C"]
     assert cell["value"] == pytest.approx(100 * change.mean())
     assert cell["text"].startswith(f"\u2212{-100 * change.mean():.1f}") and cell["tone"] == "worse"
-    assert cell["lines"][1].replace("\u2212", "-").replace("\u00a0", " ") == " · ".join(
+    assert cell["more"][0].replace("\u2212", "-").replace("\u00a0", " ") == " · ".join(
         f"{100 * c:+.1f} %" for c in change
     )
     frame = pd.read_csv(report / "tables" / "joint-relative-changes.csv")
     p = stats.ttest_1samp(change, 0).pvalue
     own_row = frame[(frame["case"] == "from_image") & (frame["metric"] == "miou") & (frame["against"] == "single")]
-    assert own_row["p_holm"].item() >= p and cell["lines"][2].startswith("p ")
+    assert own_row["p_holm"].item() >= p and cell["more"][1].startswith("p ")
     assert ((frame["t_low"] > 0) | (frame["t_high"] < 0)).sum() > (frame["p_holm"] <= 0.05).sum() > 0
     assert comparison["Image given nothing"]["Real data"]["value"] == 4.5
     fd = "fd[vgg16-relu5_3-gap]"
@@ -186,7 +186,7 @@ def test_what_is_drawn_together_is_beside_chance_and_real_images(tree: Path, rep
     row, real = consistency["MT-Diffusion"], consistency["Real images"]
     assert row["Given"]["text"] == "nothing"
     for column, metric in (("Mask: Judged mIoU ↑", "judged_miou"), ("Mask: shuffled", "shuffled_miou"),
-                           ("Embedding: Cosine ↑", "cosine[vgg16-relu5_3-gap]")):  # fmt: skip
+                           ("Embedding: Cosine of images ↑", "cosine[vgg16-relu5_3-gap]")):  # fmt: skip
         assert row[column]["value"] == pytest.approx(np.mean(scored(tree, "mt_diffusion", "generate", metric)))
     assert [real[c]["value"] for c in real if c not in ("Method", "Given")] == [0.81, 0.28, 0.93, 0.2, 1.0, 0.02]
     assert consistency["MT-Diffusion, image and mask"]["Label: Judged accuracy ↑"]["text"] == "—"
@@ -195,15 +195,16 @@ def test_what_is_drawn_together_is_beside_chance_and_real_images(tree: Path, rep
 
 def test_variants_are_ranked_among_themselves(report: Path) -> None:
     variants = table(report, "variants")
-    titles = {METHODS[name][0] for name in (*STUDIED, "segmenter", "segmenter@half_labelled")}
+    bare = {METHODS[name][0] for name in (*STUDIED, "segmenter", "segmenter@half_labelled")}
+    titles = {title.replace(" [", ", ").replace("_", " ").rstrip("]") for title in bare}
     real = variants.pop("Real data")
     assert set(variants) == titles and real["Image given nothing: FD ↓"]["value"] == 4.5
-    assert all(len(cell["lines"][1].split(" · ")) == 3 for row in variants.values() for cell in row.values()
+    assert all(len(cell["more"][1].split(" · ")) == 3 for row in variants.values() for cell in row.values()
                if cell["value"] is not None)  # fmt: skip
     column = [row["Mask given image: mIoU ↑"] for row in variants.values()]
     order = sorted(column, key=lambda cell: -cell["value"])
     assert [cell["mark"] for cell in order] == ["best", "second", "", "", "", ""]
-    assert variants["Segmenter [half_labelled]"]["Label given image: Accuracy ↑"]["text"] == "—"
+    assert variants["Segmenter, half labelled"]["Label given image: Accuracy ↑"]["text"] == "—"
 
 
 def test_figures_pictures_and_overview(report: Path) -> None:

@@ -13,18 +13,22 @@ from fake_results import METHODS, write_results
 from matplotlib.figure import Figure
 
 from mmbench.errors import UserError
+from mmbench.experiments import ROOT
 from mmbench.experiments.masking.section.noise import samples
 from mmbench.experiments.masking.section.pictures import reconstructions
 from mmbench.files.store import save_arrays
 from mmbench.report.commands import of_experiment, of_page
 from mmbench.report.draw import charts
 from mmbench.report.draw.hover import Point, points, tell, tell_curve
-from mmbench.report.page import breakable
 from mmbench.report.parts.section import Context
+from mmbench.report.parts.sources import definition_of, definitions, link_to, source_of
 from mmbench.report.parts.trajectory import trajectory
 from mmbench.report.tables.bars import Scale, bar, scales
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.runs.results import load_results
+from mmbench.runs.run import Run
+from mmbench.runs.titles import title_of
+from mmbench.scoring.names import METRICS
 
 PAGE = "snakemake --cores all --config profile=quick"
 
@@ -131,36 +135,56 @@ def test_a_validation_loss_that_rises_is_drawn_and_told() -> None:
     assert dashed == [2, 1]
 
 
-def table(*cells: Cell, differences: bool = False) -> Table:
-    return Table("t", "caption", ["a"], [[cell] for cell in cells], differences=differences)
+def table(*cells: Cell) -> Table:
+    return Table("t", "caption", ["a"], [[cell] for cell in cells])
 
 
 class TestBars:
-    def test_a_column_has_one_scale(self) -> None:
-        first, second = Cell("2", 2.0, ends=(1.0, 3.0)), Cell("4", 4.0, ends=(3.0, 5.0))
-        (scale,) = scales(table(first, second, NONE, Cell("9", 9.0)))
-        assert scale == Scale(1.0, 5.0, logarithmic=False)
-        assert bar(first, scale) == '<span class="range" aria-hidden="true" style="--a:0.0;--b:50.0;--m:25.0"></span>'
-        assert bar(NONE, scale) == bar(Cell("9", 9.0), scale) == bar(first, None) == ""
-
-    def test_differences_are_drawn_from_0(self) -> None:
+    def test_a_column_has_one_scale_with_0_on_it(self) -> None:
         cell = Cell("+3", 3.0, ends=(2.0, 4.0))
-        (scale,) = scales(table(cell, Cell("+1", 1.0, ends=(0.5, 1.5)), differences=True))
-        assert scale == Scale(0.0, 4.0, logarithmic=False)
+        (scale,) = scales(table(cell, Cell("+1", 1.0, ends=(0.5, 1.5)), NONE, Cell("9", 9.0)))
+        assert scale == Scale(0.0, 4.0)
         assert "--a:50.0;--b:50.0;--m:75.0;--z:0.0" in bar(cell, scale)
-
-    def test_what_differs_much_has_a_logarithmic_scale(self) -> None:
-        """An interval that reaches below 0 is cut off there: no method is."""
-        wide = Cell("1", 1.0, ends=(-1.0, 100.0))
-        (scale,) = scales(table(wide, Cell("10", 10.0, ends=(9.0, 11.0))))
-        assert scale == Scale(0.5, 100.0, logarithmic=True)
-        assert scale.place(-1.0) == 0 and scale.place(100.0) == 100
-        assert scale.place(50**0.5) == pytest.approx(50)
+        assert bar(NONE, scale) == bar(Cell("9", 9.0), scale) == bar(cell, None) == ""
 
     def test_where_there_is_nothing_to_compare_there_is_no_scale(self) -> None:
         one = Cell("1", 1.0, ends=(0.5, 1.5))
-        same = Cell("1", 1.0, ends=(1.0, 1.0))
+        same = Cell("0", 0.0, ends=(0.0, 0.0))
         assert scales(table(one, NONE)) == scales(table(same, same)) == [None]
+
+
+@pytest.mark.parametrize(
+    ("method", "title", "steps", "expected"),
+    [
+        ("unet", "U-Net", 100, "U-Net"),
+        ("unet@per_task", "U-Net [per_task]", 25, "U-Net, a quarter of the steps"),
+        ("unet@per_task", "U-Net [per_task]", 40, "U-Net, 40 % of the steps"),
+        ("unet@per_task", "U-Net [per_task]", None, "U-Net, one task's share of the steps"),
+        ("unet@half_labelled", "U-Net [half_labelled]", 100, "U-Net, half labelled"),
+        ("unet@per_task", "My own name", 25, "My own name"),
+    ],
+)
+def test_titles_of_variants_are_words(method: str, title: str, steps: int | None, expected: str) -> None:
+    settings = {"settings": {"train": {"steps": steps}}}
+    assert title_of(Run(method, title, 0, Path(), {}, settings, {}, {}), 100) == expected
+
+
+def test_a_method_has_its_file_its_papers_and_its_words() -> None:
+    found = source_of("masking", "palette@wide")
+    assert found and found.path == Path("baselines/masking/palette.py") and found.about
+    assert found.papers["Saharia et al. 2022"] == "https://arxiv.org/abs/2111.05826"
+    assert source_of("masking", "nobody") is None
+
+
+def test_every_metric_that_is_named_is_defined_in_the_document() -> None:
+    lost = [name for name in METRICS if not any(known.startswith(name) for known in definitions())]
+    assert lost == []
+    page = ROOT / "results" / "any"
+    assert definition_of("fd[vgg16-gap]", page) == "../../docs/metrics.md#drawn-images"
+
+
+def test_a_page_outside_of_the_checkout_has_no_links_into_it(tmp_path: Path) -> None:
+    assert link_to(Path("docs/metrics.md"), tmp_path) == definition_of("fd[x]", tmp_path) == ""
 
 
 @pytest.mark.parametrize(
@@ -183,16 +207,3 @@ def test_the_command_of_an_experiment(command: str, expected: str) -> None:
     assert of_page(command, "quick") == (
         command or "python -m mmbench.stages.report --results results/quick --out results/quick"
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("FD[vgg16-gap] ↓", 'FD<wbr><span class="of">[vgg16-gap] ↓</span>'),
-        ("0.5 [0.4, 0.6]", "0.5 [0.4, 0.6]"),
-        ("<b>[", "&lt;b&gt;["),
-        ("a[<b>]", 'a<wbr><span class="of">[&lt;b&gt;]</span>'),
-    ],
-)
-def test_a_name_breaks_before_its_bracket(name: str, expected: str) -> None:
-    assert str(breakable(name)) == expected

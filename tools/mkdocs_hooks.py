@@ -69,10 +69,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Beside the pages of runs, the tables and figures that these link to, as they are."""
+    """Beside the pages of runs, what these link to, as it is; their links to documents lead to the pages of these."""
     root, site = Path(config.config_file_path).parent, Path(config.site_dir)
     for page in site.glob("results/**/index.html"):
-        for target in HREF.findall(page.read_text(encoding="utf-8")):
+        words = page.read_text(encoding="utf-8")
+        page.write_text(re.sub(r'(href="[./]+docs/[\w-]+)\.md(?=[#"])', r"\1.html", words), encoding="utf-8")
+        for target in HREF.findall(words):
             place = (page.parent / target).relative_to(site)
             if (root / place).is_file() and not (site / place).exists():
                 (site / place).parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from mmbench.config.methods import STUDIED
 from mmbench.errors import UsageError, UserError, near
 from mmbench.report.tables.board import Board, make_board
 from mmbench.runs.results import ExperimentResults, load_results
-from mmbench.scoring.names import in_order
+from mmbench.scoring.names import describe, in_order
 
 #: Beginnings of the metrics that are shown unless others are asked for, where an experiment has them.
 LEADING = ("lpips_alex", "fd[", "fd_embedding", "miou", "judged_miou", "accuracy", "judged_accuracy", "cosine")
@@ -46,7 +46,13 @@ def board_table(board: Board, results: ExperimentResults, *, colours: bool) -> T
     arrow = "higher is better" if board.higher_is_better else "lower is better"
     methods = [m for m in board.methods if any((m, case) in board.entries for case in board.cases)]
     turned = len(board.cases) > max(len(methods), 5)
-    table = Table(title=f"{board.label} ({arrow})", title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    table = Table(
+        title=f"{describe(board.metric).label} ({arrow})",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 1),
+    )
     titles = {m: Text(results.titles[m], style="cyan" if m == STUDIED else "") for m in methods}
     table.add_column("", no_wrap=True)
     for name in methods if turned else board.cases:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from mmbench.claims.statements import Statement
 from mmbench.claims.verdicts import assess_all
@@ -24,6 +24,7 @@ from mmbench.report.parts.curves import quality_against_compute
 from mmbench.report.parts.effect import Axes
 from mmbench.report.parts.effects import write_effects
 from mmbench.report.parts.extractors import other_extractors
+from mmbench.report.parts.method_notes import method_notes
 from mmbench.report.parts.multitask import delta_table
 from mmbench.report.parts.overview import write_overview
 from mmbench.report.parts.section import Context, Section, load_section
@@ -62,7 +63,7 @@ def write_report(
     for context in contexts:
         section = load_section(context.experiment.name).build(context)
         records = {
-            "measures": context.table(origin.measures_table(context.experiment)),
+            "measures": context.table(origin.measures_table(context.experiment, out)),
             "cases": context.table(origin.cases_table(context.experiment)),
             "origins": origin.origins(context.experiment),
         }
@@ -78,6 +79,8 @@ def write_report(
                 "extractors": other_extractors(context),
                 "trajectory": trajectory(context),
                 "multitask": None if "transfer" in section.content else delta_table(context, section),
+                "methods": method_notes(context, section),
+                "pictures": context.pictures,
                 "command": context.command,
             }
         )
@@ -91,6 +94,7 @@ def write_report(
         results=results,
         parts=parts,
         facts=origin.facts(results),
+        code=origin.code_of([run for experiment in results.experiments for run in experiment.runs]),
         card=origin.data_card(results.card),
         command=command,
         scripts=sorted(path.name for path in SCRIPTS.glob("*.js")),
@@ -121,7 +125,6 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["slug"] = slug
-    environment.filters["breakable"] = breakable
     environment.filters["svg_uri"] = svg_uri
     environment.filters["png_uri"] = lambda tile: tile.uri
     environment.filters["thousands"] = lambda value: text.number(value, 0)
@@ -132,15 +135,6 @@ def render(template: str, **values: Any) -> str:
     environment.globals["zoom_of"] = pictures.zoom_of
     environment.globals["DASH"] = tables.NONE.text
     return environment.get_template(template).render(**values)
-
-
-def breakable(name: str) -> Markup:
-    """A metric's name that may break before its bracket, which does not break; what else has one is left as it is."""
-    head, bracket, tail = name.partition("[")
-    inner, closing, rest = tail.partition("]")
-    if not closing or " " in inner:
-        return escape(name)
-    return Markup('{}<wbr><span class="of">{}</span>').format(head, f"{bracket}{inner}{closing}{rest}")
 
 
 def told(drawing: Drawing) -> str:

@@ -80,6 +80,11 @@ def listing(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
 
 
+def shorten(name: str, most: int) -> str:
+    """A name of at most so many characters; a longer one ends with an ellipsis."""
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
+
+
 def slug(name: str) -> str:
     """A name for files and anchors: lower case letters, digits and single hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -15,6 +15,7 @@ from mmbench.files.store import Arrays, load_arrays
 from mmbench.runs.items import ITEM_COLUMNS, read_items
 from mmbench.runs.records import TimedOut, checked, read_card, read_result
 from mmbench.runs.run import Run, load_run, load_snapshots
+from mmbench.runs.titles import with_titles
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def load_experiment(
         runs[run.method, run.seed] = run
     if not runs:
         raise UserError(f"{folder}: no */seed*/metrics.json to report; run `snakemake --cores all {folder.name}` first")
-    ordered = [runs[key] for key in sorted(runs)]
+    ordered = with_titles([runs[key] for key in sorted(runs)])
     reference = folder / "reference.json"
     return ExperimentResults(
         name=folder.name,

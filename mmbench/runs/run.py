@@ -129,7 +129,7 @@ def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
             raise UserError(f"{path.parent}: is of no share of a training; rename it like at0.25") from None
         if shares is not None and share not in shares:
             continue
-        part = replace(load_run(path.parent), share=share)
+        part = replace(load_run(path.parent), title=run.title, share=share)
         settings = [record.get("settings") for record in (part.training, run.training) if record]
         if (part.method, part.seed) != (run.method, run.seed) or settings[:1] != settings[-1:]:
             raise UserError(f"{path}: is of another training than {run.folder}; delete {path.parent} or make it again")

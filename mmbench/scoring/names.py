@@ -117,6 +117,12 @@ def describe(name: str) -> Metric:
     return replace(metric, label=metric.label + (match["rest"] if match else ""))
 
 
+def short_label(name: str) -> str:
+    """The metric for a reader without the network that measures it; a cosine by a network is that of images."""
+    label, bracket, rest = describe(name).label.partition("[")
+    return f"{label} of images" if bracket and measured(name) == "cosine" else label + rest.partition("]")[2]
+
+
 def extractor_of(name: str) -> str:
     """What stands in a metric's brackets, usually the network that sees the images; empty if there are none."""
     match = _EXTRACTOR.search(name)

@@ -45,6 +45,8 @@ class Grid:
         rows: label and tiles; None where a method has no picture.
         emphasised: labels of the rows that stand out.
         command: what made it.
+        title: of one or two words, for links that lead to it.
+        slider: what a slider chooses of the groups, e.g. `masked share`; without one all groups are shown at once.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Grid:
     rows: Sequence[tuple[str, Sequence[Tile | None]]]
     emphasised: Sequence[str] = field(default=())
     command: str = ""
+    title: str = "pictures"
+    slider: str = ""
 
     @property
     def starts(self) -> list[int]:

@@ -45,7 +45,7 @@ COSINE_NOTE = (
 )
 REACH_NOTE = (
     "×: training compute (FLOP) to reach the target as a multiple of what the target's own method needs, seed by "
-    f"seed; geometric mean over seeds, its {100 * LEVEL:.0f} % t-interval (of the logarithms) in brackets. Below: "
+    f"seed; geometric mean over seeds, its {100 * LEVEL:.0f} % t-interval (of the logarithms) in brackets. On demand: "
     "FLOP, images seen and time of training on this machine, means over seeds. Between snapshots, scores are linear in "
     "log FLOP along the best so far. ≤: the first snapshot is as good already; ≥: that of the target's method is; no "
     "ratio: both. A method that answers with another's weights has their compute, and that of a model of several "
@@ -109,18 +109,18 @@ def reach_cell(goal: Goal, method: str, curves: Mapping[int, pd.DataFrame]) -> C
         some = [f"by {len(tried) - len(arrived)} of {len(tried)} seeds"] if arrived else []
         return Cell(NOT_REACHED, lines=[*some, f"with {spent}"])
     bound = "≤ " if any(reach.bound for reach in arrived.values()) else ""
-    lines = [bound + costs(arrived, curves)]
+    lines, more = list[str](), [bound + costs(arrived, curves)]
     if method == goal.method:
-        return Cell("1×", 1.0, lines, tone="reference")
+        return Cell("1×", 1.0, tone="reference", more=more)
     base = {seed: reach for seed, reach in reached(goal, goal.curves).items() if reach}
     ratios = [r for seed, reach in arrived.items() if (r := ratio(reach, base[seed]))]
     over = over_ratios(ratios) if len(ratios) == len(arrived) else None
     if over is None:
-        return Cell("no ratio", lines=lines)
+        return Cell("no ratio", more=more)
     mean, summary = over
     if summary.interval:
-        lines.insert(0, f"[{', '.join(map(times, summary.interval))}]")
-    return Cell(f"{mean.bound} {times(mean.compute)}×".strip(), mean.compute, lines)
+        lines.append(f"[{', '.join(map(times, summary.interval))}]")
+    return Cell(f"{mean.bound} {times(mean.compute)}×".strip(), mean.compute, lines, more=more)
 
 
 def times(value: float) -> str:
@@ -178,7 +178,7 @@ def draw_curves(
         if (target := targets.get((line.board.metric, line.case))) is not None:
             axes.axhline(float(target), color=paper(mode)["soft"], linewidth=1, linestyle=":")
         better = "higher" if line.board.higher_is_better else "lower"
-        axes.set_title(f"{line.question}\n{line.board.short}, {better} is better", fontsize=9.5)
+        axes.set_title(f"{line.question}\n{line.board.label}, {better} is better", fontsize=9.5)
     for axes in grid[-3:]:
         axes.set_xlabel("training compute, FLOP")
     handles = [

@@ -123,15 +123,15 @@ def effect_cell(effect: Effect | None, line: Headline) -> Cell:
         return NONE
     decimals, difference = line.board.decimals, effect.difference
     lines = [f"{text.signed(round(effect.relative, 1), 1)} %"] if effect.relative is not None else []
-    if effect.items and effect.items.interval:
-        lines.append(f"{text.interval(effect.items.interval, decimals)} images")
-        if both := effect.items.retrained:
-            lines.append(f"{text.interval(both.interval, decimals)} images and trainings")
-    elif difference.count > 1:
-        lines.append(f"{text.interval(difference.interval, decimals)} seeds")
+    if effect.interval:
+        lines.append(text.interval(effect.interval, decimals))
+    more = []
+    if effect.items and effect.items.retrained and effect.items.interval:
+        more.append(f"{text.interval(effect.items.interval, decimals)} over images only")
     if effect.reading:
-        lines.append(f"{text.p_value(effect.p_holm)}, {WORD[effect.reading]}")
+        lines.append(WORD[effect.reading])
+        more.append(text.p_value(effect.p_holm))
     elif difference.count == 1:
         lines.append("one seed")
     shown = text.signed(difference.mean, decimals)
-    return Cell(shown, difference.mean, lines, tone=effect.reading, ends=effect.interval)
+    return Cell(shown, difference.mean, lines, tone=effect.reading, ends=effect.interval, more=more)

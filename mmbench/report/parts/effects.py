@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -87,23 +88,23 @@ def effects_table(results: ExperimentResults, lines: Sequence[Headline], axes: A
         f"What each change does: the values of {text.listing([results.titles[name] for name in references])}, then the "
         "difference that each change makes to its own method's, and that in per cent of it."
     )
-    return Table(f"{results.name}-effects", caption, header, rows, notes(results, effects), frozenset({1, 2}), True)
+    return Table(f"{results.name}-effects", caption, header, rows, notes(results, effects), frozenset({1, 2}))
 
 
 def notes(results: ExperimentResults, effects: Effects) -> list[str]:
     """How the table is read: what a change is compared with, the intervals, the tests."""
     percent, tested = f"{100 * LEVEL:.0f} %", sum(effect.p is not None for effect in effects.values())
     intervals = (
-        f"images: {percent} BCa bootstrap of the mean per-image difference of these trainings. images and trainings: "
-        "of other trainings as well; it decides. seeds: of a metric without values per image, the "
-        f"{percent} t-interval of the difference, paired by training seed, which decides in its place."
+        f"Brackets hold the {percent} interval of the difference for other images and other trainings. For a metric "
+        f"without values per image they hold the {percent} t-interval of the difference, paired by training seed. On "
+        "demand: the BCa bootstrap interval over images only, which is about these trainings."
     )
     test = "over images and trainings, or over seeds"
     if len(results.seeds) == 1:
         intervals = (
-            f"images: {percent} BCa bootstrap of the mean per-image difference. It says how other images would change "
-            "the difference of these two trainings, nothing about other trainings. one seed: the metric has no values "
-            "per image, so nothing is said."
+            f"Brackets hold the {percent} BCa bootstrap interval of the mean per-image difference. It shows how other "
+            "images would change the difference of these two trainings, and nothing about other trainings. 'one seed' "
+            "stands where the metric has no values per image, so that no interval exists."
         )
         test = "sign-flip test over images"
     return [
@@ -116,11 +117,8 @@ def notes(results: ExperimentResults, effects: Effects) -> list[str]:
 
 
 def value_cell(line: Headline, name: str) -> Cell:
-    """What a change is compared with: mean and deviation."""
-    if (entry := line.board.entries.get((name, line.case))) is None:
-        return NONE
-    lines = [f"± {line.board.number(entry.summary.sd)}"] if entry.summary.sd is not None else []
-    return Cell(line.board.mean(name, line.case), entry.summary.mean, lines)
+    """What a change is compared with."""
+    return replace(line.board.cell(name, line.case), mark="")
 
 
 def effects_frame(results: ExperimentResults, lines: Sequence[Headline], axes: Axes, effects: Effects) -> pd.DataFrame:
@@ -175,7 +173,7 @@ def effects_figure(
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f}".replace("+0", "0")))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.tick_params(axis="x", labelsize=7)
-        name = f"{line.board.short} {line.board.arrow}"
+        name = f"{line.board.label} {line.board.arrow}"
         panel.set_title("\n".join([*textwrap.wrap(line.question, 18), name]), fontsize=8)
         panel.grid(visible=False, axis="y")
     name_rows(columns[0], [f"{axis}:  {results.titles[name]}" for axis, name in rows])
@@ -193,7 +191,7 @@ def draw_effect(panel: Panel, row: int, effect: Effect, line: Headline, title: s
         low, high = (_bounded(100 * end / abs(effect.base)) for end in effect.interval)
         panel.hlines(row, low, high, color=colour, linewidth=1.4)
     cell = effect_cell(effect, line)
-    tell(panel, x, row, "; ".join([f"{title}, {line.question}: {cell.text}", *cell.lines]))
+    tell(panel, x, row, "; ".join([f"{title}, {line.question}: {cell.text}", *cell.lines, *cell.more]))
     fill = colour if effect.reading in tones else paper(mode)["paper"]
     panel.scatter(x, row, s=20, zorder=3, edgecolor=colour, linewidth=1.1, color=fill)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmbench.config.methods import STUDIED
+from mmbench.config.methods import STUDIED, method_of
 from mmbench.report import text
 from mmbench.report.parts.section import Context, Section
 from mmbench.report.tables.board import Board, Entry
@@ -108,8 +108,9 @@ def delta_cell(values: Sequence[Mapping[int, float]]) -> Cell:
         return Cell(per_cent(summary.mean), 100 * summary.mean, [*lines, "one seed"])
     low, high = summary.interval
     tone = "better" if low > 0 else "worse" if high < 0 else ""
-    lines += [f"[{per_cent(low)}, {per_cent(high)}]", single_seeds(list(mean_by_seed(values).values()), per_cent)]
-    return Cell(per_cent(summary.mean), 100 * summary.mean, lines, tone=tone, ends=(100 * low, 100 * high))
+    lines.append(f"[{per_cent(low)}, {per_cent(high)}]")
+    more, ends = [single_seeds(list(mean_by_seed(values).values()), per_cent)], (100 * low, 100 * high)
+    return Cell(per_cent(summary.mean), 100 * summary.mean, lines, tone=tone, ends=ends, more=more)
 
 
 def delta_table(context: Context, section: Section) -> Table | None:
@@ -122,7 +123,7 @@ def delta_table(context: Context, section: Section) -> Table | None:
     by_task = {name: {change.question: change for change in found} for name, found in changes.items()}
     rows = []
     for question, change in {q: c for name in shown for q, c in by_task[name].items()}.items():
-        single = results.titles[change.twin].partition(" [")[0]
+        single = results.titles.get(method_of(change.twin), results.titles[change.twin])
         cells = [delta_cell([c.values]) if (c := by_task[name].get(question)) else NONE for name in shown]
         rows.append([Cell(question), Cell(change.board.column), Cell(single), *cells])
     means = [delta_cell([change.values for change in changes[name]]) for name in shown]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmbench.report import text
 from mmbench.report.data_notes import data_notes
+from mmbench.report.parts.sources import definition_of
 from mmbench.report.tables.table import Cell, Table
 from mmbench.report.text import slug
 from mmbench.runs.results import ExperimentResults, Results
 from mmbench.runs.run import Run
-from mmbench.scoring.names import describe, in_order
+from mmbench.scoring.names import describe, in_order, short_label
 
 #: Records of a run's stages: which file, and what it is called.
 STAGES = (("training", "train"), ("prediction", "predict"), ("scores", "evaluate"))
@@ -74,8 +76,8 @@ def _record(run: Run, attribute: str) -> Iterator[tuple[str, str]]:
         yield from flatten(record.get(part) or {}, "settings" if part == "settings" else "")
 
 
-def measures_table(results: ExperimentResults) -> Table:
-    """Each metric: what it measures, with which network, on how many items, how."""
+def measures_table(results: ExperimentResults, out: Path) -> Table:
+    """Each metric: what it measures, with which network, on how many items, how; for a page in `out`."""
     rows = []
     for name in in_order(results.metrics["metric"]):
         own = results.metrics[results.metrics["metric"] == name]
@@ -84,9 +86,16 @@ def measures_table(results: ExperimentResults) -> Table:
         counts = ", ".join(f"{n:,}" for n in sorted(own["n"].unique()))
         better = "higher" if own["higher_is_better"].iloc[0] else "lower"
         texts = [describe(name).meaning or name, better, extractor, hashes, counts, _details(results.runs, name)]
-        rows.append([Cell(name), *(Cell(value) for value in texts)])
+        label = Cell(short_label(name), lines=[name], link=definition_of(name, out))
+        rows.append([label, *(Cell(value) for value in texts)])
     header = ["Metric", "What", "Better", "Network", "Weights, SHA-256", "Items", "How"]
-    return Table(f"{results.name}-measures", "How each metric was measured.", header, rows, words=frozenset(range(7)))
+    return Table(
+        f"{results.name}-measures",
+        "How each metric was measured; its name leads to its definition.",
+        header,
+        rows,
+        words=frozenset(range(7)),
+    )
 
 
 def _details(runs: Sequence[Run], name: str) -> str:

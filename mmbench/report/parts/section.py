@@ -83,13 +83,17 @@ class Section:
 
 @dataclass
 class Context:
-    """What a section is built from, where it puts its files, and the command behind it; remembers what it wrote."""
+    """What a section is built from, where it puts its files, and the command behind it.
+
+    It remembers which files it wrote, and the names and titles of its grids of pictures.
+    """
 
     results: Results
     experiment: ExperimentResults
     out: Path
     written: list[Path] = field(default_factory=list)
     command: str = ""
+    pictures: list[tuple[str, str]] = field(default_factory=list)
 
     def table(self, table: Table) -> Table:
         """Write a table's files and return it for the page."""
@@ -111,6 +115,7 @@ class Context:
         path = self.out / "figures" / f"{grid.name}.png"
         pictures.write_grid(path, grid)
         self.written.append(path)
+        self.pictures.append((grid.name, grid.title))
         return replace(grid, command=self.command)
 
 

@@ -14,7 +14,7 @@ from mmbench.report.tables.board import Board
 from mmbench.runs.results import ExperimentResults
 
 #: How a reading of `Board.reading` is put into a sentence.
-VERB = {"better": "better than", "worse": "worse than", "unclear": "not told apart from"}
+VERB = {"better": "better than", "worse": "worse than", "unclear": "not significantly different from"}
 
 
 def real_notes(results: ExperimentResults) -> list[str]:
@@ -56,6 +56,19 @@ def _by(key: Callable[[str], str], cases: Sequence[str], labels: Sequence[str]) 
     for case, label in zip(cases, labels, strict=True):
         groups.setdefault(key(case), []).append(label.removesuffix(common_end) if common_end else label)
     return {name: [*group[:-1], group[-1] + common_end] for name, group in groups.items()}
+
+
+def draw_ratios(context: Context, name: str, board: Board, labels: Sequence[str], called: str) -> Drawing | None:
+    """A metric relative to the best baseline over cases that differ by what is `called` so; None without a baseline."""
+    if not any(board.ratio(*place) for place in board.entries):
+        return None
+    return context.draw(
+        name,
+        f"{board.label} relative to the best baseline for each {called} (line at 1×). Bars are the intervals that "
+        "decide in the table of differences, over the best baseline's mean.",
+        f"Interval chart of {board.label} relative to the best baseline; its numbers are in the tables.",
+        partial(charts.ratios, board, labels, context.experiment.titles),
+    )
 
 
 def training(context: Context) -> Drawing | None:

@@ -34,6 +34,7 @@ class Pictures:
         metric: whose value stands below each item's last picture.
         by_label: whether the items are the first of each given label, and not the first of all.
         likeliest: whether the label that was answered with it stands below each item's picture.
+        title: of one or two words.
     """
 
     caption: str
@@ -42,6 +43,7 @@ class Pictures:
     metric: str = ""
     by_label: bool = False
     likeliest: bool = False
+    title: str = "pictures"
 
 
 def draw_pictures(context: Context, task: str, pictures: Pictures) -> Grid | None:
@@ -72,8 +74,11 @@ def draw_pictures(context: Context, task: str, pictures: Pictures) -> Grid | Non
             below = notes if name == pictures.answers[-1] else {}
             grid.append((title, [tiles(name, own[name][i], f"{title}: item {i}", below.get(i, "")) for i in items]))
             emphasised += [title] if method == STUDIED else []
+    name = f"{results.name}-{task}-pictures"
     caption = f"{pictures.caption} Seed {next(iter(answers.values()))[0].seed}."
-    return context.grid(Grid(f"{results.name}-{task}-pictures", caption, groups, grid, emphasised))
+    return context.grid(
+        Grid(f"{results.name}-{task}-pictures", caption, groups, grid, emphasised, title=pictures.title)
+    )
 
 
 def answers_of(context: Context, case: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[Run, Arrays]]:

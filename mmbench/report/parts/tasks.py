@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from mmbench.config.methods import STUDIED
 from mmbench.report import text
-from mmbench.report.draw import charts
 from mmbench.report.draw.figures import Drawing
 from mmbench.report.parts.section import Card, Context, Headline, Section
-from mmbench.report.parts.shared import VERB, over_cases, real_notes, training
+from mmbench.report.parts.shared import VERB, draw_ratios, over_cases, real_notes, training
 from mmbench.report.parts.task_pictures import Pictures, draw_pictures
-from mmbench.report.tables.board import Board, make_board, means_frame
+from mmbench.report.tables.board import Board, make_board
 from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.differences import dependence_notes, difference_table
 from mmbench.report.tables.table import Table
@@ -145,16 +144,10 @@ class Task:
         name = f"{context.experiment.name}-{self.question.task}-{text.slug(board.metric)}-differences"
         return context.table(replace(difference_table(board, self.labels, context.experiment, notes), name=name))
 
-    def by_level(self) -> Drawing:
-        """The primary metric against what the cases differ by."""
-        results, board, called = self.context.experiment, self.primary, self.question.level_name
-        frame = means_frame(board, results, self.question.level)
-        return self.context.draw(
-            f"{results.name}-{self.question.task}-by-level",
-            f"{self.question.title}: {board.label} against the {called}. {charts.MARKS}",
-            f"Line chart of {board.label} by {called}; its numbers are in the table above.",
-            partial(charts.metric_by_share, frame, board, results.titles, f"{called}, %"),
-        )
+    def by_level(self) -> Drawing | None:
+        """The primary metric relative to the best baseline; None without one."""
+        name = f"{self.context.experiment.name}-{self.question.task}-ratios"
+        return draw_ratios(self.context, name, self.primary, self.labels, self.question.level_name)
 
     def finding(self) -> str:
         """One sentence on the primary metric, with the paired comparison, and the real data's value beside it."""

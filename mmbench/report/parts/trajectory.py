@@ -36,8 +36,9 @@ def trajectory(context: Context) -> Grid | None:
         "(colours beyond black and white cut off), then what the network takes the image to be at some of its steps, t "
         f"counting down to the image. The last estimate is the answer. Seed {seed}."
     )
+    name = f"{results.name}-trajectory"
     emphasised = [results.titles[STUDIED]] if STUDIED in found else []
-    return context.grid(Grid(f"{results.name}-trajectory", caption, groups, rows, emphasised))
+    return context.grid(Grid(name, caption, groups, rows, emphasised, title="from noise to picture"))
 
 
 def _tiles(run: Run, case: str, images: np.ndarray, steps: np.ndarray) -> list[Tile]:

@@ -13,14 +13,14 @@ from mmbench.report import text
 from mmbench.report.tables.cells import seeds_cell
 from mmbench.report.tables.table import NONE, Cell, Mark
 from mmbench.runs.results import ExperimentResults
-from mmbench.scoring.names import describe
+from mmbench.scoring.names import describe, short_label
 from mmbench.scoring.statistics import Ends, PairedDifference, SeedSummary, compare_paired, holm_known, over_seeds
 
 #: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.
 ALPHA = 0.05
 MARKS: dict[int, Mark] = {1: "best", 2: "second"}
 #: How a reading is put in a table.
-WORD = {"better": "better", "worse": "worse", "unclear": "not told apart"}
+WORD = {"better": "better", "worse": "worse", "unclear": "no significant difference"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Entry:
     difference: PairedDifference | None = None
     p_holm: float | None = None
     p_retrained: float | None = None
+
+    @property
+    def deciding(self) -> Ends | None:
+        """The interval of the difference by which it is read: over images and trainings, if there are several."""
+        return self.difference and (self.difference.retrained or self.difference)
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,8 @@ class Board:
 
     @property
     def label(self) -> str:
-        """The metric for a reader."""
-        return describe(self.metric).label
-
-    @property
-    def short(self) -> str:
-        """The metric for a reader, without its extractor."""
-        return self.label.partition("[")[0]
+        """The metric for a reader; which network it is measured with, a note says once."""
+        return short_label(self.metric)
 
     @property
     def decimals(self) -> int:
@@ -91,7 +91,7 @@ class Board:
         return f"{self.label} {self.arrow}"
 
     def cell(self, method: str, case: str) -> Cell:
-        """Mean ± sd, t-interval and single seeds below; a dash if the method does not do the case."""
+        """Mean ± sd, on demand t-interval and single seeds; a dash if the method does not do the case."""
         if (entry := self.entries.get((method, case))) is None:
             return NONE
         cell = seeds_cell(list(entry.values.values()), self.number, describe(self.metric).bounds)
@@ -100,7 +100,7 @@ class Board:
     def words(self, method: str, case: str) -> str:
         """Mean ± sd and t-interval in a row, to hover."""
         cell = self.cell(method, case)
-        return " ".join([cell.text, *cell.lines[:1]])
+        return " ".join([cell.text, *cell.more[:1]])
 
     def number(self, value: float | None) -> str:
         """A value of the metric in words."""
@@ -109,6 +109,29 @@ class Board:
     def mean(self, method: str, case: str) -> str:
         """A method's mean in words; it must do the case."""
         return self.number(self.entries[method, case].summary.mean)
+
+    def ratio(self, method: str, case: str) -> tuple[float, float, float] | None:
+        """A method's mean as a multiple of the best baseline's, and the ends of its interval; above 1 is better.
+
+        The interval is the one of the difference that decides, over the best baseline's mean. Without values per image
+        it is the t-interval of the method's mean; without that too, its ends are the ratio itself.
+
+        Returns:
+            None without either mean, or where one of them is not above 0.
+        """
+        entry, best = self.entries.get((method, case)), self.best_baseline.get(case)
+        if entry is None or best is None:
+            return None
+        mean, base = entry.summary.mean, self.entries[best, case].summary.mean
+        if mean <= 0 or base <= 0:
+            return None
+        decided = entry.deciding and entry.deciding.interval
+        ends = [base + end for end in decided] if decided else [*(entry.summary.interval or (mean, mean))]
+        values = [mean / base, *(max(end / base, 0.0) for end in ends)]
+        if self.higher_is_better:
+            return values[0], values[1], values[2]
+        middle, high, low = (1 / value if value else float("inf") for value in values)
+        return middle, low, high
 
     def best(self, case: str) -> list[str]:
         """The methods of rank 1 in a case."""
@@ -222,14 +245,3 @@ def by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:
             f"items.csv of '{method}': its seeds list different items of {case}; evaluate all of them again"
         )
     return table
-
-
-def means_frame(board: Board, results: ExperimentResults, key: str = "share") -> pd.DataFrame:
-    """One row per method, case and seed with the share that the case's `key` is, for drawing."""
-    shares = {case["name"]: case.get(key, np.nan) for case in results.cases}
-    rows = [
-        {"method": method, "case": case, "share": shares[case], "seed": seed, "value": value}
-        for (method, case), entry in board.entries.items()
-        for seed, value in entry.values.items()
-    ]
-    return pd.DataFrame(rows)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mmbench.config.methods import STUDIED
 from mmbench.report import text
 from mmbench.report.tables.table import NONE, Cell
 from mmbench.runs.results import ExperimentResults
+from mmbench.scoring.names import extractor_of, short_label
 from mmbench.scoring.statistics import LEVEL, over_seeds
 
 #: At most this many seeds are listed one by one; more are in the CSV.
@@ -19,20 +20,37 @@ def seeds_note(results: ExperimentResults) -> str:
     return f"{spread_note(results)} Best in bold, second best underlined."
 
 
-def spread_note(results: ExperimentResults, *, each: bool = True) -> str:
-    """What the ± means, or why there is none; `each`: that the seeds stand below one by one."""
+def spread_note(results: ExperimentResults) -> str:
+    """What the ± means, or why there is none."""
     if len(results.seeds) == 1:
         return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings."
     return (
         f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
-        f"{100 * LEVEL:.0f} % t-interval of the mean in brackets (of a share by its logit, so that it stays within 0 "
-        f"and 1){', each seed below' if each else ''}."
+        f"on demand, the {100 * LEVEL:.0f} % t-interval of the mean (of a share by its logit, so that it stays within 0 "
+        "and 1) and each seed."
     )
 
 
+def network_notes(metrics: Iterable[str]) -> list[str]:
+    """With which network metrics are measured, for those that need one; each network is named once."""
+    measured: dict[str, list[str]] = {}
+    for metric in metrics:
+        if network := extractor_of(metric):
+            measured.setdefault(network, []).append(short_label(metric))
+    return [
+        f"Measured with {network}: {text.listing(list(dict.fromkeys(names)))}." for network, names in measured.items()
+    ]
+
+
 def method_cell(results: ExperimentResults, method: str) -> Cell:
-    """The name of a row; that of the method under study stands out."""
-    return Cell(results.titles[method], tone="studied" if method == STUDIED else "")
+    """The name of a row, which leads to what the page has on the method; that of the method under study stands out."""
+    tone = "studied" if method == STUDIED else ""
+    return Cell(results.titles[method], tone=tone, link=f"#{method_anchor(results.name, method)}")
+
+
+def method_anchor(experiment: str, method: str) -> str:
+    """Where the page gathers what it has on a method."""
+    return f"{experiment}-method-{text.slug(method)}"
 
 
 def number_cell(value: float | None, decimals: int) -> Cell:
@@ -43,7 +61,7 @@ def number_cell(value: float | None, decimals: int) -> Cell:
 def seeds_cell(
     values: Sequence[float], form: Callable[[float], str], bounds: tuple[float, float] | None = None
 ) -> Cell:
-    """A number of each training seed as every table shows it: mean ± sd, t-interval and single seeds below.
+    """A number of each training seed as every table shows it: mean ± sd; on demand, t-interval and single seeds.
 
     Args:
         values: one per training seed.
@@ -54,8 +72,8 @@ def seeds_cell(
     if summary.sd is None or summary.interval is None:
         return Cell(form(summary.mean), summary.mean)
     low, high = summary.interval
-    lines = [f"[{form(low)}, {form(high)}]", single_seeds(values, form)]
-    return Cell(f"{form(summary.mean)} ± {form(summary.sd)}", summary.mean, lines, ends=summary.interval)
+    more = [f"[{form(low)}, {form(high)}]", single_seeds(values, form)]
+    return Cell(f"{form(summary.mean)} ± {form(summary.sd)}", summary.mean, more=more)
 
 
 def single_seeds(values: Sequence[float], form: Callable[[float], str]) -> str:

@@ -16,7 +16,7 @@ from mmbench.runs.run import Run
 
 #: How far a method's number of parameters may be from the studied method's.
 SIZE_TOLERANCE = 0.05
-COST_NOTE = "Where the seeds differ: mean ± sample standard deviation, and each seed below."
+COST_NOTE = "Where the seeds differ: mean ± sample standard deviation, and on demand each seed."
 
 
 def cost_table(results: ExperimentResults) -> Table:
@@ -151,4 +151,4 @@ def _cost_cell(runs: Sequence[Run], key: str, form: Callable[[float], str]) -> C
     if not any(values):
         return NONE
     cell = seeds_cell(values, form)
-    return Cell(form(values[0]), values[0]) if len(set(values)) == 1 else replace(cell, lines=cell.lines[1:], ends=None)
+    return Cell(form(values[0]), values[0]) if len(set(values)) == 1 else replace(cell, more=cell.more[1:])

@@ -8,47 +8,55 @@ from typing import Any
 
 from mmbench.report import text
 from mmbench.report.tables.board import ALPHA, WORD, Board
-from mmbench.report.tables.cells import method_cell, single_seeds
+from mmbench.report.tables.cells import method_cell, network_notes, single_seeds
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.report.text import slug
 from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL, RESAMPLES
 
 IMAGES_NOTE = (
-    f"images: {100 * LEVEL:.0f} % BCa bootstrap interval of the mean per-image difference, each method's values first "
-    "averaged over its training seeds; how other images would change the difference of these very trainings. Its test "
-    f"is a two-sided sign-flip test of the same differences, {RESAMPLES:,} draws, Holm-adjusted over all cells of this "
-    f"table (so no p is below cells / {RESAMPLES + 1:,})."
+    f"The interval over images only is the {100 * LEVEL:.0f} % BCa bootstrap interval of the mean per-image "
+    "difference, each method's values first averaged over its training seeds. It shows how other images would change "
+    "the difference of these very trainings. Its test is a two-sided sign-flip test of the same differences with "
+    f"{RESAMPLES:,} resamples, Holm-adjusted over all cells of this table (so no p is below cells / {RESAMPLES + 1:,})."
 )
 RETRAINED_NOTE = (
-    f"images and trainings: {100 * LEVEL:.0f} % interval of the same difference for other trainings as well; to the "
-    "margin over images it adds, in squares, that of the t-interval over the differences of each seed, which stand "
-    "below it (the same seed is the same batches for all methods). p is of this interval, Holm-adjusted over all cells "
-    f"of this table. Called better or worse if it leaves out 0 and p ≤ {ALPHA}; 'these trainings' is said where only "
-    "the interval over images and its test say so."
+    f"Brackets hold the interval that decides: the {100 * LEVEL:.0f} % interval of the difference for other images and "
+    "other trainings. Its squared margin is the sum of the squared margins over images and of the t-interval over the "
+    "differences of each seed (the same seed means the same batches for all methods). On demand, a cell shows p of "
+    "this interval, Holm-adjusted over all cells of this table, the interval over images only, and each seed. A "
+    f"difference is called better or worse if the interval leaves out 0 and p ≤ {ALPHA}. 'these trainings' marks a "
+    "difference that is significant by the interval over images only."
 )
-ONE_SEED = "these trainings only: one seed"
+ONE_SEED = "these trainings only (one seed)"
 ONE_SEED_NOTE = (
-    f"Called better or worse if the interval leaves out 0 and p ≤ {ALPHA}. One training of each method: that is about "
-    "these trainings only. Others, of another seed, may differ by more and the other way round."
+    f"A difference is called better or worse if the interval leaves out 0 and p ≤ {ALPHA}. Each method was trained "
+    "once, so this is about these trainings only. Trainings with another seed may differ by more, and in the other "
+    "direction."
 )
 
 
 def difference_cell(board: Board, method: str, case: str) -> Cell:
-    """Paired difference from the case's best baseline, its intervals, single seeds and adjusted p-value."""
+    """Paired difference from the case's best baseline, the interval that decides, its reading; the rest on demand."""
     entry, decimals = board.entries.get((method, case)), board.decimals
     if entry and board.best_baseline.get(case) == method:
         return Cell("best baseline", 0.0, tone="reference")
     if entry is None or (paired := entry.difference) is None:
         return NONE
-    lines, p, ends = [f"{text.interval(paired.interval, decimals)} images"], entry.p_holm, paired.interval
+    ends, p, more = paired.interval, entry.p_holm, list[str]()
     if both := paired.retrained:
-        lines.append(f"{text.interval(both.interval, decimals)} images and trainings")
-        lines.append(single_seeds(both.by_seed, partial(text.signed, decimals=decimals)))
-        p, ends = entry.p_retrained, both.interval
-    lines.append(", ".join(part for part in (text.p_value(p), said(board, method, case)) if part))
-    tone = board.reading(method, case)
-    return Cell(text.signed(paired.difference, decimals), paired.difference, lines, tone=tone, ends=ends)
+        ends, p = both.interval, entry.p_retrained
+        more.append(f"{text.interval(paired.interval, decimals)} over images only")
+        more.append(single_seeds(both.by_seed, partial(text.signed, decimals=decimals)))
+    lines = [part for part in (text.interval(ends, decimals), said(board, method, case)) if part]
+    return Cell(
+        text.signed(paired.difference, decimals),
+        paired.difference,
+        lines,
+        tone=board.reading(method, case),
+        ends=ends,
+        more=[text.p_value(p), *more],
+    )
 
 
 def said(board: Board, method: str, case: str) -> str:
@@ -70,8 +78,9 @@ def difference_table(
     caption = f"{board.label}: difference from the best baseline of each column, paired per image; {direction}."
     name = f"{results.name}-{slug(board.metric)}-differences"
     several = any(entry.difference and entry.difference.retrained for entry in board.entries.values())
-    notes = [IMAGES_NOTE, RETRAINED_NOTE if several else ONE_SEED_NOTE, *notes]
-    return Table(name, caption, ["Method", *labels], rows, notes, differences=True)
+    shown = [*([RETRAINED_NOTE, IMAGES_NOTE] if several else [IMAGES_NOTE, ONE_SEED_NOTE])]
+    notes = [*shown, *network_notes([board.metric]), *notes]
+    return Table(name, caption, ["Method", *labels], rows, notes)
 
 
 def dependence_notes(card: Mapping[str, Any]) -> list[str]:

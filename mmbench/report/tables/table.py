@@ -59,10 +59,12 @@ class Cell:
     Attributes:
         text: what is read first.
         value: the number behind it, for sorting and CSV; None for words.
-        lines: smaller lines below, such as the single seeds.
+        lines: smaller lines below, such as the interval that decides.
         mark: bold for the best of its column, underlined for the second.
         tone: `better`, `worse`, `unclear` or `reference` for its colour; `studied` on a row's name for that row.
-        ends: of the interval around the value, which the page draws.
+        ends: of the interval around a difference, which the page draws beside 0.
+        more: what is shown on demand only, such as the single seeds; JSON has it, Markdown and LaTeX do not.
+        link: where its text leads to on the page; empty for nowhere.
     """
 
     text: str
@@ -71,6 +73,8 @@ class Cell:
     mark: Mark = ""
     tone: str = ""
     ends: tuple[float, float] | None = None
+    more: Sequence[str] = ()
+    link: str = ""
 
 
 NONE = Cell(DASH)
@@ -87,7 +91,6 @@ class Table:
         rows: cells, as many as the header has.
         notes: said below it.
         words: columns that hold words, set flush left.
-        differences: whether its numbers are differences, which the page draws from 0.
     """
 
     name: str
@@ -96,7 +99,6 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     words: frozenset[int] = frozenset()
-    differences: bool = False
 
     def __post_init__(self) -> None:
         if wrong := [row for row in self.rows if len(row) != len(self.header)]:
@@ -133,11 +135,13 @@ def to_csv(table: Table) -> str:
 
 
 def to_json(table: Table) -> dict[str, Any]:
-    """Plain values: caption, header, rows of text, value, lines, mark and tone, notes."""
-    rows = [
-        [{"text": c.text, "value": c.value, "lines": list(c.lines), "mark": c.mark, "tone": c.tone} for c in row]
-        for row in table.rows
-    ]
+    """Plain values: caption, header, rows of text, value, lines, mark, tone and, if there is any, more; notes."""
+
+    def plain(cell: Cell) -> dict[str, Any]:
+        shown = {"text": cell.text, "value": cell.value, "lines": [*cell.lines], "mark": cell.mark, "tone": cell.tone}
+        return shown | ({"more": [*cell.more]} if cell.more else {})
+
+    rows = [[plain(cell) for cell in row] for row in table.rows]
     return {"caption": table.caption, "header": list(table.header), "rows": rows, "notes": list(table.notes)}
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmbench.report import text
 from mmbench.report.tables.board import Board
-from mmbench.report.tables.cells import method_cell, number_cell, seeds_note
+from mmbench.report.tables.cells import method_cell, network_notes, number_cell, seeds_note
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.names import describe
@@ -21,7 +21,7 @@ def value_table(board: Board, labels: Sequence[str], results: ExperimentResults)
     rows = [[method_cell(results, m), *(board.cell(m, case) for case in board.cases)] for m in board.methods]
     meaning, direction = describe(board.metric).meaning, "higher" if board.higher_is_better else "lower"
     caption = f"{board.label}: {meaning}; {direction} is better" if meaning else board.label
-    notes = [seeds_note(results)]
+    notes = [seeds_note(results), *network_notes([board.metric])]
     if any(cell is NONE for row in rows for cell in row):
         notes.append(f"{text.DASH}: the method does not do this task.")
     return Table(f"{results.name}-{text.slug(board.metric)}", f"{caption}.", ["Method", *labels], rows, notes)
@@ -62,8 +62,9 @@ def case_table(
     known = results.real()
     if real and any(board.metric in known for board in boards):
         rows.append([Cell(real), *(number_cell(known.get(board.metric), board.decimals) for board in boards)])
+    notes = [seeds_note(results), *network_notes(board.metric for board in boards), *notes]
     columns = ["Method", *(header or [board.column for board in boards])]
-    return Table(name, caption, columns, rows, [seeds_note(results), *notes])
+    return Table(name, caption, columns, rows, notes)
 
 
 def long_frame(results: ExperimentResults) -> pd.DataFrame:

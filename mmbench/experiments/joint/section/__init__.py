@@ -31,7 +31,7 @@ from mmbench.report.parts.multitask import per_cent
 from mmbench.report.parts.section import Card, Context, Headline, Section
 from mmbench.report.parts.shared import training
 from mmbench.report.tables.board import MARKS
-from mmbench.report.tables.cells import method_cell, number_cell, seeds_note
+from mmbench.report.tables.cells import method_cell, network_notes, number_cell, seeds_note
 from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.report.tables.values import long_frame, summary_frame
@@ -138,8 +138,9 @@ def variants_table(context: Context, matrix: Matrix) -> Table | None:
     if any(cell is not NONE for cell in real):
         rows.append([Cell("Real data"), *real])
     header = ["Method", *(f"{spot.heading}: {spot.column}" for spot in spots)]
+    notes = [seeds_note(matrix.results), *network_notes(spot.board.metric for spot in spots)]
     name, caption = f"{matrix.results.name}-variants", "The multitask model and its variants."
-    return context.table(Table(name, caption, header, rows, [seeds_note(matrix.results)]))
+    return context.table(Table(name, caption, header, rows, notes))
 
 
 def _ranked(spot: Spot, methods: list[str]) -> dict[str, Cell]:

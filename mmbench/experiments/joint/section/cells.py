@@ -78,7 +78,7 @@ class Spot:
     @property
     def column(self) -> str:
         """The metric without its extractor, and which way is better."""
-        return f"{self.board.short} {self.board.arrow}"
+        return f"{self.board.label} {self.board.arrow}"
 
     def entry(self, method: str) -> Entry | None:
         """A method's result."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from matplotlib.figure import Figure
@@ -78,7 +78,7 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
         for agreement in found:
             judged = agreement.judged.cell(method, case)
             chance = agreement.chance.cell(method, case) if agreement.chance else NONE
-            cells += [Cell(cell.text, cell.value, cell.lines) for cell in (judged, chance)]
+            cells += [replace(cell, mark="") for cell in (judged, chance)]
         rows.append(cells)
     real = [Cell("Real images"), NONE]
     for agreement in found:
@@ -86,7 +86,7 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
     header = ["Method", "Given"]
     for agreement in found:
         name = agreement.want.capitalize()
-        header += [f"{name}: {agreement.judged.short} {agreement.judged.arrow}", f"{name}: shuffled"]
+        header += [f"{name}: {agreement.judged.label} {agreement.judged.arrow}", f"{name}: shuffled"]
     names = text.listing([agreement.want for agreement in found])
     caption = f"Whether a drawn image shows the {names} that were drawn with it, or given."
     notes = [
@@ -140,7 +140,7 @@ def draw_consistency(matrix: Matrix, shown: Sequence[Agreement], case: str, mode
         for real, dash in ((agreement.ceiling, "-"), (agreement.floor, ":")):
             if real is not None:
                 axes.axvline(real, color=ink["soft"], linewidth=1.1, linestyle=dash)
-        label = agreement.judged.short
+        label = agreement.judged.label
         axes.set_title(f"{agreement.want.capitalize()}: {label[0].lower() + label[1:]}", fontsize=10)
         axes.grid(visible=False, axis="y")
     name_rows(panels[0], [matrix.results.titles[m] for m in methods], margin=0.5)

@@ -17,7 +17,7 @@ from mmbench.report.draw.figures import Drawing
 from mmbench.report.draw.hover import tell
 from mmbench.report.draw.theme import Mode, paper, steps
 from mmbench.report.parts.section import Context
-from mmbench.report.tables.cells import spread_note
+from mmbench.report.tables.cells import network_notes, spread_note
 from mmbench.report.tables.table import NONE, Cell, Table
 
 
@@ -55,11 +55,12 @@ def matrix_table(context: Context, matrix: Matrix) -> Table:
             value, real = spot.cell(STUDIED), matrix.real_data(spot)
             beside = [] if real is None else [f"real data {spot.board.number(real)}"]
             also = [board for board in matrix.boards if board.metric in MEASURES[column].also and case in board.cases]
-            beside += [f"{board.short} {board.arrow} {board.mean(STUDIED, case)}" for board in also]
-            cells.append(Cell(value.text, value.value, [spot.column, *value.lines, *beside]))
+            beside += [f"{board.label} {board.arrow} {board.mean(STUDIED, case)}" for board in also]
+            cells.append(Cell(value.text, value.value, [spot.column, *beside], more=value.more))
         rows.append(cells)
     title = matrix.results.titles[STUDIED]
     notes = [spread_note(matrix.results), metric_note(matrix)]
+    notes += network_notes(spot.board.metric for spot in matrix.spots.values())
     header = ["Given", *(column.capitalize() for column in matrix.columns)]
     caption = f"What {title} generates (columns) from what it is given (rows), all with one network."
     return context.table(Table(f"{matrix.results.name}-matrix", caption, header, rows, notes))

@@ -50,7 +50,7 @@ def strip(context: Context, matrix: Matrix) -> Grid | None:
               for i, (x, c) in enumerate(zip(pictures, cosines, strict=True))])
         )  # fmt: skip
         caption += " Last row: the test image whose embedding is nearest, and their cosine."
-    return context.grid(Grid(f"{matrix.results.name}-scenes", f"{caption} Seed {run.seed}.", [("", count)], rows))
+    return context.grid(Grid(f"{matrix.results.name}-scenes", caption, [("", count)], rows, title="scenes"))
 
 
 def nearest(context: Context, embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -125,4 +125,6 @@ def _scene(
         f"{matrix.results.runs_of(STUDIED)[0].seed}."
     )
     groups = [("Given", len(columns)), ("Generated", len(columns))]
-    return Grid(f"{matrix.results.name}-any-to-any-{item}", caption, groups, rows, ["The test scene"])
+    return Grid(
+        f"{matrix.results.name}-any-to-any-{item}", caption, groups, rows, ["The test scene"], title="any to any"
+    )

@@ -22,7 +22,7 @@ from mmbench.report.parts.multitask import DELTA, change_by_seed, delta_cell, pe
 from mmbench.report.parts.multitask import NOTE as DELTA_NOTE
 from mmbench.report.parts.section import Context
 from mmbench.report.tables.board import ALPHA, Entry, reading_of
-from mmbench.report.tables.cells import number_cell, single_seeds, spread_note
+from mmbench.report.tables.cells import network_notes, number_cell, single_seeds, spread_note
 from mmbench.report.tables.table import NONE, Cell, Mark, Table
 from mmbench.report.tables.values import end_columns
 from mmbench.scoring.statistics import LEVEL, SeedSummary, holm_known, over_seeds, zero_mean_p
@@ -110,13 +110,14 @@ def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) 
             cell = cells.get(key, NONE)
             names = [matrix.results.titles[rivals[key]]] if key in rivals else []
             mark: Mark = "best" if key == best and len(cells) > 1 else ""
-            row.append(NONE if cell is NONE else Cell(cell.text, cell.value, [*names, *cell.lines], mark))
+            row.append(NONE if cell is NONE else Cell(cell.text, cell.value, names, mark, more=cell.more))
         rows.append([*row, number_cell(matrix.real_data(spot), spot.board.decimals)])
     header = ["Task", "Metric", title, *(RIVALS[rival] for rival in shown), "Real data"]
     caption = f"{title} beside models of two modalities and of one task, where they answer the same cell."
     notes = [
         COMPUTE,
         spread_note(matrix.results),
+        *network_notes(spot.board.metric for spot in matrix.compared()),
         f"{text.DASH}: no such model, or nothing to say of real data. Best in bold. Of several two-modality models, "
         "the best is shown.",
     ]
@@ -137,16 +138,17 @@ def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) ->
     notes = [COMPUTE]
     if any(change.summary.low is not None for change in found):
         notes.append(
-            f"Mean ± standard deviation of the seeds' differences over the other model's mean; in brackets the "
-            f"{100 * LEVEL:.0f} % t-interval over seeds, then each seed; p of the t-test over seeds, Holm-adjusted "
-            f"over all cells of this table. In colour where the interval leaves out 0 and p ≤ {ALPHA}."
+            f"Each cell has the mean ± standard deviation of the seeds' differences over the other model's mean, and "
+            f"in brackets the {100 * LEVEL:.0f} % t-interval over seeds. On demand it has each seed and p of the "
+            f"t-test over seeds, Holm-adjusted over all cells of this table. A cell is coloured where the interval "
+            f"leaves out 0 and p ≤ {ALPHA}."
         )
     else:
         notes.append("One training seed: no deviation and no interval, so no change here is called one.")
     notes.append(DELTA_NOTE)
     header = ["Task", *(f"against {RIVALS[rival].lower().replace(', c', ', C')}" for rival in present(found))]
     header = [name.replace("C/k", "C/K") for name in header]
-    return context.table(Table(f"{matrix.results.name}-transfer", caption, header, rows, notes, differences=True))
+    return context.table(Table(f"{matrix.results.name}-transfer", caption, header, rows, notes))
 
 
 def all_by_seed(matrix: Matrix, found: Sequence[Change], rival: str) -> list[dict[int, float]]:
@@ -159,17 +161,17 @@ def change_cell(change: Change | None) -> Cell:
     """A relative change in per cent."""
     if change is None:
         return NONE
-    summary, lines = change.summary, []
+    summary, lines, more = change.summary, list[str](), list[str]()
     shown = per_cent(summary.mean)
     if summary.sd is not None:
         shown += f" ± {100 * summary.sd:.1f}"
     ends = None
     if summary.interval is not None:
         low, high = summary.interval
-        lines = [f"[{per_cent(low)}, {per_cent(high)}]", single_seeds(change.values, per_cent)]
-        lines.append(text.p_value(change.p_holm))
+        lines = [f"[{per_cent(low)}, {per_cent(high)}]"]
+        more = [single_seeds(change.values, per_cent), text.p_value(change.p_holm)]
         ends = 100 * low, 100 * high
-    return Cell(shown, 100 * summary.mean, lines, tone=change.tone, ends=ends)
+    return Cell(shown, 100 * summary.mean, lines, tone=change.tone, ends=ends, more=more)
 
 
 def transfer_frame(found: Sequence[Change]) -> pd.DataFrame:
@@ -223,7 +225,7 @@ def draw_transfer(found: Sequence[Change], mode: Mode) -> Figure:
     reach = max(abs(low), abs(high), 1.0)
     axes.set_xlim(min(low, -0.15 * reach), max(high, 0.15 * reach))
     axes.axvspan(axes.get_xlim()[0], 0, color=ink["line"], alpha=0.28, linewidth=0, zorder=0)
-    name_rows(axes, [f"{spot.heading} · {spot.board.short}" for spot in spots.values()], margin=0.5)
+    name_rows(axes, [f"{spot.heading} · {spot.board.label}" for spot in spots.values()], margin=0.5)
     axes.tick_params(axis="y", labelcolor=ink["ink"])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{text.signed(value, 0)}\u00a0%"))
     axes.set_xlabel("relative change (left of 0: negative transfer)")

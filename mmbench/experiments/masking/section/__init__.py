@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from mmbench.config.methods import STUDIED
 from mmbench.experiments.masking.section.noise import generation_findings, generation_table, samples
 from mmbench.experiments.masking.section.pictures import reconstructions
 from mmbench.report import text
-from mmbench.report.draw import charts
 from mmbench.report.parts.section import Card, Context, Headline, Section
-from mmbench.report.parts.shared import over_cases, training
-from mmbench.report.tables.board import Board, make_board, means_frame
+from mmbench.report.parts.shared import draw_ratios, over_cases, training
+from mmbench.report.tables.board import Board, make_board
 from mmbench.report.tables.cost import cost_table
 from mmbench.report.tables.differences import ONE_SEED, dependence_notes, difference_table
 from mmbench.report.tables.values import long_frame, summary_frame, value_table
@@ -27,7 +25,7 @@ LEAD = (
 PRIMARY = "lpips_alex"
 #: Models of one task each.
 SINGLES = ("reconstruction_only", "ddpm")
-#: Drawn as lines against the masked share.
+#: Shown relative to the best baseline at each masked share.
 DRAWN = ("lpips_alex", "lpips_vgg")
 
 
@@ -67,35 +65,15 @@ def build(context: Context) -> Section:
 
 
 def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[str, object]:
-    """Tables of one metric, and its figures if it is one of those drawn."""
+    """Tables of one metric, and its figure if it is one of those drawn."""
     results = context.experiment
     name, label = f"{results.name}-{slug(board.metric)}", board.label
-    figures = []
-    if board.metric in DRAWN:
-        frame = means_frame(board, results)
-        figures.append(
-            context.draw(
-                f"{name}-by-share",
-                f"{label} against the masked share. {charts.MARKS}",
-                f"Line chart of {label} by masked share; its numbers are in the table '{label}'.",
-                partial(charts.metric_by_share, frame, board, results.titles, "masked share of the image, %"),
-            )
-        )
-        if any(entry.difference for entry in board.entries.values()):
-            figures.append(
-                context.draw(
-                    f"{name}-ratios",
-                    f"{label} relative to the best baseline at each masked share (line at 1×), with the paired 95 % "
-                    "image-level interval, which is about these trainings only.",
-                    f"Interval chart of {label} relative to the best baseline; its numbers are in a table.",
-                    partial(charts.ratios, board, labels, results.titles),
-                )
-            )
+    drawing = draw_ratios(context, f"{name}-ratios", board, labels, "masked share") if board.metric in DRAWN else None
     return {
         "label": label,
         "table": context.table(value_table(board, labels, results)),
         "differences": context.table(difference_table(board, labels, results, dependence_notes(context.results.card))),
-        "figures": figures,
+        "drawing": drawing,
         "open": board.metric == PRIMARY,
     }
 

@@ -12,7 +12,7 @@ from mmbench.report.draw import pictures
 from mmbench.report.parts.section import Card, Context
 from mmbench.report.parts.shared import real_notes
 from mmbench.report.tables.board import Board
-from mmbench.report.tables.cells import method_cell, number_cell, seeds_cell, seeds_note
+from mmbench.report.tables.cells import method_cell, network_notes, number_cell, seeds_cell, seeds_note
 from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.report.tables.values import answering
 from mmbench.report.text import slug
@@ -36,9 +36,8 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
     header = ["Method", *(board.column for board in boards)]
     if fd:
         header.insert(2, f"FD ÷ {results.titles.get(PLAIN, 'plain DDPM')}")
-    drawing = answering(boards)
     rows = []
-    for method in drawing:
+    for method in answering(boards):
         cells = []
         for board in boards:
             cells.append(board.cell(method, board.cases[0]))
@@ -52,7 +51,7 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
     caption = "Images drawn from noise against real ones."
     if real:
         caption += " The last row is the floor: other real images in place of drawn ones."
-    return Table(f"{results.name}-generation", caption, header, rows, _notes(results, drawing))
+    return Table(f"{results.name}-generation", caption, header, rows, _notes(results, boards))
 
 
 def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, float]) -> list[Cell]:
@@ -64,8 +63,8 @@ def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, f
     return cells
 
 
-def _notes(results: ExperimentResults, drawing: Sequence[str]) -> list[str]:
-    notes = [seeds_note(results)]
+def _notes(results: ExperimentResults, boards: Sequence[Board]) -> list[str]:
+    notes, drawing = [seeds_note(results), *network_notes(board.metric for board in boards)], answering(boards)
     if others := [title for method, title in results.titles.items() if method not in drawing]:
         notes.append(f"Not drawing from noise: {text.listing(others)}.")
     notes += real_notes(results)

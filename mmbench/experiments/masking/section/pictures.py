@@ -18,7 +18,7 @@ from mmbench.runs.run import Run
 from mmbench.scoring.names import describe
 
 #: Pictures per masked share, if they are small.
-ITEMS = 2
+ITEMS = 4
 
 
 def reconstructions(context: Context, metric: str) -> Grid | None:
@@ -48,20 +48,29 @@ def reconstructions(context: Context, metric: str) -> Grid | None:
         .to_dict()
     )
     tiles = Tiles(context.results.card, results.name, (height, width))
-    for index, case in enumerate(cases):
-        # other images at each share, so that more of the test set is seen
-        for item in [(index * items + k) % int(case["count"]) for k in range(items)]:
+    for case in cases:
+        for item in range(items):
             column = _column(tiles, results, case, item, given, answers, scores)
             for (_, row), tile in zip(rows, column, strict=True):
                 row.append(tile)
     seed = next(iter(answers.values()))[0].seed
     caption = (
-        f"Source, masked input and reconstructions (known pixels pasted) of test images, not selected; seed {seed}. "
-        f"Below each picture: its {describe(metric).label}."
+        f"Source, masked input and reconstructions (known pixels pasted) of the first test images, of seed {seed}. The "
+        f"{describe(metric).label} of each picture stands below it."
     )
     groups = [(text.percent(case["share"]) + " masked", items) for case in cases]
     emphasised = [results.titles[STUDIED]] if STUDIED in results.titles else []
-    return context.grid(Grid(f"{results.name}-reconstructions", caption, groups, rows, emphasised))
+    return context.grid(
+        Grid(
+            f"{results.name}-reconstructions",
+            caption,
+            groups,
+            rows,
+            emphasised,
+            title="reconstructions",
+            slider="Masked share",
+        )
+    )
 
 
 def _column(

@@ -42,7 +42,7 @@
     do {
       [row, column] = [row + move[0], column + move[1]];
       const found = rows[row]?.cells[column]?.querySelector("img.pixels");
-      if (found) return found;
+      if (found?.checkVisibility()) return found;
     } while (rows[row]?.cells[column]);
     return null;
   };
@@ -65,7 +65,8 @@
   };
   for (const image of document.querySelectorAll("img.pixels")) {
     const table = grid(image);
-    image.tabIndex = table && table.querySelector("img.pixels") !== image ? -1 : 0;
+    const first = table && [...table.querySelectorAll("img.pixels")].find((other) => other.checkVisibility());
+    image.tabIndex = table && first !== image ? -1 : 0;
     image.setAttribute("role", "button");
     image.setAttribute("aria-haspopup", "dialog");
     image.addEventListener("click", () => { reach(image); show(image); });
