@@ -216,7 +216,7 @@ class TestTables:
                 assert own["images"].tolist() == [38_400 * s for s in shares]
         assert set(frame["question"]) == {
             *(f"Reconstructing, {p}\u00a0% masked" for p in (10, 25, 50, 75)),
-            "Drawing images",
+            "Generating images",
         }
 
 
@@ -227,7 +227,7 @@ class TestPage:
         assert "The learning rate falls on a cosine" in page
         assert (report / "figures" / "masking-curves.png").stat().st_size > 10_000
         drawn = (report / "figures" / "masking-curves.svg").read_text()
-        assert "Drawing images" in drawn and "MT-Diffusion" in drawn and "Biharmonic" not in drawn
+        assert "Generating images" in drawn and "MT-Diffusion" in drawn and "Biharmonic" not in drawn
 
     def test_other_tables_are_those_of_the_whole_trainings(self, tree: Path, report: Path) -> None:
         long = pd.read_csv(report / "tables" / "masking-long.csv")

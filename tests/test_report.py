@@ -587,7 +587,7 @@ class TestPage:
             other = own[own["method"] == studied["best_baseline"]].iloc[0]
             assert [row[2]["value"], row[4]["value"]] == pytest.approx([studied["mean"], other["mean"]])
             assert (row[3]["text"], row[4]["mark"]) == (other["title"], "best")  # the baseline at these shares
-        assert "Masked reconstruction: drawing images" in by_question
+        assert "Masked reconstruction: generating images" in by_question
         assert (report / "figures" / "overview-masking.png").is_file()
 
     def test_what_others_wrote_is_text(self, page: Page, report: Path) -> None:

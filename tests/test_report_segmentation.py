@@ -151,7 +151,7 @@ def test_classes_are_in_the_cards_order_and_absent_ones_left_out(report: Path) -
 def test_differences_are_paired_image_by_image(report: Path) -> None:
     cell = table(report, "segment-pixel-accuracy-differences")["MT-Diffusion"]["Segmenting"]
     assert cell["value"] == pytest.approx(-0.1, abs=0.01) and cell["tone"] == "worse"
-    better = table(report, "paint-judged-accuracy-differences")["MT-Diffusion"]["Painting given masks"]
+    better = table(report, "paint-judged-accuracy-differences")["MT-Diffusion"]["Generating images of given masks"]
     assert better["value"] == pytest.approx(0.1, abs=0.01) and better["tone"] == "better"
 
 
@@ -161,9 +161,9 @@ def test_findings_are_computed(report: Path) -> None:
     segment = next(item for item in found if item.startswith("Segmenting, the best mIoU is 0.700, of U-Net &lt;b&gt;"))
     assert "MT-Diffusion has 0.600" in segment
     assert "on pixel accuracy, MT-Diffusion is worse than the best baseline, U-Net" in segment
-    paint = next(item for item in found if item.startswith("Painting given masks, the best judged"[:21]))
+    paint = next(item for item in found if item.startswith("Generating images of given masks"))
     assert "real data have 0.770" in paint and "is better than the best baseline, Concatenated DDPM" in paint
-    generate = next(item for item in found if item.startswith("Drawing image and mask together"))
+    generate = next(item for item in found if item.startswith("Generating image and mask together"))
     assert "the shuffled miou of MT-Diffusion is 0.200" in generate
     assert "U-Net <b>" not in page
 

@@ -63,7 +63,7 @@ METRICS = {
         "Shuffled δ", 3, "judged delta of depth maps beside other images: what agrees by chance", SHARE
     ),
     "cosine": Metric(
-        "Cosine", 4, "cosine of an item's two embeddings: answered and true, or given or drawn and seen", COSINE
+        "Cosine", 4, "cosine of an item's two embeddings: answered and true, or given or generated and seen", COSINE
     ),
     "shuffled_cosine": Metric(
         "Shuffled cosine", 4, "cosine of embeddings beside other images: what agrees by chance", COSINE
@@ -84,14 +84,14 @@ METRICS = {
         "Shuffled accuracy", 4, "judged accuracy of labels beside other images: by chance", SHARE
     ),
     "is": Metric("IS", 2, "inception score with the named classifier: how sure it is of each image, and how varied"),
-    "fjd": Metric("FJD", 1, "Fréchet distance of drawn to real pairs: image features beside scaled labels"),
-    "kjd": Metric("KJD", 4, "kernel distance of drawn to real pairs: image features beside scaled labels"),
-    "fd": Metric("FD", 1, "Fréchet distance of drawn to real images in feature space"),
-    "kd": Metric("KD", 4, "kernel distance (MMD², cubic kernel) of drawn to real images in feature space"),
-    "precision": Metric("Precision", 3, "share of drawn images within the real ones' k-NN manifold", SHARE),
-    "recall": Metric("Recall", 3, "share of real images within the drawn ones' k-NN manifold", SHARE),
-    "density": Metric("Density", 3, "how densely real images surround the drawn ones"),
-    "coverage": Metric("Coverage", 3, "share of real images with a drawn one in their k-NN ball", SHARE),
+    "fjd": Metric("FJD", 1, "Fréchet distance of generated to real pairs: image features beside scaled labels"),
+    "kjd": Metric("KJD", 4, "kernel distance of generated to real pairs: image features beside scaled labels"),
+    "fd": Metric("FD", 1, "Fréchet distance of generated to real images in feature space"),
+    "kd": Metric("KD", 4, "kernel distance (MMD², cubic kernel) of generated to real images in feature space"),
+    "precision": Metric("Precision", 3, "share of generated images within the real ones' k-NN manifold", SHARE),
+    "recall": Metric("Recall", 3, "share of real images within the generated ones' k-NN manifold", SHARE),
+    "density": Metric("Density", 3, "how densely real images surround the generated ones"),
+    "coverage": Metric("Coverage", 3, "share of real images with a generated one in their k-NN ball", SHARE),
 }
 _ORDER = list(METRICS)
 

@@ -9,8 +9,9 @@ from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and embedding"
 LEAD = (
-    "Three questions: what would the frozen extractor say of a test image, paint an image for a given embedding, and "
-    "draw an image and its embedding together. Painted and drawn images are embedded anew to see whether they fit."
+    "Methods answer three questions: predict the embedding that the frozen extractor has of a test image, generate an "
+    "image for a given embedding, and generate an image and its embedding together. Generated images are embedded anew "
+    "to measure whether they fit."
 )
 RETRIEVED = (
     "R@k/a-b: share of the a's with their own partner among the k nearest b's of the case; median rank: its median "
@@ -18,24 +19,24 @@ RETRIEVED = (
 )
 SHUFFLED = "Shuffled cosine: every embedding beside another item's, which is what agrees by chance."
 PAINTED = Pictures(
-    "Test images, not selected, and what each method paints when it is given their embeddings. Below each: cosine of "
-    "the given embedding and that of the painted image.",
+    "The first test images, and what each method generates from their embeddings. The cosine of the given embedding "
+    "and that of the generated image stands below each.",
     answers=("image",),
     stored=[("truth/image", "Real image")],
     metric="cosine",
 )
 DRAWN = Pictures(
-    "Images drawn with an embedding, not selected, from the same noise where methods share it. Below each: cosine of "
-    "the drawn embedding and that of the drawn image.",
+    "Images generated with an embedding, not selected, from the same noise where methods share it. The cosine of the "
+    "generated embedding and that of the generated image stands below each.",
     answers=("image",),
     metric="cosine",
 )
 QUESTIONS = (
     Question("embed", "Embedding images", "cosine", also=("retrieval@1/predicted-true",), paired="cosine",
              notes=(RETRIEVED,)),
-    Question("paint", "Painting given embeddings", "cosine", also=("fd",), paired="cosine", real="Real images",
-             control="shuffled_cosine", notes=(RETRIEVED, SHUFFLED), pictures=PAINTED),
-    Question("generate", "Drawing image and embedding together", "fd", also=("fd_embedding", "cosine"),
+    Question("paint", "Generating images of given embeddings", "cosine", also=("fd",), paired="cosine",
+             real="Real images", control="shuffled_cosine", notes=(RETRIEVED, SHUFFLED), pictures=PAINTED),
+    Question("generate", "Generating image and embedding together", "fd", also=("fd_embedding", "cosine"),
              paired="cosine", real="Real images", control="shuffled_cosine", notes=(RETRIEVED, SHUFFLED),
              pictures=DRAWN),
 )  # fmt: skip

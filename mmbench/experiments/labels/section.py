@@ -9,19 +9,19 @@ from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and label"
 LEAD = (
-    "Four questions: name the class of a test image, and of one with noise, paint an image of a given class, and draw "
-    "an image and its label together. What an image shows is said by a judge, a classifier trained on real images that "
-    "is no method here."
+    "Methods answer four questions: classify a test image, classify one with noise, generate an image of a given "
+    "class, and generate an image and its label together. A judge determines what an image shows: a classifier that "
+    "is trained on real images and is no method here."
 )
 JUDGED = "Judged: whether the judge sees the label in the image; for real images, the true one. IS is with the judge."
 JOINT = "FJD: Fréchet distance of images beside their labels, so it also rises when pairs do not fit."
 SHUFFLED = "Shuffled: judged accuracy with every label beside another image, which is what agrees by chance."
 PAINTED = Pictures(
-    "What each method paints for the classes, the first two items of each.", answers=("image",), by_label=True
+    "What each method generates for the classes, the first two items of each.", answers=("image",), by_label=True
 )
 DRAWN = Pictures(
-    "Images and labels drawn together, not selected, from the same noise where methods share it. Below each image: the "
-    "likeliest label.",
+    "Images and labels generated together, not selected, from the same noise where methods share it. The likeliest "
+    "label stands below each image.",
     answers=("image",),
     likeliest=True,
 )
@@ -37,7 +37,7 @@ QUESTIONS = (
     ),
     Question(
         "paint",
-        "Painting given labels",
+        "Generating images of given labels",
         "fd",
         also=("judged_accuracy",),
         paired="judged_accuracy",
@@ -47,7 +47,7 @@ QUESTIONS = (
     ),
     Question(
         "generate",
-        "Drawing image and label together",
+        "Generating image and label together",
         "fjd",
         also=("fd", "judged_accuracy"),
         paired="judged_accuracy",

@@ -9,9 +9,9 @@ from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and mask"
 LEAD = (
-    "Three questions: name the class of each pixel of a test image, paint an image for a test mask, and draw an image "
-    "and its mask together. What an image shows is said by a judge, a segmenter trained on real images that is no "
-    "method here."
+    "Methods answer three questions: classify each pixel of a test image, generate an image for a test mask, and "
+    "generate an image and its mask together. A judge determines what an image shows: a segmenter that is trained on "
+    "real images and is no method here."
 )
 JUDGED = "Judged: what the judge sees in an image, against the mask it should show; for real images, the true mask."
 SHUFFLED = "Shuffled: the same with every mask beside another image, which is what agrees by chance."
@@ -22,14 +22,14 @@ SEGMENTED = Pictures(
     metric="pixel_accuracy",
 )
 PAINTED = Pictures(
-    "Test masks, not selected, and what each method paints for them; the real image is one of many that would do. "
+    "Test masks, not selected, and what each method generates for them; the real image is one of many that would do. "
     "Below each: judged accuracy.",
     answers=("image",),
     stored=[("given/mask", "Given mask"), ("truth/image", "Real image")],
     metric="judged_accuracy",
 )
 DRAWN = Pictures(
-    "Images and masks drawn together, not selected, from the same noise where methods share it. Below each mask: "
+    "Images and masks generated together, not selected, from the same noise where methods share it. Below each mask: "
     "judged accuracy.",
     answers=("image", "mask"),
     metric="judged_accuracy",
@@ -47,7 +47,7 @@ QUESTIONS = (
     ),
     Question(
         "paint",
-        "Painting given masks",
+        "Generating images of given masks",
         "judged_miou",
         also=("fd",),
         paired="judged_accuracy",
@@ -57,7 +57,7 @@ QUESTIONS = (
     ),
     Question(
         "generate",
-        "Drawing image and mask together",
+        "Generating image and mask together",
         "judged_miou",
         also=("fd",),
         paired="judged_accuracy",

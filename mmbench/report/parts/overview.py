@@ -39,7 +39,7 @@ TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 #: Between the others, where the scores are so close that there is room.
 FINE_TICKS = (0.3, 0.7, 1.5, 3)
 #: How many baselines of a question the figure shows, and its width in inches, at which a phone shows it whole.
-SHOWN, WIDTH = 4, 5.6
+SHOWN, WIDTH = 4, 4.2
 
 
 def write_overview(parts: Sequence[Part], out: Path, command: str) -> tuple[dict[str, Any], list[Path]]:
@@ -167,7 +167,7 @@ def draw_score(axes: Axes, line: Headline, method: str, place: float, results: E
 
 def name_scores(axes: Axes, ticks: Sequence[tuple[float, str, bool]], end: float, mode: Mode) -> None:
     """The rows' names, that of the method under study in bold, and the scale of multiples."""
-    axes.set_yticks([place for place, *_ in ticks], [text.shorten(name, 34) for _, name, _ in ticks])
+    axes.set_yticks([place for place, *_ in ticks], [text.shorten(name, 28) for _, name, _ in ticks])
     for label, (*_, studied) in zip(axes.get_yticklabels(), ticks, strict=True):
         label.set(fontsize=8, color=paper(mode)["ink"], fontweight="bold" if studied else "normal")
     axes.set_ylim(end - 0.6, -0.8)

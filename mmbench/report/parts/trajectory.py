@@ -32,9 +32,9 @@ def trajectory(context: Context) -> Grid | None:
     groups = [("Noise", 1), ("Estimates of the image", width - 2), ("Answer", 1)] if width > 2 else [("", width)]
     seed = next(iter(found.values()))[0].seed
     caption = (
-        "How the first image drawn from nothing came about, not selected: the noise that the sampler starts from "
-        "(colours beyond black and white cut off), then what the network takes the image to be at some of its steps, t "
-        f"counting down to the image. The last estimate is the answer. Seed {seed}."
+        "How the first image came about that was generated from nothing, not selected: the noise that the sampler "
+        "starts from (colours beyond black and white cut off), then what the network takes the image to be at some of "
+        f"its steps, t counting down to the image. The last estimate is the answer. Seed {seed}."
     )
     name = f"{results.name}-trajectory"
     emphasised = [results.titles[STUDIED]] if STUDIED in found else []

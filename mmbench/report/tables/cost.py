@@ -91,13 +91,13 @@ def drawing_notes(title: str, runs: Sequence[Run]) -> list[str]:
     for name, case in (runs[0].prediction.get("cases") or {}).items() if runs else ():
         if "drawing" in case:
             cases.setdefault(drawing_words(case["drawing"]), []).append(name)
-    notes = [f"{title} draws {text.listing(names)} by {words}." for words, names in cases.items()]
+    notes = [f"{title} generates {text.listing(names)} by {words}." for words, names in cases.items()]
     for choice in runs[0].tuning.get("drawings", []) if runs else ():
         chosen = [c["chosen"] for run in runs for c in run.tuning.get("drawings", []) if c["tasks"] == choice["tasks"]]
         said, by = text.listing(list(dict.fromkeys(map(drawing_words, chosen)))), choice["by"]
         notes.append(
-            f"{title}, {text.listing(choice['tasks'])}: of {len(choice['tried'])} ways of drawing, each seed chose by "
-            f"{by['metric']} on {by['n']} {by['split']} items: {said}."
+            f"{title}, {text.listing(choice['tasks'])}: of {len(choice['tried'])} samplers and settings, each seed "
+            f"chose by {by['metric']} on {by['n']} {by['split']} items: {said}."
         )
     return notes
 

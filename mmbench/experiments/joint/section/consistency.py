@@ -88,12 +88,12 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
         name = agreement.want.capitalize()
         header += [f"{name}: {agreement.judged.label} {agreement.judged.arrow}", f"{name}: shuffled"]
     names = text.listing([agreement.want for agreement in found])
-    caption = f"Whether a drawn image shows the {names} that were drawn with it, or given."
+    caption = f"Whether a generated image shows the {names} that were generated with it, or given."
     notes = [
         spread_note(matrix.results),
-        "Judged: what frozen networks see in the drawn image, against what it should show. Shuffled: the same of every "
-        "item beside another's image, which agrees by chance. Real images: the judge's value of real pairs, which a "
-        "method can exceed by painting what the judge knows best, and of shuffled ones.",
+        "Judged: what frozen networks see in the generated image, against what it should show. Shuffled: the same of "
+        "every item beside another's image, which agrees by chance. Real images: the judge's value of real pairs, "
+        "which a method can exceed by generating what the judge knows best, and of shuffled ones.",
     ]
     name = f"{matrix.results.name}-consistency"
     return context.table(Table(name, caption, header, [*rows, real], notes, frozenset({1})))
@@ -107,9 +107,9 @@ def consistency_figure(context: Context, matrix: Matrix, found: Sequence[Agreeme
         return None
     return context.draw(
         f"{matrix.results.name}-consistency",
-        "Drawn from nothing: does the image show what was drawn with it? From what agrees by chance (open) to what was "
-        "drawn together (filled), mean over seeds; the line is the value of real images, the dotted one that of "
-        "shuffled real ones. The longer a bar, the more the parts belong together.",
+        "Generated from nothing: does the image show what was generated with it? From what agrees by chance (open) "
+        "to what was generated together (filled), mean over seeds; the line is the value of real images, the dotted "
+        "one that of shuffled real ones. The longer a bar, the more the parts belong together.",
         "Dumbbell plot of judged and shuffled agreement by method, one panel for each modality; its numbers are in the "
         "table below.",
         partial(draw_consistency, matrix, shown, free),
@@ -166,4 +166,4 @@ def consistency_findings(matrix: Matrix, found: Sequence[Agreement]) -> list[str
     if not parts:
         return []
     title = matrix.results.titles[STUDIED]
-    return [f"Drawn from nothing by {title}, the image agrees with what was drawn with it: {'; '.join(parts)}."]
+    return [f"Generated from nothing by {title}, the image agrees with what was generated with it: {'; '.join(parts)}."]

@@ -40,7 +40,9 @@ def strip(context: Context, matrix: Matrix) -> Grid | None:
         made = [tiles(name, found[name][i], f"{name} of scene {i}") for i in range(count)]
         rows.append((name.capitalize(), [*made]))
     names = [name for name in MEASURES if name in found]
-    caption = f"Scenes drawn from nothing by one network, not selected: {text.listing(names)} of each are generated "
+    caption = (
+        f"Scenes generated from nothing by one network, not selected: {text.listing(names)} of each are generated "
+    )
     caption += f"together. {tiles.legend(names)}"
     if "embedding" in found and (real := nearest(context, found["embedding"][:count])):
         pictures, cosines = real

@@ -20,7 +20,7 @@ from mmbench.scoring.names import in_order, leading
 TITLE = "Masked reconstruction"
 LEAD = (
     "Every method sees the same test images under the same frozen masks, and the known pixels are pasted into its "
-    "answer before anything is measured. Methods that can also draw from noise are compared on that."
+    "answer before anything is measured. Methods that can also generate from noise are compared on that."
 )
 PRIMARY = "lpips_alex"
 #: Models of one task each.
@@ -60,7 +60,7 @@ def build(context: Context) -> Section:
         "curves": training(context),
         "count": cases[0]["count"] if cases else 0,
     }
-    headlines += [Headline("Drawing images", board, drawn[0]) for board in noise if board.metric.startswith("fd[")]
+    headlines += [Headline("Generating images", board, drawn[0]) for board in noise if board.metric.startswith("fd[")]
     return Section(results.name, TITLE, LEAD, [*findings, *extra], [*cards, *more], content, headlines, singles=SINGLES)
 
 

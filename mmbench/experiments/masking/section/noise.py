@@ -48,9 +48,9 @@ def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Tab
     real = results.real()
     if real:
         rows.append([Cell("Real images (floor)"), *_floor_cells(boards, fd, real)])
-    caption = "Images drawn from noise against real ones."
+    caption = "Images generated from noise against real ones."
     if real:
-        caption += " The last row is the floor: other real images in place of drawn ones."
+        caption += " The last row is the floor: other real images in place of generated ones."
     return Table(f"{results.name}-generation", caption, header, rows, _notes(results, boards))
 
 
@@ -66,7 +66,7 @@ def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, f
 def _notes(results: ExperimentResults, boards: Sequence[Board]) -> list[str]:
     notes, drawing = [seeds_note(results), *network_notes(board.metric for board in boards)], answering(boards)
     if others := [title for method, title in results.titles.items() if method not in drawing]:
-        notes.append(f"Not drawing from noise: {text.listing(others)}.")
+        notes.append(f"These methods do not generate from noise: {text.listing(others)}.")
     notes += real_notes(results)
     return notes
 
@@ -98,7 +98,7 @@ def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> 
         interval = f"{100 * LEVEL:.0f} % t-interval over seeds {value.low:.2f} to {value.high:.2f}"
     floor_text = "" if real is None else f"; the real-vs-real floor is {text.number(real, 1)}"
     sentence = (
-        f"Drawing from noise, {titles[STUDIED]} has {fd.label} {mine} and {titles[PLAIN]} {fd.mean(PLAIN, case)} "
+        f"Generating from noise, {titles[STUDIED]} has {fd.label} {mine} and {titles[PLAIN]} {fd.mean(PLAIN, case)} "
         f"(ratio {value.mean:.2f}; {interval}; FD is not bootstrapped){floor_text}."
     )
     return [sentence], [card]
