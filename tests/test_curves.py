@@ -178,7 +178,7 @@ class TestTables:
         }  # fmt: skip
         assert found["Reconstruction only (twin)"]["text"] == "≤ 0.25×"
         assert found["Reconstruction only (twin)"]["more"][0].startswith("≤ 10.2 TFLOP")
-        assert found["U-Net regression, one task's share of the steps"]["text"] == "≤ 1.00×"
+        assert found["U-Net regression, 100 % of the steps"]["text"] == "≤ 1.00×"
         assert "Biharmonic inpainting" not in found
 
     def test_what_each_method_needs_for_the_finished_studied_method(self, report: Path) -> None:
