@@ -26,8 +26,8 @@ def spread_note(results: ExperimentResults) -> str:
         return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings."
     return (
         f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
-        f"on demand, the {100 * LEVEL:.0f} % t-interval of the mean (of a share by its logit, so that it stays within 0 "
-        "and 1) and each seed."
+        f"on demand, the {100 * LEVEL:.0f} % t-interval of the mean (of a share by its logit, so that it stays within "
+        "0 and 1) and each seed."
     )
 
 
