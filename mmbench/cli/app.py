@@ -32,6 +32,7 @@ PANELS = {
     "Read": (
         ("results", "show the scores of a run"),
         ("claims", "hold the claims of config/claims.yaml against the results of a run"),
+        ("leaderboard", "compare several runs on one page"),
         ("compare", "compare the numbers of two runs within stated tolerances"),
         ("verify", "recompute the hashes of a run's files and say what changed"),
         ("keep", "copy the small files of a finished run for others to read"),

@@ -32,6 +32,7 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "evaluate": ("mmbench/stages/evaluate.py", TASKS, SCORES, "{judge}"),
     "cards": ("mmbench/stages/cards.py", "mmbench/report/cards"),
     "report": ("mmbench/stages/report.py", "mmbench/report", "mmbench/claims"),
+    "leaderboard": ("mmbench/stages/leaderboard.py", "mmbench/report"),
     "claims": ("config/claims.yaml",),
     "manifest": ("mmbench/stages/manifest.py",),
 }
@@ -55,7 +56,7 @@ COUNTED = ("mmbench/config/choice.py",)
 #: Of the data, later stages have only the finished files, which they depend on as files.
 READING = ("mmbench/data",)
 #: Stages that take seconds and show what the plumbing reads: all that they import counts.
-SHOWING = ("cards", "report", "manifest")
+SHOWING = ("cards", "report", "leaderboard", "manifest")
 
 
 def stage_code(root: Path, stage: str, kinds: Iterable[str] = (), **names: str | Path | None) -> str:

@@ -1,0 +1,75 @@
+"""Mean ranks over data sets, and whether there are enough of them for a critical difference (Demsar 2006).
+
+Ranks of k methods on N data sets differ in the mean by chance alone by less than the critical difference
+`CD = q sqrt(k (k + 1) / (6 N))` of Nemenyi's test, with q the Studentized range at 5 % over sqrt(2).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+from mmbench.scoring.statistics import LEVEL, SeedSummary, over_seeds
+
+#: The test's distribution is asymptotic in the number of data sets; below this it is not to be trusted.
+FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The methods of an experiment that were ranked on each of its data sets.
+
+    Attributes:
+        experiment: its name.
+        data: the data sets.
+        means: by method, the mean rank over data sets with its t-interval, cut at 1 and the number of methods.
+        titles: by method.
+    """
+
+    experiment: str
+    data: list[str]
+    means: dict[str, SeedSummary]
+    titles: dict[str, str]
+
+    @property
+    def enough(self) -> int:
+        """How many data sets are enough for these methods."""
+        return data_sets_enough(len(self.means))
+
+    @property
+    def difference(self) -> float | None:
+        """The critical difference of mean ranks; None with too few data sets."""
+        return critical_difference(len(self.means), len(self.data)) if len(self.data) >= self.enough else None
+
+
+def critical_difference(methods: int, data_sets: int) -> float:
+    """The least difference of two mean ranks that is one at 5 %, of so many methods on so many data sets."""
+    q = float(stats.studentized_range.ppf(LEVEL, methods, math.inf)) / math.sqrt(2)
+    return q * math.sqrt(methods * (methods + 1) / (6 * data_sets))
+
+
+def data_sets_enough(methods: int) -> int:
+    """The fewest data sets for a diagram: mean ranks can differ by more than CD at all, and `FEWEST`."""
+    if methods < 2:
+        return FEWEST
+    return max(FEWEST, math.floor((critical_difference(methods, 1) / (methods - 1)) ** 2) + 1)
+
+
+def rankings(frame: pd.DataFrame) -> list[Ranking]:
+    """Of each experiment, the methods that all of its data sets have; a data set's rank is the mean over questions.
+
+    Args:
+        frame: as `board_frame` makes it; several runs on one data set are averaged.
+    """
+    found = []
+    for experiment, rows in frame[frame["ranked"].astype(bool)].groupby("experiment"):
+        table = rows.pivot_table("rank", "data", "method").dropna(axis="columns")
+        bounds = (1.0, float(max(2, rows.groupby(["run", "case", "metric"])["method"].nunique().max())))
+        means = {str(m): over_seeds(table[m].tolist(), bounds=bounds) for m in table.columns}
+        order = sorted(means, key=lambda m: means[m].mean)
+        titles = {str(m): str(t) for m, t in rows.groupby("method")["title"].first().items()}
+        found.append(Ranking(str(experiment), [str(d) for d in table.index], {m: means[m] for m in order}, titles))
+    return found
