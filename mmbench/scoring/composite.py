@@ -80,12 +80,12 @@ def lpips_distances(net: Net, truth: np.ndarray, composites: list[np.ndarray], t
     sets = {str(i): composite for i, composite in enumerate(composites)}
 
     def compute() -> Arrays:
-        found = lpips_of_stored(module, truth, composites, tools.device)
-        return dict(zip(sets, found, strict=True))
+        distances = lpips_of_stored(module, truth, composites, tools.device)
+        return dict(zip(sets, distances, strict=True))
 
     code = inspect.getfile(lpips_of_stored), inspect.getfile(load_lpips)
-    found = tools.outputs(tools.network(f"lpips-{net}", digest, *code), {"truth": truth, **sets}, compute)
-    return [found[name] for name in sets]
+    stored = tools.outputs(tools.network(f"lpips-{net}", digest, *code), {"truth": truth, **sets}, compute)
+    return [stored[name] for name in sets]
 
 
 def to_float(image: np.ndarray, tools: Tools) -> Tensor:

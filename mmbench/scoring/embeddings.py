@@ -32,8 +32,8 @@ def score_retrieval(
 ) -> None:
     """R@1, R@5 and the median rank, each of the two named sets once as queries and once as gallery."""
     first, second = sets
-    found = both_ways(sets[first], sets[second])
-    for query, gallery, places in zip((first, second), (second, first), found, strict=True):
+    both = both_ways(sets[first], sets[second])
+    for query, gallery, places in zip((first, second), (second, first), both, strict=True):
         detail = {"gallery": len(sets[gallery]), "ties": "by chance", "tied_queries": int((places.tied > 0).sum())}
         for k in RETRIEVED:
             name = f"retrieval@{k}/{query}-{gallery}"

@@ -216,8 +216,8 @@ def score_real(experiment: str, real: Arrays, tools: Tools) -> Scored:
         real: the arrays of the split that stands for the real distribution.
         tools: what to score with.
     """
-    found = getattr(load_scores(experiment), "score_real", None)
-    return found(real, tools) if found else Scored()
+    score = getattr(load_scores(experiment), "score_real", None)
+    return score(real, tools) if score else Scored()
 
 
 def score_floor(experiment: str, real: Arrays, other: Arrays, tools: Tools) -> Scored:
@@ -229,5 +229,5 @@ def score_floor(experiment: str, real: Arrays, other: Arrays, tools: Tools) -> S
         other: as many items of another split as a method draws.
         tools: what to score with; `reference` is not there yet.
     """
-    found = getattr(load_scores(experiment), "score_floor", None)
-    return found(real, other, tools) if found else Scored()
+    score = getattr(load_scores(experiment), "score_floor", None)
+    return score(real, other, tools) if score else Scored()

@@ -163,9 +163,9 @@ def over_logarithms(values: Sequence[float], level: float = LEVEL) -> SeedSummar
     """
     if min(values, default=0) <= 0:
         raise ValueError("a ratio that is not above 0 has no logarithm")
-    found = over_seeds([math.log(value) for value in values], level)
-    low, high = (None if end is None else _exp(end) for end in (found.low, found.high))
-    return SeedSummary(found.count, _exp(found.mean), found.sd, low, high)
+    summary = over_seeds([math.log(value) for value in values], level)
+    low, high = (None if end is None else _exp(end) for end in (summary.low, summary.high))
+    return SeedSummary(summary.count, _exp(summary.mean), summary.sd, low, high)
 
 
 def _exp(value: float) -> float:
@@ -323,5 +323,5 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def holm_known(p_values: Mapping[K, float | None]) -> dict[K, float]:
     """`holm` of those p-values that there are, by their keys."""
-    found = {key: p for key, p in p_values.items() if p is not None}
-    return dict(zip(found, holm(list(found.values())), strict=True))
+    known = {key: p for key, p in p_values.items() if p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))

@@ -56,8 +56,8 @@ def correct(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: see `check_probabilities`.
     """
-    found: np.ndarray = check_probabilities(probabilities, truth).argmax(axis=1) == truth
-    return found
+    hits: np.ndarray = check_probabilities(probabilities, truth).argmax(axis=1) == truth
+    return hits
 
 
 def macro(probabilities: np.ndarray, truth: np.ndarray) -> Macro:

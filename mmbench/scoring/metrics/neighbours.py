@@ -59,9 +59,9 @@ def neighbour_scores(real: np.ndarray, fake: np.ndarray, k: int = 5, chunk: int 
     radii_x, radii_y = neighbour_radii(x, k, chunk), neighbour_radii(y, k, chunk)
     near_real, held = 0, 0
     near_fake, covered = torch.zeros(len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
-    for part, own in zip(_distances(y, x, chunk), radii_y.split(chunk), strict=True):
+    for part, radii in zip(_distances(y, x, chunk), radii_y.split(chunk), strict=True):
         near_real += int((part <= radii_x).any(dim=1).sum())
-        near_fake |= (part <= own[:, None]).any(dim=0)
+        near_fake |= (part <= radii[:, None]).any(dim=0)
         inside = part < radii_x
         held += int(inside.sum())
         covered |= inside.any(dim=0)

@@ -43,13 +43,13 @@ def lpips_to_each(net: nn.Module, truth: Tensor, candidates: Sequence[Tensor], b
     """
     if any(candidate.shape != truth.shape for candidate in candidates):
         raise ValueError(f"shapes differ: {[tuple(c.shape) for c in candidates]} against {tuple(truth.shape)}")
-    found: list[list[Tensor]] = [[] for _ in candidates]
+    parts: list[list[Tensor]] = [[] for _ in candidates]
     for start in range(0, len(truth), batch_size):
         batch = slice(start, start + batch_size)
         maps = layer_maps(net, truth[batch])
-        for values, candidate in zip(found, candidates, strict=True):
+        for values, candidate in zip(parts, candidates, strict=True):
             values.append(maps_distance(net, maps, layer_maps(net, candidate[batch])))
-    return [torch.cat(values) for values in found]
+    return [torch.cat(values) for values in parts]
 
 
 def lpips_of_stored(
@@ -61,5 +61,5 @@ def lpips_of_stored(
         colours = torch.from_numpy(images).to(device).float() / 127.5 - 1
         return colours.contiguous(memory_format=torch.channels_last)
 
-    found = lpips_to_each(net, prepared(truth), [prepared(images) for images in candidates])
-    return [distances.cpu().numpy() for distances in found]
+    each = lpips_to_each(net, prepared(truth), [prepared(images) for images in candidates])
+    return [distances.cpu().numpy() for distances in each]

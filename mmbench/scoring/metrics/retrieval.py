@@ -30,10 +30,10 @@ def unit(vectors: np.ndarray, name: str = "vectors") -> np.ndarray:
 
 def paired(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both sets of vectors (n, d) at length 1; ValueError if they cannot be pairs."""
-    found = unit(queries, "queries"), unit(gallery, "gallery vectors")
-    if found[0].shape != found[1].shape:
-        raise ValueError(f"queries are {found[0].shape}, gallery vectors {found[1].shape}: these are no pairs")
-    return found
+    pair = unit(queries, "queries"), unit(gallery, "gallery vectors")
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(f"queries are {pair[0].shape}, gallery vectors {pair[1].shape}: these are no pairs")
+    return pair
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -91,14 +91,14 @@ def both_ways(first: np.ndarray, second: np.ndarray, chunk: int = 2048) -> tuple
         ValueError: the sets are no pairs or hold something not finite.
     """
     a, b = paired(first, second)
-    own = np.round((a * b).sum(axis=1), DECIMALS)
+    partners = np.round((a * b).sum(axis=1), DECIMALS)
     nearer, tied = (np.zeros((2, len(a)), dtype=np.int64) for _ in range(2))
     for start in range(0, len(a), chunk):
         rows = np.arange(start, min(start + chunk, len(a)))
         similarity = np.round(a[rows] @ b.T, DECIMALS)
-        similarity[rows - start, rows] = own[rows]  # a product of matrices may round another way
-        nearer[0, rows] = (similarity > own[rows, None]).sum(axis=1)
-        tied[0, rows] = (similarity == own[rows, None]).sum(axis=1)
-        nearer[1] += (similarity > own).sum(axis=0)
-        tied[1] += (similarity == own).sum(axis=0)
+        similarity[rows - start, rows] = partners[rows]  # a product of matrices may round another way
+        nearer[0, rows] = (similarity > partners[rows, None]).sum(axis=1)
+        tied[0, rows] = (similarity == partners[rows, None]).sum(axis=1)
+        nearer[1] += (similarity > partners).sum(axis=0)
+        tied[1] += (similarity == partners).sum(axis=0)
     return Places(nearer[0], tied[0] - 1), Places(nearer[1], tied[1] - 1)
