@@ -17,25 +17,25 @@ from mmbench.command import call, clickable, prose
 #: Commands by what they are for: name, which is that of a module here, and one line of help.
 PANELS = {
     "Start": (
-        ("doctor", "check machine, packages, data, weights and disk, and say what to fix"),
-        ("init", "make a folder to work in, where there is no clone of the repository"),
+        ("doctor", "check machine, packages, data, weights and disk, and state how to fix each problem"),
+        ("init", "create a working folder, if you have no clone of the repository"),
         ("data", "list data sets, prepare one, show its card"),
-        ("new-baseline", "write a baseline that works, to be edited"),
+        ("new-baseline", "write a working baseline for you to edit"),
     ),
     "Run": (
         ("plan", "measure this machine and predict hours, memory and disk of a profile"),
         ("run", "run the workflow, or one experiment of it, with one live view"),
         ("score", "score predictions that were made elsewhere"),
-        ("sample", "give a trained model some modalities, get the others as files"),
-        ("export", "write a trained model as a folder of its own, or to a hub"),
+        ("sample", "give a trained model some modalities, and write the others as files"),
+        ("export", "write a trained model to a folder for another machine, or to a hub"),
     ),
     "Read": (
         ("results", "show the scores of a run"),
-        ("claims", "hold the claims of config/claims.yaml against the results of a run"),
+        ("claims", "test the claims of config/claims.yaml on the results of a run"),
         ("leaderboard", "compare several runs on one page"),
         ("compare", "compare the numbers of two runs within stated tolerances"),
-        ("verify", "recompute the hashes of a run's files and say what changed"),
-        ("keep", "copy the small files of a finished run for others to read"),
+        ("verify", "recompute the hashes of a run's files and list what changed"),
+        ("keep", "copy the small files of a finished run, to publish them"),
     ),
 }
 COMMANDS = {name: text for commands in PANELS.values() for name, text in commands}
@@ -78,8 +78,8 @@ def top(
       mmbench results results/smoke
       mmbench new-baseline masking my_idea
 
-    `mmbench COMMAND --help` has examples of each. What the workflow runs itself are the stages `python -m
-    mmbench.stages.train` and so on; docs/command.md explains all of it.
+    `mmbench COMMAND --help` shows examples of each command. The workflow itself runs the stages, such as `python -m
+    mmbench.stages.train`; docs/command.md explains both.
     """
 
 

@@ -21,13 +21,13 @@ from mmbench.runs.results import Results, load_results
 def command(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)] = None,
     results: Annotated[Path | None, typer.Option(help="The same as RUN.")] = None,
-    claims: Annotated[Path | None, typer.Option(help="Another file of claims than config/claims.yaml.")] = None,
+    claims: Annotated[Path | None, typer.Option(help="File of claims, in place of config/claims.yaml.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write claims.* and claims-trials.csv here.")] = None,
 ) -> None:
-    """Hold the claims of config/claims.yaml against the results of a run, without a page.
+    """Test the claims of config/claims.yaml on the results of a run, without making a page.
 
-    Each claim is reproduced, not reproduced or inconclusive (then with the number of seeds that would decide it), or
-    contested where its source contradicts itself, or cannot be tested with what the run has.
+    A claim is reproduced, not reproduced, or inconclusive (with the number of seeds that would decide it). It is
+    contested if its source contradicts itself, and not tested if the run lacks the results that it needs.
 
     Examples:
 

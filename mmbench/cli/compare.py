@@ -13,19 +13,19 @@ from mmbench.runs.compare import TOLERANCES, notes, only, pair_up, read_toleranc
 
 def command(
     first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a run.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Another, of the same profile.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Folder of another run of the same profile.")],
     exact: Annotated[
-        bool, typer.Option("--exact", help="Allow no difference: one machine, one number of threads.")
+        bool, typer.Option("--exact", help="Allow no difference, for runs on one machine with one number of threads.")
     ] = False,
     tolerances: Annotated[
-        Path, typer.Option(help="How far values may be apart.", show_default="config/tolerances.yaml")
+        Path, typer.Option(help="File of the largest allowed differences.", show_default="config/tolerances.yaml")
     ] = TOLERANCES,
 ) -> None:
     """Compare the numbers of two runs, value by value, within stated tolerances.
 
-    Values are matched by experiment, method, seed, case and metric. One that is farther away than its metric's
-    tolerance, or that only one of the two runs could measure, is outside (exit status 1); what only one run has is
-    listed.
+    The command matches values by experiment, method, seed, case and metric. The exit status is 1 if two values differ
+    by more than the tolerance of their metric, or if only one of the two runs could measure a value. The command
+    also lists what only one run has.
 
     Examples:
 

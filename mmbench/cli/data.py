@@ -21,11 +21,11 @@ from mmbench.runs.records import read_card
 from mmbench.stages.data import prepare
 
 app = new_app(help="List data sets, prepare one, show its card.")
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a data set.", autocompletion=names)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a data set.", autocompletion=names)]
 
 
 def list_all() -> None:
-    """List the data sets: what they hold, and whether their files are there.
+    """List the data sets, the modalities that they hold, and whether their files are present.
 
     Example:
 
@@ -53,17 +53,19 @@ def prepare_one(
     name: Name,
     out: Annotated[Path, typer.Option(help="Folder for the splits and card.json.")],
     size: Annotated[
-        list[int] | None, typer.Option(help="Side in pixels; twice for height and width.", show_default="32")
+        list[int] | None, typer.Option(help="Side in pixels; give it twice for height and width.", show_default="32")
     ] = None,
-    train: Annotated[int | None, typer.Option(help="Training items.", show_default="all")] = None,
-    validation: Annotated[int | None, typer.Option(help="Validation items.", show_default="all")] = None,
-    test: Annotated[int | None, typer.Option(help="Test items.", show_default="all")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the files.", show_default="$MMBENCH_DATA/NAME")] = None,
-    profile: Annotated[str | None, typer.Option(help="Size, items and root of this profile instead.")] = None,
+    train: Annotated[int | None, typer.Option(help="Number of training items.", show_default="all")] = None,
+    validation: Annotated[int | None, typer.Option(help="Number of validation items.", show_default="all")] = None,
+    test: Annotated[int | None, typer.Option(help="Number of test items.", show_default="all")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data set's files.", show_default="$MMBENCH_DATA/NAME")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Take size, items and root from this profile.")] = None,
 ) -> None:
-    """Prepare one data set: read or draw it, check it, and write what trainings read.
+    """Prepare one data set: read or generate it, check it, and write the files that training runs read.
 
-    A run does this by itself; here it shows whether your files are as they should be.
+    A run prepares its data itself; this command shows whether your files are valid.
 
     Examples:
 
@@ -84,11 +86,11 @@ def prepare_one(
 
 def show_card(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of a data set, or a folder that was prepared.", autocompletion=names)
+        str, typer.Argument(metavar="NAME", help="Name of a data set, or a prepared folder.", autocompletion=names)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
-    """Show a data set's card: where it comes from, its licence, what it holds, what to download and where to put it.
+    """Show a data set's card: its source, licence and content, and which files to download and where to put them.
 
     Examples:
 

@@ -53,14 +53,16 @@ def examine(root: Path | None, profile: str | None) -> Iterator[Check]:
 
 
 def command(
-    profile: Annotated[str | None, typer.Option(help="Look at this one.", show_default="config/config.yaml's")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list for a program.")] = False,
+    profile: Annotated[
+        str | None, typer.Option(help="Check the machine for this profile.", show_default="config/config.yaml's")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> None:
-    """Check whether this machine can run a profile, and say what to fix.
+    """Check whether this machine can run a profile, and state how to fix each problem.
 
-    Looks at cores, memory, Python, packages, PyTorch and GPU, Snakemake, the checkout and its configuration, data sets,
-    the networks of the metrics and the disk. "absent" is what the profile does not need. The exit status is 1 if there
-    is a problem.
+    The command checks cores, memory, Python, packages, PyTorch and GPU, Snakemake, the checkout and its configuration,
+    data sets, the networks of the metrics and the disk. "absent" marks what is missing and not needed by the profile.
+    The exit status is 1 if there is a problem.
 
     Examples:
 

@@ -12,12 +12,14 @@ from mmbench.errors import UserError
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of one training.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of one training run.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the three files.")],
-    push: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Also upload it to this repository.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="A new repository is private.")] = False,
+    push: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Also upload the model to this Hugging Face repository.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
 ) -> None:
-    """Write a trained model as a folder of its own that loads with one call on another machine, or to a hub.
+    """Write a trained model to a folder that one call loads on another machine, or to a hub.
 
     A folder to copy to another machine:
 

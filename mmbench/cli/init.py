@@ -38,11 +38,11 @@ def make_checkout(folder: Path) -> None:
         os.replace(made, folder)
 
 
-def command(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="To be made.")]) -> None:
-    """Make a folder to work in, where there is no clone of the repository.
+def command(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to create.")]) -> None:
+    """Create a working folder, if you have no clone of the repository.
 
-    It holds what a clone holds, but tests and documents: the workflow, configuration, profiles, baselines and the code
-    that they run, all to be read and edited. Results are written into it.
+    The folder holds what a clone holds, without tests and documents: the workflow, configuration, profiles, baselines
+    and the code that they run. You can edit all of it. Runs write their results into this folder.
 
     Example:
 

@@ -14,9 +14,9 @@ def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the copy; an earlier copy is replaced.")],
 ) -> None:
-    """Copy the small files of a finished run for others to read: page, tables, figures and records.
+    """Copy the small files of a finished run, to publish them: page, tables, figures and records.
 
-    What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes.
+    Large files (weights, arrays, values of single items) are not copied; the manifest of the copy has their hashes.
 
     Example:
 

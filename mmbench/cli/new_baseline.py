@@ -99,13 +99,16 @@ def left_out(root: Path, experiment: str, name: str) -> str | None:
 
 def command(
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="A folder of mmbench/experiments.", autocompletion=known)
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT", help="The experiment: a folder of mmbench/experiments.", autocompletion=known
+        ),
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the file, in a-z, 0-9 and _.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new file: a-z, 0-9 and _.")],
 ) -> None:
-    """Write a baseline that works, to be edited: one file, and nothing to register.
+    """Write a working baseline for you to edit: one file, which needs no registration.
 
-    It is trained, asked, scored and tested like all others, and passes their tests as it is.
+    The workflow trains, scores and tests the new baseline like all others. It passes their tests unchanged.
 
     Examples:
 

@@ -24,22 +24,25 @@ GB = 1e9
 
 
 def command(
-    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, or ablation.")] = "all",
+    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, all, or ablation.")] = "all",
     profile: Annotated[
-        str | None, typer.Option(help="A name in config/profiles, or a file.", show_default="config/config.yaml's")
+        str | None,
+        typer.Option(help="Profile: a name in config/profiles, or a file.", show_default="config/config.yaml's"),
     ] = None,
     cores: Annotated[
         int | None, typer.Option(min=1, help="CPU cores that the run may use.", show_default="all")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="That timing may take, beside what it takes to begin.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Seconds that timing may take, without its preparation.")
+    ] = 60.0,
     config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """Measure this machine for a while and predict hours, memory and disk of a profile.
+    """Measure the speed of this machine, and predict the hours, memory and disk that a profile takes.
 
-    The jobs are those that Snakemake plans. Steps of training and answers of the profile's methods are timed on made-up
-    items, with its network, batches and evaluations; methods that are not reached in time are taken to be like the
-    others. On the CPU, seconds are those of a core that does nothing else.
+    The jobs are those that Snakemake plans. The command times training steps and answers of the profile's methods on
+    artificial items, with the profile's network, batches and evaluations. It assumes that methods which it does not
+    reach in time are as fast as the others. On the CPU, seconds are those of a core that does nothing else.
 
     Examples:
 

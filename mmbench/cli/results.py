@@ -102,17 +102,18 @@ def command(
     run: Annotated[
         Path | None,
         typer.Argument(
-            metavar="RUN", help="Folder of a run; else the configured profile's, or the last.", show_default=False
+            metavar="RUN", help="Folder of a run; by default the configured profile's, or the last.", show_default=False
         ),
     ] = None,
     experiment: Annotated[
-        list[str] | None, typer.Option("--experiment", "-e", metavar="NAME", help="Only this one; may be repeated.")
+        list[str] | None,
+        typer.Option("--experiment", "-e", metavar="NAME", help="Show only this experiment; may be repeated."),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", "-m", metavar="NAME", help="Only metrics that begin so; may be repeated."),
+        typer.Option("--metric", "-m", metavar="NAME", help="Show only metrics that begin with NAME; may be repeated."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All metrics instead of the leading ones.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show all metrics instead of the main ones.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table with a row for each mean.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the same rows as JSON.")] = False,
 ) -> None:

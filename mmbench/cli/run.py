@@ -71,21 +71,23 @@ def check_target(target: str, root: Path, *, hint: str = "") -> None:
 
 def command(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, or ablation.")] = "all",
+    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, all, or ablation.")] = "all",
     profile: Annotated[
         str | None,
-        typer.Option(help="A name in config/profiles, or a file.", show_default="that of config/config.yaml"),
+        typer.Option(help="Profile: a name in config/profiles, or a file.", show_default="that of config/config.yaml"),
     ] = None,
-    cores: Annotated[str, typer.Option(help="CPU cores to use.")] = "all",
+    cores: Annotated[str, typer.Option(help="Number of CPU cores, or all.")] = "all",
     config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Snakemake's own messages instead of the view.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print Snakemake's messages instead of the live view.")
+    ] = False,
 ) -> None:
     """Run the workflow, or one experiment of it.
 
-    It is `snakemake` in the checkout, with one view of all jobs: done, running and left, the step of every training,
-    and when the run may end. Where the output is no terminal, it is plain lines. Flags that are not listed below are
-    given to Snakemake; those with a value of their own go after `--`. The exit status is Snakemake's, and what is
-    interrupted goes on when it is run again.
+    The command starts `snakemake` in the checkout and shows one view of all jobs: how many are done, running and left,
+    the step of every training run, and the expected end. If the output is not a terminal, it prints plain lines. Flags
+    that are not listed below are passed to Snakemake; write flags that take a value after `--`. The exit status is
+    Snakemake's. If a run is interrupted, the same command continues it.
 
     Examples:
 

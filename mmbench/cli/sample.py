@@ -12,7 +12,7 @@ import mmbench
 from mmbench.config.schema import SamplerName
 from mmbench.errors import UsageError
 
-Names = Annotated[list[str] | None, typer.Option(metavar="NAME", help="What to generate; else all that is not given.")]
+Names = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A modality to generate; all others by default.")]
 
 
 def pairs(words: Sequence[str]) -> dict[str, Any]:
@@ -33,36 +33,42 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of one training.")],
-    out: Annotated[Path, typer.Option(help="Folder for what is generated.")],
-    more: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What is given.")] = None,
-    given: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is given, too.")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of one training run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the answers.")],
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="An input: a modality and its file or value.")
+    ] = None,
+    given: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A further input; the same as NAME=VALUE.")
+    ] = None,
     want: Names = None,
-    count: Annotated[int, typer.Option(help="Answers for each given item.")] = 1,
-    guidance: Annotated[float | None, typer.Option(help="Strength of guidance; else as chosen.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    sampler: Annotated[SamplerName | None, typer.Option(help="How noise becomes an answer; else as chosen.")] = None,
-    nfe: Annotated[int | None, typer.Option(help="Network evaluations for each answer; else as chosen.")] = None,
-    resize: Annotated[bool, typer.Option("--resize", help="Resize pictures of another size to the model's.")] = False,
-    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
+    count: Annotated[int, typer.Option(help="Number of answers for each input.")] = 1,
+    guidance: Annotated[float | None, typer.Option(help="Strength of guidance; by default the tuned one.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    sampler: Annotated[SamplerName | None, typer.Option(help="Sampler; by default the tuned one.")] = None,
+    nfe: Annotated[
+        int | None, typer.Option(help="Network evaluations for each answer; by default the tuned number.")
+    ] = None,
+    resize: Annotated[bool, typer.Option("--resize", help="Resize images to the size of the model.")] = False,
+    device: Annotated[str, typer.Option(help="Device: auto (a GPU if there is one), cpu or cuda.")] = "auto",
 ) -> None:
-    """Give a trained model some modalities, get the others as files.
+    """Give a trained model some modalities, and write the others as files.
 
-    FOLDER/training.json says which modalities there are. Images and masks are pictures (a mask holds class numbers as
-    greyscale or palette, or the data set's colours; a masked image is transparent where it is to be filled), a label is
-    a name or a number, and everything may be an .npy or the .npz that this command wrote.
+    FOLDER/training.json lists the modalities. Images and masks are image files: a mask holds class numbers as greyscale
+    or palette, or the colours of the data set, and a masked image is transparent where the model fills it in. A label
+    is a name or a number. Every modality can also be an .npy file, or the .npz file that this command wrote.
 
     An image's mask, label and embedding, all from one model:
 
       mmbench sample results/quick/joint/mt_diffusion/seed0 \\
         image=street.png --out answer
 
-    Eight images of a mask and a label:
+    Eight images for one mask and one label:
 
       mmbench sample results/quick/joint/mt_diffusion/seed0 \\
         mask=map.png label='day, clear' --want image --count 8 --out painted
 
-    Four scenes drawn from nothing, with everything about them:
+    Four scenes generated from noise, with all modalities:
 
       mmbench sample results/quick/joint/mt_diffusion/seed0 \\
         --count 4 --out drawn

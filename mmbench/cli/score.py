@@ -78,25 +78,28 @@ def put(scores: Path, predictions: Path, folder: Path, out: Path | None) -> None
 
 def command(
     predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="An .npz of arrays <case>/<modality>.")],
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Whose questions they answer.")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment whose cases they answer.")],
     run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Of whose results.", show_default="that of `mmbench results`")
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Folder of the run whose cases they answer.", show_default="that of `mmbench results`"
+        ),
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the method: a-z, 0-9 and _.")] = "elsewhere",
-    title: Annotated[str | None, typer.Option(help="Of the method, for a reader.", show_default="the name")] = None,
+    name: Annotated[str, typer.Option(help="Name of the method: a-z, 0-9 and _.")] = "elsewhere",
+    title: Annotated[str | None, typer.Option(help="Title of the method in tables.", show_default="the name")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Training seed of these predictions.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scores.", show_default="the method's in the run")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads to compute with.")] = 1,
-    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 1,
+    device: Annotated[str, typer.Option(help="Device: auto (a GPU if there is one), cpu or cuda.")] = "auto",
 ) -> None:
     """Score predictions that were made elsewhere, by any program, against an experiment of a run.
 
-    All that is needed of the run is found by itself: questions, reference, data, networks, judge and settings. The
-    scores are written as metrics.json and items.csv, beside a copy of the predictions, so that `mmbench results` and
-    the page show the method with the others; with --out they go there, and the run is left alone. docs/results.md says
-    how predictions are stored.
+    The command takes the cases, reference, data, networks, judge and settings from the run. It writes the scores as
+    metrics.json and items.csv into the run, beside a copy of the predictions, so that `mmbench results` and the page
+    show the method with the others. With --out it writes them there and leaves the run unchanged. docs/results.md
+    describes how predictions are stored.
 
     Examples:
 

@@ -14,11 +14,10 @@ from mmbench.runs.verify import check_files, notes
 def command(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help=f"Folder of a {NAME}.")],
 ) -> None:
-    """Recompute the hashes of a run's files, and say what is not as its manifest says.
+    """Recompute the hashes of a run's files, and list the differences from its manifest.
 
-    Files that changed or are missing, and numbers that were made from other files than those that are there, are
-    failures (exit status 1). New files, and a checkout with other code, packages or configuration than the run's, are
-    notes.
+    Changed files, missing files, and numbers computed from other files than the present ones are failures (exit
+    status 1). New files, and a checkout whose code, packages or configuration differ from the run's, are notes.
 
     Examples:
 
