@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test check lint architecture bench faults docs docs-serve lock audit sbom reference clean
+.PHONY: results test check lint architecture bench faults docs docs-serve lock audit sbom reference reproduce clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -111,6 +111,11 @@ sbom: $(AUDIT)/.ready
 reference:
 	@test -n "$(PROFILE)" || { echo "error: name a finished run: make reference PROFILE=quick"; exit 1; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m mmbench keep results/$(PROFILE) results/reference/$(PROFILE)
+
+# Make a kept run again, in results/RUN-again, and compare the two: make reproduce RUN=fashion-labels
+reproduce: $(READY)
+	@test -n "$(RUN)" || { echo "error: name a kept run: make reproduce RUN=fashion-labels"; exit 1; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m mmbench reproduce results/reference/$(RUN) --cores $(CORES)
 
 clean:
 	rm -rf $(VENV) $(AUDIT) site .snakemake results/smoke results/quick results/weights

@@ -34,6 +34,7 @@ PANELS = {
         ("claims", "test the claims of config/claims.yaml on the results of a run"),
         ("leaderboard", "compare several runs on one page"),
         ("compare", "compare the numbers of two runs within stated tolerances"),
+        ("reproduce", "make a kept run again and compare the two"),
         ("verify", "recompute the hashes of a run's files and list what changed"),
         ("keep", "copy the small files of a finished run, to publish them"),
     ),
