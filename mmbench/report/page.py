@@ -129,7 +129,7 @@ def render(template: str, **values: Any) -> str:
     environment.filters["png_uri"] = lambda tile: tile.uri
     environment.filters["thousands"] = lambda value: text.number(value, 0)
     environment.globals["source"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
-    environment.filters["points"] = told
+    environment.filters["points"] = point_lines
     environment.filters["scales"] = bars.scales
     environment.globals["bar"] = bars.bar
     environment.globals["zoom_of"] = pictures.zoom_of
@@ -137,7 +137,7 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def told(drawing: Drawing) -> str:
+def point_lines(drawing: Drawing) -> str:
     """What a figure says where, a line for each point: its place in thousandths, and the words."""
     return "\n".join(f"{point.x} {point.y} {point.words}" for point in drawing.points)
 

@@ -62,8 +62,8 @@ def facts_of(training: Mapping[str, Any], settings: Mapping[str, Any]) -> list[t
     }
     facts |= settings.get("train") or {}
     facts |= {f"network: {key}": value for key, value in (settings.get("network") or {}).items()}
-    own = settings.get("method_settings") or {}
-    facts |= {f"{settings['method']}: {key}": value for key, value in own.items()}
+    method_settings = settings.get("method_settings") or {}
+    facts |= {f"{settings['method']}: {key}": value for key, value in method_settings.items()}
     return [(key, value) for key, value in facts.items() if value not in (None, text.DASH)]
 
 
@@ -72,7 +72,7 @@ def metadata_of(
 ) -> dict[str, Any]:
     """What a hub reads: library, tags, and the scores as a model index."""
     tags = ["mmbench", "diffusion", "multimodal", "multitask", experiment, f"arxiv:{PAPER.rpartition('/')[2]}"]
-    found: dict[str, Any] = {"library_name": "mmbench", "license": "other", "tags": tags}
+    metadata: dict[str, Any] = {"library_name": "mmbench", "license": "other", "tags": tags}
     if metrics and data:
         name = data.get("title") or data.get("name", "")
         scores = [
@@ -84,8 +84,8 @@ def metadata_of(
             "dataset": {"type": data.get("name", name), "name": name},
             "metrics": scores,
         }
-        found["model-index"] = [{"name": title, "results": [result]}]
-    return found
+        metadata["model-index"] = [{"name": title, "results": [result]}]
+    return metadata
 
 
 def score_rows(metrics: Mapping[str, Any] | None) -> list[dict[str, Any]]:

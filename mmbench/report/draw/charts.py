@@ -66,8 +66,8 @@ def training_frame(results: ExperimentResults) -> pd.DataFrame:
         points = {"train": curve, "validation": run.training.get("validation_curve") or []}
         rows += [
             (run.method, run.seed, split, point["step"] * per_step, point["loss"])
-            for split, own in points.items()
-            for point in own
+            for split, measured in points.items()
+            for point in measured
             if "loss" in point
         ]
     return pd.DataFrame(rows, columns=["method", "seed", "split", "images", "loss"])

@@ -48,7 +48,7 @@ class Drawing:
 def draw(name: str, caption: str, alt: str, paint: Callable[[Mode], Figure], folder: Path) -> Drawing:
     """Paint a figure for both papers and write the light one as PNG and SVG into `folder`."""
     svg: dict[Mode, str] = {}
-    told, inches = list[Point](), 0.0
+    marks, inches = list[Point](), 0.0
     for mode in MODES:
         with figure_style(mode):
             figure = paint(mode)
@@ -56,11 +56,11 @@ def draw(name: str, caption: str, alt: str, paint: Callable[[Mode], Figure], fol
             figure.set_layout_engine("none")  # laid out once, not again for each file
             svg[mode] = _svg(figure)
             if mode == "light":
-                told, inches = points(figure), figure.get_figwidth()
+                marks, inches = points(figure), figure.get_figwidth()
                 write_text(folder / f"{name}.svg", svg[mode])
                 with atomic_path(folder / f"{name}.png") as path:
                     figure.savefig(path, format="png", facecolor=paper(mode)["paper"], metadata={"Software": None})
-    return Drawing(name, caption, alt, svg, told, inches=inches)
+    return Drawing(name, caption, alt, svg, marks, inches=inches)
 
 
 def _svg(figure: Figure) -> str:

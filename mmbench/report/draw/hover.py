@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 #: How many places of a curve are told.
 PLACES = 10
-_told: WeakKeyDictionary[Figure, list[tuple[Axes, float, float, str]]] = WeakKeyDictionary()
+_words: WeakKeyDictionary[Figure, list[tuple[Axes, float, float, str]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,23 @@ def tell(axes: Axes, x: float, y: float, words: str) -> None:
     """Say `words` at (x, y) of `axes`, in its data's units."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    _told.setdefault(figure, []).append((axes, x, y, " ".join(words.split())))
+    _words.setdefault(figure, []).append((axes, x, y, " ".join(words.split())))
 
 
 def tell_curve(axes: Axes, places: Iterable[tuple[float, float, str]]) -> None:
     """Say words at some places (x, y, words) of a curve, evenly spaced along it, its last among them."""
-    found = list(places)
-    for i in sorted({round(i) for i in np.linspace(len(found) - 1, 0, min(PLACES, len(found)))}):
-        tell(axes, *found[i])
+    curve = list(places)
+    for i in sorted({round(i) for i in np.linspace(len(curve) - 1, 0, min(PLACES, len(curve)))}):
+        tell(axes, *curve[i])
 
 
 def points(figure: Figure) -> list[Point]:
     """What was told of a figure that is laid out; what lies outside of its axes is left out."""
-    found = []
+    visible = []
     width, height = figure.get_size_inches() * figure.dpi
-    for axes, x, y, words in _told.get(figure, []):
+    for axes, x, y, words in _words.get(figure, []):
         left, bottom = axes.transData.transform((x, y))
         if not axes.get_window_extent().padded(2).contains(left, bottom):
             continue
-        found.append(Point(round(1000 * left / width), round(1000 * (1 - bottom / height)), words))
-    return found
+        visible.append(Point(round(1000 * left / width), round(1000 * (1 - bottom / height)), words))
+    return visible

@@ -184,14 +184,14 @@ def _run_facts(experiment: ExperimentResults, trials: Sequence[Trial]) -> list[s
     seeds = sorted({seed for trial in trials for seed in trial.values})
     named = text.listing([str(seed) for seed in seeds]) if seeds else ""
     items = {case["count"] for case in experiment.cases if case["name"] in {trial.case for trial in trials}}
-    found = [
+    facts = [
         _span([run.training.get("steps") for run in runs], "{:,.0f}", "training steps"),
         _span([run.cost.get("images_seen") for run in runs], "{:,.0f}", "images seen"),
         _span([run.cost.get("parameters") for run in runs], "{:.3g}", "million parameters", 1e6),
         f"one seed ({named})" if len(seeds) == 1 else named and f"seeds {named}",
         _span(items, "{:,.0f}", "items a case"),
     ]
-    return [fact for fact in found if fact]
+    return [fact for fact in facts if fact]
 
 
 def _span(values: Any, form: str, unit: str, scale: float = 1) -> str:

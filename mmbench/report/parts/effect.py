@@ -88,11 +88,11 @@ def measure(
 def compare(results: ExperimentResults, board: Board, case: str, name: str) -> Effect | None:
     """The effect in one case, over the seeds that both have; None if there are none."""
     reference = reference_of(name)
-    own, other = board.entries.get((name, case)), board.entries.get((reference, case))
-    seeds = [seed for seed in own.values if seed in other.values] if own and other else []
-    if own is None or other is None or not seeds:
+    studied, other = board.entries.get((name, case)), board.entries.get((reference, case))
+    seeds = [seed for seed in studied.values if seed in other.values] if studied and other else []
+    if studied is None or other is None or not seeds:
         return None
-    changes = [own.values[seed] - other.values[seed] for seed in seeds]
+    changes = [studied.values[seed] - other.values[seed] for seed in seeds]
     items = compare_items(results, board.metric, case, (name, reference), seeds)
     both = items.retrained if items else None
     return Effect(
@@ -111,10 +111,10 @@ def compare_items(
     """The difference of two methods image by image; None without values of the same images."""
     rows = results.items
     rows = rows[(rows["metric"] == metric) & (rows["case"] == case) & rows["seed"].isin(seeds)]
-    own, other = (by_item(name, case, rows[rows["method"] == name]) for name in pair)
-    if own.empty or not own.columns.equals(other.columns):
+    studied, other = (by_item(name, case, rows[rows["method"] == name]) for name in pair)
+    if studied.empty or not studied.columns.equals(other.columns):
         return None
-    return compare_paired(own.to_numpy(float), other.to_numpy(float))
+    return compare_paired(studied.to_numpy(float), other.to_numpy(float))
 
 
 def effect_cell(effect: Effect | None, line: Headline) -> Cell:

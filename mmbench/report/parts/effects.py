@@ -79,8 +79,8 @@ def effects_table(results: ExperimentResults, lines: Sequence[Headline], axes: A
         [method_cell(results, name), NONE, NONE, *(value_cell(line, name) for line in lines)] for name in references
     ]
     for axis, entries in axes.items():
-        for name, own in entries.items():
-            changed = Cell("; ".join(f"{key} {value}" for key, value in flatten(own)) or "another method")
+        for name, settings in entries.items():
+            changed = Cell("; ".join(f"{key} {value}" for key, value in flatten(settings)) or "another method")
             cells = [effect_cell(effects.get((name, i)), line) for i, line in enumerate(lines)]
             rows.append([Cell(results.titles[name]), Cell(axis), changed, *cells])
     header = ["Method", "Axis", "Changed", *(f"{line.question}: {line.board.column}" for line in lines)]

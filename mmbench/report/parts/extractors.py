@@ -81,12 +81,12 @@ def other_extractors(context: Context) -> dict[str, Any] | None:
     results, tables, boards = context.experiment, [], []
     for seen in cases:
         for extractor in seen.extractors[1:]:
-            own = [board[extractor] for board in seen.boards.values() if extractor in board]
+            shown = [board[extractor] for board in seen.boards.values() if extractor in board]
             name = f"{results.name}-{slug(seen.case)}-{slug(extractor)}"
             caption = f"Images of the case {seen.case} as {extractor} sees them."
-            made = case_table(name, caption, own, results, real="Real images", notes=real_notes(results))
+            made = case_table(name, caption, shown, results, real="Real images", notes=real_notes(results))
             tables.append(context.table(made))
-            boards += own
+            boards += shown
     context.frame(f"{results.name}-extractors-summary", summary_frame(boards, results))
     return {"findings": findings(context, cases), "agreement": agreement_table(context, cases),
             "tables": tables}  # fmt: skip
@@ -114,10 +114,10 @@ def agreement_table(context: Context, cases: Sequence[Seen]) -> Table | None:
 
 def agreement_cell(seen: Seen, measure: str, pair: tuple[str, str]) -> Cell:
     """tau, and below it rho and the number of methods."""
-    found = seen.agreement(measure, pair) if measure in seen.boards else None
-    if found is None or found.tau is None:
+    agreed = seen.agreement(measure, pair) if measure in seen.boards else None
+    if agreed is None or agreed.tau is None:
         return NONE
-    return Cell(text.number(found.tau, 2), found.tau, [f"ρ {text.number(found.rho, 2)} · {found.count} methods"])
+    return Cell(text.number(agreed.tau, 2), agreed.tau, [f"ρ {text.number(agreed.rho, 2)} · {agreed.count} methods"])
 
 
 def findings(context: Context, cases: Sequence[Seen]) -> list[str]:
@@ -125,7 +125,7 @@ def findings(context: Context, cases: Sequence[Seen]) -> list[str]:
     measure, said = "fd", []
     for pair in pairs_of(cases):
         known = [(seen, seen.agreement(measure, pair)) for seen in cases if measure in seen.boards]
-        ranked = [(seen, found.tau, found.count) for seen, found in known if found and found.tau is not None]
+        ranked = [(seen, agreed.tau, agreed.count) for seen, agreed in known if agreed and agreed.tau is not None]
         if ranked:
             who = f"By {describe(measure).label}, {text.listing(list(pair))} rank the"
             said.append(f"{who} {rankings(context, measure, pair, ranked)}.")

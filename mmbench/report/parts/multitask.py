@@ -50,18 +50,18 @@ class TaskChange:
     values: Mapping[int, float]
 
 
-def change_by_seed(own: Entry, other: Entry, higher_is_better: bool) -> dict[int, float]:
+def change_by_seed(studied: Entry, other: Entry, higher_is_better: bool) -> dict[int, float]:
     """Of each seed that both have, the difference over the other's mean of these seeds; nothing if that is 0."""
-    shared = sorted(set(own.values) & set(other.values))
+    shared = sorted(set(studied.values) & set(other.values))
     base = abs(float(np.mean([other.values[seed] for seed in shared]))) if shared else 0.0
     sign = 1 if higher_is_better else -1
-    return {seed: sign * (own.values[seed] - other.values[seed]) / base for seed in shared} if base else {}
+    return {seed: sign * (studied.values[seed] - other.values[seed]) / base for seed in shared} if base else {}
 
 
 def task_changes(results: ExperimentResults, section: Section, ending: str) -> list[TaskChange]:
     """The tasks that have a twin whose name has this ending, see `COMPUTES`."""
     tasks = {case["name"]: str(case["task"]) for case in results.cases}
-    found: dict[tuple[str, str], list[TaskChange]] = {}
+    groups: dict[tuple[str, str], list[TaskChange]] = {}
     for line in section.headlines:
         entries = {method: entry for (method, case), entry in line.board.entries.items() if case == line.case}
         twins = [twin for single in section.singles if (twin := f"{single}{ending}") in entries]
@@ -69,10 +69,10 @@ def task_changes(results: ExperimentResults, section: Section, ending: str) -> l
             continue
         twin = min(twins, key=lambda method: entries[method].rank)
         values = change_by_seed(entries[STUDIED], entries[twin], line.board.higher_is_better)
-        group = found.setdefault((tasks[line.case], twin), [])
+        group = groups.setdefault((tasks[line.case], twin), [])
         if values and all(change.board.metric == line.board.metric for change in group):
             group.append(TaskChange(line.question, line.board, twin, values))
-    return [merged(group) for group in found.values() if group]
+    return [merged(group) for group in groups.values() if group]
 
 
 def merged(changes: Sequence[TaskChange]) -> TaskChange:
@@ -119,8 +119,8 @@ def delta_table(context: Context, section: Section) -> Table | None:
     changes = {name: task_changes(results, section, ending) for ending, name in COMPUTES.items()}
     if not any(changes.values()):
         return None
-    shown = [name for name, found in changes.items() if found]
-    by_task = {name: {change.question: change for change in found} for name, found in changes.items()}
+    shown = [name for name, of_tasks in changes.items() if of_tasks]
+    by_task = {name: {change.question: change for change in of_tasks} for name, of_tasks in changes.items()}
     rows = []
     for question, change in {q: c for name in shown for q, c in by_task[name].items()}.items():
         single = results.titles.get(method_of(change.twin), results.titles[change.twin])

@@ -52,7 +52,7 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def origins(results: ExperimentResults) -> list[Origin]:
     """Settings and provenance of every stage, what all runs share apart from what sets them apart."""
-    found = []
+    stages = []
     for attribute, stage in STAGES:
         records = {f"{run.method} seed {run.seed}": dict(_record(run, attribute)) for run in results.runs}
         records = {name: record for name, record in records.items() if record}
@@ -66,8 +66,8 @@ def origins(results: ExperimentResults) -> list[Origin]:
                 shared.append((key, next(iter(values.values()))))
             else:
                 different.append((key, list(values.items())))
-        found.append(Origin(stage, shared, different))
-    return found
+        stages.append(Origin(stage, shared, different))
+    return stages
 
 
 def _record(run: Run, attribute: str) -> Iterator[tuple[str, str]]:
@@ -80,11 +80,11 @@ def measures_table(results: ExperimentResults, out: Path) -> Table:
     """Each metric: what it measures, with which network, on how many items, how; for a page in `out`."""
     rows = []
     for name in in_order(results.metrics["metric"]):
-        own = results.metrics[results.metrics["metric"] == name]
-        extractor = ", ".join(sorted(own["extractor"].dropna().unique())) or "none"
-        hashes = ", ".join(sorted(own["weights_sha256"].dropna().unique())) or "none"
-        counts = ", ".join(f"{n:,}" for n in sorted(own["n"].unique()))
-        better = "higher" if own["higher_is_better"].iloc[0] else "lower"
+        measured = results.metrics[results.metrics["metric"] == name]
+        extractor = ", ".join(sorted(measured["extractor"].dropna().unique())) or "none"
+        hashes = ", ".join(sorted(measured["weights_sha256"].dropna().unique())) or "none"
+        counts = ", ".join(f"{n:,}" for n in sorted(measured["n"].unique()))
+        better = "higher" if measured["higher_is_better"].iloc[0] else "lower"
         texts = [describe(name).meaning or name, better, extractor, hashes, counts, _details(results.runs, name)]
         label = Cell(short_label(name), lines=[name], link=definition_of(name, out))
         rows.append([label, *(Cell(value) for value in texts)])
@@ -100,11 +100,11 @@ def measures_table(results: ExperimentResults, out: Path) -> Table:
 
 def _details(runs: Sequence[Run], name: str) -> str:
     """Details of a metric on which all its rows agree."""
-    found = [
+    details = [
         dict(flatten(row.get("detail") or {})) for run in runs for row in run.scores["metrics"] if row["name"] == name
     ]
-    first = found[0]
-    agreed = [key for key in first if all(other.get(key) == first[key] for other in found)]
+    first = details[0]
+    agreed = [key for key in first if all(other.get(key) == first[key] for other in details)]
     return "; ".join(f"{key.replace('_', ' ')}: {first[key]}" for key in agreed) or "see metrics.json"
 
 
@@ -129,27 +129,27 @@ def cases_table(results: ExperimentResults) -> Table:
 
 def facts(results: Results) -> list[tuple[str, str]]:
     """The scale of the run, for the page's head; only what the records say."""
-    card, found = results.card, []
-    found.append(("Data set", str(card.get("title") or card.get("name", "unknown"))))
+    card, lines = results.card, []
+    lines.append(("Data set", str(card.get("title") or card.get("name", "unknown"))))
     if size := card.get("size"):
-        found.append(("Image size", f"{size[0]} × {size[1]}"))
+        lines.append(("Image size", f"{size[0]} × {size[1]}"))
     splits = card.get("splits", {})
     counts = [f"{splits[name]['count']:,} {name}" for name in ("train", "validation", "test") if name in splits]
     if counts:
-        found.append(("Images", ", ".join(counts)))
+        lines.append(("Images", ", ".join(counts)))
     runs = [run for experiment in results.experiments for run in experiment.runs]
     train = [run.training["settings"].get("train") or {} for run in runs if run.training.get("settings")]
     budgets = sorted({(t["steps"], t["batch_size"]) for t in train if "steps" in t and "batch_size" in t})
     if budgets:
-        found.append(("Training", ", ".join(f"{steps:,} steps of {batch}" for steps, batch in budgets)))
+        lines.append(("Training", ", ".join(f"{steps:,} steps of {batch}" for steps, batch in budgets)))
     seeds = sorted({run.seed for run in runs})
-    found.append(("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"))
+    lines.append(("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"))
     if commits := code_of(runs):
-        found.append(("Code", commits))
+        lines.append(("Code", commits))
     devices = sorted({str(run.cost["device"]) for run in runs if run.cost.get("device")})
     if devices:
-        found.append(("Device", ", ".join(devices)))
-    return found
+        lines.append(("Device", ", ".join(devices)))
+    return lines
 
 
 def code_of(runs: Sequence[Run]) -> str:

@@ -113,8 +113,8 @@ def overview_table(lines: Sequence[Line]) -> Table:
 
 def _value(board: Board, method: str, rival: str | None, case: str) -> Cell:
     """Mean and deviation, bold if the rank is above the rival's."""
-    own, other = (board.entries.get((name, case)) for name in (method, rival or ""))
-    return replace(board.cell(method, case), mark="best" if own and other and own.rank < other.rank else "")
+    studied, other = (board.entries.get((name, case)) for name in (method, rival or ""))
+    return replace(board.cell(method, case), mark="best" if studied and other and studied.rank < other.rank else "")
 
 
 def tally(lines: Sequence[Line]) -> str:
@@ -126,7 +126,7 @@ def tally(lines: Sequence[Line]) -> str:
 
 def contenders(board: Board, case: str) -> list[str]:
     """The method under study and the best baselines of a case that have a ratio, from the best to the worst."""
-    ranked = sorted((entry.rank, method) for (method, own), entry in board.entries.items() if own == case)
+    ranked = sorted((entry.rank, method) for (method, answered), entry in board.entries.items() if answered == case)
     able = [method for _, method in ranked if board.ratio(method, case)]
     baselines = [method for method in able if not is_studied(method)][:SHOWN]
     return [method for method in able if method == STUDIED or method in baselines]

@@ -58,12 +58,12 @@ def compute_to_reach(
     return Reach(float(x[after - 1] * (x[after] / x[after - 1]) ** way))
 
 
-def ratio(own: Reach, base: Reach) -> Reach | None:
-    """`own` as a multiple of `base`; None where both are bounds, which says nothing."""
-    if own.bound and base.bound:
+def ratio(studied: Reach, base: Reach) -> Reach | None:
+    """`studied` as a multiple of `base`; None where both are bounds, which says nothing."""
+    if studied.bound and base.bound:
         return None
     turned: dict[Bound, Bound] = {"": "", "≤": "≥", "≥": "≤"}
-    return Reach(own.compute / base.compute, own.bound or turned[base.bound])
+    return Reach(studied.compute / base.compute, studied.bound or turned[base.bound])
 
 
 def over_ratios(ratios: Sequence[Reach]) -> tuple[Reach, SeedSummary] | None:
@@ -76,9 +76,9 @@ def over_ratios(ratios: Sequence[Reach]) -> tuple[Reach, SeedSummary] | None:
     bounds = {r.bound for r in ratios} - {""}
     if not ratios or len(bounds) > 1:
         return None
-    found = over_logarithms([r.compute for r in ratios])
-    mean = Reach(found.mean, bounds.pop() if bounds else "")
-    return mean, replace(found, low=None, high=None) if mean.bound else found
+    summary = over_logarithms([r.compute for r in ratios])
+    mean = Reach(summary.mean, bounds.pop() if bounds else "")
+    return mean, replace(summary, low=None, high=None) if mean.bound else summary
 
 
 COLUMNS = ["question", "case", "metric", "method", "title", "seed", "share", "flops", "images", "seconds", "value"]

@@ -65,7 +65,7 @@ def source_of(experiment: str, method: str) -> Source | None:
         return Source(path, "", {})
     words = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8-sig"))) or ""
     cited = ["Chen et al. 2024"] if path == MULTITASK else []
-    cited += list(dict.fromkeys(" ".join(found.split()) for found in _CITED.findall(words)))
+    cited += list(dict.fromkeys(" ".join(citation.split()) for citation in _CITED.findall(words)))
     papers = {name: f"https://arxiv.org/abs/{PAPERS[name]}" if name in PAPERS else "" for name in cited}
     return Source(path, " ".join(words.partition("\n\n")[0].split()), papers)
 
@@ -87,8 +87,8 @@ def repository() -> str:
     """The repository's address as CITATION.cff has it; empty if it has none."""
     path = ROOT / "CITATION.cff"
     words = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = re.search(r"^repository-code: *[\"']?(https://[^\s\"']+?)/?[\"']?$", words, re.MULTILINE)
-    return found[1] if found else ""
+    address = re.search(r"^repository-code: *[\"']?(https://[^\s\"']+?)/?[\"']?$", words, re.MULTILINE)
+    return address[1] if address else ""
 
 
 def definition_of(metric: str, out: Path) -> str:

@@ -54,7 +54,7 @@ def draw_pictures(context: Context, task: str, pictures: Pictures) -> Grid | Non
     answers = answers_of(context, case, [*pictures.answers, *["label"] * pictures.likeliest])
     if not answers or len(stored) < len(wanted):
         return None
-    height, width = next(own[name].shape[-2:] for _, own in answers.values() for name in pictures.answers)
+    height, width = next(arrays[name].shape[-2:] for _, arrays in answers.values() for name in pictures.answers)
     rows = len(pictures.stored) + len(pictures.answers) * len(answers)
     count = min(affordable(ITEMS, rows, height, width), case["count"])
     items, groups = np.arange(count), [("", count)]
@@ -66,13 +66,13 @@ def draw_pictures(context: Context, task: str, pictures: Pictures) -> Grid | Non
         for name, title in pictures.stored
     ]
     emphasised = []
-    for method, (run, own) in answers.items():
-        notes = {int(i): tiles.words("label", own["label"][i]) for i in items} if pictures.likeliest else {}
+    for method, (run, arrays) in answers.items():
+        notes = {int(i): tiles.words("label", arrays["label"][i]) for i in items} if pictures.likeliest else {}
         notes |= scores_of(context, run, prefix, pictures.metric)
         for name in pictures.answers:
             title = results.titles[method] + (f", {name}" if len(pictures.answers) > 1 else "")
             below = notes if name == pictures.answers[-1] else {}
-            grid.append((title, [tiles(name, own[name][i], f"{title}: item {i}", below.get(i, "")) for i in items]))
+            grid.append((title, [tiles(name, arrays[name][i], f"{title}: item {i}", below.get(i, "")) for i in items]))
             emphasised += [title] if method == STUDIED else []
     name = f"{results.name}-{task}-pictures"
     caption = f"{pictures.caption} Seed {next(iter(answers.values()))[0].seed}."
@@ -90,12 +90,12 @@ def answers_of(context: Context, case: Mapping[str, Any], names: Sequence[str]) 
     answers = {}
     for method in context.experiment.methods:
         run = context.experiment.runs_of(method)[0]
-        if not (own := run.answers(case, names)):
+        if not (arrays := run.answers(case, names)):
             continue
-        if missing := sorted(set(names) - own.keys()):
+        if missing := sorted(set(names) - arrays.keys()):
             path = run.folder / "predictions.npz"
             raise UserError(f"{path}: array '{case['name']}/{missing[0]}' is missing; run mmbench.stages.predict again")
-        answers[method] = run, own
+        answers[method] = run, arrays
     return answers
 
 

@@ -17,27 +17,27 @@ def trajectory(context: Context) -> Grid | None:
     case = next((case["name"] for case in results.cases if not case["given"]), None)
     if case is None:
         return None
-    found = {}
+    strips = {}
     for method in results.methods:
         run = results.runs_of(method)[0]
         if strip := run.trajectory(case):
-            found[method] = run, _tiles(run, case, *strip)
-    if not found:
+            strips[method] = run, _tiles(run, case, *strip)
+    if not strips:
         return None
-    width = max(len(tiles) for _, tiles in found.values())
+    width = max(len(tiles) for _, tiles in strips.values())
     rows = [
         (results.titles[method], [tiles[0], *[None] * (width - len(tiles)), *tiles[1:]])
-        for method, (_, tiles) in found.items()
+        for method, (_, tiles) in strips.items()
     ]
     groups = [("Noise", 1), ("Estimates of the image", width - 2), ("Answer", 1)] if width > 2 else [("", width)]
-    seed = next(iter(found.values()))[0].seed
+    seed = next(iter(strips.values()))[0].seed
     caption = (
         "How the first image came about that was generated from nothing, not selected: the noise that the sampler "
         "starts from (colours beyond black and white cut off), then what the network takes the image to be at some of "
         f"its steps, t counting down to the image. The last estimate is the answer. Seed {seed}."
     )
     name = f"{results.name}-trajectory"
-    emphasised = [results.titles[STUDIED]] if STUDIED in found else []
+    emphasised = [results.titles[STUDIED]] if STUDIED in strips else []
     return context.grid(Grid(name, caption, groups, rows, emphasised, title="from noise to picture"))
 
 

@@ -30,7 +30,7 @@ def scales(table: Table) -> list[Scale | None]:
 
 def _scale(cells: Sequence[Cell]) -> Scale | None:
     drawn = [(cell.value, *cell.ends) for cell in cells if cell.ends and cell.value is not None]
-    numbers = [number for own in drawn for number in own if math.isfinite(number)]
+    numbers = [number for column in drawn for number in column if math.isfinite(number)]
     if len(drawn) < 2 or min(numbers) == max(numbers):
         return None
     return Scale(min(0.0, *numbers), max(0.0, *numbers))

@@ -53,10 +53,10 @@ def cost_table(results: ExperimentResults) -> Table:
 
 def size_of(results: ExperimentResults, method: str) -> float | None:
     """A method's number of trained parameters as a multiple of the studied method's; None where either has none."""
-    own, other = (
+    studied, other = (
         [float(n) for run in results.runs_of(name) if (n := run.cost.get("parameters"))] for name in (STUDIED, method)
     )
-    return (sum(other) / len(other)) / (sum(own) / len(own)) if own and other else None
+    return (sum(other) / len(other)) / (sum(studied) / len(studied)) if studied and other else None
 
 
 def size_cell(results: ExperimentResults, method: str) -> Cell:
@@ -78,7 +78,7 @@ def fairness_notes(results: ExperimentResults) -> list[str]:
     for method, title in results.titles.items():
         tuned = [run.prediction.get("tuned") or {} for run in results.runs_of(method)]
         if any(tuned):
-            names = {name: [found[name] for found in tuned if name in found] for name in tuned[0]}
+            names = {name: [record[name] for record in tuned if name in record] for name in tuned[0]}
             said = [f"{name} {', '.join(f'{v:g}' for v in values)}" for name, values in names.items()]
             notes.append(f"{title}, chosen on the validation split: {text.listing(said)} (one per seed).")
         notes += drawing_notes(title, results.runs_of(method))
@@ -122,12 +122,12 @@ def nfe_cell(nfe: Mapping[str, float]) -> Cell:
 
 def nfe_by_task(runs: Sequence[Run], tasks: Mapping[str, str]) -> dict[str, float]:
     """Network evaluations per item of each task that was recorded, the largest over its cases."""
-    found: dict[str, float] = {}
+    most: dict[str, float] = {}
     for run in runs:
         for case, count in (run.cost.get("nfe") or {}).items():
             if count is not None and case in tasks:
-                found[tasks[case]] = max(found.get(tasks[case], 0.0), float(count))
-    return found
+                most[tasks[case]] = max(most.get(tasks[case], 0.0), float(count))
+    return most
 
 
 def kind_of(runs: Sequence[Run], nfe: Mapping[str, float]) -> str:

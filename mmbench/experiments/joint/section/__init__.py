@@ -53,11 +53,11 @@ def build(context: Context) -> Section:
     matrix = make_matrix(results)
     context.frame(f"{results.name}-long", long_frame(results))
     context.frame(f"{results.name}-summary", summary_frame(matrix.boards, results))
-    found, agreed = changes(matrix), agreements(matrix)
+    changed, agreed = changes(matrix), agreements(matrix)
     content: dict[str, Any] = {
         "heat": heat_map(context, matrix),
         "matrix": matrix_table(context, matrix),
-        "transfer": transfer(context, matrix, found),
+        "transfer": transfer(context, matrix, changed),
         "gradients": gradients(context),
         "agreement": (consistency_figure(context, matrix, agreed), consistency_table(context, matrix, agreed))
         if agreed
@@ -69,11 +69,11 @@ def build(context: Context) -> Section:
         "curves": training(context),
         "classes": "mask" in matrix.columns,
     }
-    findings = [matrix_finding(matrix), *transfer_findings(matrix, found), *consistency_findings(matrix, agreed)]
+    findings = [matrix_finding(matrix), *transfer_findings(matrix, changed), *consistency_findings(matrix, agreed)]
     findings += gradient_findings(gradient_frame(results))
     lines = [Headline(spot.heading, spot.board, spot.case) for spot in headline_spots(matrix)]
     return Section(
-        results.name, TITLE, lead(matrix), findings, cards(matrix, found), content, lines, singles=matrix.singles()
+        results.name, TITLE, lead(matrix), findings, cards(matrix, changed), content, lines, singles=matrix.singles()
     )
 
 
@@ -87,25 +87,25 @@ def lead(matrix: Matrix) -> str:
     )
 
 
-def transfer(context: Context, matrix: Matrix, found: list[Change]) -> dict[str, Any] | None:
+def transfer(context: Context, matrix: Matrix, changed: list[Change]) -> dict[str, Any] | None:
     """Comparison and relative changes; None without any model of fewer tasks."""
-    if not found:
+    if not changed:
         return None
-    context.frame(f"{matrix.results.name}-relative-changes", transfer_frame(found))
+    context.frame(f"{matrix.results.name}-relative-changes", transfer_frame(changed))
     return {
-        "comparison": comparison_table(context, matrix, found),
-        "drawing": transfer_figure(context, matrix, found),
-        "table": transfer_table(context, matrix, found),
+        "comparison": comparison_table(context, matrix, changed),
+        "drawing": transfer_figure(context, matrix, changed),
+        "table": transfer_table(context, matrix, changed),
     }
 
 
 def headline_spots(matrix: Matrix) -> list[Spot]:
     """The cells that single-task models answer; every cell of one given modality, if there are no such models."""
-    own = [spot for spot in matrix.compared() if {"single", "per_task"} & matrix.rivals(spot).keys()]
-    return own or [spot for spot in matrix.answered(STUDIED) if len(spot.given) <= 1]
+    duels = [spot for spot in matrix.compared() if {"single", "per_task"} & matrix.rivals(spot).keys()]
+    return duels or [spot for spot in matrix.answered(STUDIED) if len(spot.given) <= 1]
 
 
-def cards(matrix: Matrix, found: list[Change]) -> list[Card]:
+def cards(matrix: Matrix, changed: list[Change]) -> list[Card]:
     """A box per cell of `headline_spots`: the best, the multitask model's value, and its change against the others."""
     boxes = []
     for spot in headline_spots(matrix):
@@ -114,7 +114,7 @@ def cards(matrix: Matrix, found: list[Change]) -> list[Card]:
         best, titles = spot.board.best(spot.case), matrix.results.titles
         mine = f"{titles[STUDIED]}: {spot.board.mean(STUDIED, spot.case)}"
         lines = [mine] if STUDIED not in best else []
-        lines += [f"{per_cent(c.summary.mean)} against {AGAINST[c.rival]}" for c in found if c.spot is spot]
+        lines += [f"{per_cent(c.summary.mean)} against {AGAINST[c.rival]}" for c in changed if c.spot is spot]
         headline = text.listing([titles[method] for method in best])
         boxes.append(Card(f"{spot.heading}, {spot.column}", headline, spot.board.mean(best[0], spot.case), lines))
     return boxes

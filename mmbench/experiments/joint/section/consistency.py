@@ -60,34 +60,34 @@ def _find(matrix: Matrix, name: str) -> Board | None:
     return next((board for board in matrix.boards if is_named(board.metric, name)), None)
 
 
-def lines(matrix: Matrix, found: Sequence[Agreement]) -> list[tuple[str, str]]:
+def lines(matrix: Matrix, agreed: Sequence[Agreement]) -> list[tuple[str, str]]:
     """Method and case of every row: drawing from nothing by all that draw both, then the studied method's cases."""
     free = [case for case, given in matrix.rows if not given]
     others = [case for case, given in matrix.rows if given]
     wanted = [(method, case) for case in free for method in matrix.results.methods]
     wanted += [(STUDIED, case) for case in others]
-    return [key for key in wanted if any(key in agreement.judged.entries for agreement in found)]
+    return [key for key in wanted if any(key in agreement.judged.entries for agreement in agreed)]
 
 
-def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreement]) -> Table:
+def consistency_table(context: Context, matrix: Matrix, agreed: Sequence[Agreement]) -> Table:
     """A row per method and case, two columns per modality."""
     rows, given = [], dict(matrix.rows)
-    for method, case in lines(matrix, found):
+    for method, case in lines(matrix, agreed):
         cells = [Cell(matrix.results.titles[method], tone="studied" if method == STUDIED and not given[case] else "")]
         cells.append(Cell(given_words(given[case])))
-        for agreement in found:
+        for agreement in agreed:
             judged = agreement.judged.cell(method, case)
             chance = agreement.chance.cell(method, case) if agreement.chance else NONE
             cells += [replace(cell, mark="") for cell in (judged, chance)]
         rows.append(cells)
     real = [Cell("Real images"), NONE]
-    for agreement in found:
+    for agreement in agreed:
         real += [number_cell(value, agreement.judged.decimals) for value in (agreement.ceiling, agreement.floor)]
     header = ["Method", "Given"]
-    for agreement in found:
+    for agreement in agreed:
         name = agreement.want.capitalize()
         header += [f"{name}: {agreement.judged.label} {agreement.judged.arrow}", f"{name}: shuffled"]
-    names = text.listing([agreement.want for agreement in found])
+    names = text.listing([agreement.want for agreement in agreed])
     caption = f"Whether a generated image shows the {names} that were generated with it, or given."
     notes = [
         spread_note(matrix.results),
@@ -99,10 +99,10 @@ def consistency_table(context: Context, matrix: Matrix, found: Sequence[Agreemen
     return context.table(Table(name, caption, header, [*rows, real], notes, frozenset({1})))
 
 
-def consistency_figure(context: Context, matrix: Matrix, found: Sequence[Agreement]) -> Drawing | None:
+def consistency_figure(context: Context, matrix: Matrix, agreed: Sequence[Agreement]) -> Drawing | None:
     """From shuffled to judged, method by method, drawing from nothing."""
     free = next((case for case, given in matrix.rows if not given), None)
-    shown = [a for a in found if free in a.judged.cases]
+    shown = [a for a in agreed if free in a.judged.cases]
     if free is None or not shown:
         return None
     return context.draw(
@@ -148,11 +148,11 @@ def draw_consistency(matrix: Matrix, shown: Sequence[Agreement], case: str, mode
     return figure
 
 
-def consistency_findings(matrix: Matrix, found: Sequence[Agreement]) -> list[str]:
+def consistency_findings(matrix: Matrix, agreed: Sequence[Agreement]) -> list[str]:
     """One sentence: judged, shuffled and real of the studied method, drawing from nothing."""
     free = next((case for case, given in matrix.rows if not given), "")
     parts = []
-    for agreement in found:
+    for agreement in agreed:
         entry = agreement.judged.entries.get((STUDIED, free))
         chance = agreement.by_chance(STUDIED, free)
         if entry is None or chance is None:

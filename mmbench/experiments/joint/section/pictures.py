@@ -30,21 +30,21 @@ def answers(context: Context, run: Run, name: str) -> Arrays:
 def strip(context: Context, matrix: Matrix) -> Grid | None:
     """Scenes drawn from nothing: all its parts, and the test image nearest by the embedding; None without any."""
     run, free = matrix.results.runs_of(STUDIED)[0], next((c for c, given in matrix.rows if not given), None)
-    found = answers(context, run, free) if free else {}
-    if "image" not in found:
+    arrays = answers(context, run, free) if free else {}
+    if "image" not in arrays:
         return None
-    tiles = Tiles(context.results.card, matrix.results.name, found["image"].shape[2:])
-    count = min(SCENES, len(found["image"]))
+    tiles = Tiles(context.results.card, matrix.results.name, arrays["image"].shape[2:])
+    count = min(SCENES, len(arrays["image"]))
     rows: list[tuple[str, list[Tile | None]]] = []
-    for name in [m for m in MEASURES if m in found]:
-        made = [tiles(name, found[name][i], f"{name} of scene {i}") for i in range(count)]
+    for name in [m for m in MEASURES if m in arrays]:
+        made = [tiles(name, arrays[name][i], f"{name} of scene {i}") for i in range(count)]
         rows.append((name.capitalize(), [*made]))
-    names = [name for name in MEASURES if name in found]
+    names = [name for name in MEASURES if name in arrays]
     caption = (
         f"Scenes generated from nothing by one network, not selected: {text.listing(names)} of each are generated "
     )
     caption += f"together. {tiles.legend(names)}"
-    if "embedding" in found and (real := nearest(context, found["embedding"][:count])):
+    if "embedding" in arrays and (real := nearest(context, arrays["embedding"][:count])):
         pictures, cosines = real
         rows.append(
             ("Nearest test image by embedding",
@@ -61,8 +61,8 @@ def nearest(context: Context, embedding: np.ndarray) -> tuple[np.ndarray, np.nda
     stored = context.experiment.case_arrays(names)
     if len(stored) < 2:
         return None
-    image, own = (stored[name] for name in names)
-    unit = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (embedding, own)]
+    image, real = (stored[name] for name in names)
+    unit = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (embedding, real)]
     cosines = unit[0] @ unit[1].T
     return image[cosines.argmax(axis=1)], cosines.max(axis=1)
 
@@ -79,7 +79,7 @@ def any_to_any(context: Context, matrix: Matrix) -> list[Grid]:
         + [f"{case}/truth/{name}" for case, _ in cases for name in MEASURES]
     )
     made = {case: answers(context, run, case) for case, _ in cases}
-    if not any("image" in found for found in made.values()) or not stored:
+    if not any("image" in arrays for arrays in made.values()) or not stored:
         return []
     grids = []
     for item in range(ITEMS):
@@ -99,7 +99,7 @@ def _scene(
 ) -> Grid | None:
     """One test scene given in every way."""
     columns = [m for m in MEASURES if m in matrix.columns or any(m in given for _, given in cases)]
-    size = next(found["image"].shape[2:] for found in made.values() if "image" in found)
+    size = next(arrays["image"].shape[2:] for arrays in made.values() if "image" in arrays)
     tiles, rows = Tiles(context.results.card, matrix.results.name, size), []
     truth: dict[str, np.ndarray] = {}
     for key, array in stored.items():
@@ -109,15 +109,15 @@ def _scene(
     real = [tiles(m, truth[m], f"{m} of the test scene") if m in truth else None for m in columns]
     rows.append(("The test scene", [*real, *[None] * len(columns)]))
     for case, given in cases:
-        found = made[case]
-        if not found or item >= len(next(iter(found.values()))):
+        arrays = made[case]
+        if not arrays or item >= len(next(iter(arrays.values()))):
             continue
         left: list[Tile | None] = []
         for m in columns:
             name = "masked_image" if m == "image" and "masked_image" in given else m
             key = f"{case}/given/{name}"
             left.append(tiles(name, stored[key][item], f"given {name}") if name in given and key in stored else None)
-        right = [tiles(m, found[m][item], f"generated {m}") if m in found else None for m in columns]
+        right = [tiles(m, arrays[m][item], f"generated {m}") if m in arrays else None for m in columns]
         rows.append((given_words(given).capitalize(), [*left, *right]))
     if len(rows) < 2:
         return None

@@ -69,36 +69,36 @@ class Change:
         return reading_of(self.summary, self.summary.mean, self.p_holm, higher_is_better=True).replace("unclear", "")
 
 
-def relative_changes(own: Entry, other: Entry, higher_is_better: bool) -> list[float]:
+def relative_changes(studied: Entry, other: Entry, higher_is_better: bool) -> list[float]:
     """Seeds' relative changes; that of the means where no seed is shared; none if the rival's mean is 0."""
     base = abs(other.summary.mean)
-    if set(own.values) & set(other.values) or not base:
-        return list(change_by_seed(own, other, higher_is_better).values())
-    return [(1 if higher_is_better else -1) * (own.summary.mean - other.summary.mean) / base]
+    if set(studied.values) & set(other.values) or not base:
+        return list(change_by_seed(studied, other, higher_is_better).values())
+    return [(1 if higher_is_better else -1) * (studied.summary.mean - other.summary.mean) / base]
 
 
 def changes(matrix: Matrix) -> list[Change]:
     """Every comparison there is, cell by cell."""
-    found = []
+    changed = []
     for spot in matrix.compared():
-        own = spot.entry(STUDIED)
+        studied = spot.entry(STUDIED)
         for rival, method in matrix.rivals(spot).items():
             other = spot.entry(method)
-            values = relative_changes(own, other, spot.board.higher_is_better) if own and other else []
+            values = relative_changes(studied, other, spot.board.higher_is_better) if studied and other else []
             if values:
-                found.append(Change(spot, rival, method, values))
-    adjusted = holm_known({i: zero_mean_p(change.values) for i, change in enumerate(found)})
-    return [replace(change, p_holm=adjusted.get(i)) for i, change in enumerate(found)]
+                changed.append(Change(spot, rival, method, values))
+    adjusted = holm_known({i: zero_mean_p(change.values) for i, change in enumerate(changed)})
+    return [replace(change, p_holm=adjusted.get(i)) for i, change in enumerate(changed)]
 
 
-def present(found: Sequence[Change]) -> list[str]:
+def present(changed: Sequence[Change]) -> list[str]:
     """The rivals that there are, in their order."""
-    return [rival for rival in RIVALS if any(change.rival == rival for change in found)]
+    return [rival for rival in RIVALS if any(change.rival == rival for change in changed)]
 
 
-def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) -> Table:
+def comparison_table(context: Context, matrix: Matrix, changed: Sequence[Change]) -> Table:
     """Values side by side: a row per cell, a column per kind of model."""
-    title, shown = matrix.results.titles[STUDIED], present(found)
+    title, shown = matrix.results.titles[STUDIED], present(changed)
     rows = []
     for spot in matrix.compared():
         rivals = matrix.rivals(spot)
@@ -124,19 +124,19 @@ def comparison_table(context: Context, matrix: Matrix, found: Sequence[Change]) 
     return context.table(Table(f"{matrix.results.name}-comparison", caption, header, rows, notes, frozenset({1})))
 
 
-def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) -> Table:
+def transfer_table(context: Context, matrix: Matrix, changed: Sequence[Change]) -> Table:
     """Relative changes: a row per cell, a column per kind of rival."""
-    by_place = {(change.spot.heading, change.rival): change for change in found}
+    by_place = {(change.spot.heading, change.rival): change for change in changed}
     rows = [
-        [Cell(heading), *(change_cell(by_place.get((heading, rival))) for rival in present(found))]
-        for heading in dict.fromkeys(change.spot.heading for change in found)
+        [Cell(heading), *(change_cell(by_place.get((heading, rival))) for rival in present(changed))]
+        for heading in dict.fromkeys(change.spot.heading for change in changed)
     ]
-    means = [delta_cell(all_by_seed(matrix, found, rival)) for rival in present(found)]
+    means = [delta_cell(all_by_seed(matrix, changed, rival)) for rival in present(changed)]
     rows.append([Cell(DELTA, tone="studied"), *means])
     studied = matrix.results.titles[STUDIED]
     caption = f"Transfer: relative change of {studied} against models of fewer tasks; above 0, {studied} is better."
     notes = [COMPUTE]
-    if any(change.summary.low is not None for change in found):
+    if any(change.summary.low is not None for change in changed):
         notes.append(
             f"Each cell has the mean ± standard deviation of the seeds' differences over the other model's mean, and "
             f"in brackets the {100 * LEVEL:.0f} % t-interval over seeds. On demand it has each seed and p of the "
@@ -146,14 +146,14 @@ def transfer_table(context: Context, matrix: Matrix, found: Sequence[Change]) ->
     else:
         notes.append("One training seed: no deviation and no interval, so no change here is called one.")
     notes.append(DELTA_NOTE)
-    header = ["Task", *(f"against {RIVALS[rival].lower().replace(', c', ', C')}" for rival in present(found))]
+    header = ["Task", *(f"against {RIVALS[rival].lower().replace(', c', ', C')}" for rival in present(changed))]
     header = [name.replace("C/k", "C/K") for name in header]
     return context.table(Table(f"{matrix.results.name}-transfer", caption, header, rows, notes))
 
 
-def all_by_seed(matrix: Matrix, found: Sequence[Change], rival: str) -> list[dict[int, float]]:
+def all_by_seed(matrix: Matrix, changed: Sequence[Change], rival: str) -> list[dict[int, float]]:
     """The relative changes against one kind of rival, a mapping by seed for each cell."""
-    pairs = [(c.spot, c.spot.entry(STUDIED), c.spot.entry(c.method)) for c in found if c.rival == rival]
+    pairs = [(c.spot, c.spot.entry(STUDIED), c.spot.entry(c.method)) for c in changed if c.rival == rival]
     return [change_by_seed(a, b, spot.board.higher_is_better) for spot, a, b in pairs if a and b]
 
 
@@ -174,19 +174,19 @@ def change_cell(change: Change | None) -> Cell:
     return Cell(shown, 100 * summary.mean, lines, tone=change.tone, ends=ends, more=more)
 
 
-def transfer_frame(found: Sequence[Change]) -> pd.DataFrame:
+def transfer_frame(changed: Sequence[Change]) -> pd.DataFrame:
     """Tidy: a row per cell and rival."""
     return pd.DataFrame(
         [
             {"case": c.spot.case, "generated": c.spot.want, "metric": c.spot.board.metric, "against": c.rival,
              "method": c.method, "seeds": c.summary.count, "relative_change": c.summary.mean, "sd": c.summary.sd,
              **end_columns("t", c.summary), "p_holm": c.p_holm}
-            for c in found
+            for c in changed
         ]
     )  # fmt: skip
 
 
-def transfer_figure(context: Context, matrix: Matrix, found: Sequence[Change]) -> Drawing:
+def transfer_figure(context: Context, matrix: Matrix, changed: Sequence[Change]) -> Drawing:
     """The relative changes as dots beside a line at 0."""
     title = matrix.results.titles[STUDIED]
     return context.draw(
@@ -195,24 +195,24 @@ def transfer_figure(context: Context, matrix: Matrix, found: Sequence[Change]) -
         f"{title}. Bars are standard deviations over seeds, where there are several. {COMPUTE}",
         f"Dot plot of the relative change of {title} in each task against models of fewer tasks; its numbers are in "
         "the table below.",
-        partial(draw_transfer, found),
+        partial(draw_transfer, changed),
     )
 
 
-def draw_transfer(found: Sequence[Change], mode: Mode) -> Figure:
+def draw_transfer(changed: Sequence[Change], mode: Mode) -> Figure:
     """A row per cell, a mark per kind of rival; left of 0 the ground is tinted: negative transfer."""
-    spots = {change.spot.title: change.spot for change in found}
+    spots = {change.spot.title: change.spot for change in changed}
     titles = list(spots)
     figure = Figure(figsize=(8.6, 1.35 + 0.46 * len(titles)), layout="constrained")
-    axes, ink, shown = figure.add_subplot(), paper(mode), present(found)
+    axes, ink, shown = figure.add_subplot(), paper(mode), present(changed)
     styles = method_styles(list(RIVALS), mode)
     for index, rival in enumerate(shown):
-        own = [change for change in found if change.rival == rival]
+        against = [change for change in changed if change.rival == rival]
         offset = 0.5 * ((index + 0.5) / len(shown) - 0.5)
-        rows = [titles.index(change.spot.title) + offset for change in own]
-        means = [100 * change.summary.mean for change in own]
-        errors = [100 * (change.summary.sd or 0.0) for change in own]
-        for x, y, change in zip(means, rows, own, strict=True):
+        rows = [titles.index(change.spot.title) + offset for change in against]
+        means = [100 * change.summary.mean for change in against]
+        errors = [100 * (change.summary.sd or 0.0) for change in against]
+        for x, y, change in zip(means, rows, against, strict=True):
             cell = change_cell(change)
             tell(axes, x, y, f"{change.spot.title}, against {RIVALS[rival]}: {' '.join([cell.text, *cell.lines[:1]])}")
         style = styles[rival]
@@ -233,10 +233,10 @@ def draw_transfer(found: Sequence[Change], mode: Mode) -> Figure:
     return figure
 
 
-def transfer_findings(matrix: Matrix, found: Sequence[Change]) -> list[str]:
+def transfer_findings(matrix: Matrix, changed: Sequence[Change]) -> list[str]:
     """One sentence for each kind of rival."""
     title = matrix.results.titles[STUDIED]
-    return [_sentence(title, rival, [c for c in found if c.rival == rival]) for rival in present(found)]
+    return [_sentence(title, rival, [c for c in changed if c.rival == rival]) for rival in present(changed)]
 
 
 def _sentence(title: str, rival: str, changes: Sequence[Change]) -> str:

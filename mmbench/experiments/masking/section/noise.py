@@ -73,10 +73,10 @@ def _notes(results: ExperimentResults, boards: Sequence[Board]) -> list[str]:
 
 def ratios(fd: Board, method: str) -> list[float]:
     """FD of a method over that of plain DDPM of the same seed, for every seed that both have."""
-    plain, own = fd.entries.get((PLAIN, fd.cases[0])), fd.entries.get((method, fd.cases[0]))
-    if plain is None or own is None:
+    plain, studied = fd.entries.get((PLAIN, fd.cases[0])), fd.entries.get((method, fd.cases[0]))
+    if plain is None or studied is None:
         return []
-    return [value / other for seed, value in own.values.items() if (other := plain.values.get(seed, 0.0)) > 0]
+    return [value / other for seed, value in studied.values.items() if (other := plain.values.get(seed, 0.0)) > 0]
 
 
 def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> tuple[list[str], list[Card]]:
