@@ -86,7 +86,7 @@ def read_source(results: Results, experiment: ExperimentResults, manifest: Manif
     size = results.card.get("size")
     data = str(results.card.get("title") or results.card.get("name", "unknown data"))
     page = Path(os.path.relpath((results.folder / "index.html").resolve(), out.resolve())).as_posix()
-    files = {name: root / found.path for name, found in find_methods(root, [experiment.name])[experiment.name].items()}
+    files = {name: root / file.path for name, file in find_methods(root, [experiment.name])[experiment.name].items()}
     shown = f"{data}, {size[0]} × {size[1]}" if size else data
     return Source(experiment, section, shown, f"{page}#{experiment.name}", manifest, out, files)
 
@@ -162,12 +162,12 @@ def delta_frame(sources: Sequence[Source]) -> pd.DataFrame:
     for source in sources:
         for ending, against in COMPUTES.items():
             changes = task_changes(source.results, source.section, ending)
-            if found := delta_m([change.values for change in changes]):
+            if summary := delta_m([change.values for change in changes]):
                 rows.append(
                     {
                         "run": source.manifest.profile, "experiment": source.results.name, "data": source.data,
-                        "against": against, "tasks": len(changes), "seeds": found.count, "delta_m": found.mean,
-                        "t_low": found.low, "t_high": found.high, "page": source.page,
+                        "against": against, "tasks": len(changes), "seeds": summary.count, "delta_m": summary.mean,
+                        "t_low": summary.low, "t_high": summary.high, "page": source.page,
                     }
                 )  # fmt: skip
     return pd.DataFrame(rows, columns=DELTAS)

@@ -64,12 +64,12 @@ def rankings(frame: pd.DataFrame) -> list[Ranking]:
     Args:
         frame: as `board_frame` makes it; several runs on one data set are averaged.
     """
-    found = []
+    ranked = []
     for experiment, rows in frame[frame["ranked"].astype(bool)].groupby("experiment"):
         table = rows.pivot_table("rank", "data", "method").dropna(axis="columns")
         bounds = (1.0, float(max(2, rows.groupby(["run", "case", "metric"])["method"].nunique().max())))
         means = {str(m): over_seeds(table[m].tolist(), bounds=bounds) for m in table.columns}
         order = sorted(means, key=lambda m: means[m].mean)
         titles = {str(m): str(t) for m, t in rows.groupby("method")["title"].first().items()}
-        found.append(Ranking(str(experiment), [str(d) for d in table.index], {m: means[m] for m in order}, titles))
-    return found
+        ranked.append(Ranking(str(experiment), [str(d) for d in table.index], {m: means[m] for m in order}, titles))
+    return ranked
