@@ -176,4 +176,4 @@ def name_scores(axes: Axes, ticks: Sequence[tuple[float, str, bool]], end: float
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.6), max(high, 1.6))
     scale_factors(axes, FixedLocator(sorted((*TICKS, *FINE_TICKS)) if high / low < 10 else TICKS))
-    axes.set_xlabel("multiple of the best baseline's score (right is better)", fontsize=9)
+    axes.set_xlabel("multiple of the best baseline (right is better)", fontsize=8)
