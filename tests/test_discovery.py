@@ -1,4 +1,4 @@
-"""Methods found by their path, and their declarations read unrun."""
+"""Methods found by their path, and their declarations, read without running them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ MISTAKES = [
     ("bad.py", "\udcff", "line 1: not Python"),
     ("bad.py", 'TITLE = "Mine"\n', "TASKS is missing; add a line like TASKS ="),
     ("bad.py", 'TASKS = ("reconstruct",)\n', "TITLE is missing; add a line like TITLE ="),
-    ("bad.py", GOOD.replace('"Mine"', '"Mi" + name'), "TITLE is computed, and read unrun"),
+    ("bad.py", GOOD.replace('"Mine"', '"Mi" + name'), "TITLE is computed"),
     ("bad.py", GOOD.replace('"Mine"', '""'), "TITLE is ''; write it like"),
     ("bad.py", GOOD.replace('("reconstruct",)', '"reconstruct"'), "TASKS is 'reconstruct'; write it like"),
     ("bad.py", GOOD.replace('("reconstruct",)', "()"), "TASKS is (); write it like"),
@@ -130,8 +130,8 @@ MISTAKES = [
     ("bad.py", GOOD + "ANSWERS = ()\n", "ANSWERS is (); write it like"),
     ("bad.py", GOOD + 'ANSWERS = ("imag",)\n', "'imag' is wanted by none of its tasks (did you mean 'image'?)"),
     ("bad.smk", "# TITLE: x\n# TASKS: generate\n# ANSWERS: mask\n", "'mask' is wanted by none of its tasks"),
-    ("bad.py", GOOD + "TUNE = {[]: 1}\n", "TUNE is computed, and read unrun"),
-    ("bad.py", GOOD + "TUNE = dict(strength=(1, 2))\n", "TUNE is computed, and read unrun"),
+    ("bad.py", GOOD + "TUNE = {[]: 1}\n", "TUNE is computed"),
+    ("bad.py", GOOD + "TUNE = dict(strength=(1, 2))\n", "TUNE is computed"),
     ("bad.py", GOOD + "TUNE = {1: (1, 2)}\n", "TUNE: 1 is (1, 2); write its candidates"),
     ("bad.py", GOOD + "TUNE = {'strength': (True,)}\n", "TUNE: strength is (True,); write its candidates"),
     ("bad.py", GOOD + f"x = {'-' * 100_000}1\n", "not a Python text file"),

@@ -1,4 +1,4 @@
-"""The settings of a method's class, read unrun, and what is made of the values that are set."""
+"""The settings of a method's class, read without running it, and what is made of the values that are set."""
 
 from __future__ import annotations
 

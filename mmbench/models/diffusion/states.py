@@ -83,8 +83,8 @@ def each(setting: Any, names: Sequence[str], default: Any, key: str, absent: Col
     known = [*names, *absent]
     for name in setting:
         if name not in known:
-            there = ", ".join(names)
-            raise UserError(f"mt_diffusion: {key}: '{name}' is no modality{near(name, known)}; there are {there}")
+            listed = ", ".join(names)
+            raise UserError(f"mt_diffusion: {key}: '{name}' is no modality{near(name, known)}; there are {listed}")
     return {name: setting.get(name, default) for name in names}
 
 
