@@ -86,7 +86,8 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
             literals[name] = ast.literal_eval(values[name])
         except (ValueError, TypeError, RecursionError, MemoryError):
             raise UserError(
-                f"{shown}: {name} is computed, but this file is read without being run; write it out like {name} = {example(name)}"
+                f"{shown}: {name} is computed, but this file is read without being run; write it out like "
+                f"{name} = {example(name)}"
             ) from None
         texts = literals[name] if kind is tuple else ()
         if (
