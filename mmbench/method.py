@@ -1,4 +1,4 @@
-"""The interface every method implements: the multitask model, each baseline, and yours."""
+"""The interface that every method implements: the multitask model, each baseline, and a method that a user adds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Batch = dict[str, Tensor]
 
 
 def available(modality: Modality, values: Tensor) -> Tensor:
-    """Which items of a training batch have a modality at all, bool (n,).
+    """Which items of a training batch have a value of a modality, bool (n,).
 
     A missing class map is all 255, a missing label negative, a missing vector all NaN; an image is never missing.
 
     Args:
-        modality: what it looks like.
-        values: its tensor (n, ...), as in a batch.
+        modality: the modality.
+        values: the tensor (n, ...) that a batch holds for it.
     """
     return kind_of(modality).available(values)
 
@@ -40,7 +40,7 @@ def available(modality: Modality, values: Tensor) -> Tensor:
 class Spec:
     """What a method is built for: the modalities of an experiment and the shared settings.
 
-    `absent` names those that the experiment knows and the data set lacks: settings may name them.
+    `absent` names modalities that the experiment has and the data set lacks: settings may still name them.
     """
 
     modalities: Mapping[str, Modality]
@@ -51,14 +51,14 @@ class Spec:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a sampling method draws.
+    """How a method samples.
 
     Attributes:
-        sampler: its name, see `mmbench.models.diffusion.sampler`.
-        nfe: evaluations of the network for each item, from 1; guidance takes two of them a step.
-        guidance: how far drawing goes beyond what is given, from 0; None leaves it to the method's own setting.
+        sampler: the sampler's name, see `mmbench.models.diffusion.sampler`.
+        nfe: evaluations of the network for each item, from 1; guidance takes two evaluations per step.
+        guidance: strength of guidance, from 0 (none); None uses the method's own setting.
         commit: share of the evaluations, 0 to less than 1, after which a method that generates an image together with
-            other modalities takes those as known; None is never.
+            other modalities treats those as known; None means never.
     """
 
     sampler: str = "ddim"
@@ -68,12 +68,13 @@ class Sampling:
 
 
 class Noise:
-    """The source of all randomness of `predict`: every item has a generator of its own, whatever batch it is in.
+    """The source of all randomness of `predict`: every item has its own generator, whichever batch it is in.
 
     Args:
-        seed: of all items, from 0; the benchmark's is 0 for every method, training and case.
-        first: place of the batch's first answer in its case.
-        draws: answers to each item of the case, one after the other; the noise of each depends on its number only.
+        seed: the seed of all items, from 0; the benchmark uses 0 for every method, training run and case.
+        first: index of the batch's first answer in its case.
+        draws: number of answers to each item of the case, which follow each other; the noise of an answer depends only
+            on its item and its number.
     """
 
     def __init__(self, seed: int = 0, first: int = 0, draws: int = 1) -> None:
@@ -81,11 +82,11 @@ class Noise:
         self._generators: list[torch.Generator] = []
 
     def generators(self, count: int) -> list[torch.Generator]:
-        """Those (CPU) of the batch's first `count` answers, each where its last draw left it."""
+        """The generators (CPU) of the batch's first `count` answers, each in the state after its last use."""
         for place in range(self.first + len(self._generators), self.first + count):
             item, draw = divmod(place, self.draws)
             digest = hashlib.sha256(f"noise/{self.seed}/{draw}".encode()).digest()
-            # a generator looks at 32 bits of its seed: neighbours, unlike hashes, never meet
+            # A generator uses 32 bits of its seed: consecutive numbers never collide there, and hashes could.
             seed = (int.from_bytes(digest[:4], "big") + item) % 2**32
             self._generators.append(torch.Generator().manual_seed(seed))
         return self._generators[:count]
@@ -99,16 +100,16 @@ class Noise:
 
 
 class Method(nn.Module, ABC):
-    """One way of doing an experiment's tasks. Parameters and buffers are all that a trained method consists of.
+    """One way of doing an experiment's tasks. A trained method consists of its parameters and buffers alone.
 
-    A subclass named `Method` in `baselines/<experiment>/<name>.py` is found by its path. Settings of its own are the
+    A subclass named `Method` in `baselines/<experiment>/<name>.py` is found by its path. Its settings are the
     keyword arguments of `__init__` after `spec`, so a misspelt key in the configuration is an error.
     """
 
     #: The network whose evaluations are counted as NFE; a method without one does not set it. It has no default here,
     #: because a class attribute would hide the module that an instance registers under this name.
     backbone: nn.Module
-    #: Whether `loss` copes with items that lack a modality (see `available`); without it, `labelled` is refused.
+    #: Whether `loss` accepts items that lack a modality (see `available`); if not, the setting `labelled` is refused.
     handles_missing = False
 
     def __init__(self, spec: Spec) -> None:
@@ -116,21 +117,22 @@ class Method(nn.Module, ABC):
         self.spec = spec
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Which of `Sampling`'s fields the answers to a task depend on: none of an answer in one pass."""
+        """Which of `Sampling`'s fields the answers to a task depend on; none if the method answers in one pass."""
         return frozenset()
 
     def prepare(self, train: Batch) -> None:
-        """Look at the whole training set once, before the first step; keep what is learnt in buffers."""
+        """Read the whole training set once, before the first step; what is learnt from it is kept in buffers."""
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Scalar loss terms of one training batch; the term `loss` is minimised, the others are logged.
 
-        Of two or more other terms that can be differentiated, and a `backbone`, the cosines of their gradients are
-        recorded over the training. Several processes may each see a part of the batch: no buffer may change here.
+        If a method has a `backbone` and two or more other terms can be differentiated, the cosines between their
+        gradients are recorded during training. Several processes may each see a part of the batch, so this function
+        must not change a buffer.
 
         Args:
             batch: every modality of the experiment, on the method's device.
-            generator: the only source of randomness that may be used (CPU), so that training can resume exactly.
+            generator: the only source of randomness that may be used (CPU), so that training can be resumed exactly.
         """
         raise NotImplementedError(f"{type(self).__module__} is not trained: set TRAINED = False in its file")
 
@@ -143,14 +145,14 @@ class Method(nn.Module, ABC):
         """Produce `task.want` for `count` items.
 
         Args:
-            task: what is given and what is wanted.
-            given: the given modalities, `count` items each; empty for generation from noise.
-            sampling: sampler and NFE; methods that need one pass ignore it.
-            generator: the only source of randomness that may be used; an item's is the same for every method.
+            task: which modalities are inputs and which are outputs.
+            given: the input modalities, `count` items each; empty for generation from noise.
+            sampling: sampler and NFE; methods that answer in one pass ignore it.
+            generator: the only source of randomness that may be used; an item's noise is the same for every method.
 
         Returns:
-            A tensor for each wanted modality, as its kind has it: images (n, c, h, w) in [-1, 1]; class maps (n, h, w)
-            int64; labels as class probabilities (n, classes); vectors (n, d).
+            A tensor for each output modality, in the form of its kind: images (n, c, h, w) in [-1, 1]; class maps
+            (n, h, w) int64; labels as class probabilities (n, classes); vectors (n, d).
         """
 
 

@@ -1,4 +1,4 @@
-"""The device that computes: which one, how its tensors lie in memory, and how much memory they take."""
+"""The device that computes: its choice, the memory format of its tensors, and the memory that they take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 from mmbench.errors import UserError
 
 M = TypeVar("M", bound=nn.Module)
-#: Of mallopt (glibc's malloc.h): what to change, and sizes beyond any tensor. Older versions take 32 MiB at most.
+#: Parameters of mallopt (glibc's malloc.h), and values larger than any tensor. Older versions accept at most 32 MiB.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 NEVER, MOST_BEFORE = 2**31 - 1, 32 << 20
 
@@ -23,10 +23,10 @@ NEVER, MOST_BEFORE = 2**31 - 1, 32 << 20
 def choose_device(name: str, threads: int) -> torch.device:
     """Set the number of threads and pick the device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:<number>`.
 
-    From then on the process keeps what it frees.
+    From then on the process keeps the memory that it frees.
 
     Raises:
-        UserError: there is no such device, or not here.
+        UserError: there is no such device, or this machine lacks it.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)
@@ -41,10 +41,10 @@ def choose_device(name: str, threads: int) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep the memory of tensors that are gone for those of the next step, which are of the same sizes.
+    """Let glibc keep the memory of freed tensors for those of the next step, which have the same sizes.
 
-    Otherwise it is given back and fetched anew page by page, a tenth of a training step on a CPU. Other C libraries
-    cannot be told.
+    Otherwise the memory is returned to the system and requested again page by page, which takes a tenth of a training
+    step on a CPU. Other C libraries have no such setting.
     """
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -54,23 +54,23 @@ def keep_freed_memory() -> None:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """What computes: the device, the CPU threads, and the name of the GPU if one is used."""
+    """The hardware of a run: the device, the number of CPU threads, and the name of the GPU if one is used."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {"device": str(device), "threads": torch.get_num_threads(), "gpu": name}
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """The order of a convolution's tensors that is fast: channels last on a GPU, channels first on a CPU."""
+    """The memory format in which convolutions are fast: channels last on a GPU, channels first on a CPU."""
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
 def place(module: M, device: torch.device) -> M:
-    """A module on a device, its weights in the order that is fast there."""
+    """A module on a device, its weights in the memory format that is fast there."""
     return module.to(device).to(memory_format=memory_format(device))
 
 
 def peak_memory(device: torch.device) -> int:
-    """Largest memory so far in bytes: of the GPU if one is used, else of this process."""
+    """Peak memory so far in bytes: of the GPU if one is used, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

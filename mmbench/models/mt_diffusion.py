@@ -1,9 +1,9 @@
 """MT-Diffusion as a method: one network that generates an image and recovers every other modality.
 
 The image is z_0. Every other modality is encoded into the same space and aggregated by the forward process. In training
-each item draws, per aggregated modality, one of three states: `absent` (not aggregated: plain DDPM), `unknown`
-(aggregated, to be recovered from z_t) and `known` (aggregated, and given to the network). So one network answers every
-question: whatever is given is known, whatever is wanted is unknown.
+each item has, per aggregated modality, one of three random states: `absent` (not aggregated: plain DDPM), `unknown`
+(aggregated, to be recovered from z_t) and `known` (aggregated, and given to the network). One network therefore answers
+every task: the inputs are known, the outputs are unknown.
 """
 
 from __future__ import annotations
@@ -44,37 +44,38 @@ class Method(BaseMethod):
         spec: modalities and network.
         target: the modality that is z_0.
         omega: shape of the aggregation weights; `zero` is plain DDPM with heads.
-        scale: largest omega. A number is shared out: each of N modalities has an Nth, so that what they add up to is
-            as high as one alone would be. A mapping has the heights of single modalities, as they are.
+        scale: largest omega. A number is divided by the number of modalities, so that their sum is as high as one
+            modality alone would be. A mapping sets the height of each modality, which is not divided.
         schedule: noise schedule.
         prediction: what the network predicts about z_0.
         max_weight: bound of the generation loss's weight on an error in z_0 (see `parameterisation.snr_weight`).
         conditioning: how known modalities enter: `aggregate` only through z_t (the paper's rule), `impose` also by
             setting known pixels in the estimate of z_0, `channels` as inputs of the network with a flag.
-        generation: whether drawing from noise aggregates the decoders' predictions (`joint`, the paper's rule) or
+        generation: whether sampling from noise aggregates the decoders' predictions (`joint`, the paper's rule) or
             leaves them out (`absent`; needs items trained in that state).
         states: probabilities of absent, unknown and known, for all modalities or by modality; only `channels`
             conditioning has other states than unknown.
-        nothing_known: share of the items whose known modalities are turned into unknown ones. With many modalities,
-            drawn independently, there are few items else that are told nothing.
-        one_pass: share of the items with something known trained at t = T, where the target's decoder answers in one
-            evaluation; the objective `vlb` needs uniform steps and has no such share.
-        clean: share of the items with something to recover trained at t = 1, where the target is all but given and
-            the other decoders answer in one evaluation; none for `vlb`, either.
-        ends_generate: whether the items that `one_pass` and `clean` put at the ends of t carry the generation loss of
-            the objective `simple`, too. At t = 1 its weight is at its highest, and all there is to learn is to copy.
-        recover_absent: whether a decoder also learns from items whose z_t does not hold its modality's encoding: for
-            modalities that the image tells of (a label, a mask), unlike a random hole.
-        guidance: how far sampling goes beyond the estimate of z_0 given what is known, away from that of nothing
-            known; 0 is the former, in one evaluation a step and not two. `Sampling.guidance` takes its place.
+        nothing_known: share of the items whose known modalities are turned into unknown ones. With many independent
+            modalities, few items would otherwise be trained without any known modality.
+        one_pass: share of the items with a known modality that are trained at t = T, where the target's decoder
+            answers in one evaluation. The objective `vlb` needs uniform steps and has no such share.
+        clean: share of the items with a modality to recover that are trained at t = 1, where z_t is almost the target
+            and the other decoders answer in one evaluation. The objective `vlb` has no such share either.
+        ends_generate: whether the items that `one_pass` and `clean` put at the ends of t also carry the generation
+            loss of the objective `simple`. At t = 1 its weight is highest, and the network can only learn to copy.
+        recover_absent: whether a decoder also learns from items whose z_t does not hold its modality's encoding. This
+            suits modalities that can be inferred from the image (a label, a mask), unlike a random mask of pixels.
+        guidance: strength of guidance: how far the estimate of z_0 given the known modalities is moved away from the
+            estimate without them. 0 is no guidance, with one evaluation per step rather than two. `Sampling.guidance`
+            overrides it.
         objective: `simple` or `vlb`.
         weights: weight of the generation loss (`generate`) and of each decoder's recovery, by modality. They, `states`
             and `scale` may name modalities that the data set does not have.
         balance: how the tasks' weighted losses share the network: `fixed`, their sum; `uncertainty`, learned weights;
-            `upgrad`, gradients of the backbone without what conflicts, one backward pass for each task.
+            `upgrad`, gradients of the backbone without their conflicting parts, with one backward pass for each task.
 
     Raises:
-        UserError: a setting names no modality, or guidance cannot be had from the others.
+        UserError: a setting names something that is not a modality, or the other settings do not allow guidance.
     """
 
     handles_missing = True
@@ -142,7 +143,7 @@ class Method(BaseMethod):
 
     @property
     def guidable(self) -> bool:
-        """Whether items were trained with what is given known and with nothing known, which is what guidance needs."""
+        """Whether items are trained both with known modalities and with none, which guidance needs."""
         always_known = any(shares[2] == 1 for shares in self.shares.values())
         return self.channels and (bool(self.nothing_known) or not always_known)
 
@@ -156,9 +157,9 @@ class Method(BaseMethod):
             )
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Nothing where the target is given; else sampler and evaluations, and what the rest of the question allows.
+        """Nothing where the target is an input; else sampler and evaluations, and what the task allows.
 
-        That is guidance where something is given or committed, and committing where more than the target is wanted.
+        A task allows guidance where it has inputs or commits, and committing where it has outputs beside the target.
         """
         if self.target in task.given or NOISED in task.given:
             return frozenset()
@@ -179,14 +180,14 @@ class Method(BaseMethod):
         return self.model.backbone
 
     def draw_states(self, count: int, generator: torch.Generator) -> States:
-        """Draw absent, unknown or known for each item and aggregated modality."""
+        """Sample absent, unknown or known for each item and aggregated modality."""
         return draw_states(self.shares, count, generator, self.nothing_known)
 
     def draw_steps(self, states: States, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Steps (count,) of 1..T, and which items carry the generation loss at theirs (count,), as 0/1 floats.
+        """Steps (count,) of 1..T, and which items carry the generation loss (count,), as 0/1 floats.
 
-        Steps are uniform for `vlb`, and all items carry it; else the shares `one_pass` and `clean` are put at both
-        ends for the decoders' sake.
+        Steps are uniform for `vlb`, and all items carry the loss; else the shares `one_pass` and `clean` are put at
+        the two ends, where the decoders are trained.
         """
         t = torch.randint(1, self.process.steps + 1, (count,), generator=generator)
         if self.objective == "vlb":
@@ -217,10 +218,10 @@ class Method(BaseMethod):
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
     def backward(self, terms: Mapping[str, Tensor]) -> None:
-        """Set the gradients, as `balance` says.
+        """Set the gradients by the rule that `balance` names.
 
         Raises:
-            UserError: it is `upgrad`, and TorchJD is not installed.
+            UserError: the rule is `upgrad`, and TorchJD is not installed.
         """
         if self.balance != "upgrad":
             super().backward(terms)
@@ -230,7 +231,7 @@ class Method(BaseMethod):
         upgrad_backward(by_task(terms), shared, single)
 
     def noise(self, batch: Batch, generator: torch.Generator) -> Noised:
-        """A batch noised: states, steps and noise are drawn for each item; items may lack modalities."""
+        """A noised batch: states, steps and noise are sampled for each item; items may lack modalities."""
         z0 = batch[self.target]
         values, available = complete(batch, self.others)
         states = self.draw_states(len(z0), generator).limited(available)
@@ -239,14 +240,14 @@ class Method(BaseMethod):
         return add_noise(self.aggregation, values, states.to(z0), z0, eps, t, generates.to(z0))
 
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Sample z_0 and read the other wanted modalities off the decoders at the last evaluation.
+        """Sample z_0 and take the other outputs from the decoders at the last evaluation.
 
-        A given target, or a noised one, needs no sampling: the decoders read it in one evaluation. What is given and
-        wanted is returned as it was given.
+        A given target, or a noised one, needs no sampling: the decoders answer in one evaluation. A modality that is
+        both input and output is returned as it was given.
 
         Raises:
-            UserError: guidance, which takes two evaluations a step, has one, or cannot be had; or the image is noised,
-                and the decoders have not learnt from items without an encoding.
+            UserError: guidance, which takes two evaluations per step, has only one or is not possible with the
+                settings; or the image is noised and the decoders have not learnt from items without an encoding.
         """
         self._check_guidance(sampling.guidance or 0.0)
         known = {name: given[name] for name in self.others if name in given}
@@ -272,7 +273,7 @@ class Method(BaseMethod):
         """The target's decoder at t = T, given the rest: one evaluation, no sampling.
 
         Raises:
-            UserError: the model was not trained with `channels` conditioning, so it cannot be told what is given.
+            UserError: the model was not trained with `channels` conditioning, so the network has no inputs for it.
         """
         if not self.channels:
             raise UserError("the one-pass answer needs conditioning: channels; change the method's settings")
@@ -280,5 +281,5 @@ class Method(BaseMethod):
         return self.model.kinds[self.target].value(decoded[self.target])
 
     def empty(self, count: int) -> Tensor:
-        """A tensor of z_t's shape and device for that many items."""
+        """An uninitialised tensor of z_t's shape and device for `count` items."""
         return torch.empty(count, *self.model.space, device=next(self.parameters()).device)

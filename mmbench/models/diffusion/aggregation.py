@@ -1,4 +1,4 @@
-"""A network in the process that aggregates modalities: what it has put into z_t, and what it makes of z_t."""
+"""A network in the process that aggregates modalities: the encodings that z_t holds, and the estimates from z_t."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mmbench.models.diffusion.states import States
 
 @dataclass(frozen=True)
 class Aggregation:
-    """The network, the process that it is in, and what the network predicts about z_0."""
+    """The network, its diffusion process, and what the network predicts about z_0."""
 
     model: MultimodalDenoiser
     process: Process
     prediction: Prediction
 
     def evaluate(self, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
-        """The network once, at z_t (n, c, h, w) and steps t (n,), given the values that are known."""
+        """One evaluation of the network at z_t (n, c, h, w) and steps t (n,), given the known values."""
         return self.model(z_t, t, Known(values, states.known), states.present)
 
     def hide(self, encodings: Sequence[Tensor], states: States) -> list[Tensor]:
@@ -49,12 +49,12 @@ class Aggregation:
         return self.hide(encodings, states)
 
     def estimate_z0(self, output: Output, z_t: Tensor, t: Tensor, encodings: Sequence[Tensor]) -> Tensor:
-        """The network's estimate of z_0, once the drift of `encodings` is taken off z_t."""
+        """The network's estimate of z_0, after the drift of `encodings` is subtracted from z_t."""
         signal, noise = self.process.coefficients(t, z_t)
         return to_z0(output.prediction, self.prediction, z_t - self.process.drift(encodings, t), signal, noise)
 
     def start(self, states: States, values: Batch, like: Tensor, generator: Noise) -> Tensor:
-        """z_T, shaped as `like`: noise, and what the process has added to it by then of the modalities present."""
+        """z_T, shaped as `like`: noise plus the drift that the modalities present have added up to step T."""
         noise = noise_like(like, generator)
         t = torch.full((len(like),), self.process.steps, dtype=torch.long)
         return noise + self.process.drift(self.encode(values, states), t)

@@ -1,4 +1,4 @@
-"""Answers of a trained network: z_0 sampled given any modalities, or the others read off a given z_0."""
+"""Answers of a trained network: z_0 sampled given any modalities, or the others decoded from a given z_0."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mmbench.models.diffusion.states import States, fill, given_states
 
 @dataclass(frozen=True)
 class Answers:
-    """How a trained network is asked.
+    """How a trained network answers a task.
 
     Attributes:
         aggregation: the network in its process.
-        absent: modalities that were trained in the state absent, too.
-        joint: whether modalities that are neither given nor wanted are unknown, not absent.
-        impose: whether seen pixels are put into the estimate of z_0.
-        guidance: how far sampling goes beyond what is known, where `Sampling` does not say.
+        absent: modalities that were also trained in the state absent.
+        joint: whether modalities that are neither inputs nor outputs are unknown rather than absent.
+        impose: whether visible pixels replace those of the estimate of z_0.
+        guidance: strength of guidance where `Sampling` sets none.
     """
 
     aggregation: Aggregation
@@ -36,7 +36,7 @@ class Answers:
     guidance: float
 
     def question(self, given: Batch, want: Sequence[str], like: Tensor) -> tuple[Batch, States]:
-        """Values for every modality, and the states: what is given is known, what is wanted unknown."""
+        """Values for every modality, and the states: inputs are known, outputs are unknown."""
         model = self.aggregation.model
         names = model.aggregated
         values = fill(given, {name: model.kinds[name].modality for name in names}, like)
@@ -45,13 +45,13 @@ class Answers:
     def draw(
         self, like: Tensor, given: Batch, want: Sequence[str], sampling: Sampling, generator: Noise
     ) -> tuple[Batch, Batch, Tensor]:
-        """What the decoders say at the last evaluation, what was committed, and the sampled z_0, shaped as `like`.
+        """The decoders' outputs at the last evaluation, the committed values, and the sampled z_0, shaped as `like`.
 
-        With `Sampling.commit` what is wanted beside z_0 is estimated anew at each evaluation up to that share of them,
-        and from then on known: the rest of z_0's way is that of an image given it.
+        With `Sampling.commit`, the outputs other than z_0 are estimated again at each evaluation up to that share of
+        the evaluations. From then on they are known, and z_0 is sampled as an image conditioned on them.
 
         Raises:
-            UserError: guidance takes two evaluations a step, and there is one.
+            UserError: guidance takes two evaluations per step, and the number of evaluations is 1.
         """
         values, states = self.question(given, want, like)
         unknown = [name for name in self.aggregation.model.aggregated if name in want and name not in given]
@@ -86,16 +86,16 @@ class Answers:
         return decoded, committed, z0
 
     def settle(self, output: Output, names: Sequence[str], generator: Noise) -> Batch:
-        """What the decoders say of some modalities, each as one value of a batch."""
+        """The decoders' outputs for some modalities, each turned into one value of a batch."""
         decoded, kinds = output.decoded, self.aggregation.model.kinds
         return {name: kinds[name].settle(decoded[name], noise_like(decoded[name], generator)) for name in names}
 
     def guide(self, output: Output, guidance: float, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Output:
-        """`output` moved away from what the network says of the same z_t when it is given nothing.
+        """`output` moved away from the network's output at the same z_t without inputs.
 
-        Classifier-free guidance (Ho and Salimans 2022), `(1 + guidance) known - guidance unknown`, of what the network
-        predicts: z_0 is affine in that. What was given is then absent, its share taken off z_t, if the network was
-        trained without it; else it is unknown, and left where it is.
+        Classifier-free guidance (Ho and Salimans 2022), `(1 + guidance) known - guidance unknown`, is applied to what
+        the network predicts, in which z_0 is affine. For the second evaluation an input is absent, and its drift is
+        subtracted from z_t, if the network was trained with it absent; else it is unknown, and its drift stays.
         """
         gone = {name: flag * (name in self.absent) for name, flag in states.known.items()}
         z_t = z_t - self.aggregation.process.drift(self.aggregation.encode(values, replace(states, present=gone)), t)
@@ -108,30 +108,30 @@ class Answers:
         return replace(output, prediction=output.prediction + guidance * (output.prediction - unknown))
 
     def constrain(self, z0: Tensor, given: Batch) -> Tensor:
-        """The estimate of z_0 with what is certain about it put in, if `impose`: the seen pixels of a masked image."""
+        """The estimate of z_0, with `impose` after its visible pixels are replaced by those of the masked image."""
         for name, value in given.items() if self.impose else ():
             z0 = self.aggregation.model.kinds[name].impose(z0, value)
         return z0
 
     def read(self, z0: Tensor, given: Batch, want: Sequence[str], generator: Noise) -> Batch:
-        """What the decoders say of a given z_0 in one evaluation, at t = 1: nothing wanted is in z_1 to speak of."""
+        """The decoders' outputs for a given z_0 in one evaluation at t = 1, where z_1 holds almost no encoding."""
         t = torch.ones(len(z0), dtype=torch.long)
         z_t = self.aggregation.process.marginal(z0, [], t, noise_like(z0, generator))
         return self.evaluate(z_t, t, *self.question(given, want, z0))
 
     def read_noised(self, z_t: Tensor, t: Tensor, given: Batch) -> Batch:
-        """What the decoders say of a noised z_0 at its own step: nothing is in it, so what is wanted is absent."""
+        """The decoders' outputs for a noised z_0 at its own step: it holds no encoding, so the outputs are absent."""
         return self.evaluate(z_t, t, *replace(self, joint=False).question(given, (), z_t))
 
     @torch.no_grad()
     def evaluate(self, z_t: Tensor, t: Tensor, values: Batch, states: States) -> Batch:
-        """The decoders at z_t, once what is known is aggregated there."""
+        """The decoders' outputs at z_t, after the known modalities are aggregated into it."""
         encodings = self.aggregation.encode(values, replace(states, present=states.known))
         z_t = z_t + self.aggregation.process.drift(encodings, t)
         return self.aggregation.evaluate(z_t, t, values, states).decoded
 
     def at_once(self, like: Tensor, given: Batch, generator: Noise) -> Batch:
-        """What the decoders say at t = T, given other modalities: one evaluation, no sampling."""
+        """The decoders' outputs at t = T, given other modalities: one evaluation, no sampling."""
         values, states = self.question(given, (), like)
         t = torch.full((len(like),), self.aggregation.process.steps, dtype=torch.long)
         z_t = self.aggregation.start(states, values, like, generator)

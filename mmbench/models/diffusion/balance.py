@@ -13,7 +13,7 @@ from mmbench.errors import UserError
 
 Balance = Literal["fixed", "uncertainty", "upgrad"]
 GENERATE, RECOVER = "generate", "recover_"
-#: Added to the diagonal of a Gramian of trace 1, as TorchJD does: a task whose gradient is tiny gets no huge weight.
+#: Added to the diagonal of a Gramian of trace 1, as in TorchJD, so that a task of tiny gradient gets no huge weight.
 RIDGE = 1e-4
 
 
@@ -27,7 +27,7 @@ def by_task(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Uncertainty(nn.Module):
     """Learned weights: `sum_i exp(-s_i) L_i + s_i`, with s_i the log variance of task i (Kendall et al. 2018).
 
-    At its best, `exp(s_i)` is the loss of task i, so that all tasks weigh alike and fixed weights cancel out.
+    At the optimum `exp(s_i)` is the loss of task i, so all tasks weigh alike and fixed weights cancel out.
     """
 
     def __init__(self, tasks: Iterable[str]) -> None:
@@ -44,8 +44,8 @@ def upgrad_weighting(count: int) -> Callable[[Tensor], Tensor]:
     """TorchJD's UPGrad: weights (count,) of gradients with a Gramian (count, count); without conflict all are 1.
 
     Each gradient is projected onto the cone of directions that lower no loss's descent, and the projections are added
-    (Quinton and Rey 2024, arXiv:2406.16232). The projection is solved by scipy's non-negative least squares, not by
-    TorchJD's default, a compiled package.
+    (Quinton and Rey 2024, arXiv:2406.16232). The projection is solved by scipy's non-negative least squares;
+    TorchJD's default solver needs a compiled package.
 
     Raises:
         UserError: TorchJD is not installed.

@@ -24,14 +24,14 @@ class Known:
 
 @dataclass
 class Output:
-    """What one evaluation gives: the raw prediction about z_0 (n, c, h, w), and a decoder's output per modality."""
+    """The result of one evaluation: the raw prediction about z_0 (n, c, h, w), and a decoder's output per modality."""
 
     prediction: Tensor
     decoded: dict[str, Tensor]
 
 
 class MultimodalDenoiser(nn.Module):
-    """z_t, t and whatever is known to a prediction about z_0 and a recovery of every modality.
+    """Maps z_t, t and the known modalities to a prediction about z_0 and a recovery of every modality.
 
     Args:
         modalities: every modality of the experiment.
@@ -70,7 +70,7 @@ class MultimodalDenoiser(nn.Module):
         return [self.encoders[name](values[name]) for name in self.aggregated]
 
     def features(self, z_t: Tensor, t: Tensor, known: Known, present: Mapping[str, Tensor]) -> Features:
-        """Run the backbone; `present` says per aggregated modality which items' z_t contain its encoding (n,)."""
+        """Run the backbone; `present` has for each aggregated modality which items' z_t contain its encoding (n,)."""
         maps, vectors = [z_t], []
         for name in self.conditions:
             flag = known.flags[name]

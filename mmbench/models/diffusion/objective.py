@@ -1,4 +1,4 @@
-"""The objective on one batch, in the order of the data: noise it, evaluate the network on it once, weigh the errors.
+"""The objective on one batch, in the order of computation: noise it, evaluate the network once, weight the errors.
 
 The terms are those of MT-Diffusion (arXiv:2407.17571), L = L0 + L1 + L2 + L3, as scalars by name.
 """
@@ -24,15 +24,15 @@ class Noised:
     """A training batch of n items, and how it was noised.
 
     Attributes:
-        values: every modality beside the target, and the target.
-        states: of the modalities beside the target.
+        values: every modality, including the target.
+        states: the states of the modalities other than the target.
         z0: the target (n, c, h, w), in [-1, 1].
         eps: the noise, shaped as z0.
         t: steps (n,), 1 to T.
         generates: 1 for the items that carry the generation loss, 0 for those whose t is for the decoders alone (n,).
         signal: sqrt(alpha_bar_t), (n, 1, 1, 1).
         noise: sqrt(1 - alpha_bar_t), (n, 1, 1, 1).
-        encodings: E_i(x_i) of the modalities beside the target, each shaped as z0.
+        encodings: E_i(x_i) of the modalities other than the target, each shaped as z0.
         z_t: the noised z0.
     """
 
@@ -51,7 +51,7 @@ class Noised:
 def add_noise(
     aggregation: Aggregation, values: Batch, states: States, z0: Tensor, eps: Tensor, t: Tensor, generates: Tensor
 ) -> Noised:
-    """A batch noised to steps t (n,), drawn from q(z_t | z_0, X); see `Noised` for the rest."""
+    """A batch noised to steps t (n,), sampled from q(z_t | z_0, X); see `Noised` for the arguments."""
     signal, noise = aggregation.process.coefficients(t, z0)
     encodings = aggregation.encode(values, states)
     # z_t = sqrt(alpha_bar_t) z_0 + sum_i omega_t^i E_i(x_i) + sqrt(1 - alpha_bar_t) eps
@@ -60,7 +60,7 @@ def add_noise(
 
 
 def evaluate(aggregation: Aggregation, noised: Noised) -> Output:
-    """The network on a noised batch, once."""
+    """One evaluation of the network on a noised batch."""
     return aggregation.evaluate(noised.z_t, noised.t, noised.values, noised.states)
 
 
@@ -69,10 +69,10 @@ def simple_terms(aggregation: Aggregation, noised: Noised, output: Output, max_w
 
         L1 = 1/n sum_i g_i weight(t_i) |prediction_i - target_i|^2,   g_i = 0 for an item put at an end of t, else 1.
 
-    The mean is over all n items of the batch, as that of every recovery is: the expected gradient of an item does not
-    depend on which others are in its batch, nor on how the batch is split into shards, and a batch without any such
-    item has the loss 0. A mean over the items that carry it would raise the weight of generation beside the recoveries
-    whenever more items were put at the ends.
+    The mean is over all n items of the batch, as for every recovery: the expected gradient of an item depends neither
+    on the other items of its batch nor on how the batch is split into shards, and a batch without any such item has
+    the loss 0. A mean over the items that carry the loss would raise the weight of generation relative to the
+    recoveries whenever more items are put at the ends.
     """
     prediction, signal, noise = aggregation.prediction, noised.signal, noised.noise
     target = training_target(prediction, noised.z0, noised.eps, signal, noise)
@@ -82,7 +82,7 @@ def simple_terms(aggregation: Aggregation, noised: Noised, output: Output, max_w
 
 
 def vlb_terms(aggregation: Aggregation, noised: Noised, output: Output) -> dict[str, Tensor]:
-    """L0, L1 and L3 in nats per dimension; L1 and L3 share the uniform draw of t, hence the factor T."""
+    """L0, L1 and L3 in nats per dimension; L1 and L3 share one uniform sample of t, hence the factor T."""
     process, z0, t = aggregation.process, noised.z0, noised.t
     recovered = aggregation.estimate_encodings(output, noised.values, noised.states)
     # y_t = z_t - sum_i omega_t^i E_i(D_i(z_t)), which is sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps
@@ -111,9 +111,9 @@ def recovery_terms(
 ) -> dict[str, Tensor]:
     """L2, -log p(x_i | z_t), of each decoder that has a weight, over the items for which recovery is not a copy.
 
-    An aggregated modality is recovered where it is in z_t without being given, with `recover_absent` wherever it is
-    not given; the target where something is given (everywhere, when nothing can be). What an item lacks is not
-    recovered from it; the mean is over all items of the batch.
+    An aggregated modality is recovered where z_t holds it and the network is not given it; with `recover_absent`,
+    wherever the network is not given it. The target is recovered where another modality is given (everywhere, if none
+    can be). A modality that an item lacks is not recovered from it. The mean is over all items of the batch.
     """
     terms = {}
     for name, weight in weights.items():

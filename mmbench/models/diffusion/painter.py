@@ -1,4 +1,4 @@
-"""A diffusion model of images alone, or of images given one other modality: what several single-task methods are."""
+"""A diffusion model of images, unconditional or given one other modality: the base of several single-task methods."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mmbench.models.nets.unet import PixelHead, UNet
 class Painter(DiffusionMethod):
     """A denoiser of images.
 
-    A subclass names the modality that it is told as `condition`: what is a map enters as channels, a vector beside the
-    time, with a flag. An item that lacks it is learnt from without being told.
+    A subclass names its conditioning modality as `condition`: a map enters as channels, a vector with the time
+    embedding, and a flag says whether it is given. An item that lacks the modality is trained on unconditionally.
 
     Args:
         spec: modalities and network.
@@ -39,7 +39,7 @@ class Painter(DiffusionMethod):
             self.vector = nn.Linear(self.condition_kind.width + 1, self.backbone.vector_width)
 
     def forward(self, z_t: Tensor, t: Tensor, given: Batch) -> Tensor:
-        """The network's prediction (n, 3, h, w) at z_t (n, 3, h, w) and steps t (n,), told the condition."""
+        """The network's prediction (n, 3, h, w) at z_t (n, 3, h, w) and steps t (n,), given the condition."""
         vector = None
         if self.condition_kind and self.condition_kind.channels:
             z_t = torch.cat([z_t, self.condition_kind.enter(given[self.condition])], dim=1)
@@ -58,7 +58,7 @@ class Painter(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Draw images from noise, told what is given."""
+        """Generate images from noise, conditioned on what is given."""
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
             return self.estimate(self(z_t, t, given), z_t, t).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""What a denoiser predicts about z_0, how z_0 is had from it, and how much an error in it weighs."""
+"""What a denoiser predicts about z_0, how z_0 follows from it, and how much an error in it weighs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def training_target(prediction: Prediction, z0: Tensor, eps: Tensor, signal: Ten
 
 
 def to_z0(output: Tensor, prediction: Prediction, y_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """z_0 from a network's output at y_t = z_t less its drift = signal z_0 + noise eps.
+    """z_0 from a network's output at y_t, which is z_t minus its drift: y_t = signal z_0 + noise eps.
 
-    `v = signal eps - noise z_0` (Salimans and Ho 2022) keeps an error in the drift bounded: it enters z_0 times
-    `signal`, where eps lets it enter divided by `signal`.
+    With `v = signal eps - noise z_0` (Salimans and Ho 2022) an error in the drift stays bounded: it enters z_0
+    multiplied by `signal`; with eps it enters divided by `signal`.
     """
     if prediction == "z0":
         return output
@@ -30,10 +30,10 @@ def to_z0(output: Tensor, prediction: Prediction, y_t: Tensor, signal: Tensor, n
 
 
 def snr_weight(prediction: Prediction, signal: Tensor, noise: Tensor, bound: float) -> Tensor:
-    """Weight of the squared error with which an error in z_0 counts min(SNR + 1, bound), or min(SNR, bound) for eps.
+    """Weight of the squared error so that an error in z_0 counts min(SNR + 1, bound), or min(SNR, bound) for eps.
 
-    With a large bound it is the plain loss on v and on eps; with a small one, the little-noise end, where a small
-    network cannot win, does not drown the rest (Hang et al. 2023, Min-SNR).
+    With a large bound this is the plain loss on v and on eps. With a small one, the steps of little noise, which a
+    small network cannot predict well, do not dominate the loss (Hang et al. 2023, Min-SNR).
     """
     if prediction == "eps":
         return (bound * (noise / signal) ** 2).clamp(max=1)

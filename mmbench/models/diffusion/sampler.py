@@ -1,10 +1,11 @@
 """Samplers of the multimodal process: ancestral, DDIM and (SDE-)DPM-Solver++(2M), all on the drifted marginal.
 
-Each asks a denoiser for an estimate of z_0 and of every encoding; the encodings' drift is taken off z_t, the plain
-update of the diffusion literature is made, and the drift of the next step is put back.
+Each calls a denoiser for an estimate of z_0 and of every encoding, subtracts the encodings' drift from z_t, makes the
+usual update of the diffusion literature, and adds the drift of the next step.
 
-`dpm++` is of second order in z_0, `dpm++snr` in the encodings too, and its steps are even in the log-SNR, not in t.
-`dpm++sde` is the latter for the stochastic equation, whose every step draws fresh noise, as the ancestral one does.
+`dpm++` is of second order in z_0. `dpm++snr` is of second order in the encodings too, and its steps are evenly spaced
+in the log-SNR rather than in t. `dpm++sde` is `dpm++snr` for the stochastic differential equation: like the ancestral
+sampler it adds fresh noise at every step.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from mmbench.method import Noise
 from mmbench.models.diffusion.process import Process
 
 SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr", "dpm++sde"]
-#: Those whose steps are even in the log-SNR, and that extrapolate the encodings as well as z_0.
+#: Samplers whose steps are evenly spaced in the log-SNR, and that extrapolate the encodings as well as z_0.
 EVEN_IN_SNR = ("dpm++snr", "dpm++sde")
-#: z_t (n, c, h, w) and steps (n,) to the estimates of z_0 and of each encoding.
+#: Maps z_t (n, c, h, w) and steps (n,) to the estimates of z_0 and of each encoding.
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
-#: The first item on its way from noise: z at the first step, then the estimate of z_0 at every step, each (step, z).
+#: The trajectory of the first item: z at the first step, then the estimate of z_0 at every step, each as (step, z).
 Trace = list[tuple[int, Tensor]]
-#: Half the log-SNR below which an image is so deep in noise that `EVEN_IN_SNR` make one step of it.
+#: Half the log-SNR below which an image is so noisy that the samplers of `EVEN_IN_SNR` take a single step there.
 LOWEST = -4.0
 #: What a multistep sampler keeps of its last step: half its log-SNR, and the estimates of z_0 and of each encoding.
 Last = tuple[Tensor, Tensor, Sequence[Tensor]]
@@ -37,9 +38,9 @@ _watched: ContextVar[Trace | None] = ContextVar("watched", default=None)
 
 @contextmanager
 def watch(trace: Trace) -> Iterator[None]:
-    """Put into `trace` how the first item of every `sample` in this block came about, of several the last.
+    """Record in `trace` the trajectory of the first item of the last `sample` in this block.
 
-    Nothing is evaluated or drawn for it, so the answers are the same.
+    Recording evaluates nothing and uses no randomness, so the answers stay the same.
     """
     token = _watched.set(trace)
     try:
@@ -57,8 +58,8 @@ def time_steps(process: Process, nfe: int, start: int | None = None) -> list[int
 
 
 def snr_steps(process: Process, nfe: int, start: int | None = None) -> list[int]:
-    """Like `time_steps`, but from 1 upwards to `LOWEST` evenly spaced in the log-SNR (Lu et al. 2022), as far as steps
-    that differ can be.
+    """Like `time_steps`, but the steps from 1 up to `LOWEST` are evenly spaced in the log-SNR (Lu et al. 2022), as far
+    as distinct integer steps allow.
     """
     start = time_steps(process, nfe, start)[0]
     half = 0.5 * (process.alpha_bar / (1 - process.alpha_bar)).log()
@@ -72,11 +73,11 @@ def snr_steps(process: Process, nfe: int, start: int | None = None) -> list[int]
 
 
 def noise_like(z: Tensor, generator: torch.Generator | Noise) -> Tensor:
-    """Standard normal noise of z's shape (n, ...), made on the CPU, so that devices agree.
+    """Standard normal noise of z's shape (n, ...), sampled on the CPU so that devices agree.
 
     Args:
-        z: what it is added to.
-        generator: of a training batch as a whole, or `Noise`, in which each item has its own.
+        z: the tensor that the noise is added to.
+        generator: one generator for a whole training batch, or `Noise`, in which each item has its own.
     """
     if isinstance(generator, Noise):
         return generator.normal(*z.shape).to(z)
@@ -123,12 +124,12 @@ def sample(
     start: int | None = None,
     generator: torch.Generator | Noise,
 ) -> Tensor:
-    """Draw z_0 from z (n, c, h, w) at step `start` with `nfe` evaluations of the denoiser.
+    """Sample z_0 from z (n, c, h, w) at step `start` with `nfe` evaluations of the denoiser.
 
     Without `start`, z is noise, at step T.
 
     Raises:
-        ValueError: unknown sampler, or `nfe` or `start` outside 1..T, or fewer steps than evaluations.
+        ValueError: the sampler is unknown, `nfe` or `start` is outside 1..T, or there are fewer steps than evaluations.
     """
     if sampler not in get_args(SamplerName):
         raise ValueError(f"sampler '{sampler}' is not one of {get_args(SamplerName)}")
@@ -162,9 +163,9 @@ def _dpm_step(
     whole: bool,
     xi: Tensor | None = None,
 ) -> tuple[Tensor, Last]:
-    """One multistep step (Lu et al. 2022: DPM-Solver++(2M), with fresh noise `xi` SDE-DPM-Solver++(2M)).
+    """One step of the multistep solver (Lu et al. 2022: DPM-Solver++(2M); with fresh noise `xi`, SDE-DPM-Solver++(2M)).
 
-    Between two evaluations z_0 is extrapolated, and with `whole` the encodings too, whose drift is integrated like it:
+    Between two evaluations z_0 is extrapolated, and with `whole` the encodings too; their drift is integrated likewise:
     `(z / noise)' = (signal / noise)' z_0 + sum_i (omega_i / noise)' E_i`.
     """
     (signal_t, noise_t), (signal_s, noise_s) = (process.coefficients(i, z_t) for i in (t, s))
@@ -181,6 +182,6 @@ def _dpm_step(
     if xi is None:
         y_s = noise_s / noise_t * y_t - signal_s * torch.expm1(-h) * data
     else:
-        gone = -torch.expm1(-2 * h)  # the share of the old noise's variance that fresh noise takes the place of
+        gone = -torch.expm1(-2 * h)  # the share of the old noise's variance that fresh noise replaces
         y_s = noise_s / noise_t * torch.exp(-h) * y_t + signal_s * gone * data + noise_s * gone.sqrt() * xi
     return y_s + process.drift(drifting, s), (half_t, z0, encodings)

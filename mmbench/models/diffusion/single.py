@@ -1,4 +1,4 @@
-"""What the diffusion methods of fewer tasks share: a z_0 that is noised without aggregating anything, learnt and drawn.
+"""The common part of the diffusion methods of fewer tasks: a z_0 that is noised without aggregation, and sampled.
 
 Schedule, prediction and loss weighting are those of the multitask model, so that only the tasks differ.
 """
@@ -18,7 +18,7 @@ from mmbench.models.diffusion.sampler import noise_like, sample
 
 
 class DiffusionSettings(TypedDict, total=False):
-    """The settings of every `DiffusionMethod`, which a subclass hands on beside those of its own."""
+    """The settings of every `DiffusionMethod`, which a subclass passes on in addition to its own."""
 
     schedule: Schedule
     prediction: Prediction
@@ -26,7 +26,7 @@ class DiffusionSettings(TypedDict, total=False):
 
 
 class DiffusionMethod(Method):
-    """A denoiser of some z_0, an image, a map or a vector; the subclass says of which, and has the network.
+    """A denoiser of some z_0: an image, a map or a vector. The subclass chooses z_0 and has the network.
 
     Args:
         spec: modalities and network.
@@ -72,7 +72,7 @@ class DiffusionMethod(Method):
         return to_z0(output, self.prediction, z_t, signal, noise)
 
     def pure_noise(self, count: int, shape: tuple[int, ...], generator: Noise) -> Tensor:
-        """z_T (count, *shape) to draw from, on the method's device."""
+        """z_T (count, *shape) to sample from, on the method's device."""
         return noise_like(torch.empty(count, *shape, device=next(self.parameters()).device), generator)
 
     def draw(
@@ -85,13 +85,13 @@ class DiffusionMethod(Method):
         nfe: int | None = None,
         start: int | None = None,
     ) -> Tensor:
-        """z_0 drawn from z.
+        """z_0 sampled from z.
 
         Args:
-            estimate: z_0 of z_t and steps t (n,), one evaluation of the network or more.
+            estimate: maps z_t and steps t (n,) to an estimate of z_0 with one or more evaluations of the network.
             z: noise, or z_t at the step `start`.
-            sampling: sampler, and number of steps if `nfe` does not say another.
-            generator: of the noise that the sampler adds.
+            sampling: the sampler, and the number of steps unless `nfe` sets another.
+            generator: the source of the noise that the sampler adds.
             nfe: number of steps.
             start: the step of z, T unless given.
         """

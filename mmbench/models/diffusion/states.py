@@ -1,4 +1,4 @@
-"""Which modalities are in an item's z_t and which it is given: drawn in training, said by the question in an answer."""
+"""Which modalities z_t holds and which are given, item by item: random in training, set by the task for an answer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class States:
 
     Attributes:
         present: whether z_t holds the modality's encoding.
-        known: whether the network is given it.
-        available: whether the item has it at all; a training item may lack some, and is then neither of the above.
+        known: whether the network is given the modality.
+        available: whether the item has a value of the modality; where a training item lacks it, the other two are 0.
     """
 
     present: dict[str, Tensor]
@@ -41,11 +41,11 @@ class States:
         return largest([self.available[name] - known for name, known in self.known.items()], count)
 
     def recoverable(self, name: str, absent: bool) -> Tensor:
-        """1 for the items from which a modality is to be recovered (n,): it is not given; in z_t unless `absent`."""
+        """1 for the items from which a modality is recovered (n,): not given, and in z_t unless `absent` is true."""
         return (self.available[name] if absent else self.present[name]) - self.known[name]
 
     def limited(self, available: Mapping[str, Tensor]) -> States:
-        """The same, but absent where an item has no such modality.
+        """The same states, but absent where an item has no such modality.
 
         Args:
             available: which items have each modality (n,).
@@ -55,7 +55,7 @@ class States:
         return States(present, known, available)
 
     def to(self, like: Tensor) -> States:
-        """The same on another tensor's device."""
+        """The same states on another tensor's device."""
         every = (self.present, self.known, self.available)
         return States(*({k: v.to(like) for k, v in flags.items()} for flags in every))
 
@@ -71,12 +71,12 @@ def each(setting: Any, names: Sequence[str], default: Any, key: str, absent: Col
     Args:
         setting: the value or mapping.
         names: the modalities there are.
-        default: of those that a mapping does not name.
-        key: what the setting is called.
+        default: the value of modalities that a mapping does not name.
+        key: the name of the setting, for errors.
         absent: modalities that the data set does not have, which a mapping may name.
 
     Raises:
-        UserError: the mapping names what is no modality.
+        UserError: the mapping names something that is not a modality.
     """
     if not isinstance(setting, Mapping):
         return dict.fromkeys(names, setting)
@@ -134,9 +134,9 @@ def at_the_ends(
 ) -> tuple[Tensor, Tensor]:
     """Steps t (n,) of which two shares are put at the ends of 1..steps, and which items those are (n,), booleans.
 
-    Of the items with something known, `one_pass` are put at the last step; of those with something to recover, `clean`
-    at the first. An item that is both takes part in both, as far as the two shares leave room beside each other. An
-    item whose t (n,) is an end by chance is not put there.
+    Of the items with a known modality, the share `one_pass` is put at the last step; of those with a modality to
+    recover, the share `clean` at the first. An item with both takes part in both, as far as the sum of the shares
+    allows. An item whose t (n,) is an end by chance does not count as put there.
     """
     special = torch.rand(len(t), generator=generator)
     last = one_pass * states.any_known(len(t))
@@ -145,7 +145,7 @@ def at_the_ends(
 
 
 def given_states(names: Sequence[str], given: Collection[str], guessed: Collection[str], like: Tensor) -> States:
-    """The states of an answer's items: what is given is known, what is `guessed` unknown, the rest absent.
+    """The states of an answer's items: `given` modalities are known, `guessed` ones unknown, all others absent.
 
     Args:
         like: a tensor (n, ...) whose number of items and device they have.
@@ -156,7 +156,7 @@ def given_states(names: Sequence[str], given: Collection[str], guessed: Collecti
 
 
 def complete(values: Batch, modalities: Mapping[str, Modality]) -> tuple[Batch, dict[str, Tensor]]:
-    """A training batch in which every missing value is zeros, and which items have each modality (n,) as booleans."""
+    """A training batch with zeros for every missing value, and which items have each modality (n,) as booleans."""
     filled, available = dict(values), {}
     for name, modality in modalities.items():
         has = available[name] = kind_of(modality).available(values[name])
@@ -167,7 +167,7 @@ def complete(values: Batch, modalities: Mapping[str, Modality]) -> tuple[Batch, 
 
 
 def fill(given: Batch, modalities: Mapping[str, Modality], like: Tensor) -> Batch:
-    """A value for every modality; one that is not given is zeros, which its state hides.
+    """A value for every modality; one that is not given is all zeros, which its state hides.
 
     Args:
         like: a tensor (n, ...) whose number of items and device they have.

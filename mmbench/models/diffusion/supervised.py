@@ -1,4 +1,4 @@
-"""The shared backbone trained for one answer in one pass, without diffusion: what several single-task methods are."""
+"""The shared backbone trained to answer in one pass, without diffusion: the base of several single-task methods."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 
 class Reader(BaseMethod):
-    """A network that reads one modality off an image; a subclass names it as `answers`.
+    """A network that predicts one modality from an image; a subclass names the modality as `answers`.
 
     Args:
         spec: modalities and network.
@@ -29,7 +29,7 @@ class Reader(BaseMethod):
         self.head = self.kind.reader(self.backbone)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Of an image (n, 3, h, w): what the modality's kind decodes, e.g. class logits (n, classes, h, w)."""
+        """An image (n, 3, h, w) to what the modality's kind decodes, e.g. class logits (n, classes, h, w)."""
         time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
         return self.kind.read(self.head, self.backbone(image, time))
 
@@ -39,16 +39,16 @@ class Reader(BaseMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """The likeliest class of each pixel, class probabilities, numbers; no noise."""
+        """The most probable class of each pixel, class probabilities, or numbers; without noise."""
         return {self.answers: self.kind.answer(self(given["image"]))}
 
 
 class HoleFiller(BaseMethod):
-    """A network that answers the image of a masked one.
+    """A network that predicts an image from its masked version.
 
     Args:
         spec: modalities and network.
-        power: of the absolute error of a hidden pixel.
+        power: exponent of the absolute error of a hidden pixel.
     """
 
     backbone: UNet
@@ -61,7 +61,7 @@ class HoleFiller(BaseMethod):
         self.head = PixelHead(self.backbone, spec.modalities["image"].shape[0])
 
     def forward(self, masked: Tensor) -> Tensor:
-        """The image (n, 3, h, w) of a masked image (n, 4, h, w)."""
+        """A masked image (n, 4, h, w) to an image (n, 3, h, w)."""
         time = torch.zeros(len(masked), dtype=torch.long)  # the backbone's clock stands still
         return self.head(self.backbone(masked, time).map)
 
@@ -73,5 +73,5 @@ class HoleFiller(BaseMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """One pass; no noise."""
+        """The answer in one pass, without noise."""
         return {"image": self(given["masked_image"]).clamp(-1, 1)}

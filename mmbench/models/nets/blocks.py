@@ -1,7 +1,7 @@
 """The parts of the U-Net of Ho et al. 2020 (Denoising diffusion probabilistic models), outermost last.
 
-They are laid out as in diffusers' `UNet2DModel`: parameters have its names, are drawn and stand in its order, and each
-forward pass does its operations, so weights of either fit the other and their numbers are equal to the bit
+They follow diffusers' `UNet2DModel`: parameters have the same names, order and order of initialisation, and a forward
+pass does the same operations. Weights of either therefore fit the other, and their results are equal to the bit
 (`tests/test_unet.py`). Throughout, maps are (n, channels, h, w) and the embedded time is (n, time_width).
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 #: Groups of channels that are normalised together; every number of channels is a multiple of it.
 GROUPS = 8
 
-#: Channels of one head of attention, unless the network is narrower.
+#: Channels of one attention head, unless the network is narrower.
 HEAD = 32
 
 #: The longest wavelength of the sines of a step, over 2 pi.
@@ -35,7 +35,7 @@ def time_features(t: Tensor, size: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """Steps (n,) to vectors (n, 4 width): sines, then a layer, SiLU and another layer."""
+    """Steps (n,) to vectors (n, 4 width): sines, then a linear layer, SiLU and another linear layer."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class TimeEmbedding(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + f(x, time) with f two normalised convolutions, between which the time is added to each channel."""
+    """x + f(x, time), where f is two normalised convolutions, between which the time is added to each channel."""
 
     def __init__(self, in_channels: int, channels: int, time_width: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class ResidualBlock(nn.Module):
         y = y + self.time_emb_proj(F.silu(time))[:, :, None, None]
         y = self.conv2(F.silu(self.norm2(y)))
         if self.conv_shortcut is not None:
-            # Gradients of a parameter then lie in memory as it does, which data-parallel training wants.
+            # The gradient of a parameter then has its memory format, which data-parallel training needs.
             x = self.conv_shortcut(x.contiguous() if self.training else x)
         return x + y
 
@@ -74,7 +74,7 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """x + attention of every position of a map to every other, in heads of `head` channels; computed on a normalised x.
 
-    Its product is never in bfloat16 on a CPU: slower there, above all in the backward pass.
+    The attention is never computed in bfloat16 on a CPU, where that is slower, above all in the backward pass.
     """
 
     def __init__(self, channels: int, head: int) -> None:
@@ -115,7 +115,7 @@ class Halve(nn.Module):
 
 
 class Double(nn.Module):
-    """Every position of a map four times, then a convolution."""
+    """Nearest-neighbour upsampling by 2, then a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -123,19 +123,19 @@ class Double(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """A map (n, channels, h, w) to (n, channels, 2 h, 2 w)."""
-        if len(x) >= 64:  # channels last of so many fail on a GPU (diffusers' issue 984)
+        if len(x) >= 64:  # so many items in the format channels last fail on a GPU (diffusers' issue 984)
             x = x.contiguous()
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class DownLevel(nn.Module):
-    """Residual blocks, each with attention behind it if `head` is given, then half the sides unless innermost.
+    """Residual blocks, each followed by attention if `head` is given; then the sides are halved unless innermost.
 
     Args:
-        in_channels: of the map that comes from the level outside.
-        channels: of the maps of this level.
-        time_width: of the embedded time.
-        layers: residual blocks.
+        in_channels: channels of the map that comes from the level outside.
+        channels: channels of the maps of this level.
+        time_width: width of the embedded time.
+        layers: number of residual blocks.
         head: channels of a head of attention; None for no attention.
         innermost: no level follows.
     """
@@ -152,7 +152,7 @@ class DownLevel(nn.Module):
         self.downsamplers = nn.ModuleList([] if innermost else [Halve(channels)])
 
     def forward(self, x: Tensor, time: Tensor) -> list[Tensor]:
-        """All that a map (n, in_channels, h, w) becomes, one after another; the last goes on to the next level."""
+        """The maps computed from a map (n, in_channels, h, w), in order; the last one enters the next level."""
         maps = []
         for block, attention in zip(self.resnets, self.attentions, strict=True):
             x = attention(block(x, time))
@@ -178,14 +178,14 @@ class Middle(nn.Module):
 
 
 class UpLevel(nn.Module):
-    """As `DownLevel` with one block more, each fed a map of the way down too, then twice the sides unless outermost.
+    """As `DownLevel` with one more block, each with a skip connection; then the sides are doubled unless outermost.
 
     Args:
-        in_channels: of the map that comes from the level inside.
-        channels: of the maps of this level.
-        outer: channels of the level outside, from which the last map of the way down comes.
-        time_width: of the embedded time.
-        layers: residual blocks of the way down.
+        in_channels: channels of the map that comes from the level inside.
+        channels: channels of the maps of this level.
+        outer: channels of the level outside, from which the last skip connection comes.
+        time_width: width of the embedded time.
+        layers: number of residual blocks on the way down.
         head: channels of a head of attention; None for no attention.
         outermost: no level follows.
     """
@@ -213,7 +213,7 @@ class UpLevel(nn.Module):
     def forward(self, x: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
         """A map (n, in_channels, h, w) to (n, channels, 2 h, 2 w), the outermost (n, channels, h, w).
 
-        The maps of the way down are taken from the end of `skips`.
+        The maps of the skip connections are taken from the end of `skips`.
         """
         for block, attention in zip(self.resnets, self.attentions, strict=True):
             x = attention(block(torch.cat([x, skips.pop()], dim=1), time))

@@ -1,4 +1,4 @@
-"""The one backbone of every trained method: the U-Net of Ho et al. 2020, on patches, returning features."""
+"""The backbone of every trained method: the U-Net of Ho et al. 2020 on patches; it returns features."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mmbench.models.nets.blocks import GROUPS, HEAD, DownLevel, Middle, TimeEmbe
 
 
 class Features(NamedTuple):
-    """What the backbone computes: a map (n, width, h / patch, w / patch) and a pooled vector (n, width * mult[-1])."""
+    """The backbone's output: a map (n, width, h / patch, w / patch) and a pooled vector (n, width * mult[-1])."""
 
     map: Tensor
     pooled: Tensor
 
 
 class Levels(nn.Module):
-    """The U-Net itself: down through the levels, through the middle, and up again past the maps of the way down.
+    """The U-Net itself: down through the levels, through the middle, and up again with skip connections.
 
     Args:
-        in_channels: of the input.
-        channels: of each level, outermost first, all multiples of 8.
+        in_channels: channels of the input.
+        channels: channels of each level, outermost first, all multiples of 8.
         layers: residual blocks of a level on the way down; one more on the way up.
         attention: self-attention at the innermost level (the middle always has it).
     """
@@ -47,10 +47,11 @@ class Levels(nn.Module):
             UpLevel(inner[i], channels[i], outer[i], time_width, layers=layers, head=heads[i], outermost=i == 0)
             for i in reversed(range(last + 1))
         )
-        # Weights are drawn on the way through the network, but stand in this order, in which gradients are summed.
+        # Weights are initialised in the order of the forward pass, but registered in this order, in which gradients are
+        # summed.
         self.down_blocks, self.up_blocks, self.mid_block = down, up, middle
         self.conv_norm_out = nn.GroupNorm(GROUPS, width)
-        nn.Conv2d(width, width, 3)  # diffusers' last layer, which is not used: what is drawn after it stays the same
+        nn.Conv2d(width, width, 3)  # diffusers' last layer, unused: it keeps the random numbers of later weights
 
     def forward(self, x: Tensor, t: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs (n, in_channels, h, w) at steps t (n,) to the outermost map (n, width, h, w) and the innermost.
@@ -72,7 +73,7 @@ class Levels(nn.Module):
 
 
 class UNet(nn.Module):
-    """`Levels` between a pixel-unshuffle stem and whatever heads its user puts on the features.
+    """`Levels` after a pixel-unshuffle stem; a method adds its own heads to the features.
 
     Args:
         in_channels: channels of the input image.
@@ -136,7 +137,7 @@ class PixelHead(nn.Sequential):
 class VectorReader(nn.Module):
     """Features to a vector (n, out), e.g. class logits, by a hidden layer.
 
-    It reads the pooled vector and the mean of the map, so that a network with no other head learns as a whole.
+    It reads the pooled vector and the mean of the map, so that all layers of a network without other heads are trained.
     """
 
     def __init__(self, backbone: UNet, out: int) -> None:
