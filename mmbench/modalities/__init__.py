@@ -1,8 +1,8 @@
-"""Kinds of modality, a file each: a new file `<kind>.py` is a new kind, and all that depends on the kind is in it.
+"""The kinds of modality, one file each: adding a file `<kind>.py` adds a kind, and the file holds all of its code.
 
 A kind's file has a class `Kind`, derived from `mmbench.modalities._kind.Kind`, and a constant `MISSING` if an item may
-lack such a modality. What a modality is *called* is free: a data set's card says which kind each of its names has, and
-names alone have the kind that is called like them. Nothing else in the project decides by a kind or by a name.
+lack such a modality. The *name* of a modality is free: a data set's card gives the kind of each name; a name without
+one has the kind of the same name. No other code of the project depends on a kind or on a name.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
     from mmbench.modalities._kind import Kind
 
 FOLDER = Path(__file__).parent
-#: Kinds by the names that files of earlier versions call them, and that most data sets call such modalities.
+#: Kinds by their names in files of earlier versions, which are also the usual names of such modalities.
 FORMER = {"mask": "class_map", "embedding": "vector"}
-MIRRORED = "_mirrored"  # <modality>_mirrored: what a mirrored image is worth in a modality that cannot be mirrored
+MIRRORED = (
+    "_mirrored"  # <modality>_mirrored: the values of mirrored images in a modality that cannot be mirrored itself
+)
 
 
 @dataclass(frozen=True)
 class Modality:
-    """What one modality's tensor looks like.
+    """The kind and shape of one modality's tensor.
 
     Attributes:
-        kind: a file of `mmbench.modalities`, whose class says all that depends on it (`kind_of`).
+        kind: a file of `mmbench.modalities`, whose class has the code of the kind (`kind_of`).
         shape: shape of one item, as stored, without the first axis.
         classes: number of classes, where the kind has them.
 
@@ -50,7 +52,7 @@ class Modality:
 
 @dataclass(frozen=True)
 class Task:
-    """A question: which modalities are given and which are wanted."""
+    """A task: which modalities are inputs (`given`) and which are outputs (`want`)."""
 
     name: str
     given: tuple[str, ...]
@@ -58,13 +60,13 @@ class Task:
 
 
 def names() -> list[str]:
-    """Names of the kinds there are, sorted."""
+    """The names of all kinds, sorted."""
     return sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 
 
 @cache
 def kind_of(modality: Modality) -> Kind:
-    """What the kind of a modality says of it."""
+    """The object of the kind of a modality, for that modality."""
     kind: Kind = class_of(modality.kind)(modality)
     return kind
 
@@ -76,7 +78,7 @@ def class_of(kind: str) -> type[Kind]:
 
 
 def default_kind(name: str) -> str | None:
-    """The kind of a modality of which only the name is said; None if the name is none of a kind."""
+    """The kind of a modality of which only the name is known; None if no kind has that name."""
     kind = FORMER.get(name, name)
     return kind if kind in names() else None
 
@@ -92,7 +94,7 @@ def of_record(entry: Mapping[str, Any]) -> Modality:
 
 
 def facts_of(card: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a data set's card says of one modality, on top of what it says of all: classes, palette, labels, size."""
+    """The entries of a data set's card on one modality, added to those on all: classes, palette, labels, size."""
     listed = card.get("modalities")
     sources = [card.get(name), listed.get(name) if isinstance(listed, Mapping) else None]
     entries = {key: value for entry in sources if isinstance(entry, Mapping) for key, value in entry.items()}
@@ -102,7 +104,7 @@ def facts_of(card: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def of_card(card: Mapping[str, Any]) -> dict[str, Modality]:
-    """The modalities of the data set that `card` describes, the image first, as far as there is anything to learn."""
+    """The learnable modalities of the data set that `card` describes, the image first."""
     modalities = {}
     for name, kind in {"image": "image", **kinds_of_card(card)}.items():
         modality = class_of(kind).from_card(facts_of(card, name), tuple(card["size"]))
@@ -112,7 +114,7 @@ def of_card(card: Mapping[str, Any]) -> dict[str, Modality]:
 
 
 def kinds_of_card(card: Mapping[str, Any]) -> dict[str, str]:
-    """The kind of each modality that a card names; a name without a kind is that of an array that is no modality.
+    """The kind of each modality that a card names; a name without a kind belongs to an array that is not a modality.
 
     Raises:
         UserError: there is no such kind.

@@ -1,4 +1,4 @@
-"""What the kinds share in reading what a person gives: arrays of items or of one, and pictures, checked."""
+"""How the kinds read and check a user's input: arrays of one or more items, and images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS = {"uint8": "uint8", "integer": "whole numbers", "float": "floats"}
 
 
 def read_items(name: str, value: Any, kind: Kind) -> np.ndarray:
-    """An array of items of a kind, or of one, as they are stored; UserError if they are none."""
+    """An array of one or more items of a kind, in stored form; UserError if it does not fit the kind."""
     array, layout = np.asarray(value), kind.stored
     if array.shape == layout.shape:
         array = array[None]
@@ -41,15 +41,15 @@ def read_pictures(
     resize: bool,
     colour: bool = False,
 ) -> np.ndarray:
-    """Items of pictures, paths of pictures, arrays, or a list of these.
+    """Items from images, paths of images, arrays, or a list of these.
 
     Args:
-        name: of the modality, for errors.
-        value: what is given.
-        kind: of the modality, whose items' last two axes are height and width.
-        read: makes an item of a picture of that size; is told what errors call it.
-        resize: whether pictures of another size are resized and not refused.
-        colour: whether it is a picture's colours that count, which resizing blends; else each pixel is one of its own.
+        name: the name of the modality, for errors.
+        value: the user's input.
+        kind: the kind of the modality, whose items' last two axes are height and width.
+        read: makes an item from an image of the right size; its second argument is the image's name in errors.
+        resize: whether images of another size are resized rather than refused.
+        colour: whether the values are colours, which resizing may blend; else resizing picks single pixels.
     """
     size = kind.shape[-2:]
     items = []

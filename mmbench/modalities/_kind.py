@@ -1,4 +1,4 @@
-"""What a kind of modality says about its tensors, and the two families that kinds are of: maps and vectors."""
+"""The interface of a kind of modality, and the two families of kinds: maps and vectors."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from mmbench.models.nets.unet import Features, PixelHead, UNet, VectorHead, Vect
 class Kind(ABC):
     """All that depends on the kind of a modality, for one modality.
 
-    Three forms of its items occur. *Stored*: the array of a data set, of a question, or that a person gives. In a
-    *batch*: the tensor that a method sees, or answers with. *Decoded*: what a decoder's head puts out, before it is
-    made a value. The last of an encoder's arguments is the shape (c, h, w) of the diffusion space.
+    Its items occur in three forms. *Stored*: the array of a data set, of a case, or of a user. In a *batch*: the tensor
+    that a method receives or returns. *Decoded*: the output of a decoder's head, before it is turned into a value. The
+    last argument of an encoder is the shape (c, h, w) of the diffusion space.
 
     Args:
         modality: shape and number of classes.
     """
 
-    #: Whether the last two axes are height and width, so that it is mirrored with the image.
+    #: Whether the last two axes are height and width, so that an item is mirrored together with its image.
     spatial: ClassVar[bool]
-    #: What stands for a value that an item lacks, in files and in a batch; None: no item can lack it.
+    #: The value that marks a missing one, in files and in a batch; None: no item can lack the modality.
     missing: ClassVar[float | None] = None
-    #: Whether such a modality can be z_0 of a diffusion, and is compared as a set when it is drawn.
+    #: Whether such a modality can be z_0 of a diffusion, and is compared as a set when it is generated.
     drawable: ClassVar[bool] = False
-    #: The kind that it is made from in each training batch, if no data set has it as such.
+    #: The kind that it is made from in each training batch, for a kind that no data set stores.
     made_from: ClassVar[str | None] = None
-    #: What to do about data that lack it, and about an answer of another type or shape.
+    #: The advice in the errors about data that lack the modality, and about an answer of another type or shape.
     lacking: ClassVar[str] = "choose a data set that has it (docs/data.md)"
     remedy: ClassVar[str] = "save one row for each item of the case, in its order"
 
-    #: How to read its tile; empty if that speaks for itself.
+    #: How to read its tile; empty if the tile needs no explanation.
     legend: ClassVar[str] = ""
 
     def __init__(self, modality: Modality) -> None:
         self.modality, self.shape, self.classes = modality, modality.shape, modality.classes
 
-    # What a data set's card says
+    # The card of a data set
 
     @classmethod
     @abstractmethod
     def from_card(cls, facts: Mapping[str, Any], size: tuple[int, int]) -> Modality | None:
-        """The modality of a data set whose card says `facts` of it; None if it does not say enough.
+        """The modality of a data set whose card has these `facts` about it; None if they do not suffice.
 
         Args:
             facts: `mmbench.modalities.facts_of`.
@@ -62,12 +62,12 @@ class Kind(ABC):
 
     @property
     def learnable(self) -> bool:
-        """Whether there is anything to learn of it."""
+        """Whether there is anything to learn about the modality."""
         return True
 
     @classmethod
     def describe(cls, array: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """What the card says of a split's array (n, ...), beside its type and shape."""
+        """The card's entries on a split's array (n, ...), in addition to its type and shape."""
         return {}
 
     # Stored arrays
@@ -75,37 +75,37 @@ class Kind(ABC):
     @property
     @abstractmethod
     def stored(self) -> Layout:
-        """How a data set stores it."""
+        """How a data set stores the items."""
 
     @property
     def answered(self) -> Layout:
-        """How predictions.npz stores it."""
+        """How predictions.npz stores the items."""
         return self.stored
 
     def stored_fault(self, array: np.ndarray) -> str | None:
-        """What is wrong with the values of a data set's array, in words that follow its name; None if nothing is."""
+        """The fault in the values of a data set's array, as words that follow its name; None without one."""
         return None
 
     def answer_fault(self, array: np.ndarray) -> str | None:
-        """What is wrong with the values of an answer, in words that follow its name; None if nothing is."""
+        """The fault in the values of an answer, as words that follow its name; None without one."""
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             return "holds NaN or infinity; predict this case again"
         return None
 
     def check_header(self, where: str, header: Header | np.ndarray, count: int) -> None:
-        """Check that an array is `count` answers by its type and shape, before its values are read.
+        """Check that an array has the type and shape of `count` answers, before its values are read.
 
         Raises:
-            UserError: it is not.
+            UserError: it has not.
         """
         if fault := self.answered.fault(header.dtype, header.shape, count, self.remedy):
             raise UserError(f"{where} {fault}")
 
     def check_answer(self, where: str, array: np.ndarray, count: int) -> np.ndarray:
-        """An array as predictions.npz stores it, if it is `count` answers, whoever made them: type, shape and values.
+        """An array as predictions.npz stores it, after its type, shape and values are checked as `count` answers.
 
         Raises:
-            UserError: it is not.
+            UserError: the array is not `count` answers.
         """
         self.check_header(where, array, count)
         try:
@@ -114,7 +114,7 @@ class Kind(ABC):
             raise UserError(f"{where} {error}") from None
 
     def absent(self, array: np.ndarray) -> np.ndarray:
-        """Which of stored items (n, ...) have no value at all, bool (n,)."""
+        """Which of the stored items (n, ...) have no value at all, bool (n,)."""
         if self.missing is None:
             return np.zeros(len(array), bool)
         present = ~np.isnan(array) if np.isnan(self.missing) else array != self.missing
@@ -123,18 +123,18 @@ class Kind(ABC):
 
     @abstractmethod
     def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Items that look like stored ones and mean nothing, for timings and tests."""
+        """Random items in stored form, for timings and tests."""
 
     # Tensors
 
     def to_batch(self, stored: Tensor) -> Tensor:
-        """Stored items as a method sees them."""
+        """Stored items in the form that a method receives."""
         return stored
 
     def tensor_fault(self, answer: Tensor, count: int) -> str | None:
-        """What is wrong with `count` answers of a method before they are stored, which could hide it; None if nothing.
+        """The fault in `count` answers of a method, as words that follow their name; None without one.
 
-        In words that follow their name.
+        The tensor is checked before it is stored, since storing could hide the fault.
         """
         wanted = (count, *self.answered.shape)
         if tuple(answer.shape) != wanted:
@@ -156,11 +156,11 @@ class Kind(ABC):
         return torch.ones(len(values), dtype=torch.bool, device=values.device)
 
     def mirrored(self, values: Tensor) -> Tensor:
-        """A batch's items, left and right exchanged; what has no sides stays as it is."""
+        """A batch's items with left and right exchanged; items without sides stay as they are."""
         return values.flip(-1) if self.spatial else values
 
     def blank(self, count: int, device: torch.device) -> Tensor:
-        """What stands in a batch for `count` items that nothing is known of."""
+        """The placeholder in a batch for `count` items of unknown value."""
         return torch.zeros(count, *self.shape, device=device)
 
     def is_made_from(self, other: Modality) -> bool:
@@ -168,7 +168,7 @@ class Kind(ABC):
         return other.kind == self.made_from
 
     def make(self, source: Tensor, generator: torch.Generator) -> Tensor:
-        """A batch's items made of those of the kind `made_from`."""
+        """A batch's items, made from those of the kind `made_from`."""
         raise NotImplementedError(f"{self.modality.kind} is not made from anything")
 
     # Networks
@@ -176,12 +176,12 @@ class Kind(ABC):
     @property
     @abstractmethod
     def channels(self) -> int:
-        """Channels of `enter` as an image-shaped input; 0 for what enters as a vector."""
+        """Channels of `enter` as an image-shaped input; 0 for a kind that enters as a vector."""
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Numbers of `enter` as a vector; 0 for what enters as a map."""
+        """Numbers of `enter` as a vector; 0 for a kind that enters as a map."""
 
     @abstractmethod
     def enter(self, values: Tensor) -> Tensor:
@@ -193,11 +193,11 @@ class Kind(ABC):
 
     @abstractmethod
     def decoder(self, backbone: UNet, space: tuple[int, ...]) -> nn.Module:
-        """The head that recovers it from the backbone's features."""
+        """The head that recovers the modality from the backbone's features."""
 
     @abstractmethod
     def decode(self, head: nn.Module, features: Features) -> Tensor:
-        """What a `decoder` makes of features."""
+        """The output of a `decoder` for these features."""
 
     @abstractmethod
     def reader(self, backbone: UNet) -> nn.Module:
@@ -205,7 +205,7 @@ class Kind(ABC):
 
     @abstractmethod
     def read(self, head: nn.Module, features: Features) -> Tensor:
-        """What a `reader` makes of features: as decoded."""
+        """The output of a `reader` for these features, in decoded form."""
 
     @abstractmethod
     def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
@@ -216,35 +216,35 @@ class Kind(ABC):
         return decoded
 
     def settle(self, decoded: Tensor, normal: Tensor) -> Tensor:
-        """A decoder's output as a value of a batch, drawn by normal noise shaped as it where it is a distribution."""
+        """A decoder's output as a value of a batch; a distribution is sampled with normal noise of its shape."""
         return self.value(decoded)
 
     def answer(self, decoded: Tensor) -> Tensor:
-        """A decoder's output as a method answers."""
+        """A decoder's output in the form of a method's answer."""
         return self.value(decoded)
 
     def given_answer(self, values: Tensor) -> Tensor:
-        """A given value as a method answers."""
+        """A given value in the form of a method's answer."""
         return values
 
     def impose(self, z0: Tensor, values: Tensor) -> Tensor:
-        """An estimate of z_0 (n, c, h, w) with what a given value says for certain put in."""
+        """An estimate of z_0 (n, c, h, w) after the parts that a given value determines are replaced by it."""
         return z0
 
-    # People
+    # Input and output of users
 
     @abstractmethod
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
-        """What a person gives, as stored items.
+        """A user's input as stored items.
 
         Args:
-            name: of the modality, for errors.
-            value: arrays, pictures, paths of pictures, numbers or names, or lists of them, as the kind takes them.
+            name: the name of the modality, for errors.
+            value: arrays, images, paths of images, numbers or names, or lists of them, as far as the kind accepts them.
             facts: `mmbench.modalities.facts_of` the data's card.
-            resize: whether pictures of another size are resized and not refused.
+            resize: whether images of another size are resized rather than refused.
 
         Raises:
-            UserError: it does not fit.
+            UserError: the input does not fit the kind.
         """
 
     @classmethod
@@ -253,30 +253,30 @@ class Kind(ABC):
         """A stored or answered item as colours, uint8 (h, w, 3), for the page.
 
         Args:
-            item: without the first axis.
+            item: one item, without the first axis.
             facts: `mmbench.modalities.facts_of` the data's card.
-            size: height and width that it takes if it has none of its own.
+            size: height and width of the tile if the item has none.
         """
 
     @classmethod
     def words(cls, item: np.ndarray, facts: Mapping[str, Any]) -> str:
-        """What stands below an item's tile; empty for what need not be said."""
+        """The text below an item's tile; empty if none is needed."""
         return ""
 
     def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
-        """Stored answers as pictures, by what the names of their files end with; the last ones are to be looked at.
+        """Stored answers as images, keyed by the suffix of their file names; the last entry is the one to look at.
 
-        Empty for what cannot be seen.
+        Empty for a kind that cannot be shown as an image.
         """
         return {}
 
     def entries(self, answer: np.ndarray, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Stored answers in words, one for each item, with its `label`; empty for what has none."""
+        """Stored answers in words, one entry for each item with its `label`; empty for a kind without labels."""
         return []
 
 
 class MapKind(Kind):
-    """A kind that has a value at each pixel, and so enters a network as channels and leaves it through a PixelHead."""
+    """A kind with a value at each pixel: it enters a network as channels and leaves it through a PixelHead."""
 
     spatial = True
     width = 0
@@ -284,7 +284,7 @@ class MapKind(Kind):
     @property
     @abstractmethod
     def decoded_channels(self) -> int:
-        """Channels of what is decoded."""
+        """Channels of the decoded form."""
 
     def decoder(self, backbone: UNet, space: tuple[int, ...]) -> nn.Module:
         """One convolution on the features' map."""
@@ -307,12 +307,12 @@ class MapKind(Kind):
         return {"": [Image.fromarray(self.tile(item, facts, (height, width))) for item in answer]}
 
 
-#: Colours of a vector's numbers in its tile: from -2 over 0 to 2.
+#: Colours of a vector's numbers in its tile, for -2, 0 and 2.
 BELOW, ABOVE, ZERO = (33, 102, 172), (178, 24, 43), 247
 
 
 class VectorEncoder(nn.Module):
-    """A vector as a smooth image: a linear map to a 4x4 image that is enlarged."""
+    """A vector as a smooth image: a linear map to a 4x4 image, which is enlarged."""
 
     def __init__(self, kind: VectorKind, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -326,7 +326,7 @@ class VectorEncoder(nn.Module):
 
 
 class VectorKind(Kind):
-    """A kind that is one vector of an item, and so enters a network beside the time, and leaves it as a vector."""
+    """A kind with one vector per item: it enters a network with the time embedding and leaves it as a vector."""
 
     spatial = False
     channels = 0
@@ -337,7 +337,7 @@ class VectorKind(Kind):
         return VectorEncoder(self, space)
 
     def decoder(self, backbone: UNet, space: tuple[int, ...]) -> nn.Module:
-        """A hidden layer on the pooled features, which other heads make the backbone learn as a whole."""
+        """A hidden layer on the pooled features; the other heads train the rest of the backbone."""
         return VectorHead(backbone, self.width)
 
     def decode(self, head: nn.Module, features: Features) -> Tensor:
@@ -346,7 +346,7 @@ class VectorKind(Kind):
         return decoded
 
     def reader(self, backbone: UNet) -> nn.Module:
-        """A hidden layer on pooled features and the mean of the map, so that the backbone learns as a whole."""
+        """A hidden layer on pooled features and the mean of the map, so that the whole backbone is trained."""
         return VectorReader(backbone, self.width)
 
     def read(self, head: nn.Module, features: Features) -> Tensor:
@@ -356,7 +356,7 @@ class VectorKind(Kind):
 
     @classmethod
     def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-        """Its numbers row by row, blue below 0 and red above, full at 2."""
+        """The numbers row by row, blue below 0 and red above, with full colour at 2."""
         side = int(np.ceil(np.sqrt(len(item))))
         numbers = np.zeros(side * side)
         numbers[: len(item)] = np.clip(item / 2, -1, 1)

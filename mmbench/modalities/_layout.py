@@ -1,4 +1,4 @@
-"""How the items of a modality lie in a file, and the one type of number that they become when they are checked."""
+"""How a file stores the items of a modality, and the number type that checked items are converted to."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mmbench.errors import UserError
 
 @dataclass(frozen=True)
 class Layout:
-    """How items lie in a file, and in memory after it was checked.
+    """The form of items in a file, and in memory after the check.
 
     Attributes:
-        dtype: which types are taken: whole numbers and floats of any width and byte order, and of booleans 0 and 1.
-        shape: of one item.
-        number: the one type that all of these become.
+        dtype: which types are accepted: integers or floats of any width and byte order; booleans count as 0 and 1.
+        shape: the shape of one item.
+        number: the type that all of these are converted to.
     """
 
     dtype: Literal["uint8", "integer", "float"]
@@ -27,21 +27,21 @@ class Layout:
     number: type[np.number]
 
     def fits(self, dtype: np.dtype) -> bool:
-        """Whether an array's type is one of those."""
+        """Whether an array's type is accepted."""
         return {"uint8": dtype == np.uint8, "integer": dtype.kind in "uib", "float": dtype.kind == "f"}[self.dtype]
 
     def converted(self, array: np.ndarray, fault: Callable[[np.ndarray], str | None]) -> np.ndarray:
-        """An array of a type that fits, as `number`, its values checked.
+        """An array of an accepted type, converted to `number` after its values are checked.
 
-        Whole numbers are checked as they are, since a narrower type would wrap them; floats as they become, since one
-        that is too large becomes infinite, and one that is too small 0.
+        Integers are checked before the conversion, since a narrower type would wrap them. Floats are checked after it,
+        since a number that is too large becomes infinite, and one that is too small becomes 0.
 
         Args:
-            array: of a type that fits.
-            fault: what is wrong with the values, in words that follow the array's name; None if nothing is.
+            array: an array of an accepted type.
+            fault: returns the fault in the values, as words that follow the array's name; None without one.
 
         Raises:
-            UserError: something is; the words of `fault`.
+            UserError: the values have a fault; the message is that of `fault`.
         """
         with np.errstate(over="ignore"):
             array = array.astype(self.number, copy=False) if array.dtype.kind == "f" else array
@@ -50,7 +50,7 @@ class Layout:
         return array.astype(self.number, copy=False)
 
     def fault(self, dtype: np.dtype, shape: tuple[int, ...], count: int, remedy: str) -> str | None:
-        """What is wrong with an array's type or shape, in words that follow its name; None if it fits."""
+        """The fault in an array's type or shape, as words that follow its name; None if it fits."""
         wanted = (count, *self.shape)
         if self.fits(dtype) and shape == wanted:
             return None
@@ -58,11 +58,11 @@ class Layout:
 
 
 def plain(x: Tensor) -> Tensor:
-    """The same values as float32 or int64, whatever type a method works with."""
+    """The same values as float32 or int64, whichever precision a method uses."""
     return x.float() if x.is_floating_point() else x.long()
 
 
 def first_of(wrong: np.ndarray, array: np.ndarray) -> str:
-    """The first value of items (n, ...) that is wrong, and whose it is."""
+    """The first wrong value among items (n, ...), and the number of its item."""
     place = np.argwhere(wrong)[0]
     return f"{array[tuple(place)]} in item {place[0]}"

@@ -21,7 +21,7 @@ from mmbench.modalities._inputs import read_pictures
 from mmbench.modalities._kind import MapKind
 from mmbench.modalities._layout import Layout, first_of, plain
 
-#: The class of a pixel that has none; an item that lacks the map has no other.
+#: The number of a pixel without a class; in the map of an item that lacks it, all pixels have it.
 MISSING = 255
 WHITE = (255, 255, 255)
 
@@ -33,7 +33,7 @@ def one_hot_map(x: Tensor, classes: int) -> Tensor:
 
 
 class ClassMapEncoder(nn.Module):
-    """A class map as an image: every class is a learned colour, a pixel to ignore is 0.
+    """A class map as an image: every class is a learned colour, an ignored pixel is 0.
 
     Class probabilities (n, classes, h, w) are accepted too and give the expected colour.
     """
@@ -67,7 +67,7 @@ class Kind(MapKind):
 
     @classmethod
     def describe(cls, array: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """How many of the pixels with a class have each, and how many have none."""
+        """The share of each class among the pixels that have one, and the share of pixels without a class."""
         pixels = np.bincount(array.ravel(), minlength=256)
         labelled = max(pixels[:MISSING].sum(), 1)
         shares = [round(float(pixels[k] / labelled), 5) for k in range(len(facts.get("classes") or ()))]
@@ -79,7 +79,7 @@ class Kind(MapKind):
         return Layout("integer", self.shape, np.uint8)
 
     def stored_fault(self, array: np.ndarray) -> str | None:
-        """A class that does not exist; if the card names none, one that a byte does not hold."""
+        """A class that does not exist; if the card names no classes, one that a byte cannot hold."""
         classes = self.classes or MISSING
         wrong = (array != MISSING) & ((array < 0) | (array >= classes))
         return f"has {first_of(wrong, array)}, and there are 0 to {classes - 1}" if wrong.any() else None
@@ -91,7 +91,7 @@ class Kind(MapKind):
         return None
 
     def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Blocks of classes."""
+        """Blocks of random classes."""
         height, width = self.shape
         blocks = rng.integers(0, self.classes, (count, -(-height // 8), -(-width // 8)), dtype=np.uint8)
         return blocks.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
@@ -101,7 +101,7 @@ class Kind(MapKind):
         return stored.long()
 
     def tensor_fault(self, answer: Tensor, count: int) -> str | None:
-        """Also a class that does not exist, which uint8 may not hold."""
+        """Also a class that does not exist, which uint8 may be unable to hold."""
         if fault := super().tensor_fault(answer, count):
             return fault
         low, high = int(plain(answer).min()), int(plain(answer).max())
@@ -139,7 +139,7 @@ class Kind(MapKind):
         return ClassMapEncoder(self.classes, space[0])
 
     def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
-        """Cross-entropy, mean of the pixels with a class."""
+        """Mean cross-entropy over the pixels with a class."""
         loss = F.cross_entropy(decoded, values, reduction="none", ignore_index=MISSING)
         return loss.flatten(1).sum(dim=1) / (values != MISSING).flatten(1).sum(dim=1).clamp(min=1)
 
@@ -148,15 +148,15 @@ class Kind(MapKind):
         return decoded.softmax(dim=1)
 
     def settle(self, decoded: Tensor, normal: Tensor) -> Tensor:
-        """The likeliest classes, int64 (n, h, w): neighbours are not drawn one by one."""
+        """The most probable classes, int64 (n, h, w): neighbouring pixels are not sampled independently."""
         return decoded.argmax(dim=1)
 
     def answer(self, decoded: Tensor) -> Tensor:
-        """The likeliest classes, int64 (n, h, w)."""
+        """The most probable classes, int64 (n, h, w)."""
         return decoded.argmax(dim=1)
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
-        """uint8 (n, h, w) of arrays, or of pictures in class numbers or in the palette's colours."""
+        """uint8 (n, h, w) from arrays, or from images that hold class numbers or the palette's colours."""
 
         def read(picture: Image.Image, shown: str) -> np.ndarray:
             return class_numbers(picture, facts.get("palette") or (), shown)
@@ -165,10 +165,10 @@ class Kind(MapKind):
 
     @classmethod
     def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-        """The palette's colours: greys where there is no palette, white where there is no class.
+        """The palette's colours, or greys without a palette; white where there is no class.
 
         Raises:
-            UserError: the card has not a colour for each class.
+            UserError: the card has another number of colours than of classes.
         """
         classes, palette = len(facts.get("classes") or ()), facts.get("palette")
         if palette and len(palette) != classes:
@@ -180,13 +180,13 @@ class Kind(MapKind):
         return colours[item]
 
     def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
-        """Class numbers, and colours."""
+        """Class numbers, and the same in colours."""
         return {"": [Image.fromarray(x.astype(np.uint8)) for x in answer],
                 "-colours": super().pictures(answer, facts)[""]}  # fmt: skip
 
 
 def class_numbers(picture: Image.Image, palette: Any, shown: str) -> np.ndarray:
-    """(h, w) class numbers of a picture that holds them, or is in the colours of a palette, white for none."""
+    """(h, w) class numbers of an image that holds them, or is in the colours of a palette; white means no class."""
     if picture.mode in ("1", "P", "L", "I", *DEEP_MODES):
         return np.asarray(picture).astype(np.int64)
     numbers = {tuple(colour): number for number, colour in enumerate(palette)}

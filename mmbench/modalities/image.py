@@ -15,7 +15,7 @@ from mmbench.modalities._inputs import read_pictures
 from mmbench.modalities._kind import MapKind
 from mmbench.modalities._layout import Layout
 
-#: How far a network's colours may be outside [-1, 1], and are clipped; those of another scale are farther.
+#: How far a network's colours may lie outside [-1, 1] and be clipped; colours on another scale lie farther outside.
 OVERSHOOT = 10.0
 
 
@@ -66,7 +66,7 @@ class Kind(MapKind):
         return to_unit(stored)
 
     def tensor_fault(self, answer: Tensor, count: int) -> str | None:
-        """Also colours of another scale, which would be stored as white."""
+        """Also colours on another scale, which would be stored as white."""
         if fault := super().tensor_fault(answer, count):
             return fault
         low, high = answer.min().item(), answer.max().item()
@@ -78,7 +78,7 @@ class Kind(MapKind):
 
     @property
     def channels(self) -> int:
-        """Its own."""
+        """Its colours."""
         return self.shape[0]
 
     @property
@@ -87,7 +87,7 @@ class Kind(MapKind):
         return self.shape[0]
 
     def enter(self, values: Tensor) -> Tensor:
-        """As it is."""
+        """The values unchanged."""
         return values
 
     def encoder(self, space: tuple[int, ...]) -> nn.Module:
@@ -95,7 +95,7 @@ class Kind(MapKind):
         return ImageEncoder(space[0])
 
     def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
-        """Mean absolute error of the colours."""
+        """Mean absolute error over the colours."""
         return (decoded - values[:, : decoded.shape[1]]).abs().flatten(1).mean(dim=1)
 
     def value(self, decoded: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Kind(MapKind):
         return decoded.clamp(-1, 1)
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
-        """uint8 (n, 3, h, w) of arrays or pictures."""
+        """uint8 (n, 3, h, w) from arrays or image files."""
 
         def read(picture: Image.Image, shown: str) -> np.ndarray:
             return np.asarray(picture).transpose(2, 0, 1)

@@ -18,11 +18,11 @@ from mmbench.modalities import Modality
 from mmbench.modalities._kind import VectorKind
 from mmbench.modalities._layout import Layout, first_of
 
-#: What stands for the label of an item that has none.
+#: The value of the label of an item that has none.
 MISSING = -1
-#: How far probabilities may add up to something else than 1.
+#: How far a sum of probabilities may be from 1.
 TOLERANCE = 1e-3
-#: Colours of a tile: of the bars, and behind them.
+#: Colours of a tile: the bars and the background.
 BAR, GROUND = (31, 111, 174), 240
 
 
@@ -39,12 +39,12 @@ class Kind(VectorKind):
 
     @property
     def learnable(self) -> bool:
-        """Whether there are two to tell apart."""
+        """Whether there are at least two classes."""
         return self.classes > 1
 
     @classmethod
     def describe(cls, array: np.ndarray, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """How many items have each."""
+        """The number of items of each class."""
         return {"label_counts": np.bincount(array).tolist()}
 
     @property
@@ -58,13 +58,13 @@ class Kind(VectorKind):
         return Layout("float", (self.classes,), np.float32)
 
     def stored_fault(self, array: np.ndarray) -> str | None:
-        """A class that does not exist; if the card names none, one below 0 or too large for its type."""
+        """A class that does not exist; if the card names no classes, a number below 0 or too large for its type."""
         classes = self.classes or np.iinfo(np.int64).max
         wrong = (array < 0) | (array >= classes)
         return f"has {first_of(wrong, array)}, and there are 0 to {classes - 1}" if wrong.any() else None
 
     def answer_fault(self, array: np.ndarray) -> str | None:
-        """Rows that are no probabilities."""
+        """Rows that are not probabilities."""
         if fault := super().answer_fault(array):
             return fault
         if array.min() < 0 or np.abs(array.sum(axis=1) - 1).max() > TOLERANCE:
@@ -72,7 +72,7 @@ class Kind(VectorKind):
         return None
 
     def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Each in turn."""
+        """All classes in turn."""
         return np.arange(count) % self.classes
 
     def to_batch(self, stored: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class Kind(VectorKind):
         return decoded.softmax(dim=1)
 
     def settle(self, decoded: Tensor, normal: Tensor) -> Tensor:
-        """A class (n,) drawn by its probability: the largest of log p_c - log(-log u_c), u_c uniform (Gumbel)."""
+        """A class (n,) sampled by its probability: the largest of log p_c - log(-log u_c), u_c uniform (Gumbel)."""
         uniform = torch.special.ndtr(normal.double()).clamp(1e-12, 1 - 1e-12)
         return (decoded - (-uniform.log()).log()).argmax(dim=1)
 
@@ -114,7 +114,7 @@ class Kind(VectorKind):
         return self.enter(values)
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
-        """int64 (n,) of numbers, names, or probabilities, of which the likeliest counts."""
+        """int64 (n,) from numbers, names, or probabilities, of which the largest counts."""
         labels = [str(label) for label in facts.get("labels") or ()]
         array = np.asarray(value)
         if self.answered.fits(array.dtype) and array.shape[1:] == self.answered.shape:
@@ -129,7 +129,7 @@ class Kind(VectorKind):
 
     @classmethod
     def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-        """Bars of the labels' probabilities from the left; a label that is a number is one whole bar."""
+        """Bars of the labels' probabilities from the left; a label given as a number is one full bar."""
         height, width = size
         shares = item if item.ndim else np.eye(max(len(facts.get("labels") or ()), int(item) + 1))[int(item)]
         pixels = np.full((height, width, 3), GROUND, np.uint8)
@@ -140,12 +140,12 @@ class Kind(VectorKind):
 
     @classmethod
     def words(cls, item: np.ndarray, facts: Mapping[str, Any]) -> str:
-        """Its name, of a number or of probabilities the likeliest's."""
+        """The name of the label, or of the most probable one."""
         labels, number = facts.get("labels") or (), int(item.argmax()) if item.ndim else int(item)
         return str(labels[number]) if number < len(labels) else str(number)
 
     def entries(self, answer: np.ndarray, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The likeliest label of each item, its number, and the probabilities of all."""
+        """The most probable label of each item, its number, and the probabilities of all labels."""
         labels = [str(label) for label in facts.get("labels") or range(self.classes)]
         listed = []
         for i, row in enumerate(answer):
@@ -156,7 +156,7 @@ class Kind(VectorKind):
 
 
 def _number(name: str, item: Any, labels: Sequence[str]) -> int:
-    """The number of a class that a person calls by its number or its name."""
+    """The number of a class that a user gives by its number or its name."""
     if isinstance(item, int) and not isinstance(item, bool):
         return item
     if isinstance(item, str):

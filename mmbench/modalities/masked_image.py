@@ -1,7 +1,7 @@
-"""An image with holes, and where they are: stored as uint8 (n, 4, h, w), the last channel 255 where a pixel is seen.
+"""An image with hidden pixels: stored as uint8 (n, 4, h, w), the last channel 255 where a pixel is visible.
 
 In a batch it is float (n, 4, h, w), hidden pixels 0 and the last channel 0 or 1. No data set has it: it is made from
-the image, with a fresh hole for each item of a training batch.
+the image, with a new random mask for each item of a training batch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def patch_mask(share: float, height: int, width: int, generator: torch.Generator
 
 
 def box_mask(share: float, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """Visibility (h, w) of 0/1 with one rectangle of area `share` hidden, its place and aspect drawn."""
+    """Visibility (h, w) of 0/1 with one rectangle of area `share` hidden, at a random place and aspect."""
     low = max(share, 0.5)  # height of the box as a share of the image's: both sides must fit
     tall = min(1.0, max(share, low + (1 - low) * float(torch.rand((), generator=generator))))
     tall = tall if torch.rand((), generator=generator) < 0.5 else share / tall
@@ -47,7 +47,7 @@ def box_mask(share: float, height: int, width: int, generator: torch.Generator) 
 
 
 def draw_masks(shares: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """Visibility (n, 1, h, w): alternately patches and one box, each hiding its share (n,) of the pixels."""
+    """Visibility (n, 1, h, w): alternately patches and one box, which hide the shares (n,) of the pixels."""
     shapes = (patch_mask, box_mask)
     masks = [shapes[i % 2](float(share), height, width, generator) for i, share in enumerate(shares)]
     return torch.stack(masks)[:, None]
@@ -59,14 +59,14 @@ def hide(image: Tensor, seen: Tensor) -> Tensor:
 
 
 def hide_stored(image: np.ndarray, share: float, generator: torch.Generator) -> np.ndarray:
-    """Masked images, uint8 (n, 4, h, w), of stored images, uint8 (n, 3, h, w), each with `share` of it hidden."""
+    """Masked images, uint8 (n, 4, h, w), of stored images, uint8 (n, 3, h, w), with `share` of the pixels hidden."""
     seen = draw_masks(torch.full((len(image),), share), image.shape[2], image.shape[3], generator)
     visible = seen.numpy().astype(np.uint8)
     return np.concatenate([image * visible, visible * 255], axis=1)
 
 
 class Kind(ImageKind):
-    """A masked image. Recovered is what the encoder gave of it: its colours, with hidden pixels 0."""
+    """A masked image. Its recovery is of what the encoder outputs: the colours, with hidden pixels 0."""
 
     drawable = False
     made_from = "image"
@@ -77,13 +77,13 @@ class Kind(ImageKind):
         return Modality("masked_image", (4, *size))
 
     def made_up(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Noise with holes of noise."""
+        """Noise, with random hidden pixels."""
         seen = rng.integers(0, 2, (count, 1, *self.shape[1:]), dtype=np.uint8)
         colours = rng.integers(0, 256, (count, 3, *self.shape[1:]), dtype=np.uint8)
         return np.concatenate([colours * seen, seen * 255], axis=1)
 
     def make(self, source: Tensor, generator: torch.Generator) -> Tensor:
-        """The images with a fresh hole each, hiding between 5 and 95 % of it."""
+        """The images, each with a new random mask that hides between 5 and 95 % of it."""
         shares = 0.05 + 0.9 * torch.rand(len(source), generator=generator)
         return hide(source, draw_masks(shares, source.shape[2], source.shape[3], generator).to(source))
 
@@ -103,12 +103,12 @@ class Kind(ImageKind):
         return self.shape[0] - 1
 
     def impose(self, z0: Tensor, values: Tensor) -> Tensor:
-        """The seen pixels, which are the image's."""
+        """The visible pixels replace those of the estimate."""
         seen = values[:, -1:]
         return seen * values[:, :-1] + (1 - seen) * z0
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
-        """uint8 (n, 4, h, w) of arrays, or of pictures whose transparent pixels are hidden."""
+        """uint8 (n, 4, h, w) from arrays, or from images whose transparent pixels are hidden."""
         return read_pictures(name, value, self, self._read, resize=resize)
 
     def _read(self, picture: Image.Image, shown: str) -> np.ndarray:
@@ -120,12 +120,12 @@ class Kind(ImageKind):
 
     @classmethod
     def tile(cls, item: np.ndarray, facts: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-        """The image; hidden pixels become a hatching that is no natural colour."""
+        """The image; hidden pixels are hatched."""
         seen = item[3] > 0
         rows, columns = np.indices(seen.shape)
         hatching = np.where((rows + columns) % 4 < 2, 205, 235).astype(np.uint8)
         return super().tile(np.where(seen, item[:3], hatching), facts, size)
 
     def pictures(self, answer: np.ndarray, facts: Mapping[str, Any]) -> dict[str, list[Image.Image]]:
-        """The images, transparent where they are hidden."""
+        """The images, with hidden pixels transparent."""
         return {"": [Image.fromarray(np.ascontiguousarray(x.transpose(1, 2, 0)), "RGBA") for x in answer]}

@@ -1,6 +1,6 @@
-"""Some numbers about an item, such as an embedding: float (n, d) everywhere; an item without them has NaN.
+"""A vector of an item, such as an embedding: float (n, d) in every form; an item without one has NaN.
 
-A data set's card says how many there are, as `size`, or by the shape of its array.
+A data set's card gives d as `size`, or by the shape of its array.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmbench.modalities._inputs import read_items
 from mmbench.modalities._kind import VectorKind
 from mmbench.modalities._layout import Layout, first_of
 
-#: What stands for each number of an item that has none.
+#: The value of each number of an item that has none.
 MISSING = float("nan")
 
 
@@ -31,7 +31,7 @@ class Kind(VectorKind):
 
     @classmethod
     def from_card(cls, facts: Mapping[str, Any], size: tuple[int, int]) -> Modality | None:
-        """As many numbers as the card says."""
+        """A vector of the size that the card gives."""
         shape = (facts["size"],) if facts.get("size") else tuple(facts.get("shape", ()))
         return Modality("vector", shape) if shape else None
 
@@ -41,7 +41,7 @@ class Kind(VectorKind):
         return Layout("float", self.shape, np.float32)
 
     def stored_fault(self, array: np.ndarray) -> str | None:
-        """A number that is none."""
+        """A number that is not finite."""
         wrong = ~np.isfinite(array)
         return f"has {first_of(wrong, array)}, and should be finite" if wrong.any() else None
 
@@ -55,11 +55,11 @@ class Kind(VectorKind):
 
     @property
     def width(self) -> int:
-        """Its own."""
+        """The size of the vector."""
         return self.shape[0]
 
     def enter(self, values: Tensor) -> Tensor:
-        """As it is."""
+        """The values unchanged."""
         return values
 
     def recovery(self, decoded: Tensor, values: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Kind(VectorKind):
         return present * (decoded - torch.where(present[:, None], values, 0.0)).abs().flatten(1).mean(dim=1)
 
     def read_input(self, name: str, value: Any, facts: Mapping[str, Any], *, resize: bool) -> np.ndarray:
-        """float32 (n, d) of an array."""
+        """float32 (n, d) from an array."""
         if isinstance(value, (str, os.PathLike)):
             raise UserError(f"{name}: {value} is no .npy or .npz; save the array (n, {self.width}) with numpy.save")
         return read_items(name, value, self)
