@@ -76,7 +76,7 @@ def text_of(report: Path) -> str:
 def test_the_matrix_has_a_cell_for_every_question(tree: Path, report: Path) -> None:
     matrix = table(report, "matrix")
     assert list(matrix)[:5] == ["nothing", "image", "mask", "label", "embedding"] and len(matrix) == 16
-    assert list(matrix)[-1] == "image with holes"
+    assert list(matrix)[-1] == "masked image"
     filled = sum(cell["value"] is not None for row in matrix.values() for cell in row.values())
     assert filled == 4 + 12 + 12 + 4 + 4
     cells = {
@@ -86,7 +86,7 @@ def test_the_matrix_has_a_cell_for_every_question(tree: Path, report: Path) -> N
         ("image", "Mask"): ("from_image", "miou", "mIoU ↑"),
         ("mask and embedding", "Label"): ("from_mask_embedding", "accuracy", "Accuracy ↑"),
         ("label", "Embedding"): ("from_label", "cosine", "Cosine ↑"),
-        ("image with holes", "Image"): ("reconstruct", "lpips_alex", "LPIPS (AlexNet) ↓"),
+        ("masked image", "Image"): ("reconstruct", "lpips_alex", "LPIPS (AlexNet) ↓"),
     }
     for (given, want), (case, metric, label) in cells.items():
         cell = matrix[given][want]
@@ -226,7 +226,7 @@ def test_less_than_everything_is_shown_as_such(bare: Path) -> None:
     """No labels, one seed, no baselines, no predictions, no reference."""
     matrix = table(bare, "matrix")
     assert list(matrix) == ["nothing", "image", "mask", "embedding", "image and mask", "image and embedding",
-                            "mask and embedding", "image with holes"]  # fmt: skip
+                            "mask and embedding", "masked image"]  # fmt: skip
     assert "Label" not in matrix["nothing"] and "±" not in matrix["image"]["Mask"]["text"]
     names = {path.stem for path in (bare / "tables").glob("*.json")}
     assert not names & {"joint-transfer", "joint-comparison", "joint-gradients", "joint-variants"}

@@ -1,14 +1,14 @@
-"""The experiments, a folder each: `tasks` and `scores`, and, if needed, `cases`, `section`, `options` and `judge`.
+"""The experiments, one folder each: `tasks` and `scores`, and, if needed, `cases`, `section`, `options` and `judge`.
 
-A folder here is an experiment, found by its name. Its module `tasks` is imported by whoever plans, so it imports no
-more than `Task`. It has
+A folder here is an experiment, which is found by its name. Its module `tasks` is imported to plan a run, so it imports
+nothing but `Task`. It has
 
-- `TASKS`: its questions, by name;
-- `MODALITIES`, if it can do with fewer modalities than it knows: all that it knows, first the one that it needs;
-- `MADE`, if it has modalities that no data set has, and that are made from others: their kinds, by name;
-- `NO_MODALITIES`, if its tasks give what is no modality: names of that.
+- `TASKS`: the tasks, by name;
+- `MODALITIES`, if the experiment also runs with fewer modalities: all of them, first the one that it needs;
+- `MADE`, if it has modalities that no data set has and that are made from others: their kinds, by name;
+- `NO_MODALITIES`, if its tasks have inputs that are not modalities: their names.
 
-What `cases` provides, `experiment` describes.
+The module `experiment` describes what `cases` provides.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ ROOT = FOLDER.parents[1]
 
 @dataclass(frozen=True)
 class Tasks:
-    """What an experiment's module `tasks` says.
+    """The content of an experiment's module `tasks`.
 
     Attributes:
-        name: of its folder.
-        tasks: its questions, by name.
-        optional: all the modalities that it knows, if it can do with fewer; else none.
-        made: the kinds of those that are made from others, by name.
-        no_modalities: what its tasks give that is no modality.
+        name: the name of its folder.
+        tasks: the tasks, by name.
+        optional: all its modalities, if the experiment also runs with fewer; else none.
+        made: the kinds of modalities that are made from others, by name.
+        no_modalities: inputs of its tasks that are not modalities.
     """
 
     name: str
@@ -48,25 +48,25 @@ class Tasks:
 
     @cached_property
     def known(self) -> tuple[str, ...]:
-        """Names of all its modalities, those that are made from others last."""
+        """The names of all its modalities; those that are made from others come last."""
         asked = [name for task in self.tasks.values() for name in (*task.given, *task.want)]
         names = self.optional or dict.fromkeys(name for name in asked if name not in self.no_modalities)
         return tuple(sorted(names, key=lambda name: name in self.made))
 
     def kinds(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """The kinds of its modalities, by name, where the data set has `stored` ones; but of those not known."""
+        """The kinds of its modalities, by name, for a data set with `stored` ones; unknown kinds are left out."""
         kinds = {name: self.made.get(name) or stored.get(name) or default_kind(name) for name in self.known}
         return {name: kind for name, kind in kinds.items() if kind}
 
 
 def names(root: Path = ROOT) -> list[str]:
-    """Names of the experiments there are, in this checkout or another one, sorted."""
+    """The names of the experiments in this checkout or another one, sorted."""
     folder = FOLDER if root == ROOT else root / "mmbench" / "experiments"
     return sorted(path.parent.name for path in folder.glob("[!_]*/tasks.py"))
 
 
 def part_file(experiment: str, part: str) -> Path:
-    """Where a part of an experiment is, if it has it."""
+    """The path that a part of an experiment has if it exists."""
     return FOLDER / experiment / f"{part}.py"
 
 
@@ -86,10 +86,10 @@ def load_part(experiment: str, part: str) -> ModuleType | None:
 
 
 def load_tasks(experiment: str, root: Path = ROOT) -> Tasks:
-    """What the module `tasks` of an experiment says, in this checkout or another one.
+    """The content of an experiment's module `tasks`, in this checkout or another one.
 
     Raises:
-        UserError: there is no such experiment, its module cannot be imported, or its TASKS are no tasks.
+        UserError: there is no such experiment, its module cannot be imported, or its TASKS are not tasks.
     """
     if root == ROOT:
         module = load_part(experiment, "tasks")
@@ -114,6 +114,6 @@ def _import(root: Path, experiment: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever its code does
+    except Exception as error:  # the module may raise anything
         raise UserError(f"{path}: cannot be imported ({type(error).__name__}: {error}); mend it") from None
     return module

@@ -1,7 +1,7 @@
-"""What an experiment asks of data: its modalities, what a training batch is, and the frozen cases for every method.
+"""What an experiment makes of data: its modalities, its training batches, and the frozen cases of every method.
 
-The module `cases` of an experiment, if there is one, has what the defaults here do not do: a function `training_batch`
-or `cases`, with the arguments of the methods of `Experiment`.
+The module `cases` of an experiment, if there is one, replaces the defaults here: it has a function `training_batch` or
+`cases`, with the arguments of the methods of `Experiment`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from mmbench.runs.records import Cases, checked
 
 @dataclass(frozen=True)
 class Case:
-    """One question: a task, how many items, what is given, and the truth to score against (both as stored arrays).
+    """One test case: a task, the number of items, the inputs, and the truth to score against (both as stored arrays).
 
-    `want` is what is wanted, where that is not all that the task wants.
+    `want` has the outputs if they are fewer than those of the task.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Case:
 
 
 class Experiment(Tasks):
-    """An experiment: its tasks, and what it does with data."""
+    """An experiment: its tasks, and how it uses data."""
 
     def modalities(self, card: Mapping[str, Any]) -> dict[str, Modality]:
-        """The modalities that methods see, for the data set that `card` describes.
+        """The modalities of methods, for the data set that `card` describes.
 
         Raises:
-            UserError: the data set lacks one that the experiment cannot do without.
+            UserError: the data set lacks a modality that the experiment needs.
         """
         stored, present = of_card(card), {}
         for name in self.known:
@@ -64,16 +64,16 @@ class Experiment(Tasks):
         return present
 
     def spec(self, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> Spec:
-        """What a method is built for that learns these modalities, with the settings of a stage."""
+        """The specification of a method that learns these modalities, with the settings of a stage."""
         absent = [name for name in self.known if name not in modalities]
         return Spec(modalities, settings["network"], settings["method_settings"], absent)
 
     def training_batch(self, batch: Batch, modalities: Mapping[str, Modality], generator: torch.Generator) -> Batch:
-        """Every modality of one training batch: those of the data set as they are, the others made from them.
+        """Every modality of one training batch: those of the data set unchanged, the others made from them.
 
         Args:
-            batch: what the data set has.
-            modalities: those of the experiment on these data.
+            batch: the modalities of the data set.
+            modalities: the modalities of the experiment on these data.
             generator: the only source of randomness.
         """
         module = load_part(self.name, "cases")
@@ -89,12 +89,12 @@ class Experiment(Tasks):
         return complete
 
     def cases(self, test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
-        """The frozen questions, the same for every method and seed: `stored_cases`, unless the module `cases` says.
+        """The frozen cases, the same for every method and seed: `stored_cases`, unless the module `cases` replaces it.
 
         Args:
             test: the test split.
-            modalities: those that are used.
-            settings: `evaluate`, and the experiment's own keys.
+            modalities: the modalities that are used.
+            settings: `evaluate`, and the settings of the experiment.
         """
         module = load_part(self.name, "cases")
         if hasattr(module, "cases"):
@@ -106,11 +106,11 @@ class Experiment(Tasks):
 def stored_cases(
     tasks: Mapping[str, Task], test: Arrays, modalities: Mapping[str, Modality], evaluate: Mapping[str, Any]
 ) -> list[Case]:
-    """One case for each task that gives nothing but arrays of the test split, over its first items.
+    """One case for each task whose inputs are arrays of the test split, over the first items of the split.
 
-    Tasks that draw an image have `evaluate.samples` items, because drawn images are compared as a set; if anything is
-    given, no more than there are. The others have `evaluate.reconstructions`. A case wants what there is of what its
-    task wants.
+    A task that generates an image has `evaluate.samples` items, because generated images are compared as a set; with
+    inputs, it has at most as many as the split. Other tasks have `evaluate.reconstructions` items. A case has those
+    outputs of its task that the data set has.
     """
     cases = []
     for name, task in tasks.items():
@@ -128,28 +128,28 @@ def stored_cases(
 
 
 def source_of(name: str, modalities: Mapping[str, Modality]) -> str:
-    """The name of the modality that another one is made from: the first of its kind."""
+    """The name of the modality that another one is made from: the first one of the required kind."""
     return next(other for other, modality in modalities.items() if kind_of(modalities[name]).is_made_from(modality))
 
 
 def load_experiment(name: str) -> Experiment:
-    """The experiment called `name`; UserError lists those there are."""
+    """The experiment called `name`; UserError lists the experiments if there is none."""
     return Experiment(**vars(load_tasks(name)))
 
 
 def used_modalities(
     experiment: Experiment, card: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Modality]:
-    """The modalities that every stage works with: the experiment's on these data, less what `settings` leave out.
+    """The modalities that every stage uses: those of the experiment on these data, less those that `settings` exclude.
 
     Args:
-        experiment: what is asked.
-        card: what the data set says of itself.
-        settings: a stage's; its key `modalities`, if there is one, lists the only ones to use. One that the data set
-            lacks is left out (see `left_out`).
+        experiment: the experiment.
+        card: the card of the data set.
+        settings: the settings of a stage; its key `modalities`, if there is one, lists the only ones to use. A listed
+            modality that the data set lacks is left out (see `left_out`).
 
     Raises:
-        UserError: a listed modality does not exist, or the first of the experiment's or any other is missing.
+        UserError: a listed modality does not exist, the experiment's first one is missing, or no second one is left.
     """
     available = experiment.modalities(card)
     if "modalities" not in settings:
@@ -166,14 +166,14 @@ def used_modalities(
 
 
 def left_out(experiment: Experiment, used: Collection[str], settings: Mapping[str, Any]) -> list[str]:
-    """The modalities that were asked for, by `settings` or the experiment itself, and that the data set lacks."""
+    """The modalities that `settings` or the experiment name and the data set lacks."""
     return [name for name in settings.get("modalities", experiment.optional) if name not in used]
 
 
 def asked(experiment: Experiment, case: Case, answers: Collection[str] | None = None) -> Task:
-    """What a case asks of a method: its task, wanting what the case wants and, of that, what the method `answers`.
+    """The task of a case for one method: its outputs are those of the case that the method `answers`.
 
-    `want` is empty where there is nothing in the case that the method answers.
+    `want` is empty if the method answers no output of the case.
     """
     task = experiment.tasks[case.task]
     want = task.want if case.want is None else case.want
@@ -181,17 +181,17 @@ def asked(experiment: Experiment, case: Case, answers: Collection[str] | None = 
 
 
 def whole_items(arrays: Arrays, modalities: Mapping[str, Modality], where: str) -> Arrays:
-    """The items of a split that lack none of the modalities: of others nothing can be asked, nor measured on them.
+    """The items of a split that have all the modalities; only these can be evaluated.
 
-    Prints how many are left out, if any.
+    Prints the number of other items, if there are any.
 
     Args:
-        arrays: of the split.
-        modalities: those that are used.
-        where: which split of which data, for what is said.
+        arrays: the arrays of the split.
+        modalities: the modalities that are used.
+        where: the split and the data, for messages.
 
     Raises:
-        UserError: every item lacks one.
+        UserError: every item lacks a modality.
     """
     gone = {name: kind_of(m).absent(arrays[name]) for name, m in modalities.items() if name in arrays}
     out = np.logical_or.reduce(list(gone.values()))
@@ -209,7 +209,7 @@ def to_batch(
     modalities: Mapping[str, Modality],
     device: torch.device | str = "cpu",
 ) -> Batch:
-    """Stored arrays as tensors for a network, each by its kind; what is no modality stays as it is.
+    """Stored arrays as tensors for a network, each by its kind; other arrays stay as they are.
 
     `<modality>_mirrored` is of the kind of its modality.
     """
@@ -221,10 +221,10 @@ def to_batch(
 
 
 def to_stored(answer: Batch, modalities: Mapping[str, Modality], count: int) -> Arrays:
-    """A method's answer of `count` items as predictions.npz stores it, checked as anybody's answers are.
+    """A method's answer of `count` items as predictions.npz stores it, with the same checks as a user's answers.
 
     Raises:
-        UserError: an answer has another type or shape than its kind, or a value that is none.
+        UserError: an answer has another type or shape than its kind, or an invalid value.
     """
     arrays = {}
     for name, value in answer.items():
@@ -266,10 +266,10 @@ def read_cases(folder: str | Path) -> list[Case]:
 def check_cases(
     cases: Sequence[Case], experiment: Experiment, modalities: Mapping[str, Modality], folder: Path
 ) -> None:
-    """Check that the cases of `folder` are of an experiment, and of data with these modalities.
+    """Check that the cases of `folder` belong to an experiment, and to data with these modalities.
 
     Raises:
-        UserError: one is not.
+        UserError: a case does not.
     """
     for case in cases:
         where = f"{folder / 'cases.json'}: case '{case.name}'"

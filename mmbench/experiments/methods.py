@@ -17,10 +17,10 @@ MULTITASK_FILE = PACKAGE.parent / MULTITASK
 
 
 def build_method(settings: Mapping[str, Any], file: Path, card: Mapping[str, Any]) -> tuple[Method, Experiment]:
-    """The method of `file` with `settings`, for the experiment they name and the data that `card` describes.
+    """The method of `file` with `settings`, for the experiment that they name and the data that `card` describes.
 
     Raises:
-        UserError: the method needs a modality that is not there.
+        UserError: the data lack a modality that the method needs.
     """
     experiment = load_experiment(settings["experiment"])
     modalities = used_modalities(experiment, card, settings)
@@ -29,10 +29,10 @@ def build_method(settings: Mapping[str, Any], file: Path, card: Mapping[str, Any
 
 
 def check_needs(file: Path, experiment: Experiment, modalities: Collection[str]) -> None:
-    """Check that what a method of few modalities needs is there: those it says it answers, and its tasks give.
+    """Check that the data have the modalities that a method declares as its answers, and the inputs of its tasks.
 
     Raises:
-        UserError: one of them is not.
+        UserError: a modality is missing.
     """
     literals = read_literals(file)
     answers = literals.get("ANSWERS", ())
@@ -47,10 +47,10 @@ def check_needs(file: Path, experiment: Experiment, modalities: Collection[str])
 
 
 def method_file(experiment: str, method: str, record: Path) -> Path:
-    """The file of a method or variant, which is code and will be run: only one of this checkout.
+    """The file of a method or variant. It is code that will be run, so only files of this checkout count.
 
     Raises:
-        UserError: there is none of that name here.
+        UserError: this checkout has no method of that name.
     """
     name = method.partition("@")[0]
     if name == MULTITASK.stem:

@@ -1,1 +1,1 @@
-"""Embedding: an image and what a frozen network says of it."""
+"""Embedding: an image and its embedding by a frozen network."""

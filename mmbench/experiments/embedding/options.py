@@ -1,4 +1,4 @@
-"""The keys that only the experiment of embeddings has."""
+"""The settings that only the experiment `embedding` has."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ EXTRACTOR = re.compile(rf"{re.escape(VGG16)}|{re.escape(EFFICIENTNET)}|clip\.[A-
 
 
 def known_extractor(name: str) -> str:
-    """`name` if it is spelt like an extractor; whether open_clip has a CLIP of that name, only open_clip knows."""
+    """`name` if it has the form of an extractor's name; whether open_clip has such a CLIP is not checked."""
     if not EXTRACTOR.fullmatch(name):
         raise ValueError(f"write {VGG16}, {EFFICIENTNET}, or clip.<model>.<weights> as open_clip calls the two")
     return name
 
 
 class Options(Experiment):
-    """Which network makes the embeddings."""
+    """The network that makes the embeddings."""
 
     extractor: Annotated[str, AfterValidator(known_extractor)] = VGG16

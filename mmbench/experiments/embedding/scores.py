@@ -1,7 +1,7 @@
-"""Embedding: embeddings against the true ones, and images by what the frozen extractor says of them.
+"""Embedding: embeddings against the true ones, and images by their embeddings from the frozen extractor.
 
-An image is embedded anew by the extractor that embedded the data, with the same scaling, and compared with the
-embedding that it was painted from or drawn with.
+The extractor that embedded the data embeds a generated image with the same scaling. The result is compared with the
+embedding that the image was generated from, or together with.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmbench.scoring.scores import Answered, Measure, Question, Scored, Tools
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
-    """What each task is scored by: see `score_embed`, `score_paint` and `score_generate`."""
+    """The scores of each task: see `score_embed`, `score_paint` and `score_generate`."""
     scored = Scored()
     by_task = {"embed": score_embed, "paint": score_paint, "generate": score_generate}
     for case, answer in answered:
@@ -30,7 +30,7 @@ def score(answered: Answered, tools: Tools) -> Scored:
 
 
 def score_floor(real: Arrays, other: Arrays, tools: Tools) -> Scored:
-    """What real embeddings say: shuffled among themselves, and another split's against this one's as a set."""
+    """Scores of real embeddings: shuffled among themselves, and another split's against this split's as a set."""
     scored = Scored()
     embedding = real["embedding"]
     chance = by_extractor("shuffled_cosine", True, tools)
@@ -49,13 +49,13 @@ def score_embed(case: Question, answer: Arrays, tools: Tools, scored: Scored) ->
 
 
 def score_paint(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Painted images against real ones as a set, and by what the extractor says of them against what was given."""
+    """Generated images against real ones as a set, and their embeddings against those that were given."""
     score_drawn(case, answer["image"], tools, scored)
     score_agreement(case, case.given["embedding"], answer["image"], "given", tools, scored)
 
 
 def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Drawn images and drawn embeddings against real ones as sets, and each pair's agreement."""
+    """Generated images and generated embeddings against real ones as sets, and the agreement of each pair."""
     score_drawn(case, answer["image"], tools, scored)
     score_set(case, answer["embedding"], tools.reference.arrays["embedding"], of_split(tools), tools, scored)
     score_agreement(case, answer["embedding"], answer["image"], "drawn", tools, scored)
@@ -64,7 +64,7 @@ def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored)
 def score_agreement(
     case: Question, embedding: np.ndarray, images: np.ndarray, origin: str, tools: Tools, scored: Scored
 ) -> None:
-    """Cosine and retrieval of embeddings (n, d) and of images embedded anew, and what agrees by chance."""
+    """Cosine and retrieval of embeddings (n, d) against those of the images, and the same values by chance."""
     seen = tools.embedded(images)
     each = torch.from_numpy(cosine(embedding, seen))
     scored.add_each(case, by_extractor("cosine", True, tools), each, {"of": f"{origin} embedding and image"})
@@ -79,7 +79,7 @@ def score_agreement(
 def score_set(
     case: Question, embedding: np.ndarray, real: np.ndarray, detail: dict[str, Any], tools: Tools, scored: Scored
 ) -> None:
-    """`fd_embedding[<extractor>]`: Frechet distance of as many embeddings (m, d) as real ones (n, d)."""
+    """`fd_embedding[<extractor>]`: Frechet distance of embeddings (m, d) to equally many real ones (n, d)."""
     measure = by_extractor(f"fd_embedding[{tools.card['embedding']['extractor']}]", False, tools)
     some, fake = equally_many(real, embedding)
     detail = {"n_real": len(some), "n_fake": len(fake), **detail}
@@ -87,5 +87,5 @@ def score_set(
 
 
 def of_split(tools: Tools) -> dict[str, Any]:
-    """Which split the real embeddings are of."""
+    """The split of the real embeddings."""
     return {"real_split": tools.reference.card["split"]}

@@ -1,4 +1,4 @@
-"""Embedding: what a frozen network says of images, images of that, and both drawn together."""
+"""Embedding: embeddings of images by a frozen network, images from embeddings, and both generated together."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and embedding"
 LEAD = (
-    "Methods answer three questions: predict the embedding that the frozen extractor has of a test image, generate an "
-    "image for a given embedding, and generate an image and its embedding together. Generated images are embedded anew "
-    "to measure whether they fit."
+    "Methods have three tasks: predict the embedding that the frozen extractor has of a test image, generate an "
+    "image for a given embedding, and generate an image and its embedding together. The extractor then embeds the "
+    "generated images to measure whether they fit."
 )
 RETRIEVED = (
-    "R@k/a-b: share of the a's with their own partner among the k nearest b's of the case; median rank: its median "
-    "place, 1 is best."
+    "R@k/a-b: share of the items a whose partner is among the k nearest items b of the case. Median rank: the median "
+    "rank of the partner; 1 is best."
 )
-SHUFFLED = "Shuffled cosine: every embedding beside another item's, which is what agrees by chance."
+SHUFFLED = "Shuffled cosine: the cosine of embeddings paired with those of other items, which is the value by chance."
 PAINTED = Pictures(
-    "The first test images, and what each method generates from their embeddings. The cosine of the given embedding "
-    "and that of the generated image stands below each.",
+    "The first test images, and what each method generates from their embeddings. Below each: the cosine between the "
+    "given embedding and that of the generated image.",
     answers=("image",),
     stored=[("truth/image", "Real image")],
     metric="cosine",
 )
 DRAWN = Pictures(
-    "Images generated with an embedding, not selected, from the same noise where methods share it. The cosine of the "
-    "generated embedding and that of the generated image stands below each.",
+    "Images generated together with an embedding, not selected, from the same noise where methods share it. Below "
+    "each: the cosine between the generated embedding and that of the generated image.",
     answers=("image",),
     metric="cosine",
 )
@@ -40,7 +40,7 @@ QUESTIONS = (
              paired="cosine", real="Real images", control="shuffled_cosine", notes=(RETRIEVED, SHUFFLED),
              pictures=DRAWN),
 )  # fmt: skip
-#: Models of one task each.
+#: Single-task models.
 SINGLES = ("regression", "rcg")
 
 

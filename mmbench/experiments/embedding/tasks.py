@@ -1,4 +1,4 @@
-"""Embedding: an image and what a frozen network says of it, each made from the other, or both drawn from noise."""
+"""Embedding: an image and its embedding, each predicted from the other, or both generated from noise."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Joint: image, mask, label, embedding, depth and masked image in one network, any of them from any others."""
+"""Joint: image, mask, label, embedding, depth and masked image in one network, which generates any from any others."""

@@ -1,4 +1,4 @@
-"""The questions of joint: subsets of what there is, and masked images."""
+"""The cases of joint: subsets of the modalities as inputs, and masked images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mmbench.modalities.masked_image import hide_stored
 
 
 def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
-    """`stored_cases` of the `questions`, or of all that can be asked.
+    """`stored_cases` of the tasks in `questions`, or of all possible ones, and a case of masked images.
 
-    The images of which `share` is hidden are as many as the items of those that draw no image.
+    The masked images, of which `share` is hidden, are as many as the items of the tasks that generate no image.
     """
     tasks = {name: task for name, task in TASKS.items() if name in settings.get("questions", TASKS)}
     asked = stored_cases(tasks, test, modalities, settings["evaluate"])

@@ -1,4 +1,4 @@
-"""The judge of joint: networks that see each pixel's class, the image's, and each pixel's depth, if there are any."""
+"""The judge of joint: networks that predict class map, label and depth of an image, as far as the data have them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TASKS = ("from_image",)
 
 
 class DepthJudge(Reader):
-    """The distance of each pixel."""
+    """Predicts the distance of each pixel."""
 
     answers = "depth"
 
@@ -25,10 +25,10 @@ READERS = {"mask": segmentation.Method, "label": labels.Method, "depth": DepthJu
 
 
 class Method(BaseMethod):
-    """The judges of `segmentation` and `labels` and one of depth side by side, with nothing shared.
+    """The judges of `segmentation` and `labels` and one of depth, which share no weights.
 
     Args:
-        spec: modalities and network. Without any of the three there is nothing to judge, and nothing to train.
+        spec: modalities and network. Without any of the three modalities there is nothing to judge or to train.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -42,7 +42,7 @@ class Method(BaseMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """What is wanted, each from its own network in one pass."""
+        """The outputs of the task, each from its own network in one pass."""
         answer: Batch = {}
         for name in task.want:
             answer |= self.readers[name].predict(task, given, count, sampling, generator)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The keys that only the experiment `joint` has."""
+"""The settings that only the experiment `joint` has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmbench.experiments.joint.tasks import MODALITIES, TASKS
 
 
 def with_image(names: list[str]) -> list[str]:
-    """`names` if they are modalities, the image and others."""
+    """`names` if they are the image and at least one other modality."""
     for name in names:
         if name not in MODALITIES:
             raise ValueError(f"'{name}' does not exist{near(name, MODALITIES)}; there are {', '.join(MODALITIES)}")
@@ -23,7 +23,7 @@ def with_image(names: list[str]) -> list[str]:
 
 
 def of_tasks(names: list[str]) -> list[str]:
-    """`names` if they are tasks, and any at all."""
+    """`names` if they are tasks, at least one."""
     for name in names:
         if name not in TASKS:
             raise ValueError(f"'{name}' does not exist{near(name, TASKS)}; there are {', '.join(TASKS)}")
@@ -33,7 +33,7 @@ def of_tasks(names: list[str]) -> list[str]:
 
 
 class Options(EmbeddingOptions):
-    """Which network embeds, how much of a masked image is hidden, and the modalities and questions that are used."""
+    """The embedding network, the hidden share of a masked image, and the modalities and tasks that are used."""
 
     share: Annotated[float, Field(gt=0, lt=1)]
     modalities: Annotated[list[str], AfterValidator(distinct), AfterValidator(with_image)] | None = None

@@ -1,6 +1,7 @@
-"""Joint: every answered modality against its own truth, and drawn images by what frozen networks see in them.
+"""Joint: every answered modality against its truth, and generated images by what frozen networks see in them.
 
-What an image should show is what was given with it or else drawn with it. A method need not answer all that is wanted.
+An image should show what it was conditioned on and what was generated with it. A method may answer a part of the
+outputs of a case.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from mmbench.scoring.judged import (
 from mmbench.scoring.metrics.retrieval import cosine
 from mmbench.scoring.scores import Answered, Measure, Question, Scored, Tools
 
-#: What the judge sees in an image: the scores of that, and of pairs that agree by chance.
+#: The scores of what the judge sees in an image, and of the same by chance.
 JUDGED = {
     "mask": (score_seen_maps, score_shuffled_maps),
     "label": (score_seen_classes, score_shuffled_classes),
@@ -37,7 +38,7 @@ JUDGED = {
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
-    """Composites of masked images, and of every case what `score_truth` and `score_image` say of its answer."""
+    """Scores of the composites of masked images, and `score_truth` and `score_image` of every other case."""
     scored = Scored()
     with_image = [(case, answer["image"]) for case, answer in answered if "image" in answer]
     score_composites([pair for pair in with_image if "masked_image" in pair[0].given], tools, scored)
@@ -49,7 +50,7 @@ def score(answered: Answered, tools: Tools) -> Scored:
 
 
 def score_real(real: Arrays, tools: Tools) -> Scored:
-    """The ceiling: what the judge, shown real images (`image`), says of what is truly in them."""
+    """The ceiling: the judge's predictions on real images (`image`) against their true modalities."""
     scored, case = Scored(), Case("ceiling", "from_image", len(real["image"]))
     for name, seen in judged(real["image"], JUDGED, tools).items():
         JUDGED[name][0](case, seen, real[name], tools, scored)
@@ -57,7 +58,7 @@ def score_real(real: Arrays, tools: Tools) -> Scored:
 
 
 def score_floor(real: Arrays, other: Arrays, tools: Tools) -> Scored:
-    """What agrees by chance: the same of everything that is in a real image beside another real image."""
+    """The value by chance: the same scores when each real image is paired with the modalities of another one."""
     scored, case = Scored(), Case("floor", "generate", len(real["image"]))
     for name, seen in judged(real["image"], JUDGED, tools).items():
         JUDGED[name][1](case, seen, real[name], tools, scored)
@@ -68,7 +69,7 @@ def score_floor(real: Arrays, other: Arrays, tools: Tools) -> Scored:
 
 
 def score_truth(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """All that is answered but the image against the item's own, where there is one: where anything was given."""
+    """Every answer but the image against the truth of its item; a case without inputs has no truth."""
     if "mask" in answer and "mask" in case.truth:
         score_maps(case, answer["mask"], case.truth["mask"], tools, scored)
     if "label" in answer and "label" in case.truth:
@@ -82,9 +83,9 @@ def score_truth(case: Question, answer: Arrays, tools: Tools, scored: Scored) ->
 
 
 def score_image(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """A drawn image: as a set, unless its seen pixels were given, and whether it shows what it should.
+    """Generated images: as a set, unless visible pixels were given, and whether each shows what it should.
 
-    What it should show is everything else that was given, or was drawn with it.
+    An image should show all other modalities that were given, or that were generated with it.
     """
     image = answer["image"]
     if "masked_image" in case.given:
@@ -106,17 +107,17 @@ def score_image(case: Question, answer: Arrays, tools: Tools, scored: Scored) ->
 
 
 def judged(image: np.ndarray, wanted: Iterable[str], tools: Tools) -> Arrays:
-    """What the judge sees in images, uint8 (n, 3, h, w), of the wanted: maps (n, h, w), probabilities (n, classes)."""
+    """The judge's `wanted` predictions on images, uint8 (n, 3, h, w): maps (n, h, w), probabilities (n, classes)."""
     able = tuple(name for name in wanted if name in tools.judge.method.spec.modalities)
     return tools.judged(Task("from_image", ("image",), able), image) if able else {}
 
 
 def likeliest(label: np.ndarray) -> np.ndarray:
-    """Labels (n,) as they are, of probabilities (n, classes) the likeliest class."""
+    """Labels (n,) unchanged; of probabilities (n, classes) the most probable class."""
     numbers: np.ndarray = label if label.ndim == 1 else label.argmax(axis=1)
     return numbers
 
 
 def of_image(name: str, tools: Tools) -> Measure:
-    """A measure of images embedded anew; the extractor in its name tells it from that of answered embeddings."""
+    """A measure of the images' embeddings; the extractor in its name distinguishes it from that of answered ones."""
     return by_extractor(f"{name}[{tools.card['embedding']['extractor']}]", True, tools)

@@ -1,6 +1,6 @@
-"""Joint: image, mask, label, embedding and depth at once, any made from any others, and masked images filled in.
+"""Joint: image, mask, label, embedding and depth, any generated from any others, and masked images filled in.
 
-The data set says which of the five there are; with fewer, the tasks are those that give and want what there is.
+The data set may have fewer than these five; the tasks are then those whose inputs and outputs it has.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from itertools import combinations
 
 from mmbench.modalities import Task
 
-#: What can be given or drawn.
+#: The modalities that can be inputs or outputs.
 FREE = ("image", "mask", "label", "embedding", "depth")
 MADE = {"masked_image": "masked_image"}
-#: A model of all learns each: to generate the image, and to recover or be told every other.
+#: A joint model learns each of them: it generates the image, and recovers or is conditioned on the others.
 MODALITIES = (*FREE, *MADE)
 
 
 def from_others(*given: str) -> Task:
-    """All that is not given, wanted of what is."""
+    """The task that generates all other modalities from `given`."""
     return Task("_".join(["from", *given]), given, tuple(name for name in FREE if name not in given))
 
 

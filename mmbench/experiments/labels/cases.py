@@ -1,4 +1,4 @@
-"""The questions of labels: test images clean and noised, and labels in the proportions of the test split."""
+"""The cases of labels: clean and noised test images, and labels in the proportions of the test split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEED = 0
 
 
 def noised(image: np.ndarray, alpha_bar: float) -> Arrays:
-    """Images, uint8 (n, 3, h, w), as the tasks on noised images are given them: float16, to halve the file.
+    """The inputs of the tasks on noised images, from images uint8 (n, 3, h, w): float16, to halve the file.
 
     The noise of an image is the same at every level and on every machine, so that only the level differs.
     """
@@ -29,7 +29,7 @@ def noised(image: np.ndarray, alpha_bar: float) -> Arrays:
 def in_proportion(label: np.ndarray, count: int) -> np.ndarray:
     """`count` labels, int64, in the proportions of `label` (n,) to the nearest whole item, in a fixed random order.
 
-    They are evenly spaced quantiles of the sorted labels, so `count` may be more or less than there are.
+    They are evenly spaced quantiles of the sorted labels, so `count` may be smaller or larger than n.
     """
     places = (2 * np.arange(count) + 1) * len(label) // (2 * count)
     drawn: np.ndarray = np.sort(label)[places].astype(np.int64)
@@ -37,11 +37,11 @@ def in_proportion(label: np.ndarray, count: int) -> np.ndarray:
 
 
 def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
-    """The first test images to classify, clean and at each of `noise_levels`; labels to paint; and one of drawing.
+    """Cases of classifying clean images and images at each of `noise_levels`, of `paint`, and of `generate`.
 
-    Images to classify are `evaluate.reconstructions`. `paint` and `generate` have `evaluate.samples` items, because
-    what they give is compared as a set; the labels to paint have the proportions of the test split, so that no distance
-    to real images comes from the classes' shares.
+    The images to classify are the first `evaluate.reconstructions` of the test split. `paint` and `generate` have
+    `evaluate.samples` items, because generated images are compared as a set. The labels of `paint` have the proportions
+    of the test split, so that the shares of the classes contribute nothing to the distance from real images.
     """
     evaluate = settings["evaluate"]
     image, label = (test[name][: evaluate["reconstructions"]] for name in ("image", "label"))

@@ -9,6 +9,6 @@ TASKS = ("classify",)
 
 
 class Method(Reader):
-    """A classifier of images; the same network as the baseline `classifier`, with a seed of its own."""
+    """A classifier of images: the same network as the baseline `classifier`, trained with another seed."""
 
     answers = "label"

@@ -21,7 +21,7 @@ from mmbench.scoring.scores import Answered, Measure, Question, Scored, Tools
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
-    """What each task is scored by: see `score_classify`, `score_noised`, `score_paint` and `score_generate`."""
+    """The scores of each task: see `score_classify`, `score_noised`, `score_paint` and `score_generate`."""
     scored = Scored()
     by_task = {
         "classify": score_classify,
@@ -35,7 +35,7 @@ def score(answered: Answered, tools: Tools) -> Scored:
 
 
 def score_real(real: Arrays, tools: Tools) -> Scored:
-    """The ceiling: what the judge, shown real images (`image`), says of their true labels (`label`)."""
+    """The ceiling: the judge's predictions on real images (`image`) against their true labels (`label`)."""
     scored = Scored()
     case = Case("ceiling", "classify", len(real["image"]))
     score_judged(case, judged(real["image"], tools), real["label"], tools, scored)
@@ -59,14 +59,14 @@ def score_noised(case: Question, answer: Arrays, tools: Tools, scored: Scored) -
 
 
 def score_paint(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Painted images against real ones as a set, alone and with the given labels, and what the judge sees in them."""
+    """Generated images against real ones as a set, alone and with the given labels, and what the judge sees in them."""
     score_pairs(case, answer["image"], case.given["label"], tools, scored)
 
 
 def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Drawn images as painted ones, with the likeliest of the labels drawn with them.
+    """As `score_paint`, with the most probable of the labels generated with each image.
 
-    `shuffled_accuracy` is the judged accuracy of labels paired with other drawn images: what agrees by chance.
+    `shuffled_accuracy` is the judged accuracy of labels paired with other generated images: the value by chance.
     """
     label = answer["label"].argmax(axis=1)
     seen = score_pairs(case, answer["image"], label, tools, scored)
@@ -97,7 +97,7 @@ def joint_distance(
 ) -> tuple[float, Mapping[str, Any]]:
     """A joint distance of an extractor's features (m, d) with labels (m,) to the real split, and how it was computed.
 
-    It is of equally many pairs of either, as all distances of sets are.
+    Both sets have equally many pairs, as in all distances of sets.
 
     Raises:
         UserError: the reference has no labels.
@@ -113,7 +113,7 @@ def joint_distance(
 
 
 def score_judged(case: Question, seen: np.ndarray, label: np.ndarray, tools: Tools, scored: Scored) -> None:
-    """Inception score of what the judge saw, probabilities (n, classes), and whether it is what it should (n,)."""
+    """Inception score of what the judge saw, probabilities (n, classes), and whether it matches `label` (n,)."""
     value, _ = inception_score(seen)
     scored.add(case, by_judge(f"is[{tools.judge.name}]", tools), value, len(seen), {"splits": 1})
     score_seen_classes(case, seen, label, tools, scored)

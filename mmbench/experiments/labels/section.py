@@ -1,4 +1,4 @@
-"""Labels: classes of clean and noised images, images of classes, and both drawn together."""
+"""Labels: classes of clean and noised images, images of classes, and both generated together."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and label"
 LEAD = (
-    "Methods answer four questions: classify a test image, classify one with noise, generate an image of a given "
-    "class, and generate an image and its label together. A judge determines what an image shows: a classifier that "
-    "is trained on real images and is no method here."
+    "Methods have four tasks: classify a test image, classify a noised one, generate an image of a given class, and "
+    "generate an image and its label together. A judge determines what an image shows: a classifier that is trained "
+    "on real images and is not one of the methods compared."
 )
-JUDGED = "Judged: whether the judge sees the label in the image; for real images, the true one. IS is with the judge."
-JOINT = "FJD: Fréchet distance of images beside their labels, so it also rises when pairs do not fit."
-SHUFFLED = "Shuffled: judged accuracy with every label beside another image, which is what agrees by chance."
+JUDGED = (
+    "Judged: whether the judge sees the label in the image; for real images, the true label. IS uses the judge's "
+    "predictions."
+)
+JOINT = "FJD: Fréchet distance of pairs of image and label, so it also rises if image and label do not fit."
+SHUFFLED = "Shuffled: judged accuracy with every label paired with another image, which is the value by chance."
 PAINTED = Pictures(
-    "What each method generates for the classes, the first two items of each.", answers=("image",), by_label=True
+    "Images that each method generates for the classes, the first two of each.", answers=("image",), by_label=True
 )
 DRAWN = Pictures(
-    "Images and labels generated together, not selected, from the same noise where methods share it. The likeliest "
-    "label stands below each image.",
+    "Images and labels generated together, not selected, from the same noise where methods share it. Below each image: "
+    "its most probable label.",
     answers=("image",),
     likeliest=True,
 )
@@ -57,7 +60,7 @@ QUESTIONS = (
         pictures=DRAWN,
     ),
 )
-#: Models of one task each.
+#: Single-task models.
 SINGLES = ("classifier", "noised_classifier", "cfg_ddpm")
 
 

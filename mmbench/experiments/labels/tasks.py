@@ -1,11 +1,11 @@
-"""Labels: an image and its class, each made from the other, both drawn from noise, and noised images classified."""
+"""Labels: an image and its class, each predicted from the other, both generated, and noised images classified."""
 
 from __future__ import annotations
 
 from mmbench.modalities import Task
 
 #: `noised_image` float (n, 3, h, w) is sqrt(alpha_bar) x + sqrt(1 - alpha_bar) eps of x in [-1, 1], with `alpha_bar`
-#: float32 (n,) in (0, 1). Methods turn both into float32 where they use them.
+#: float32 (n,) in (0, 1). Methods convert both to float32 where they use them.
 NO_MODALITIES = ("noised_image", "alpha_bar")
 TASKS = {
     "classify": Task("classify", given=("image",), want=("label",)),

@@ -1,4 +1,4 @@
-"""The questions of masked reconstruction: test images with more and less of them hidden."""
+"""The cases of masked reconstruction: test images with different shares of their pixels hidden."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmbench.modalities.masked_image import hide_stored
 
 
 def cases(test: Arrays, modalities: Mapping[str, Modality], settings: Mapping[str, Any]) -> list[Case]:
-    """One case per masked share, over the same test images, and one of drawing from noise."""
+    """One case per masked share, over the same test images, and one of generation from noise."""
     evaluate = settings["evaluate"]
     image = test["image"][: evaluate["reconstructions"]]
     generator = torch.Generator().manual_seed(0)  # the masks are part of the benchmark, not of a run

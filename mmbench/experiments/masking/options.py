@@ -1,4 +1,4 @@
-"""The keys that only masked reconstruction has."""
+"""The settings that only the experiment `masking` has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 def distinct_percent(shares: list[float]) -> list[float]:
-    """`shares` if no two are the same whole percentage, after which cases are named."""
+    """`shares` if no two round to the same whole percentage, which names the case."""
     percent = [round(100 * share) for share in shares]
     if len(set(percent)) < len(percent) or not all(0 < p < 100 for p in percent):
         raise ValueError("cases are named by whole percentages from 1 to 99: no two shares may round to the same")
@@ -20,6 +20,6 @@ def distinct_percent(shares: list[float]) -> list[float]:
 
 
 class Options(Experiment):
-    """Which shares of the pixels are hidden in the test cases."""
+    """The shares of the pixels that are hidden in the test cases."""
 
     shares: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct_percent)]

@@ -1,4 +1,4 @@
-"""Masked reconstruction: composites against the hidden truth, and images drawn from noise against real ones."""
+"""Masked reconstruction: composites against the hidden truth, and images generated from noise against real ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mmbench.scoring.scores import Answered, Scored, Tools
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
-    """LPIPS, PSNR and L1 in the hole and SSIM of every reconstruction; FD, KD, precision and recall of drawn images."""
+    """LPIPS, hidden-pixel PSNR and L1, SSIM of reconstructions; FD, KD, precision and recall of generated images."""
     scored = Scored()
     score_composites(
         [(case, answer["image"]) for case, answer in answered if case.task == "reconstruct"], tools, scored

@@ -1,4 +1,4 @@
-"""Masked reconstruction: an image and its masked copy, reconstructed from the copy or drawn from noise."""
+"""Masked reconstruction: an image and its masked copy, reconstructed from the copy or generated from noise."""
 
 from __future__ import annotations
 

@@ -9,6 +9,6 @@ TASKS = ("segment",)
 
 
 class Method(Reader):
-    """A classifier of pixels; the same network as the baseline `unet`, with a seed of its own."""
+    """A classifier of pixels: the same network as the baseline `unet`, trained with another seed."""
 
     answers = "mask"

@@ -1,4 +1,4 @@
-"""Segmentation: class maps against the truth, and images by how far a frozen judge sees in them what their maps say."""
+"""Segmentation: class maps against the truth, and images by whether a frozen judge sees their class maps in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmbench.scoring.scores import Answered, Measure, Question, Scored, Tools
 
 
 def score(answered: Answered, tools: Tools) -> Scored:
-    """What each task is scored by: see `score_segment`, `score_paint` and `score_generate`."""
+    """The scores of each task: see `score_segment`, `score_paint` and `score_generate`."""
     scored = Scored()
     by_task = {"segment": score_segment, "paint": score_paint, "generate": score_generate}
     for case, answer in answered:
@@ -23,7 +23,7 @@ def score(answered: Answered, tools: Tools) -> Scored:
 
 
 def score_real(real: Arrays, tools: Tools) -> Scored:
-    """The ceiling: what the judge, shown real images (`image`), says of their true maps (`mask`)."""
+    """The ceiling: the judge's predictions on real images (`image`) against their true maps (`mask`)."""
     scored = Scored()
     case = Case("ceiling", "segment", len(real["image"]))
     score_agreement(case, judged(real["image"], tools), real["mask"], tools, scored)
@@ -39,15 +39,15 @@ def score_segment(case: Question, answer: Arrays, tools: Tools, scored: Scored) 
 
 
 def score_paint(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Painted images against real ones as a set, and by what the judge sees in them against the given maps."""
+    """Generated images against real ones as a set, and what the judge sees in them against the given maps."""
     score_drawn(case, answer["image"], tools, scored)
     score_agreement(case, judged(answer["image"], tools), case.given["mask"], tools, scored)
 
 
 def score_generate(case: Question, answer: Arrays, tools: Tools, scored: Scored) -> None:
-    """Drawn images against real ones as a set, and whether the judge sees in them the maps drawn with them.
+    """Generated images against real ones as a set, and what the judge sees in them against their generated maps.
 
-    `shuffled_miou` is the same of maps paired with other drawn images: what agrees by chance.
+    `shuffled_miou` is the same with maps paired with other generated images: the value by chance.
     """
     score_drawn(case, answer["image"], tools, scored)
     seen, drawn = judged(answer["image"], tools), answer["mask"]

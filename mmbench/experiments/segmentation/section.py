@@ -1,4 +1,4 @@
-"""Segmentation: class maps of images, images of class maps, and both drawn together."""
+"""Segmentation: class maps of images, images of class maps, and both generated together."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from mmbench.report.parts.tasks import Question, build_tasks
 
 TITLE = "Image and mask"
 LEAD = (
-    "Methods answer three questions: classify each pixel of a test image, generate an image for a test mask, and "
-    "generate an image and its mask together. A judge determines what an image shows: a segmenter that is trained on "
-    "real images and is no method here."
+    "Methods have three tasks: classify each pixel of a test image, generate an image for a test mask, and generate "
+    "an image and its mask together. A judge determines what an image shows: a segmenter that is trained on real "
+    "images and is not one of the methods compared."
 )
 JUDGED = "Judged: what the judge sees in an image, against the mask it should show; for real images, the true mask."
-SHUFFLED = "Shuffled: the same with every mask beside another image, which is what agrees by chance."
+SHUFFLED = "Shuffled: the same with every mask paired with another image, which is the value by chance."
 SEGMENTED = Pictures(
-    "Test images, not selected, their masks, and each method's. Below each: its pixel accuracy.",
+    "Test images, not selected, their true masks, and the mask of each method. Below each: its pixel accuracy.",
     answers=("mask",),
     stored=[("given/image", "Source"), ("truth/mask", "True mask")],
     metric="pixel_accuracy",
 )
 PAINTED = Pictures(
-    "Test masks, not selected, and what each method generates for them; the real image is one of many that would do. "
-    "Below each: judged accuracy.",
+    "Test masks, not selected, and the images that each method generates for them. The real image is only one of many "
+    "that fit the mask. Below each: judged accuracy.",
     answers=("image",),
     stored=[("given/mask", "Given mask"), ("truth/image", "Real image")],
     metric="judged_accuracy",
@@ -67,7 +67,7 @@ QUESTIONS = (
         pictures=DRAWN,
     ),
 )
-#: Models of one task each.
+#: Single-task models.
 SINGLES = ("unet", "segdiff")
 
 

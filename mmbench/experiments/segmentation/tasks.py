@@ -1,4 +1,4 @@
-"""Segmentation: an image and its class map, each made from the other, or both drawn from noise."""
+"""Segmentation: an image and its class map, each predicted from the other, or both generated from noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joint: one model of image, mask, label, embedding and depth that makes any of them from any others."""
+"""Joint: one model of image, mask, label, embedding and depth that generates any of them from any others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from mmbench.report.tables.table import NONE, Cell, Table
 from mmbench.report.tables.values import long_frame, summary_frame
 
 TITLE = "Any to any"
-#: How boxes call the rivals.
+#: The names of the rivals in the boxes.
 AGAINST = {"single": "single-task (C)", "per_task": "single-task (C/K)", "pair": "two modalities"}
 
 
@@ -78,12 +78,12 @@ def build(context: Context) -> Section:
 
 
 def lead(matrix: Matrix) -> str:
-    """What was asked."""
+    """The introduction: what the network learns, and what it is compared with."""
     names = text.listing([*matrix.columns])
     return (
-        f"One network learns {names} together and is given every subset of them, to generate all the rest, and masked "
-        "images to fill in. Beside it stand models of two modalities and of one task, trained as long or for the share "
-        "that one task has of its training."
+        f"One network learns {names} together. It is given every subset of them and generates all the others, and it "
+        "fills in masked images. It is compared with models of two modalities and of one task, which are trained for "
+        "as many steps or for one task's share of the steps."
     )
 
 
@@ -100,13 +100,13 @@ def transfer(context: Context, matrix: Matrix, changed: list[Change]) -> dict[st
 
 
 def headline_spots(matrix: Matrix) -> list[Spot]:
-    """The cells that single-task models answer; every cell of one given modality, if there are no such models."""
+    """The cells that single-task models answer; without such models, the cells with at most one input."""
     duels = [spot for spot in matrix.compared() if {"single", "per_task"} & matrix.rivals(spot).keys()]
     return duels or [spot for spot in matrix.answered(STUDIED) if len(spot.given) <= 1]
 
 
 def cards(matrix: Matrix, changed: list[Change]) -> list[Card]:
-    """A box per cell of `headline_spots`: the best, the multitask model's value, and its change against the others."""
+    """A box per cell of `headline_spots`: the best method, the multitask model's value, and its relative changes."""
     boxes = []
     for spot in headline_spots(matrix):
         if spot.entry(STUDIED) is None:
@@ -121,9 +121,9 @@ def cards(matrix: Matrix, changed: list[Change]) -> list[Card]:
 
 
 def variants_table(context: Context, matrix: Matrix) -> Table | None:
-    """The method under study beside its variants; None without any.
+    """The method under study with its variants; None without variants.
 
-    Baselines that have a variant too, other than of their compute, are beside theirs.
+    Baselines that have variants other than of their compute are listed too, with these variants.
     """
     order = matrix.results.methods
     methods = [m for m in order if is_studied(m)]

@@ -1,4 +1,4 @@
-"""The joint experiment as a matrix: what is given (rows) by what is generated (columns), one main metric a cell."""
+"""The joint experiment as a matrix: inputs (rows) by generated modalities (columns), with one main metric per cell."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mmbench.scoring.names import leading
 
 @dataclass(frozen=True)
 class Measures:
-    """What the cells of one modality are scored by; a name that ends with `[` stands for any extractor.
+    """The metrics of the cells of one modality; a name that ends with `[` stands for any extractor.
 
     Attributes:
-        truth: against the true one.
-        drawn: where nothing was given, so that there is no truth: whether the image shows what was drawn with it.
-        chance: what agrees by chance, `drawn` of pairs that do not belong together; empty for the image itself.
-        best: the best there can be, if that is not what `drawn` says of real images.
-        also: shown below the value in the table, against the truth.
+        truth: the metric against the truth.
+        drawn: the metric without inputs, where there is no truth: whether the image shows what was generated with it.
+        chance: the metric by chance: `drawn` of shuffled pairs; empty for the image itself.
+        best: the best possible value, if that is not the value of `drawn` on real images.
+        also: further metrics against the truth, shown below the value in the table.
     """
 
     truth: str
@@ -32,7 +32,7 @@ class Measures:
     also: tuple[str, ...] = ()
 
 
-#: By modality, in the order of the columns.
+#: The metrics of each modality, in the order of the columns.
 MEASURES = {
     "image": Measures("fd[", "fd["),
     "mask": Measures("miou", "judged_miou", "shuffled_miou"),
@@ -40,9 +40,9 @@ MEASURES = {
     "embedding": Measures("cosine", "cosine[", "shuffled_cosine[", best=1.0),
     "depth": Measures("delta", "judged_delta", "shuffled_delta", also=("abs_rel", "rmse")),
 }
-#: By which the holes of an image are scored.
+#: The metric of the hidden pixels of an image.
 RECONSTRUCTED = "lpips_alex"
-#: Two-modality models are called so.
+#: The prefix of the names of two-modality models.
 PAIR = "pair_"
 PER_TASK = "@per_task"
 
@@ -52,10 +52,10 @@ class Spot:
     """One cell of the matrix.
 
     Attributes:
-        case: its name in cases.json.
-        given: modalities.
+        case: the name of its case in cases.json.
+        given: the input modalities.
         want: the modality that is generated.
-        board: the metric by which it is scored, in that case.
+        board: the board of its metric, which includes this case.
     """
 
     case: str
@@ -65,19 +65,19 @@ class Spot:
 
     @property
     def title(self) -> str:
-        """What is asked, e.g. `mask given image`."""
+        """The task of the cell, e.g. `mask given image`."""
         if self.want == "image" and "masked_image" in self.given:
-            return "holes of an image"
+            return "hidden pixels of an image"
         return f"{self.want} given {given_words(self.given)}"
 
     @property
     def heading(self) -> str:
-        """The same with a capital letter."""
+        """The title with a capital letter."""
         return self.title[0].upper() + self.title[1:]
 
     @property
     def column(self) -> str:
-        """The metric without its extractor, and which way is better."""
+        """The metric without its extractor, and the direction that is better."""
         return f"{self.board.label} {self.board.arrow}"
 
     def entry(self, method: str) -> Entry | None:
@@ -91,14 +91,14 @@ class Spot:
 
 @dataclass(frozen=True)
 class Matrix:
-    """All that the experiment's methods answered.
+    """All cells that the experiment's methods answered.
 
     Attributes:
-        results: of the experiment.
-        rows: cases with what is given, in their order.
-        columns: modalities that anything generates.
-        spots: by case and modality.
-        boards: of every metric, over the cases that have it.
+        results: the results of the experiment.
+        rows: the cases with their input modalities, in order.
+        columns: the modalities that any method generates.
+        spots: the cells by case and modality.
+        boards: the board of every metric, over the cases that have it.
     """
 
     results: ExperimentResults
@@ -112,14 +112,14 @@ class Matrix:
         return [spot for spot in self.spots.values() if spot.entry(method)]
 
     def singles(self) -> list[str]:
-        """The single-task models, at full compute: baselines that answer one cell."""
+        """The single-task models at full compute: baselines that answer one cell."""
         methods = [m for m in self.results.titles if not is_studied(m) and not m.startswith(PAIR) and "@" not in m]
         return [method for method in methods if len(self.answered(method)) == 1]
 
     def rivals(self, spot: Spot) -> dict[str, str]:
-        """Whom the multitask model is compared with in a cell: `single`, `per_task` and `pair`, where there are any.
+        """The rivals of the multitask model in a cell: `single`, `per_task` and `pair`, as far as there are any.
 
-        Where several two-modality models answer, it is the best of them.
+        If several models of one kind answer the cell, the best of them is the rival.
         """
         ranked = {m: entry.rank for m in self.results.titles if (entry := spot.entry(m))}
         rivals = {
@@ -130,11 +130,11 @@ class Matrix:
         return {name: min(methods, key=lambda m: ranked[m]) for name, methods in rivals.items() if methods}
 
     def compared(self) -> list[Spot]:
-        """The cells of the multitask model that another model answers, too."""
+        """The cells of the multitask model that a rival also answers."""
         return [spot for spot in self.answered(STUDIED) if self.rivals(spot)]
 
     def real_data(self, spot: Spot) -> float | None:
-        """What a cell's metric says of real data: of other ones as a set (the floor), or what a judge sees in them."""
+        """A cell's metric on real data: of other real images as a set (the floor), or by the judge (the ceiling)."""
         return {**self.results.real("floor"), **self.results.real("ceiling")}.get(spot.board.metric)
 
 
@@ -159,7 +159,7 @@ def make_matrix(results: ExperimentResults) -> Matrix:
 
 
 def main_metric(given: Sequence[str], want: str, known: Sequence[str]) -> str | None:
-    """By which of the `known` metrics of its case a cell is scored; None if it is not scored."""
+    """The metric of a cell among the `known` ones of its case; None if the cell is not scored."""
     measure = MEASURES[want].truth if given else MEASURES[want].drawn
     if want == "image" and "masked_image" in given:
         measure = RECONSTRUCTED
@@ -167,10 +167,10 @@ def main_metric(given: Sequence[str], want: str, known: Sequence[str]) -> str | 
 
 
 def is_named(metric: str, name: str) -> bool:
-    """Whether a metric is the one of that name, or of any extractor if it ends with `[`."""
+    """Whether a metric has that name; a name that ends with `[` matches any extractor."""
     return metric == name or (name.endswith("[") and metric.startswith(name))
 
 
 def given_words(given: Sequence[str]) -> str:
-    """`nothing`, `image`, `mask and label`, `image with holes`."""
-    return text.listing([name.replace("masked_image", "image with holes") for name in given]) if given else "nothing"
+    """`nothing`, `image`, `mask and label`, `masked image`."""
+    return text.listing([name.replace("_", " ") for name in given]) if given else "nothing"

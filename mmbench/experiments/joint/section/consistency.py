@@ -1,4 +1,4 @@
-"""Whether what is generated belongs together: the image is asked what it shows, beside chance and real data."""
+"""Whether generated modalities fit each other: what a judge sees in the image, against chance and real data."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from mmbench.report.tables.table import NONE, Cell, Table
 
 @dataclass(frozen=True)
 class Agreement:
-    """The two boards of a modality, and what real data have.
+    """The agreement of one modality with the image: two boards, and the values of real data.
 
     Attributes:
         want: the modality.
-        judged, chance: of every case with them.
-        ceiling: of real images and their own; None where it is not known.
-        floor: of real images and another's.
+        judged, chance: the boards over every case that has them.
+        ceiling: the value of real pairs; None where it is not known.
+        floor: the value of shuffled real pairs.
     """
 
     want: str
@@ -44,7 +44,7 @@ class Agreement:
 
 
 def agreements(matrix: Matrix) -> list[Agreement]:
-    """For each modality that drawn images were asked about."""
+    """One entry for each modality that was judged in generated images."""
     agreed = []
     ceiling, floor = matrix.results.real("ceiling"), matrix.results.real("floor")
     for want, measures in MEASURES.items():
@@ -61,7 +61,7 @@ def _find(matrix: Matrix, name: str) -> Board | None:
 
 
 def lines(matrix: Matrix, agreed: Sequence[Agreement]) -> list[tuple[str, str]]:
-    """Method and case of every row: drawing from nothing by all that draw both, then the studied method's cases."""
+    """Method and case of every row: generation from noise by all methods, then the other cases of the studied one."""
     free = [case for case, given in matrix.rows if not given]
     others = [case for case, given in matrix.rows if given]
     wanted = [(method, case) for case in free for method in matrix.results.methods]
@@ -88,28 +88,28 @@ def consistency_table(context: Context, matrix: Matrix, agreed: Sequence[Agreeme
         name = agreement.want.capitalize()
         header += [f"{name}: {agreement.judged.label} {agreement.judged.arrow}", f"{name}: shuffled"]
     names = text.listing([agreement.want for agreement in agreed])
-    caption = f"Whether a generated image shows the {names} that were generated with it, or given."
+    caption = f"Agreement of a generated image with the {names} that were generated with it or given."
     notes = [
         spread_note(matrix.results),
-        "Judged: what frozen networks see in the generated image, against what it should show. Shuffled: the same of "
-        "every item beside another's image, which agrees by chance. Real images: the judge's value of real pairs, "
-        "which a method can exceed by generating what the judge knows best, and of shuffled ones.",
+        "Judged: what frozen networks see in the generated image, against what it should show. Shuffled: the same "
+        "when every item is paired with another item's image, which is the value by chance. Real images: the same two "
+        "values for real pairs. A method can exceed the first by generating what the judge recognises best.",
     ]
     name = f"{matrix.results.name}-consistency"
     return context.table(Table(name, caption, header, [*rows, real], notes, frozenset({1})))
 
 
 def consistency_figure(context: Context, matrix: Matrix, agreed: Sequence[Agreement]) -> Drawing | None:
-    """From shuffled to judged, method by method, drawing from nothing."""
+    """The shuffled and the judged value of every method, generating from noise."""
     free = next((case for case, given in matrix.rows if not given), None)
     shown = [a for a in agreed if free in a.judged.cases]
     if free is None or not shown:
         return None
     return context.draw(
         f"{matrix.results.name}-consistency",
-        "Generated from nothing: does the image show what was generated with it? From what agrees by chance (open) "
-        "to what was generated together (filled), mean over seeds; the line is the value of real images, the dotted "
-        "one that of shuffled real ones. The longer a bar, the more the parts belong together.",
+        "Agreement of images with the modalities generated with them, without inputs: a bar leads from the value by "
+        "chance (open) to the value of what was generated together (filled), means over seeds. The solid line is the "
+        "value of real images, the dotted line that of shuffled real ones. A longer bar means a better fit.",
         "Dumbbell plot of judged and shuffled agreement by method, one panel for each modality; its numbers are in the "
         "table below.",
         partial(draw_consistency, matrix, shown, free),
@@ -149,7 +149,7 @@ def draw_consistency(matrix: Matrix, shown: Sequence[Agreement], case: str, mode
 
 
 def consistency_findings(matrix: Matrix, agreed: Sequence[Agreement]) -> list[str]:
-    """One sentence: judged, shuffled and real of the studied method, drawing from nothing."""
+    """One sentence on the studied method without inputs: its judged and shuffled values, and those of real images."""
     free = next((case for case, given in matrix.rows if not given), "")
     parts = []
     for agreement in agreed:
@@ -166,4 +166,4 @@ def consistency_findings(matrix: Matrix, agreed: Sequence[Agreement]) -> list[st
     if not parts:
         return []
     title = matrix.results.titles[STUDIED]
-    return [f"Generated from nothing by {title}, the image agrees with what was generated with it: {'; '.join(parts)}."]
+    return [f"When {title} generates without inputs, the image agrees with the rest as follows: {'; '.join(parts)}."]

@@ -1,4 +1,4 @@
-"""Whether the tasks pull the shared network the same way: cosines of the loss terms' gradients over training."""
+"""Whether the tasks agree on the updates of the shared network: cosines of the loss terms' gradients over training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL
 
 COLUMNS = ["seed", "step", "pair", "cosine"]
-#: A share of the points that the running mean is over.
+#: Window of the running mean, as a share of all points.
 WINDOW = 0.1
 
 
@@ -53,8 +53,8 @@ def gradients(context: Context) -> tuple[Drawing, Table] | None:
     title = context.experiment.titles[STUDIED]
     drawing = context.draw(
         f"{name}-gradients",
-        f"Cosine between the gradients of {title}'s loss terms in the shared network, over training: mean over seeds, "
-        "faint as measured and strong as a running mean. Below 0, a step that lowers one loss raises the other.",
+        f"Cosine between the gradients of {title}'s loss terms in the shared network during training: the mean over "
+        "seeds (faint) and its running mean (strong). Below 0, a step that lowers one loss raises the other.",
         f"Line chart of the cosine between gradients of each pair of {title}'s loss terms over training steps.",
         partial(draw_gradients, frame),
     )
@@ -62,7 +62,7 @@ def gradients(context: Context) -> tuple[Drawing, Table] | None:
 
 
 def gradient_table(frame: pd.DataFrame, name: str) -> Table:
-    """A row per pair: mean over training, share of negative points, first and last tenth."""
+    """A row per pair: mean over training, share of negative values, means of the first and last tenth."""
     rows = []
     steps = frame["step"].max()
     for pair, points in _ordered(frame):
@@ -72,9 +72,9 @@ def gradient_table(frame: pd.DataFrame, name: str) -> Table:
     caption = "Cosine between the gradients of two loss terms in the shared network, the most opposed pair first."
     header = ["Loss terms", "Mean", "Below 0", "First tenth", "Last tenth"]
     notes = [
-        "Of each seed the mean over its recorded steps; ± is the sample standard deviation over seeds, below it are "
-        f"the {100 * LEVEL:.0f} % t-interval and each seed, if there are several. Below 0: the share of the steps at "
-        "which the two pull against each other."
+        "The value of a seed is the mean over its recorded steps. If there are several seeds, ± is the sample standard "
+        f"deviation over seeds, and below it are the {100 * LEVEL:.0f} % t-interval and each seed. Below 0: the share "
+        "of the steps at which the two gradients oppose each other."
     ]
     return Table(f"{name}-gradients", caption, header, rows, notes)
 
@@ -94,13 +94,13 @@ def _per_cent(share: float) -> str:
 
 
 def _ordered(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Pairs with their rows, the least mean cosine first."""
+    """Pairs with their rows, the lowest mean cosine first."""
     groups = [(str(pair), points) for pair, points in frame.groupby("pair", sort=False)]
     return sorted(groups, key=lambda group: group[1]["cosine"].mean())
 
 
 def draw_gradients(frame: pd.DataFrame, mode: Mode) -> Figure:
-    """A line per pair, named at its end."""
+    """A line per pair, labelled at its end."""
     figure = Figure(figsize=(8.2, 4.4), layout="constrained")
     axes, ordered, ends = figure.add_subplot(), _ordered(frame), []
     styles = method_styles(sorted(pair for pair, _ in ordered), mode)
@@ -124,7 +124,7 @@ def draw_gradients(frame: pd.DataFrame, mode: Mode) -> Figure:
 
 
 def gradient_findings(frame: pd.DataFrame) -> list[str]:
-    """How many pairs oppose each other in the mean, and which most and least."""
+    """How many pairs oppose each other on average, and which most and least."""
     if frame.empty:
         return []
     ordered: Sequence[tuple[str, float]] = [(pair, points["cosine"].mean()) for pair, points in _ordered(frame)]
@@ -132,6 +132,6 @@ def gradient_findings(frame: pd.DataFrame) -> list[str]:
     first, last = (f"{pair} ({text.signed(mean, 3)})" for pair, mean in (ordered[0], ordered[-1]))
     between = f"lowest {first}, highest {last}" if len(ordered) > 1 else first
     return [
-        f"Gradients of {opposed} of {len(ordered)} pairs of loss terms oppose each other in the mean over training "
+        f"Gradients of {opposed} of {len(ordered)} pairs of loss terms oppose each other on average over training "
         f"(cosine below 0): {between}."
     ]

@@ -1,4 +1,4 @@
-"""The matrix of one method: a heat map whose colour says how far each cell is from chance to the best there can be."""
+"""The matrix of one method: a heat map whose colour shows where each cell lies between chance and the best value."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from mmbench.report.tables.table import NONE, Cell, Table
 def ends(matrix: Matrix, spot: Spot) -> tuple[float, float]:
     """The values of a cell's metric that count as worst and as best.
 
-    Of images: the worst of all methods in any case, and the distance of other real images (of LPIPS, the best method).
-    Of all else: what real data have by chance (shuffled), and what the judge reaches on real images (1 for a cosine).
+    For images: the worst method in any case, and the distance of other real images (for LPIPS, the best method).
+    For other modalities: the value of shuffled real data, and the judge's value on real images (1 for a cosine).
     """
     values = [entry.summary.mean for entry in spot.board.entries.values()]
     floor, ceiling = matrix.results.real("floor"), matrix.results.real("ceiling")
@@ -43,7 +43,7 @@ def place(matrix: Matrix, spot: Spot, value: float) -> float:
 
 
 def matrix_table(context: Context, matrix: Matrix) -> Table:
-    """Rows: what is given; columns: what is generated."""
+    """The table of the matrix: a row per set of inputs, a column per generated modality."""
     rows = []
     for case, given in matrix.rows:
         cells = [Cell(given_words(given))]
@@ -67,16 +67,17 @@ def matrix_table(context: Context, matrix: Matrix) -> Table:
 
 
 def metric_note(matrix: Matrix) -> str:
-    """Which metrics are in the matrix, and between what the colours lie."""
+    """The metrics of the matrix, and the ends of their colours."""
     spans: dict[str, str] = {}
     for spot in matrix.spots.values():
         span = " to ".join(map(spot.board.number, ends(matrix, spot)))
         spans.setdefault(f"{spot.want}: {spot.board.label}", span)
     listed = "; ".join(f"{name}, {span}" for name, span in spans.items())
     return (
-        f"Ends of the colours, from worst to best: {listed}. They are what real data have by chance (shuffled) and the "
-        "judge's value of real images, or 1 for a cosine; for images, the worst method anywhere and other real images "
-        "(LPIPS: the best method). Judged: where nothing is given there is no truth, so the image beside it is asked."
+        f"Ends of the colours, from worst to best: {listed}. They are the value of shuffled real data (chance) and the "
+        "judge's value on real images, or 1 for a cosine; for images, the worst method of any case and other real "
+        "images (LPIPS: the best method). Judged: without inputs there is no truth, so a judge compares the modality "
+        "with the image that was generated with it."
     )
 
 
@@ -86,9 +87,10 @@ def heat_map(context: Context, matrix: Matrix) -> Drawing:
     return context.draw(
         f"{matrix.results.name}-matrix",
         f"One network, any to any: what {title} generates (columns) from what it is given (rows), mean over seeds. "
-        "Colour: where the value lies between chance, or the worst method (faint), and the best there can be (strong); "
-        "arrows say which way is better. The table below has the ends.",
-        f"Heat map of {title}: rows what is given, columns what is generated; its numbers are in the table below.",
+        "Colour: where the value lies between chance, or the worst method (faint), and the best possible value "
+        "(strong); arrows show which direction is better. The table below has the ends.",
+        f"Heat map of {title}: rows are the inputs, columns the generated modalities; its numbers are in the table "
+        "below.",
         partial(draw_matrix, matrix),
     )
 
@@ -134,7 +136,7 @@ def _box(column: int, row: int, colour: Any, edge: str) -> FancyBboxPatch:
 
 
 def _contrast(first: Any, second: Any) -> float:
-    """How far two colours are from each other in lightness: the ratio of WCAG 2."""
+    """The contrast of two colours: the ratio of WCAG 2."""
     light = []
     for colour in (first, second):
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
@@ -143,7 +145,7 @@ def _contrast(first: Any, second: Any) -> float:
 
 
 def matrix_finding(matrix: Matrix) -> str:
-    """How many cells one network answers, and where it is furthest from and nearest to the best there can be."""
+    """How many cells one network answers, and where it is nearest to and farthest from the best possible value."""
     spots = [spot for spot in matrix.answered(STUDIED) if spot.want != "image"]
     title = matrix.results.titles[STUDIED]
     first = f"{title} answers {len(matrix.answered(STUDIED))} cells of the matrix with one network"
@@ -153,6 +155,6 @@ def matrix_finding(matrix: Matrix) -> str:
     kinds = text.listing([f"{column}s" for column in matrix.columns if column != "image"])
     low, high = min(places, key=lambda k: places[k]), max(places, key=lambda k: places[k])
     return (
-        f"{first}. Of {kinds} it is nearest to the best there can be for {high} "
-        f"({100 * places[high]:.0f} % of the way from chance) and furthest for {low} ({100 * places[low]:.0f} %)."
+        f"{first}. For {kinds}, it is nearest to the best possible value for {high} "
+        f"({100 * places[high]:.0f} % of the way from chance) and farthest for {low} ({100 * places[low]:.0f} %)."
     )

@@ -1,4 +1,4 @@
-"""What learning everything at once costs or gains: the multitask model beside models of fewer tasks, cell by cell."""
+"""What learning all tasks at once costs or gains: the multitask model against models of fewer tasks, cell by cell."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mmbench.report.tables.table import NONE, Cell, Mark, Table
 from mmbench.report.tables.values import end_columns
 from mmbench.scoring.statistics import LEVEL, SeedSummary, holm_known, over_seeds, zero_mean_p
 
-#: Whom the multitask model is compared with, and how tables and figures call them.
+#: The rivals of the multitask model, and their names in tables and figures.
 RIVALS = {"single": "Single-task, C", "per_task": "Single-task, C/K", "pair": "Two modalities"}
 SENTENCE = {
     "single": "single-task models trained as long (C)",
@@ -35,20 +35,20 @@ SENTENCE = {
     "pair": "models of two modalities",
 }
 COMPUTE = (
-    "C: as many training steps as the multitask model; C/K: its steps divided by the number K of modalities that it "
-    "learns, one's share."
+    "C: as many training steps as the multitask model. C/K: its steps divided by the number K of modalities that it "
+    "learns, which is the share of one."
 )
 
 
 @dataclass(frozen=True)
 class Change:
-    """Relative change of the multitask model in one cell against one rival, above 0 where the multitask is better.
+    """Relative change of the multitask model in one cell against one rival; above 0 the multitask model is better.
 
     Attributes:
         spot: the cell.
-        rival: key of `RIVALS`.
+        rival: a key of `RIVALS`.
         method: the rival's name.
-        values: of each seed that both have, its difference over the rival's mean.
+        values: for each seed that both have, the difference divided by the rival's mean.
         p_holm: p-value of the t-test over seeds that their mean is 0, adjusted over all changes; None with one seed.
     """
 
@@ -60,17 +60,17 @@ class Change:
 
     @property
     def summary(self) -> SeedSummary:
-        """Over the seeds."""
+        """The summary over seeds."""
         return over_seeds(self.values)
 
     @property
     def tone(self) -> str:
-        """`better` or `worse` where the interval over seeds leaves out 0 and the adjusted p agrees, else nothing."""
+        """`better` or `worse` if the interval over seeds excludes 0 and the adjusted p is small enough, else empty."""
         return reading_of(self.summary, self.summary.mean, self.p_holm, higher_is_better=True).replace("unclear", "")
 
 
 def relative_changes(studied: Entry, other: Entry, higher_is_better: bool) -> list[float]:
-    """Seeds' relative changes; that of the means where no seed is shared; none if the rival's mean is 0."""
+    """The relative change of each shared seed, or of the means without shared seeds; none if the rival's mean is 0."""
     base = abs(other.summary.mean)
     if set(studied.values) & set(other.values) or not base:
         return list(change_by_seed(studied, other, higher_is_better).values())
@@ -78,7 +78,7 @@ def relative_changes(studied: Entry, other: Entry, higher_is_better: bool) -> li
 
 
 def changes(matrix: Matrix) -> list[Change]:
-    """Every comparison there is, cell by cell."""
+    """Every comparison, cell by cell."""
     changed = []
     for spot in matrix.compared():
         studied = spot.entry(STUDIED)
@@ -92,7 +92,7 @@ def changes(matrix: Matrix) -> list[Change]:
 
 
 def present(changed: Sequence[Change]) -> list[str]:
-    """The rivals that there are, in their order."""
+    """The rivals that occur, in the order of `RIVALS`."""
     return [rival for rival in RIVALS if any(change.rival == rival for change in changed)]
 
 
@@ -113,13 +113,13 @@ def comparison_table(context: Context, matrix: Matrix, changed: Sequence[Change]
             row.append(NONE if cell is NONE else Cell(cell.text, cell.value, names, mark, more=cell.more))
         rows.append([*row, number_cell(matrix.real_data(spot), spot.board.decimals)])
     header = ["Task", "Metric", title, *(RIVALS[rival] for rival in shown), "Real data"]
-    caption = f"{title} beside models of two modalities and of one task, where they answer the same cell."
+    caption = f"{title} and models of two modalities and of one task that answer the same cell."
     notes = [
         COMPUTE,
         spread_note(matrix.results),
         *network_notes(spot.board.metric for spot in matrix.compared()),
-        f"{text.DASH}: no such model, or nothing to say of real data. Best in bold. Of several two-modality models, "
-        "the best is shown.",
+        f"{text.DASH}: there is no such model, or no value of real data. The best value is in bold. Of several "
+        "two-modality models, the best one is shown.",
     ]
     return context.table(Table(f"{matrix.results.name}-comparison", caption, header, rows, notes, frozenset({1})))
 
@@ -138,13 +138,13 @@ def transfer_table(context: Context, matrix: Matrix, changed: Sequence[Change]) 
     notes = [COMPUTE]
     if any(change.summary.low is not None for change in changed):
         notes.append(
-            f"Each cell has the mean ± standard deviation of the seeds' differences over the other model's mean, and "
-            f"in brackets the {100 * LEVEL:.0f} % t-interval over seeds. On demand it has each seed and p of the "
-            f"t-test over seeds, Holm-adjusted over all cells of this table. A cell is coloured where the interval "
-            f"leaves out 0 and p ≤ {ALPHA}."
+            f"Each cell shows the mean ± standard deviation over seeds of the difference divided by the other model's "
+            f"mean, and in brackets the {100 * LEVEL:.0f} % t-interval over seeds. On demand it shows each seed and p "
+            f"of the t-test over seeds, Holm-adjusted over all cells of this table. A cell is coloured if the "
+            f"interval excludes 0 and p ≤ {ALPHA}."
         )
     else:
-        notes.append("One training seed: no deviation and no interval, so no change here is called one.")
+        notes.append("With one training seed there is neither a deviation nor an interval: no change is tested.")
     notes.append(DELTA_NOTE)
     header = ["Task", *(f"against {RIVALS[rival].lower().replace(', c', ', C')}" for rival in present(changed))]
     header = [name.replace("C/k", "C/K") for name in header]
@@ -187,7 +187,7 @@ def transfer_frame(changed: Sequence[Change]) -> pd.DataFrame:
 
 
 def transfer_figure(context: Context, matrix: Matrix, changed: Sequence[Change]) -> Drawing:
-    """The relative changes as dots beside a line at 0."""
+    """The figure of the relative changes: dots and a line at 0."""
     title = matrix.results.titles[STUDIED]
     return context.draw(
         f"{matrix.results.name}-transfer",
@@ -200,7 +200,7 @@ def transfer_figure(context: Context, matrix: Matrix, changed: Sequence[Change])
 
 
 def draw_transfer(changed: Sequence[Change], mode: Mode) -> Figure:
-    """A row per cell, a mark per kind of rival; left of 0 the ground is tinted: negative transfer."""
+    """A row per cell, a mark per kind of rival; the area left of 0, negative transfer, is tinted."""
     spots = {change.spot.title: change.spot for change in changed}
     titles = list(spots)
     figure = Figure(figsize=(8.6, 1.35 + 0.46 * len(titles)), layout="constrained")
@@ -240,7 +240,7 @@ def transfer_findings(matrix: Matrix, changed: Sequence[Change]) -> list[str]:
 
 
 def _sentence(title: str, rival: str, changes: Sequence[Change]) -> str:
-    """How many tasks are better, by how much, and how many of them clearly so."""
+    """How many tasks are better, by how much, and how many of them significantly."""
     order = sorted(changes, key=lambda change: change.summary.mean)
     values = [change.summary.mean for change in order]
     extremes = [f"{change.spot.title} ({per_cent(change.summary.mean)})" for change in (order[0], order[-1])]

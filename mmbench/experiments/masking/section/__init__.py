@@ -1,4 +1,4 @@
-"""Masked reconstruction: quality by masked share, drawing from noise, pictures."""
+"""Masked reconstruction: quality by masked share, generation from noise, example images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mmbench.scoring.names import in_order, leading
 
 TITLE = "Masked reconstruction"
 LEAD = (
-    "Every method sees the same test images under the same frozen masks, and the known pixels are pasted into its "
-    "answer before anything is measured. Methods that can also generate from noise are compared on that."
+    "Every method is given the same test images under the same frozen masks, and the known pixels are pasted into its "
+    "answer before anything is measured. Methods that can also generate from noise are compared on that task as well."
 )
 PRIMARY = "lpips_alex"
-#: Models of one task each.
+#: Single-task models.
 SINGLES = ("reconstruction_only", "ddpm")
 #: Shown relative to the best baseline at each masked share.
 DRAWN = ("lpips_alex", "lpips_vgg")
@@ -65,7 +65,7 @@ def build(context: Context) -> Section:
 
 
 def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[str, object]:
-    """Tables of one metric, and its figure if it is one of those drawn."""
+    """The tables of one metric, and its figure if it has one."""
     results = context.experiment
     name, label = f"{results.name}-{slug(board.metric)}", board.label
     drawing = draw_ratios(context, f"{name}-ratios", board, labels, "masked share") if board.metric in DRAWN else None
@@ -79,7 +79,7 @@ def _metric(context: Context, board: Board, labels: Sequence[str]) -> Mapping[st
 
 
 def _card(board: Board, case: str, label: str, titles: Mapping[str, str]) -> Card:
-    """Who is best in one case, and where the method under study stands."""
+    """The best method of one case, and the value of the method under study."""
     best = board.best(case)
     value = board.mean(best[0], case) if best else text.DASH
     headline = text.listing([titles[method] for method in best])

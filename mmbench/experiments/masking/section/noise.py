@@ -1,4 +1,4 @@
-"""Drawing from noise: what the second task costs generation, beside plain DDPM and the real-vs-real floor."""
+"""Generation from noise: the cost of the second task, against plain DDPM and the real-vs-real floor."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mmbench.report.text import slug
 from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL, over_seeds
 
-#: The same network trained on generation alone: what the second task is measured against.
+#: The same network trained on generation alone: the reference for the cost of the second task.
 PLAIN = "ddpm"
-#: How many drawn images are shown, and in how many columns.
+#: How many generated images are shown, and in how many columns.
 SHOWN, COLUMNS = 24, 8
 
 
@@ -31,7 +31,7 @@ def distance(boards: Sequence[Board]) -> Board | None:
 
 
 def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Table:
-    """A row per method that draws from noise, a column per metric, the ratio of FD to plain DDPM, and the floor."""
+    """A row per method that generates from noise, a column per metric, the ratio of FD to plain DDPM, and the floor."""
     fd = distance(boards)
     header = ["Method", *(board.column for board in boards)]
     if fd:
@@ -72,7 +72,7 @@ def _notes(results: ExperimentResults, boards: Sequence[Board]) -> list[str]:
 
 
 def ratios(fd: Board, method: str) -> list[float]:
-    """FD of a method over that of plain DDPM of the same seed, for every seed that both have."""
+    """FD of a method divided by that of plain DDPM with the same seed, for every seed that both have."""
     plain, studied = fd.entries.get((PLAIN, fd.cases[0])), fd.entries.get((method, fd.cases[0]))
     if plain is None or studied is None:
         return []
@@ -105,7 +105,7 @@ def generation_findings(boards: Sequence[Board], results: ExperimentResults) -> 
 
 
 def samples(context: Context) -> list[dict[str, object]]:
-    """The first drawn images of each method that draws, all from the same noise, with real ones first."""
+    """The first generated images of each method, all from the same noise, after real ones."""
     results = context.experiment
     drawn, truth = (results.cases_of(task)[:1] for task in ("generate", "reconstruct"))
     sheets: list[tuple[str, np.ndarray]] = []

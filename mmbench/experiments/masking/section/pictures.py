@@ -1,4 +1,4 @@
-"""The picture grid: source, masked, and what each method makes of it, with the score of each picture below it."""
+"""The grid of images: source, masked input and each method's reconstruction, with its score below it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmbench.runs.results import ExperimentResults
 from mmbench.runs.run import Run
 from mmbench.scoring.names import describe
 
-#: Pictures per masked share, if they are small.
+#: Images per masked share, if they are small.
 ITEMS = 4
 
 
@@ -55,8 +55,8 @@ def reconstructions(context: Context, metric: str) -> Grid | None:
                 row.append(tile)
     seed = next(iter(answers.values()))[0].seed
     caption = (
-        f"Source, masked input and reconstructions (known pixels pasted) of the first test images, of seed {seed}. The "
-        f"{describe(metric).label} of each picture stands below it."
+        f"Source, masked input and reconstructions (known pixels pasted) of the first test images, of seed {seed}. "
+        f"Below each reconstruction: its {describe(metric).label}."
     )
     groups = [(text.percent(case["share"]) + " masked", items) for case in cases]
     emphasised = [results.titles[STUDIED]] if STUDIED in results.titles else []
