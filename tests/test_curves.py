@@ -224,7 +224,7 @@ class TestPage:
     def test_it_shows_figure_tables_and_the_caveat(self, report: Path) -> None:
         page = (report / "index.html").read_text()
         assert page.count('id="figure-masking-curves"') == 1 and page.count('id="table-masking-reach-') == 2
-        assert "The learning rate falls on a cosine" in page
+        assert "The learning rate follows a cosine" in page
         assert (report / "figures" / "masking-curves.png").stat().st_size > 10_000
         drawn = (report / "figures" / "masking-curves.svg").read_text()
         assert "Generating images" in drawn and "MT-Diffusion" in drawn and "Biharmonic" not in drawn

@@ -296,7 +296,7 @@ class TestValues:
     def test_who_does_not_do_the_task_has_a_dash(self, report: Path, metric: str) -> None:
         stored = table(report, TABLES[metric])
         assert [(cell["text"], cell["value"]) for cell in stored["by_title"]["DDPM"]] == [("—", None)] * 4
-        assert "—: the method does not do this task." in stored["notes"]
+        assert "—: the method does not answer this task." in stored["notes"]
 
     def test_the_summary_has_the_same(self, tree: Path, summary: pd.DataFrame, metric: str) -> None:
         for case in CASES:
@@ -368,7 +368,7 @@ class TestDifferences:
             values, best = per_image(tree, metric, case), row["best_baseline"]
             seeds = [float(x) for x in cell["more"][2].replace("\u2212", "-").split(" · ")]
             assert seeds == pytest.approx((values[method] - values[best]).mean(axis=1), abs=0.6 * 10**-digits)
-            here = f"; {words[row['reading_of_these']]} (these trainings)" if row["reading"] == "unclear" else ""
+            here = f"; {words[row['reading_of_these']]} (these training runs)" if row["reading"] == "unclear" else ""
             here = "" if row["reading_of_these"] == "unclear" else here
             assert re.fullmatch(r"p [=<] [\d.]+", cell["more"][0])
             assert cell["lines"][1:] == [f"{words[row['reading']]}{here}"]
@@ -418,7 +418,7 @@ class TestDifferences:
         found = PairedDifference(30, 0.2 if (low or 0) > -0.2 else -0.2, low, high, 0.001)
         board = lone_board(Entry({0: 0.5}, over_seeds([0.5]), 2, found, p_holm), higher)
         assert board.reading("m", "a") == board.of_these("m", "a") == reading and board.reading("b", "a") == ""
-        assert board.scope("m", "a") == (" (these trainings)" if reading in ("better", "worse") else "")
+        assert board.scope("m", "a") == (" (these training runs)" if reading in ("better", "worse") else "")
         if low is None or high is None or p_holm is None:
             return
         trained = Retrained((0.2, 0.2), low, high, 0.001)
@@ -427,7 +427,7 @@ class TestDifferences:
         assert board.reading("m", "a") == reading and board.scope("m", "a") == ""
         here = "better" if (found.difference > 0) == higher else "worse"
         assert board.of_these("m", "a") == here
-        words = {"unclear": f"no significant difference; {here} (these trainings)"}
+        words = {"unclear": f"no significant difference; {here} (these training runs)"}
         assert said(board, "m", "a") == words.get(reading, reading)
 
     def test_only_the_seeds_that_both_have_are_compared(self, masking: ExperimentResults) -> None:
@@ -479,7 +479,7 @@ class TestOtherTables:
             assert [cells[0]["value"], cells[1]["value"]] == pytest.approx([value.mean(), ratios.mean()])
             assert cells[1]["more"][1] == " · ".join(f"{ratio:.2f}×" for ratio in ratios)
         assert [cell["value"] for cell in stored["by_title"]["Real images (floor)"]] == [4.6, None, 0.001, 0.9, None]
-        assert any("never bootstrapped" in note for note in stored["notes"])
+        assert any("not bootstrapped" in note for note in stored["notes"])
 
     def test_what_is_equal_over_seeds_has_no_deviation(self, report: Path) -> None:
         """The recall of 0.4 has none from rounding its mean either."""
@@ -619,7 +619,7 @@ class TestLittle:
     """Less than everything is shown as such."""
 
     def test_one_seed_has_no_deviation(self, little: Path, one_seed: Page) -> None:
-        assert "One training seed (0): no standard deviation and no interval over trainings." in one_seed.text
+        assert "One training seed (0): no standard deviation and no interval over training runs." in one_seed.text
         assert "±" not in one_seed.text
         cell = table(little / "report", "masking-lpips-alex")["by_title"]["MT-Diffusion"][0]
         assert (cell["text"], cell["lines"]) == (f"{cell['value']:.4f}", [])

@@ -264,7 +264,7 @@ def test_one_seed_says_nothing_of_other_trainings(tree: Path, tmp_path: Path) ->
     cell = table(tmp_path, "transfer")["Mask given image"]["against single-task, C"]
     assert cell["tone"] == "" and cell["lines"] == [] and "±" not in cell["text"]
     assert "interval over seeds" not in text_of(tmp_path).split("Transfer:")[0]
-    assert "One training seed: no deviation" in text_of(tmp_path)
+    assert "With one training seed there is neither" in text_of(tmp_path)
     assert "against single-task, C/K" not in table(tmp_path, "transfer")["Mask given image"]
 
 

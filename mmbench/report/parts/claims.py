@@ -1,4 +1,4 @@
-"""The claims and what came of them: the page's table and the tidy file."""
+"""The claims and their verdicts: the page's table and the tidy file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from mmbench.scoring.statistics import LEVEL
 
 TONES = {"reproduced": "better", "not reproduced": "worse", "inconclusive": "unclear", "contested": "unclear"}
 RULE = (
-    f"Interval: {100 * LEVEL:.0f} % t-interval over training seeds of the values seed by seed; of a ratio, that of its "
-    "logarithm. A case holds if the whole interval is where it is wanted, fails if no part of it is, and is open "
-    "otherwise. What is wanted in every case holds if each does, and fails if one does by an interval whose error is "
-    "divided by the number of cases and parts; what is wanted in some case, the other way round. A claim is reproduced "
-    "if all its parts hold, not reproduced if one fails, else inconclusive; so is every claim with one seed. Where its "
-    "source contradicts itself it is contested, whatever came out. Seeds that would decide: the fewest in all with "
-    f"which it is decided with a chance of {100 * POWER:.0f} %, if mean and spread are those of the seeds at hand."
+    f"Interval: {100 * LEVEL:.0f} % t-interval over training seeds of the values seed by seed; for a ratio, of its "
+    "logarithm. A case holds if the whole interval lies within the claimed range, fails if no part of it does, and is "
+    "open otherwise. A claim about every case holds if each case holds, and fails if one case fails by an interval "
+    "whose error is divided by the number of cases and parts; for a claim about some case, the rules are exchanged. A "
+    "claim is reproduced if all its parts hold, not reproduced if one part fails, and inconclusive otherwise; with one "
+    "seed every claim is inconclusive. A claim whose source contradicts itself is contested, whatever the results. "
+    "Seeds that would decide: the smallest total number that decides the claim with a probability of "
+    f"{100 * POWER:.0f} %, if mean and spread are those of the present seeds."
 )
 
 
@@ -42,7 +43,7 @@ def write_claims(outcomes: Sequence[Outcome], results: Results, folder: Path) ->
 
 
 def tally(outcomes: Sequence[Outcome]) -> str:
-    """One sentence: how many claims had which verdict."""
+    """One sentence: the number of claims with each verdict."""
     verdicts = [outcome.verdict for outcome in outcomes]
     tested = [verdict for verdict in verdicts if verdict != "not tested"]
     if not tested:
@@ -68,12 +69,12 @@ def claims_table(outcomes: Sequence[Outcome], results: Results) -> Table:
             ]
         )
     header = ["Claim", "Figure claimed", "Source", "Ours, interval over seeds", "Verdict", "Tested at"]
-    caption = "Claims and what these results make of them; every verdict is computed, see docs/claims.md."
+    caption = "Claims and their verdicts by these results. Every verdict is computed, see docs/claims.md."
     return Table("claims", caption, header, rows, [RULE, *untested(outcomes)], frozenset(range(6)))
 
 
 def untested(outcomes: Sequence[Outcome]) -> list[str]:
-    """One sentence that names the claims without a verdict, grouped by what is lacking."""
+    """One sentence that names the claims without a verdict, grouped by what the results lack."""
     lacking: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.verdict == "not tested":
@@ -90,7 +91,7 @@ def remarks(outcome: Outcome) -> list[str]:
 
 
 def decided_by(outcome: Outcome) -> str:
-    """How many seeds would decide an inconclusive claim, and which way."""
+    """How many seeds would decide an inconclusive claim, and with which verdict."""
     tested = [part for part in outcome.parts if part.trials]
     for parts, what in ((outcome.parts, "it"), (tested, "the parts that are tested here")):
         needed = needed_for(parts)
@@ -112,7 +113,7 @@ def summary(outcome: Outcome) -> str:
 
 
 def ours(outcome: Outcome, results: Results) -> list[str]:
-    """What was compared, what is wanted of it, each case's value, interval and state, and what is lacking."""
+    """The comparison, the claimed range, each case's value, interval and state, and what the results lack."""
     lines = []
     for part in (p for p in outcome.parts if p.trials):
         where = "" if len(part.trials) == 1 else f" in {part.comparison.part.over} case"
@@ -130,7 +131,7 @@ def value(trial: Trial) -> str:
 
 
 def reading(part: PartOutcome, trial: Trial) -> str:
-    """A case's state, why it is open where its interval does not show that, and which seeds were left out."""
+    """A case's state, the reason if it is open despite its interval, and the seeds that were left out."""
     bounds, words = part.comparison.holds, [trial.state, trial.why]
     low, high = (trial.summary.low, trial.summary.high) if trial.summary else (None, None)
     if trial.state == "open" and low is not None and high is not None:
@@ -142,7 +143,7 @@ def reading(part: PartOutcome, trial: Trial) -> str:
 
 
 def wanted(bounds: Bounds) -> str:
-    """Where a claim holds, with the margin put in."""
+    """The range in which a claim holds, with the margin included."""
     low, high = (f"{end:.4g}".replace("-", text.MINUS) for end in (bounds.low, bounds.high))
     if bounds.low == -float("inf"):
         return f"{'<' if bounds.high_open else '≤'} {high}"
@@ -159,7 +160,7 @@ def label(part: PartOutcome, trial: Trial, results: Results) -> str:
 
 
 def scale(outcome: Outcome, results: Results) -> str:
-    """Data, resolution, training, size of the networks, seeds and items, of each experiment that the claim is about."""
+    """Data, resolution, training, network sizes, seeds and items of each experiment that the claim concerns."""
     card = results.card
     facts = [str(card.get("title") or card.get("name", "unknown data"))]
     if size := card.get("size"):
@@ -174,7 +175,7 @@ def scale(outcome: Outcome, results: Results) -> str:
 
 
 def trials_of(outcome: Outcome, experiment: str) -> list[Trial]:
-    """The cases of a claim that are of an experiment."""
+    """The cases of a claim that belong to an experiment."""
     return [t for part in outcome.parts if part.comparison.part.experiment == experiment for t in part.trials]
 
 
@@ -195,7 +196,7 @@ def _run_facts(experiment: ExperimentResults, trials: Sequence[Trial]) -> list[s
 
 
 def _span(values: Any, form: str, unit: str, scale: float = 1) -> str:
-    """Smallest to largest of what is not 0 and is known."""
+    """The range of the values that are known and not 0."""
     known = sorted({form.format(v / scale): v for v in values if v}.items(), key=lambda pair: pair[1])
     return f"{' to '.join(dict.fromkeys([known[0][0], known[-1][0]]))} {unit}" if known else ""
 

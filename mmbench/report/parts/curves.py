@@ -1,4 +1,4 @@
-"""Quality against compute: scores of a training's snapshots, and the compute that each method needs for a quality."""
+"""Quality against compute: scores of a run's snapshots, and the compute that each method needs to reach a quality."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ from mmbench.scoring.statistics import LEVEL
 NOT_REACHED = "not reached"
 
 COSINE_NOTE = (
-    "The learning rate falls on a cosine over the whole training, so a snapshot is usually worse than a training of "
-    "its length would be, and compute read off a curve is an upper estimate. Variants called per_task are such "
-    "trainings, single points here."
+    "The learning rate follows a cosine over the whole training run. A snapshot is therefore usually worse than a "
+    "complete run of its length, and compute read off a curve is an upper estimate. Variants called per_task are "
+    "complete shorter runs and appear as single points."
 )
 REACH_NOTE = (
     "×: training compute (FLOP) to reach the target as a multiple of what the target's own method needs, seed by "
-    f"seed; geometric mean over seeds, its {100 * LEVEL:.0f} % t-interval (of the logarithms) in brackets. On demand: "
-    "FLOP, images seen and time of training on this machine, means over seeds. Between snapshots, scores are linear in "
-    "log FLOP along the best so far. ≤: the first snapshot is as good already; ≥: that of the target's method is; no "
-    "ratio: both. A method that answers with another's weights has their compute, and that of a model of several "
-    "tasks is for all of them."
+    f"seed; geometric mean over seeds, with its {100 * LEVEL:.0f} % t-interval (of the logarithms) in brackets. On "
+    "demand: FLOP, images seen and training time on this machine, means over seeds. Between snapshots, the best score "
+    "so far is interpolated linearly in log FLOP. ≤: the method's first snapshot already reaches the target; ≥: the "
+    "first snapshot of the target's method does; without a ratio, both do. A method that answers with another "
+    "method's weights has the compute of those weights. The compute of a model of several tasks is for all of them."
 )
 
 
 def quality_against_compute(context: Context, lines: Sequence[Headline]) -> dict[str, Any] | None:
-    """Figure and tables of an experiment's headlines, their files written; None if no training was looked at early."""
+    """Figure and tables of an experiment's headlines, with their files; None if no training run has snapshots."""
     results = context.experiment
     frame = curve_frame(results, lines)
     if frame.empty or (frame["share"] == 1).all():
@@ -67,8 +67,8 @@ def quality_against_compute(context: Context, lines: Sequence[Headline]) -> dict
     }
     drawing = context.draw(
         f"{results.name}-curves",
-        f"Scores against training compute, on the way and at the end; lines are means over seeds, points single seeds. "
-        f"Dotted: the best finished baseline, which the table below asks for. {COSINE_NOTE}",
+        "Scores against training compute, of snapshots and of finished runs; lines are means over seeds, points are "
+        f"single seeds. Dotted: the best finished baseline, the target of the table below. {COSINE_NOTE}",
         "Line charts of every question's metric against training FLOP; the numbers are in the table of curves.",
         partial(draw_curves, frame, lines, goals["baseline"], results),
     )
@@ -85,7 +85,7 @@ def quality_against_compute(context: Context, lines: Sequence[Headline]) -> dict
 
 
 def reached(goal: Goal, curves: Mapping[int, pd.DataFrame]) -> dict[int, Reach | None]:
-    """The compute at which the curves of a method are as good as the goal of their seed, by seed."""
+    """The compute at which the curves of a method reach the goal of their seed, by seed."""
     return {
         seed: compute_to_reach(
             curve["flops"].tolist(),
@@ -99,7 +99,7 @@ def reached(goal: Goal, curves: Mapping[int, pd.DataFrame]) -> dict[int, Reach |
 
 
 def reach_cell(goal: Goal, method: str, curves: Mapping[int, pd.DataFrame]) -> Cell:
-    """How much compute a method needs, as a multiple of what the goal's own method needs."""
+    """The compute that a method needs, as a multiple of what the goal's own method needs."""
     tried = reached(goal, curves)
     if not tried:
         return NONE
@@ -124,7 +124,7 @@ def reach_cell(goal: Goal, method: str, curves: Mapping[int, pd.DataFrame]) -> C
 
 
 def times(value: float) -> str:
-    """A ratio with two decimals, or two digits where these would be few."""
+    """A ratio with two decimals, or with two significant digits if it is small."""
     return text.number(value, 2) if value >= 0.1 else f"{value:.2g}"
 
 
@@ -150,7 +150,7 @@ def costs(reaches: Mapping[int, Reach], curves: Mapping[int, pd.DataFrame]) -> s
 def reach_table(
     results: ExperimentResults, frame: pd.DataFrame, goals: Sequence[Goal], name: str, caption: str
 ) -> Table:
-    """A row per trained method, a column per question; the last row says what is to be reached."""
+    """A row per trained method, a column per question; the last row has the target."""
     header = [f"{goal.line.question}: {goal.line.board.column}" for goal in goals]
     rows = []
     for method in results.methods:
@@ -168,7 +168,7 @@ def reach_table(
 def draw_curves(
     frame: pd.DataFrame, lines: Sequence[Headline], goals: Sequence[Goal], results: ExperimentResults, mode: Mode
 ) -> Figure:
-    """A small panel per question, methods named below."""
+    """A small panel per question, with a legend of the methods below."""
     shown = [method for method in results.methods if method in set(frame["method"])]
     styles = method_styles(results.methods, mode)
     figure, grid = panels(len(lines), 3.6, 2.7, 0.6 + 0.2 * (len(shown) // 3))

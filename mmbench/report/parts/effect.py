@@ -1,4 +1,4 @@
-"""What one change of a method does to a question's metric: measured seed by seed, and item by item."""
+"""The effect of one change of a method on a question's metric: measured seed by seed, and item by item."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from mmbench.scoring.statistics import (
     zero_mean_p,
 )
 
-#: What was changed: settings by axis and by method or variant.
+#: The changes: settings by axis and by method or variant.
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one change does to one question's metric.
+    """The effect of one change on one question's metric.
 
     Attributes:
-        difference: over training seeds, of what was changed minus what it is compared with, paired by seed.
-        base: mean of what it is compared with, over the same seeds.
-        items: the same, paired by item; None for a metric without values per item.
-        p: of the test that there is no difference, over what `interval` is; None without either.
-        p_holm: that, adjusted over all effects of the experiment.
+        difference: the changed method minus its reference, paired by training seed.
+        base: the mean of the reference over the same seeds.
+        items: the same difference, paired by item; None for a metric without values per item.
+        p: p-value of the test of no difference, over the same units as `interval`; None without an interval.
+        p_holm: the p-value, adjusted over all effects of the experiment.
         higher_is_better: the metric's direction.
     """
 
@@ -48,23 +48,23 @@ class Effect:
 
     @property
     def relative(self) -> float | None:
-        """Per cent of the reference's mean; None if that is 0."""
+        """The difference in per cent of the reference's mean; None if that is 0."""
         return 100 * self.difference.mean / abs(self.base) if self.base else None
 
     @property
     def decisive(self) -> Ends:
-        """What has the interval: items and trainings at once; what there is of the two, if only one has several."""
+        """The interval's source: items and training runs together, or the one of the two that has several."""
         items = self.items if self.items and self.items.interval else None
         return (items.retrained or items) if items else self.difference
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """That interval; None if neither has several."""
+        """The interval of `decisive`; None if there is neither more than one item nor more than one run."""
         return self.decisive.interval
 
     @property
     def reading(self) -> str:
-        """`better`, `worse`, `unclear`, or nothing where nothing can be said."""
+        """`better`, `worse`, `unclear`, or empty without an interval."""
         return reading_of(self.decisive, self.difference.mean, self.p_holm, self.higher_is_better)
 
 
@@ -74,7 +74,7 @@ Effects = Mapping[tuple[str, int], Effect]
 def measure(
     results: ExperimentResults, lines: Sequence[Headline], names: Sequence[str]
 ) -> dict[tuple[str, int], Effect]:
-    """The effects by method or variant and number of the question, with p-values adjusted together."""
+    """The effects by method or variant and number of the question, with jointly adjusted p-values."""
     effects = {
         (name, i): effect
         for name in names
@@ -86,7 +86,7 @@ def measure(
 
 
 def compare(results: ExperimentResults, board: Board, case: str, name: str) -> Effect | None:
-    """The effect in one case, over the seeds that both have; None if there are none."""
+    """The effect in one case, over the shared seeds; None without shared seeds."""
     reference = reference_of(name)
     studied, other = board.entries.get((name, case)), board.entries.get((reference, case))
     seeds = [seed for seed in studied.values if seed in other.values] if studied and other else []
@@ -118,7 +118,7 @@ def compare_items(
 
 
 def effect_cell(effect: Effect | None, line: Headline) -> Cell:
-    """Difference, per cent, intervals and what they allow to say."""
+    """Difference, per cent, intervals and the verdict."""
     if effect is None:
         return NONE
     decimals, difference = line.board.decimals, effect.difference

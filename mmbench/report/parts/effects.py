@@ -1,4 +1,4 @@
-"""The ablation: what each change of a method does to each question's metric, beside the method as it is."""
+"""The ablation: the effect of each change of a method on each question's metric."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mmbench.report.tables.values import end_columns
 from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL
 
-#: Relative changes beyond this many per cent are drawn at the edge; below the other, the axis is linear.
+#: Relative changes beyond EDGE per cent are shown at the edge; within LINEAR per cent the axis is linear.
 EDGE, LINEAR = 300.0, 10.0
 COLOURS = {
     "light": {"better": "#08694a", "worse": "#9f1239"},
@@ -38,12 +38,12 @@ TICKS = (-100, -10, 0, 10, 100)
 
 
 def write_effects(context: Context, lines: Sequence[Headline], axes: Axes) -> dict[str, Any]:
-    """The table and the figure of an experiment's effects; empty if nothing that was changed was scored.
+    """The table and the figure of an experiment's effects; empty if no change was scored.
 
     Args:
-        context: results, and where files go.
+        context: the results and the folder of the files.
         lines: the questions, a column each.
-        axes: what was changed.
+        axes: the changes.
     """
     results, shown = context.experiment, scored_axes(context.experiment, axes)
     effects = measure(results, lines, [name for entries in shown.values() for name in entries])
@@ -52,9 +52,9 @@ def write_effects(context: Context, lines: Sequence[Headline], axes: Axes) -> di
     context.frame(f"{results.name}-effects-long", effects_frame(results, lines, shown, effects))
     drawing = context.draw(
         f"{results.name}-effects",
-        "Change of each question's metric in per cent of the value without the change; filled where it is told apart, "
-        "green if better and red if worse, with the interval of the table that decides. The scale is linear within "
-        f"{LINEAR:.0f} % and logarithmic beyond; what is further than {EDGE:.0f} % is at the edge.",
+        "Change of each question's metric in per cent of the value without the change, with the interval of the table "
+        "that decides. Filled points are significant, green if better and red if worse. The scale is linear within "
+        f"{LINEAR:.0f} % and logarithmic beyond; changes of more than {EDGE:.0f} % are at the edge.",
         "Dot plots of relative changes, a row for each change and a column for each question; the numbers are in the "
         "table below.",
         partial(effects_figure, results, lines, shown, effects),
@@ -63,7 +63,7 @@ def write_effects(context: Context, lines: Sequence[Headline], axes: Axes) -> di
 
 
 def scored_axes(results: ExperimentResults, axes: Axes) -> Axes:
-    """What of the changes was scored, together with what it is compared with."""
+    """The changes that were scored together with their references."""
     shown = {
         axis: {name: change for name, change in entries.items() if {name, reference_of(name)} <= set(results.titles)}
         for axis, entries in axes.items()
@@ -72,7 +72,7 @@ def scored_axes(results: ExperimentResults, axes: Axes) -> Axes:
 
 
 def effects_table(results: ExperimentResults, lines: Sequence[Headline], axes: Axes, effects: Effects) -> Table:
-    """A row per change, below those of what they are compared with; a column per question."""
+    """A row per change, below the rows of the references; a column per question."""
     names = [name for entries in axes.values() for name in entries]
     references = sorted({reference_of(name) for name in names}, key=lambda name: (name != STUDIED, name))
     rows = [
@@ -85,44 +85,44 @@ def effects_table(results: ExperimentResults, lines: Sequence[Headline], axes: A
             rows.append([Cell(results.titles[name]), Cell(axis), changed, *cells])
     header = ["Method", "Axis", "Changed", *(f"{line.question}: {line.board.column}" for line in lines)]
     caption = (
-        f"What each change does: the values of {text.listing([results.titles[name] for name in references])}, then the "
-        "difference that each change makes to its own method's, and that in per cent of it."
+        f"The effect of each change: first the values of {text.listing([results.titles[n] for n in references])}, then "
+        "for each change the difference from its reference, also in per cent."
     )
     return Table(f"{results.name}-effects", caption, header, rows, notes(results, effects), frozenset({1, 2}))
 
 
 def notes(results: ExperimentResults, effects: Effects) -> list[str]:
-    """How the table is read: what a change is compared with, the intervals, the tests."""
+    """How to read the table: references, intervals and tests."""
     percent, tested = f"{100 * LEVEL:.0f} %", sum(effect.p is not None for effect in effects.values())
     intervals = (
-        f"Brackets hold the {percent} interval of the difference for other images and other trainings. For a metric "
-        f"without values per image they hold the {percent} t-interval of the difference, paired by training seed. On "
-        "demand: the BCa bootstrap interval over images only, which is about these trainings."
+        f"Brackets hold the {percent} interval of the difference for other images and other training runs. For a "
+        f"metric without values per image they hold the {percent} t-interval of the difference, paired by training "
+        "seed. On demand: the BCa bootstrap interval over images only, which holds for these training runs only."
     )
-    test = "over images and trainings, or over seeds"
+    test = "over images and training runs, or over seeds"
     if len(results.seeds) == 1:
         intervals = (
             f"Brackets hold the {percent} BCa bootstrap interval of the mean per-image difference. It shows how other "
-            "images would change the difference of these two trainings, and nothing about other trainings. 'one seed' "
-            "stands where the metric has no values per image, so that no interval exists."
+            "images would change the difference of these two training runs, and nothing about other runs. 'one seed' "
+            "marks a metric without values per image, for which no interval exists."
         )
         test = "sign-flip test over images"
     return [
-        f"A variant is compared with its own method, a whole method with {STUDIED_TITLE}, both trained with the same "
-        "seeds on the same batches and asked with the same noise.",
+        f"A variant is compared with its own method, another method with {STUDIED_TITLE}. Both are trained with the "
+        "same seeds on the same batches and evaluated with the same noise.",
         intervals,
-        f"Called better or worse if the interval leaves out 0 and p ≤ {ALPHA}, Holm-adjusted over the {tested} tests "
-        f"of this table ({test}).",
+        f"An effect is called better or worse if the interval excludes 0 and p ≤ {ALPHA}, Holm-adjusted over the "
+        f"{tested} tests of this table ({test}).",
     ]
 
 
 def value_cell(line: Headline, name: str) -> Cell:
-    """What a change is compared with."""
+    """The value of a reference."""
     return replace(line.board.cell(name, line.case), mark="")
 
 
 def effects_frame(results: ExperimentResults, lines: Sequence[Headline], axes: Axes, effects: Effects) -> pd.DataFrame:
-    """One row per change and question, with everything known."""
+    """One row per change and question, with all values."""
     axis_of = {name: axis for axis, entries in axes.items() for name in entries}
     rows = []
     for (name, i), effect in effects.items():
@@ -182,7 +182,7 @@ def effects_figure(
 
 
 def draw_effect(panel: Panel, row: int, effect: Effect, line: Headline, title: str, mode: Mode) -> None:
-    """A point, filled where the effect is told apart, and its interval; nothing for one without a reference."""
+    """A point, filled if the effect is significant, and its interval; nothing without a reference."""
     if effect.relative is None:
         return
     tones = COLOURS[mode]

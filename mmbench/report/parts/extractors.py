@@ -1,4 +1,4 @@
-"""What other extractors say of drawn images than that of the headlines, and whether they rank the methods alike."""
+"""Scores of generated images by other extractors than that of the headlines, and the agreement of their rankings."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from mmbench.scoring.agreement import FEWEST, Agreement, rank_agreement
 from mmbench.scoring.names import describe, extractor_of, in_order, measured
 
 ABOUT = (
-    "Kendall's τ-b of the methods' means over seeds, and below it Spearman's ρ and the number of methods: 1 is the "
-    f"same order, 0 no relation, {text.MINUS}1 the reverse. {text.DASH}: fewer than {FEWEST} methods, or all alike. "
-    "Where extractors disagree about two methods, neither should be believed."
+    "Kendall's τ-b of the methods' means over seeds, and below it Spearman's ρ and the number of methods. 1 is the "
+    f"same order, 0 no relation, {text.MINUS}1 the reverse order. {text.DASH}: fewer than {FEWEST} methods, or all "
+    "equal. If extractors disagree about two methods, neither order is reliable."
 )
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One case as several extractors see it: their boards of each measure, by the extractor's name."""
+    """One case by several extractors: their boards of each measure, by the extractor's name."""
 
     case: str
     boards: Mapping[str, Mapping[str, Board]]
 
     @property
     def extractors(self) -> list[str]:
-        """Their names, that of the headlines first."""
+        """The names of the extractors, that of the headlines first."""
         return list(dict.fromkeys(name for boards in self.boards.values() for name in boards))
 
     def agreement(self, measure: str, pair: tuple[str, str]) -> Agreement | None:
-        """How alike two extractors rank the methods by a measure; None if they cannot be compared."""
+        """The agreement of two extractors' rankings by a measure; None if they cannot be compared."""
         boards = [self.boards[measure].get(name) for name in pair]
         first, second = ({} if board is None else means(board, self.case) for board in boards)
         return rank_agreement(first, second)
 
     def same_best(self, measure: str, pair: tuple[str, str]) -> list[str]:
-        """The methods that both extractors have at the top."""
+        """The methods that are best by both extractors."""
         first, second = (self.boards[measure][name].best(self.case) for name in pair)
         return [method for method in first if method in second]
 
@@ -74,7 +74,7 @@ def seen_twice(context: Context) -> Iterator[Seen]:
 
 
 def other_extractors(context: Context) -> dict[str, Any] | None:
-    """Findings, the table of agreement, and tables of what the others measured; None with one extractor."""
+    """Findings, the table of agreement, and tables of the other extractors' scores; None with one extractor."""
     cases = list(seen_twice(context))
     if not cases:
         return None
@@ -83,7 +83,7 @@ def other_extractors(context: Context) -> dict[str, Any] | None:
         for extractor in seen.extractors[1:]:
             shown = [board[extractor] for board in seen.boards.values() if extractor in board]
             name = f"{results.name}-{slug(seen.case)}-{slug(extractor)}"
-            caption = f"Images of the case {seen.case} as {extractor} sees them."
+            caption = f"Images of the case {seen.case}, measured with {extractor}."
             made = case_table(name, caption, shown, results, real="Real images", notes=real_notes(results))
             tables.append(context.table(made))
             boards += shown
@@ -93,12 +93,12 @@ def other_extractors(context: Context) -> dict[str, Any] | None:
 
 
 def pairs_of(cases: Sequence[Seen]) -> list[tuple[str, str]]:
-    """Every two extractors, the one of the headlines first."""
+    """All pairs of extractors, that of the headlines first."""
     return list(combinations(dict.fromkeys(name for seen in cases for name in seen.extractors), 2))
 
 
 def agreement_table(context: Context, cases: Sequence[Seen]) -> Table | None:
-    """A row per case and pair of extractors, a column per measure; None where nothing can be compared."""
+    """A row per case and pair of extractors, a column per measure; None if nothing can be compared."""
     measures = in_order(measure for seen in cases for measure in seen.boards)
     rows = []
     for seen, pair in [(case, pair) for case in cases for pair in combinations(case.extractors, 2)]:
@@ -133,7 +133,7 @@ def findings(context: Context, cases: Sequence[Seen]) -> list[str]:
 
 
 def rankings(context: Context, measure: str, pair: tuple[str, str], ranked: Sequence[tuple[Seen, float, int]]) -> str:
-    """How alike two extractors rank methods, in words, of the cases with their tau and number of methods."""
+    """The agreement of two extractors in words, from the cases with their tau and number of methods."""
     taus = [tau for _, tau, _ in ranked]
     shared = [best for seen, *_ in ranked if (best := seen.same_best(measure, pair))]
     if len(ranked) > 1:

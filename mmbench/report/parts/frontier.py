@@ -1,4 +1,4 @@
-"""What methods trade by the settings that were tried on the validation split: one metric against another."""
+"""The trade-off between two metrics over the settings that were tried on the validation split."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ COLUMNS = ["method", "seed", "line", "value", "x", "y", "chosen"]
 
 
 def frontier(context: Context, across: str, up: str) -> Drawing | None:
-    """A curve for each method and seed through the settings that were tried; None where nothing was.
+    """A curve for each method and seed through the settings that were tried; None if none were.
 
     Args:
-        context: results, and where files go.
-        across: metric of the horizontal axis, by its name up to any bracket; likewise `up`.
+        context: the results and the folder of the files.
+        across: metric of the horizontal axis, by its name up to any bracket; likewise `up` for the vertical axis.
     """
     results = context.experiment
     frame = frontier_frame(results, across, up)
@@ -35,8 +35,8 @@ def frontier(context: Context, across: str, up: str) -> Drawing | None:
     names = describe(across).label, describe(up).label
     return context.draw(
         f"{results.name}-frontier",
-        f"{names[1]} against {names[0]} on the validation split, for every strength that was tried (at the points); "
-        "the ringed ones were chosen and used for the test questions. One curve per seed and sampler.",
+        f"{names[1]} against {names[0]} on the validation split, with one point for every strength that was tried. "
+        "The ringed ones were chosen and used for the test cases. There is one curve per seed and sampler.",
         f"Curves of {names[1]} against {names[0]}, one point for each strength of guidance.",
         partial(draw_frontier, frame, results, names),
     )
@@ -54,10 +54,10 @@ def frontier_frame(results: ExperimentResults, across: str, up: str) -> pd.DataF
 
 
 def strengths(run: Run) -> Iterator[tuple[str, float, Sequence[Mapping[str, Any]], bool]]:
-    """What a run tried of which one number is a strength: a setting of the method, or guidance with a way of drawing.
+    """The choices that a run tried and that have a strength: a setting of the method, or guidance of a sampler.
 
     Yields:
-        What the strength goes with, the strength, the metrics, and whether it was chosen.
+        The name of the choice, its strength, the metrics, and whether it was chosen.
     """
     for entry in run.tuning.get("tried", []):
         if len(entry["settings"]) == 1:
@@ -72,7 +72,7 @@ def strengths(run: Run) -> Iterator[tuple[str, float, Sequence[Mapping[str, Any]
 
 
 def draw_frontier(frame: pd.DataFrame, results: ExperimentResults, names: tuple[str, str], mode: Mode) -> Figure:
-    """The curves, points named by the setting's value."""
+    """The curves, with points labelled by the setting's value."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes, styles = figure.add_subplot(), method_styles(results.methods, mode)
     for method in [m for m in results.methods if m in set(frame["method"])]:

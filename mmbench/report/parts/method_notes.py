@@ -1,4 +1,4 @@
-"""What the page gathers on each method: what it is, its file, papers, settings, numbers and pictures."""
+"""The page's notes on each method: a description, its file, papers, settings, numbers and images."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from mmbench.runs.run import Run
 
 @dataclass(frozen=True)
 class MethodNotes:
-    """A method of an experiment.
+    """The notes on a method of an experiment.
 
     Attributes:
-        anchor: where it is on the page.
-        title: for a reader.
-        name: in files.
-        about: what it is; empty if its file is not known.
-        path: of its file; empty likewise.
-        link: the file's address; empty if a page cannot lead to it.
-        papers: author and year of what it follows, and the address, if that is known.
-        settings: by which it was trained and asked.
-        numbers: question with metric, its value, and its rank.
+        anchor: the anchor of the notes on the page.
+        title: the name for readers.
+        name: the name in files.
+        about: a description; empty if the method's file is not known.
+        path: the path of its file; empty if not known.
+        link: the file's address; empty if a page cannot link to it.
+        papers: author and year of the papers that it follows, and their addresses, if known.
+        settings: the settings of training and evaluation.
+        numbers: the question with its metric, the value, and the rank.
     """
 
     anchor: str
@@ -42,7 +42,7 @@ class MethodNotes:
 
 
 def method_notes(context: Context, section: Section) -> list[MethodNotes]:
-    """The notes on every method of an experiment, in their order."""
+    """The notes on every method of an experiment, in order."""
     return [notes_on(context, section, method) for method in context.experiment.methods]
 
 
@@ -70,7 +70,7 @@ def notes_on(context: Context, section: Section, method: str) -> MethodNotes:
 
 
 def settings_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """The settings of a method's first training: its schedule, then what is its own."""
+    """The settings of a method's first training run: its schedule, then its own settings."""
     settings = runs[0].training.get("settings") or {}
     tag = tag_of(runs[0].method)
     return [

@@ -1,9 +1,9 @@
-"""Delta-m: what learning several tasks in one network changes, on average, against a single-task twin of each.
+"""Delta-m: the average change from learning several tasks in one network, against a single-task twin of each.
 
-Delta-m = mean over tasks of `(-1)^l (M_multi - M_single) / M_single`, with l = 1 where less is better, so that above 0
-the multitask model is better (Maninis et al. 2019, arXiv 1904.08918; Vandenhende et al. 2021, arXiv 2004.13379). Each
-task has one metric, the first of its headlines, and one twin, the best of several; the cases of a task, such as masked
-shares, are averaged first. The mean is taken seed by seed; the interval is Student's t over training seeds.
+Delta-m = mean over tasks of `(-1)^l (M_multi - M_single) / M_single`, with l = 1 where lower is better: above 0 the
+multitask model is better (Maninis et al. 2019, arXiv 1904.08918; Vandenhende et al. 2021, arXiv 2004.13379). Each task
+has one metric, that of its first headline, and one twin, the best if there are several; the cases of a task, such as
+masked shares, are averaged first. The mean is taken seed by seed; the interval is Student's t over training seeds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL, SeedSummary, over_seeds
 
 DELTA = "Δm"
-#: By the end of a twin's name, the compute that it was trained with.
+#: The compute of a twin's training run, by the ending of its name.
 COMPUTES = {"": "C", "@per_task": "C/K"}
 NOTE = (
-    f"{DELTA}: mean over tasks of the relative change of the task's metric against a model of that task alone, turned "
-    "so that above 0 the multitask model is better (Maninis et al. 2019; Vandenhende et al. 2021); in brackets the "
-    f"{100 * LEVEL:.0f} % t-interval over training seeds of the mean taken seed by seed. C: trained for as many steps; "
-    "C/K: for the share of them that one task has."
+    f"{DELTA}: mean over tasks of the relative change of the task's metric against a model of that task alone, with "
+    "the sign chosen so that above 0 the multitask model is better (Maninis et al. 2019; Vandenhende et al. 2021). In "
+    f"brackets: the {100 * LEVEL:.0f} % t-interval over training seeds of the mean taken seed by seed. C: the "
+    "single-task model is trained for as many steps; C/K: for one task's share of them."
 )
 
 
@@ -38,10 +38,10 @@ class TaskChange:
     """Relative change in one task, by seed, above 0 where the multitask model is better.
 
     Attributes:
-        question: as the overview calls the task.
-        board: of its metric.
+        question: the name of the task in the overview.
+        board: the board of its metric.
         twin: the single-task model.
-        values: by training seed that both have, the mean over the task's cases.
+        values: the mean over the task's cases, by shared training seed.
     """
 
     question: str
@@ -51,7 +51,7 @@ class TaskChange:
 
 
 def change_by_seed(studied: Entry, other: Entry, higher_is_better: bool) -> dict[int, float]:
-    """Of each seed that both have, the difference over the other's mean of these seeds; nothing if that is 0."""
+    """For each shared seed, the difference divided by the other's mean over these seeds; empty if that mean is 0."""
     shared = sorted(set(studied.values) & set(other.values))
     base = abs(float(np.mean([other.values[seed] for seed in shared]))) if shared else 0.0
     sign = 1 if higher_is_better else -1
@@ -59,7 +59,7 @@ def change_by_seed(studied: Entry, other: Entry, higher_is_better: bool) -> dict
 
 
 def task_changes(results: ExperimentResults, section: Section, ending: str) -> list[TaskChange]:
-    """The tasks that have a twin whose name has this ending, see `COMPUTES`."""
+    """The tasks with a twin whose name has this ending, see `COMPUTES`."""
     tasks = {case["name"]: str(case["task"]) for case in results.cases}
     groups: dict[tuple[str, str], list[TaskChange]] = {}
     for line in section.headlines:
@@ -76,20 +76,20 @@ def task_changes(results: ExperimentResults, section: Section, ending: str) -> l
 
 
 def merged(changes: Sequence[TaskChange]) -> TaskChange:
-    """The changes in the cases of one task as one."""
+    """The changes in the cases of one task, averaged to one."""
     first = changes[0]
     question = first.question if len(changes) == 1 else f"{first.question.partition(',')[0]}, {len(changes)} cases"
     return TaskChange(question, first.board, first.twin, mean_by_seed([change.values for change in changes]))
 
 
 def mean_by_seed(values: Sequence[Mapping[int, float]]) -> dict[int, float]:
-    """The mean over tasks of each seed that all of them have."""
+    """The mean over tasks for each seed that all of them have."""
     shared = sorted(set.intersection(*map(set, values))) if values else []
     return {seed: float(np.mean([by_seed[seed] for by_seed in values])) for seed in shared}
 
 
 def delta_m(values: Sequence[Mapping[int, float]]) -> SeedSummary | None:
-    """Delta-m over tasks of these relative changes by seed; None without a seed that all tasks have."""
+    """Delta-m over tasks with these relative changes by seed; None without a seed that all tasks have."""
     means = mean_by_seed(values)
     return over_seeds(list(means.values())) if means else None
 
@@ -114,7 +114,7 @@ def delta_cell(values: Sequence[Mapping[int, float]]) -> Cell:
 
 
 def delta_table(context: Context, section: Section) -> Table | None:
-    """A row per task and one of their mean, a column for each compute of the twins; None without a twin."""
+    """A row per task and one for their mean, a column for each compute of the twins; None without a twin."""
     results = context.experiment
     changes = {name: task_changes(results, section, ending) for ending, name in COMPUTES.items()}
     if not any(changes.values()):

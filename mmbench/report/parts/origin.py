@@ -1,4 +1,4 @@
-"""How each number was made: measures, questions, runs and data, gathered from the records beside the numbers."""
+"""How each number was made: measures, cases, runs and data, from the records that are stored with the numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmbench.runs.results import ExperimentResults, Results
 from mmbench.runs.run import Run
 from mmbench.scoring.names import describe, in_order, short_label
 
-#: Records of a run's stages: which file, and what it is called.
+#: The records of a run's stages: stage and file.
 STAGES = (("training", "train"), ("prediction", "predict"), ("scores", "evaluate"))
 LONG = 60
 
@@ -27,8 +27,8 @@ class Origin:
 
     Attributes:
         stage: train, predict or evaluate.
-        shared: key and value where all runs agree.
-        different: key, then run and value, where they do not.
+        shared: key and value of facts on which all runs agree.
+        different: key, then run and value, of facts on which they differ.
     """
 
     stage: str
@@ -51,7 +51,7 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def origins(results: ExperimentResults) -> list[Origin]:
-    """Settings and provenance of every stage, what all runs share apart from what sets them apart."""
+    """Settings and provenance of every stage: what all runs share, and in what they differ."""
     stages = []
     for attribute, stage in STAGES:
         records = {f"{run.method} seed {run.seed}": dict(_record(run, attribute)) for run in results.runs}
@@ -77,7 +77,7 @@ def _record(run: Run, attribute: str) -> Iterator[tuple[str, str]]:
 
 
 def measures_table(results: ExperimentResults, out: Path) -> Table:
-    """Each metric: what it measures, with which network, on how many items, how; for a page in `out`."""
+    """Each metric: what it measures, with which network, on how many items and how; for a page in `out`."""
     rows = []
     for name in in_order(results.metrics["metric"]):
         measured = results.metrics[results.metrics["metric"] == name]
@@ -99,7 +99,7 @@ def measures_table(results: ExperimentResults, out: Path) -> Table:
 
 
 def _details(runs: Sequence[Run], name: str) -> str:
-    """Details of a metric on which all its rows agree."""
+    """The details of a metric on which all its rows agree."""
     details = [
         dict(flatten(row.get("detail") or {})) for run in runs for row in run.scores["metrics"] if row["name"] == name
     ]
@@ -109,7 +109,7 @@ def _details(runs: Sequence[Run], name: str) -> str:
 
 
 def cases_table(results: ExperimentResults) -> Table:
-    """The frozen questions and their hashes."""
+    """The frozen cases and their hashes."""
     rows = [
         [
             Cell(case["name"]),
@@ -128,7 +128,7 @@ def cases_table(results: ExperimentResults) -> Table:
 
 
 def facts(results: Results) -> list[tuple[str, str]]:
-    """The scale of the run, for the page's head; only what the records say."""
+    """The scale of the run, for the head of the page, as far as the records have it."""
     card, lines = results.card, []
     lines.append(("Data set", str(card.get("title") or card.get("name", "unknown"))))
     if size := card.get("size"):
@@ -153,7 +153,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
 
 
 def code_of(runs: Sequence[Run]) -> str:
-    """The commits that scored, each with a word if the checkout had changes; empty if no record says."""
+    """The commits that scored, marked if the checkout had changes; empty without records."""
     made = [run.scores.get("provenance") or {} for run in runs]
     commits = {(str(p["git_sha"])[:12], bool(p.get("git_dirty"))) for p in made if p.get("git_sha")}
     return ", ".join(f"commit {sha}{' with changes' if dirty else ''}" for sha, dirty in sorted(commits))

@@ -1,4 +1,4 @@
-"""The overview: which method is best at what, over all experiments of the page: a table, and a figure for each."""
+"""The overview of all experiments of the page: a table of the best methods, and a figure for each experiment."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from mmbench.runs.results import ExperimentResults
 Part = tuple[Section, ExperimentResults]
 Line = tuple[Section, ExperimentResults, Headline]
 REAL_NOTE = (
-    "Real data: the metric's value for real images, which is the floor of FD and other distances, and for judged "
-    "metrics the value that the judge gives real images."
+    "Real data: the metric's value on real images. It is the floor of FD and other distances; for judged metrics it is "
+    "the judge's value on real images."
 )
-#: A method further than this factor from the best baseline is drawn at the edge.
+#: A method farther than this factor from the best baseline is shown at the edge.
 EDGE = 20.0
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
-#: Between the others, where the scores are so close that there is room.
+#: Further ticks, used if the scores are close enough to leave room.
 FINE_TICKS = (0.3, 0.7, 1.5, 3)
-#: How many baselines of a question the figure shows, and its width in inches, at which a phone shows it whole.
+#: How many baselines of a question the figure shows, and its width in inches, which fits a phone.
 SHOWN, WIDTH = 4, 4.2
 
 
 def write_overview(parts: Sequence[Part], out: Path, command: str) -> tuple[dict[str, Any], list[Path]]:
-    """The overview's table and figures, written below `out`, and the paths of their files; empty for no headlines.
+    """The overview's table and figures, written below `out`, and the paths of their files; empty without headlines.
 
-    `command` is what makes them.
+    `command` is the command that makes them.
     """
     lines = [(section, results, line) for section, results in parts for line in section.headlines]
     if not lines:
@@ -66,9 +66,9 @@ def draw_overview(section: Section, lines: Sequence[Line], out: Path) -> Drawing
     return figures.draw(
         f"overview-{section.name}",
         f"{section.title}: the score of {STUDIED_TITLE} and of the best {SHOWN} baselines as a multiple of the best "
-        "baseline's (line at 1×), turned so that right is better. Bars are the intervals that decide: of the "
-        "difference from the best baseline, or, where a metric has no value per image, the t-interval of the mean over "
-        f"training seeds. A score that is more than {EDGE:.0f} times away is at the edge.",
+        "baseline's (line at 1×), inverted where needed so that right is better. Bars are the intervals that decide: "
+        "of the difference from the best baseline or, for a metric without values per image, the t-interval of the "
+        f"mean over training seeds. A score that differs by more than a factor of {EDGE:.0f} is at the edge.",
         f"Dot plot of the scores of {section.title} relative to the best baseline, by question; its numbers are in the "
         "table.",
         partial(scores_figure, lines),
@@ -105,20 +105,20 @@ def overview_table(lines: Sequence[Line]) -> Table:
         *network_notes(line.board.metric for *_, line in lines),
         *([REAL_NOTE] if any(row[5] is not NONE for row in rows) else []),
         f"The better mean is bold. The verdict compares {STUDIED_TITLE} with the best other method image by image, by "
-        f"the paired intervals and tests below; {text.DASH} stands where a metric has no value per image (FD and other "
-        "distances of sets), or no other method answers the question.",
+        f"the paired intervals and tests below; {text.DASH} means that the metric has no value per image (FD and other "
+        "distances of sets) or that no other method answers the question.",
     ]
     return Table("overview", caption, header, rows, notes, frozenset({1, 3, 6}))
 
 
 def _value(board: Board, method: str, rival: str | None, case: str) -> Cell:
-    """Mean and deviation, bold if the rank is above the rival's."""
+    """Mean and deviation, bold if the rank is better than the rival's."""
     studied, other = (board.entries.get((name, case)) for name in (method, rival or ""))
     return replace(board.cell(method, case), mark="best" if studied and other and studied.rank < other.rank else "")
 
 
 def tally(lines: Sequence[Line]) -> str:
-    """One sentence: at how many questions the multitask model is best."""
+    """One sentence: the number of questions at which the multitask model is best."""
     asked = [line for _, _, line in lines if (STUDIED, line.case) in line.board.entries]
     won = sum(any(is_studied(method) for method in line.board.best(line.case)) for line in asked)
     return f"{STUDIED_TITLE} has the best mean in {won} of the {len(asked)} questions below that it answers."
@@ -133,7 +133,7 @@ def contenders(board: Board, case: str) -> list[str]:
 
 
 def scores_figure(lines: Sequence[Line], mode: Mode) -> Figure:
-    """A block per question: its name, then a named row for each method."""
+    """A block per question: its name, then a labelled row for each method."""
     blocks = [(line, results, contenders(line.board, line.case)) for _, results, line in lines]
     rows = sum(len(methods) + 1.3 for *_, methods in blocks)
     figure = Figure(figsize=(WIDTH, 0.7 + 0.2 * rows), layout="constrained")
@@ -166,7 +166,7 @@ def draw_score(axes: Axes, line: Headline, method: str, place: float, results: E
 
 
 def name_scores(axes: Axes, ticks: Sequence[tuple[float, str, bool]], end: float, mode: Mode) -> None:
-    """The rows' names, that of the method under study in bold, and the scale of multiples."""
+    """The names of the rows, that of the method under study in bold, and the scale of multiples."""
     axes.set_yticks([place for place, *_ in ticks], [text.shorten(name, 28) for _, name, _ in ticks])
     for label, (*_, studied) in zip(axes.get_yticklabels(), ticks, strict=True):
         label.set(fontsize=8, color=paper(mode)["ink"], fontweight="bold" if studied else "normal")

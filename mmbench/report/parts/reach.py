@@ -1,4 +1,4 @@
-"""Learning curves: scores by what they took, and how much compute a quality takes, read off the other way round."""
+"""Learning curves: scores by compute, and the inverse: the compute that is needed to reach a quality."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Bound = Literal["", "≤", "≥"]
 
 @dataclass(frozen=True)
 class Reach:
-    """The compute at which a quality is reached; with a bound, all that is known is that it is no more (or no less)."""
+    """The compute at which a quality is reached; with `bound`, it is only an upper (or lower) bound."""
 
     compute: float
     bound: Bound = ""
@@ -28,16 +28,16 @@ class Reach:
 def compute_to_reach(
     compute: Sequence[float], values: Sequence[float], target: float, *, higher_is_better: bool
 ) -> Reach | None:
-    """Where a learning curve first is as good as `target`; None if it never is.
+    """The compute at which a learning curve first reaches `target`; None if it never does.
 
-    The curve goes through the best value so far (once reached, a quality stays reached) and is linear in the logarithm
-    of compute between points. There is no curve before the first point: if that is good enough, it is a bound.
+    The curve takes the best value so far (once reached, a quality stays reached) and is linear in the logarithm of
+    compute between points. There is no curve before the first point: if that reaches the target, it is a bound.
 
     Args:
         compute: (n,) positive and rising, n >= 1.
         values: (n,) the metric there.
-        target: its value to reach.
-        higher_is_better: its direction.
+        target: the value to reach.
+        higher_is_better: the direction of the metric.
 
     Raises:
         ValueError: compute is not positive and rising, the numbers of points differ, or a number is not finite.
@@ -59,7 +59,7 @@ def compute_to_reach(
 
 
 def ratio(studied: Reach, base: Reach) -> Reach | None:
-    """`studied` as a multiple of `base`; None where both are bounds, which says nothing."""
+    """`studied` as a multiple of `base`; None if both are bounds, whose ratio is unknown."""
     if studied.bound and base.bound:
         return None
     turned: dict[Bound, Bound] = {"": "", "≤": "≥", "≥": "≤"}
@@ -87,7 +87,7 @@ COSTS = {"flops": "training_flops", "images": "images_seen", "seconds": "train_s
 
 @dataclass(frozen=True)
 class Goal:
-    """What is to be reached in a question: the finished score of a method, seed by seed."""
+    """The target of a question: the final score of a method, seed by seed."""
 
     line: Headline
     method: str
@@ -100,7 +100,7 @@ class Goal:
 
 
 def curve_frame(results: ExperimentResults, lines: Sequence[Headline]) -> pd.DataFrame:
-    """One row per question, method, seed and share of its training, by compute; nothing of what was not trained."""
+    """One row per question, method, seed and share of the training run, by compute; only of trained methods."""
     rows = []
     for run in [*results.snapshots, *results.runs]:
         cost = {name: run.cost.get(key) for name, key in COSTS.items()}
@@ -116,7 +116,7 @@ def curve_frame(results: ExperimentResults, lines: Sequence[Headline]) -> pd.Dat
 
 
 def value_of(run: Run, line: Headline) -> float | None:
-    """What a run scored on a question; None if it was not asked, or could not be measured."""
+    """A run's score on a question; None if it was not evaluated on it, or the score could not be measured."""
     for row in run.scores["metrics"]:
         if (row["name"], row["case"]) == (line.board.metric, line.case) and row["value"] is not None:
             return float(row["value"])
@@ -129,20 +129,20 @@ def of_line(frame: pd.DataFrame, line: Headline) -> pd.DataFrame:
 
 
 def by_seed(frame: pd.DataFrame, line: Headline, method: str) -> dict[int, pd.DataFrame]:
-    """The curves of a method in a question by seed, of those seeds that are finished."""
+    """The curves of a method in a question, by finished seed."""
     rows = of_line(frame, line)
     curves = {int(seed): curve for seed, curve in rows[rows["method"] == method].groupby("seed")}
     return {seed: curve for seed, curve in curves.items() if curve["share"].iloc[-1] == 1}
 
 
 def make_goal(frame: pd.DataFrame, line: Headline, method: str) -> Goal | None:
-    """The finished score of a method as what is to be reached; None if it was not trained, or not asked."""
+    """The final score of a method as a target; None if it was not trained, or not evaluated on the question."""
     curves = by_seed(frame, line, method)
     return Goal(line, method, curves) if curves else None
 
 
 def baseline_goal(results: ExperimentResults, frame: pd.DataFrame, line: Headline) -> Goal | None:
-    """The best finished score of a baseline that was trained, as long as all are: variants are none; None without."""
+    """The best final score of a baseline trained at full length, without variants; None if there is none."""
     trained, studied = set(of_line(frame, line)["method"]), results.studied
     ranks = {
         method: line.board.entries[method, line.case].rank

@@ -1,7 +1,7 @@
-"""What a section of the page is: the module `section` of an experiment, with `build(context)`.
+"""The interface of a section of the page: the module `section` of an experiment, with `build(context)`.
 
-A module decides what is worth showing of its experiment. Its template is `templates/<experiment>.html.j2`, or that of
-`mmbench.report.parts.tasks.build_tasks`, for experiments that ask a question for each task.
+The module selects what the page shows of its experiment. Its template is `templates/<experiment>.html.j2`, or that of
+`mmbench.report.parts.tasks.build_tasks`, for experiments with one question per task.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Card:
     """One computed finding, for the overview.
 
     Attributes:
-        title: which question, e.g. the masked share.
+        title: the question, e.g. the masked share.
         headline: the answer, e.g. the best method.
-        value: the number behind it.
-        lines: what else must be known to judge it.
-        tone: of the method under study: `better`, `worse`, `unclear` or nothing.
+        value: the number behind the answer.
+        lines: further facts that are needed to judge it.
+        tone: the reading of the method under study: `better`, `worse`, `unclear` or empty.
     """
 
     title: str
@@ -59,15 +59,15 @@ class Section:
     """An experiment's part of the page.
 
     Attributes:
-        name: of the experiment, and of its template.
-        title: heading.
-        lead: what was asked, in one or two sentences.
+        name: the name of the experiment and of its template.
+        title: the heading.
+        lead: the tasks, in one or two sentences.
         findings: sentences computed from the numbers.
-        cards: the same in boxes.
-        content: what the template shows.
-        headlines: its lines in the overview.
-        template: if not the one of its name.
-        singles: models of one task each, trained as long, beside which a model of all is put.
+        cards: findings in boxes.
+        content: the values for the template.
+        headlines: the lines of the section in the overview.
+        template: the template if it is not the one of its name.
+        singles: single-task models, trained as long, with which the multitask model is compared.
     """
 
     name: str
@@ -83,9 +83,9 @@ class Section:
 
 @dataclass
 class Context:
-    """What a section is built from, where it puts its files, and the command behind it.
+    """The results that a section is built from, the folder of its files, and the command that makes it.
 
-    It remembers which files it wrote, and the names and titles of its grids of pictures.
+    It records which files it wrote, and the names and titles of its grids of images.
     """
 
     results: Results
@@ -111,7 +111,7 @@ class Context:
         return replace(drawing, command=self.command)
 
     def grid(self, grid: Grid) -> Grid:
-        """Write a grid of pictures as PNG and return it for the page."""
+        """Write a grid of images as PNG and return it for the page."""
         path = self.out / "figures" / f"{grid.name}.png"
         pictures.write_grid(path, grid)
         self.written.append(path)
@@ -120,26 +120,26 @@ class Context:
 
 
 class NumbersOnly(Context):
-    """What a section is built from where only its numbers are wanted: nothing is drawn or written."""
+    """A context for callers that need only the numbers of a section: no figure is drawn and no file is written."""
 
     def table(self, table: Table) -> Table:
-        """The table as it is."""
+        """The table unchanged."""
         return table
 
     def frame(self, name: str, frame: pd.DataFrame) -> None:
-        """Nothing."""
+        """Write nothing."""
 
     def draw(self, name: str, caption: str, alt: str, paint: Callable[[Mode], Figure]) -> Drawing:
-        """A figure without a picture."""
+        """A figure without content."""
         return Drawing(name, caption, alt, {})
 
     def grid(self, grid: Grid) -> Grid:
-        """The grid as it is."""
+        """The grid unchanged."""
         return grid
 
 
 class SectionModule(Protocol):
-    """What a module of this package provides."""
+    """The interface of an experiment's module `section`."""
 
     def build(self, context: Context) -> Section:
         """The experiment's part of the page; writes its tables and figures."""

@@ -1,4 +1,4 @@
-"""What the sections of several experiments say and show: a metric over cases in a sentence, real data, training."""
+"""Parts that several experiments' sections share: a sentence on a metric over cases, real data, training curves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mmbench.report.parts.section import Context
 from mmbench.report.tables.board import Board
 from mmbench.runs.results import ExperimentResults
 
-#: How a reading of `Board.reading` is put into a sentence.
+#: The words for a reading (`Board.reading`) in a sentence.
 VERB = {"better": "better than", "worse": "worse than", "unclear": "not significantly different from"}
 
 
 def real_notes(results: ExperimentResults) -> list[str]:
-    """How many real images there were, and why their distances have no interval."""
+    """The numbers of real images, and why distances to them have no interval."""
     notes, reference = [], results.reference
     if "n" in reference:
         other = reference.get("floor") or {}
@@ -27,7 +27,7 @@ def real_notes(results: ExperimentResults) -> list[str]:
             f"{other.get('n', '?')} of the {other.get('split', 'other')} split."
         )
     notes.append(
-        "FD and k-NN metrics are never bootstrapped: repeated points bias them. FD depends on the number of images."
+        "FD and k-NN metrics are not bootstrapped, since repeated points bias them. FD depends on the number of images."
     )
     return notes
 
@@ -35,7 +35,7 @@ def real_notes(results: ExperimentResults) -> list[str]:
 def over_cases(board: Board, labels: Sequence[str], titles: Mapping[str, str]) -> str:
     """One sentence on the method under study against the best baseline, over all cases of a metric.
 
-    A word that all labels end with, after a non-breaking space and a number, is said once.
+    A word that all labels end with, after a non-breaking space and a number, is written once.
     """
     winners = _by(lambda case: text.listing([titles[m] for m in board.best(case)]), board.cases, labels)
     best = "; ".join(f"{who} at {text.listing(shares)}" for who, shares in winners.items())
@@ -49,7 +49,7 @@ def over_cases(board: Board, labels: Sequence[str], titles: Mapping[str, str]) -
 
 
 def _by(key: Callable[[str], str], cases: Sequence[str], labels: Sequence[str]) -> dict[str, list[str]]:
-    """Labels of the cases grouped by what `key` says of them; a last word that all share is kept by the last only."""
+    """Labels of the cases grouped by their `key`; a last word that all share is kept by the last label only."""
     groups: dict[str, list[str]] = {}
     ends = {label.rpartition(" ")[2] for label in labels}
     common_end = f" {ends.pop()}" if len(ends) == 1 and len(labels) > 1 else ""
@@ -59,13 +59,13 @@ def _by(key: Callable[[str], str], cases: Sequence[str], labels: Sequence[str]) 
 
 
 def draw_ratios(context: Context, name: str, board: Board, labels: Sequence[str], called: str) -> Drawing | None:
-    """A metric relative to the best baseline over cases that differ by what is `called` so; None without a baseline."""
+    """A metric relative to the best baseline over cases that differ in `called`; None without a baseline."""
     if not any(board.ratio(*place) for place in board.entries):
         return None
     return context.draw(
         name,
         f"{board.label} relative to the best baseline for each {called} (line at 1×). Bars are the intervals that "
-        "decide in the table of differences, over the best baseline's mean.",
+        "decide in the table of differences, divided by the best baseline's mean.",
         f"Interval chart of {board.label} relative to the best baseline; its numbers are in the tables.",
         partial(charts.ratios, board, labels, context.experiment.titles),
     )
@@ -79,18 +79,18 @@ def training(context: Context) -> Drawing | None:
         return None
     caption = (
         "Training loss against images seen, one line per seed, with a running median. Losses of different methods "
-        "measure different things: compare shapes, not heights."
+        "are not comparable in height; compare their shapes."
     )
     if (frame["split"] == "validation").any():
         caption += (
-            " Dashed: the loss on some items of the validation split, the same at every point, by the same weights. "
-            "Where it rises and the other falls, the training items are learnt by heart."
+            " Dashed: the loss of the same weights on fixed items of the validation split. Where it rises while the "
+            "training loss falls, the network memorises the training items."
         )
         if risen := [results.titles[method] for method in charts.rising(frame)]:
-            caption += f" It ends more than {100 * charts.RISE:.0f} % above its least for {', '.join(risen)}."
+            caption += f" It ends more than {100 * charts.RISE:.0f} % above its minimum for {', '.join(risen)}."
     return context.draw(
         f"{results.name}-training",
         caption,
-        "Line charts of the training loss, and that of validation, of each trained method.",
+        "Line charts of the training loss and the validation loss of each trained method.",
         partial(charts.training_curves, frame, results.titles, results.methods),
     )

@@ -1,4 +1,4 @@
-"""Where a reader finds what a page rests on: files of the repository, definitions of metrics, and papers."""
+"""The sources that a page links to: files of the repository, definitions of metrics, and papers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmbench.experiments import ROOT
 from mmbench.report.text import slug
 
 DEFINITIONS = Path("docs/metrics.md")
-#: The papers that docstrings of methods cite, by author and year: their numbers on arXiv.
+#: The arXiv numbers of the papers that docstrings of methods cite, by author and year.
 PAPERS = {
     "Amit et al. 2021": "2112.00390",
     "Bao et al. 2023": "2303.06555",
@@ -44,9 +44,9 @@ class Source:
     """A method's file.
 
     Attributes:
-        path: in the repository.
+        path: the path in the repository.
         about: the first paragraph of its docstring.
-        papers: what the docstring cites, author and year, with an address where it is known, else nothing.
+        papers: author and year of the papers that the docstring cites, each with its address, empty if not known.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Source:
 
 
 def source_of(experiment: str, method: str) -> Source | None:
-    """The file of a method and what its docstring says; None if this checkout has none."""
+    """The file of a method and the content of its docstring; None if this checkout has no such file."""
     name = method_of(method)
     paths = [Path("baselines", experiment, f"{name}{suffix}") for suffix in (".py", ".smk")]
     path = MULTITASK if name == MULTITASK.stem else next((path for path in paths if (ROOT / path).is_file()), None)
@@ -71,9 +71,9 @@ def source_of(experiment: str, method: str) -> Source | None:
 
 
 def link_to(path: Path, out: Path) -> str:
-    """The address of a file of the repository for a page in `out`; empty where there is none.
+    """The address of a file of the repository for a page in `out`; empty if there is none.
 
-    It is that of the repository which CITATION.cff names, else relative to a page that lies in the checkout.
+    It lies in the repository that CITATION.cff names; without one it is relative to a page in the checkout.
     """
     if address := repository():
         return f"{address}/blob/main/{path.as_posix()}"
@@ -84,7 +84,7 @@ def link_to(path: Path, out: Path) -> str:
 
 @cache
 def repository() -> str:
-    """The repository's address as CITATION.cff has it; empty if it has none."""
+    """The repository's address in CITATION.cff; empty if there is none."""
     path = ROOT / "CITATION.cff"
     words = path.read_text(encoding="utf-8") if path.is_file() else ""
     address = re.search(r"^repository-code: *[\"']?(https://[^\s\"']+?)/?[\"']?$", words, re.MULTILINE)
@@ -100,7 +100,7 @@ def definition_of(metric: str, out: Path) -> str:
 
 @cache
 def definitions() -> dict[str, str]:
-    """By metric, the heading of docs/metrics.md in whose table it first stands, else below which it is first named."""
+    """By metric, the heading in docs/metrics.md of the first table with it, or else of the first mention of it."""
     path, tables, prose, head = ROOT / DEFINITIONS, dict[str, str](), dict[str, str](), ""
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         if line.startswith("#"):

@@ -1,4 +1,4 @@
-"""The grid of pictures of a task: what is on file about its case, then what each method answers."""
+"""The grid of images of a task: the stored arrays of its case, then the answers of each method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmbench.report.draw.tiles import Tiles
 from mmbench.report.parts.section import Context
 from mmbench.runs.run import Run
 
-#: Items in each grid, if they are small; and of each label, where the items are chosen by it.
+#: Items in each grid, if they are small, and items of each label, if they are chosen by label.
 ITEMS, OF_LABEL = 8, 2
 
 Row = tuple[str, list[Tile | None]]
@@ -25,16 +25,16 @@ Row = tuple[str, list[Tile | None]]
 
 @dataclass(frozen=True)
 class Pictures:
-    """What the grid of a task shows.
+    """The content of the grid of a task.
 
     Attributes:
-        caption: what is shown; the seed is added to it.
+        caption: the caption, to which the seed is added.
         answers: modalities that methods answer, a row each.
-        stored: rows above them: array of the case, as `given/image`, and what it is called.
-        metric: whose value stands below each item's last picture.
-        by_label: whether the items are the first of each given label, and not the first of all.
-        likeliest: whether the label that was answered with it stands below each item's picture.
-        title: of one or two words.
+        stored: rows above them: array of the case, such as `given/image`, and its title.
+        metric: the metric whose value is shown below each item's last image.
+        by_label: whether the items are the first of each given label rather than the first of all.
+        likeliest: whether the label of the answer is shown below each item's image.
+        title: a title of one or two words.
     """
 
     caption: str
@@ -82,7 +82,7 @@ def draw_pictures(context: Context, task: str, pictures: Pictures) -> Grid | Non
 
 
 def answers_of(context: Context, case: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[Run, Arrays]]:
-    """By method, its first training and what that answered; without methods that were not asked.
+    """By method, its first training run and its answers; without methods that were not evaluated on the task.
 
     Raises:
         UserError: a method answered only some of the modalities.
@@ -100,13 +100,13 @@ def answers_of(context: Context, case: Mapping[str, Any], names: Sequence[str]) 
 
 
 def of_labels(label: np.ndarray, names: Sequence[Any]) -> tuple[np.ndarray, list[tuple[str, int]]]:
-    """The first items of each of the first labels, and how many there are of which."""
+    """The first items of each of the first labels, and the number of items of each label."""
     chosen = [np.flatnonzero(label == k)[:OF_LABEL] for k in range(min(len(names), ITEMS))]
     return np.concatenate(chosen), [(str(names[k]), len(items)) for k, items in enumerate(chosen) if len(items)]
 
 
 def scores_of(context: Context, run: Run, case: str, metric: str) -> dict[int, str]:
-    """The value of each item, as it stands below its picture."""
+    """The value of each item as shown below its image."""
     items = context.experiment.items
     rows = items[(items[["method", "seed", "case", "metric"]] == [run.method, run.seed, case, metric]).all(axis=1)]
     return {int(i): text.number(value, 3) for i, value in zip(rows["item"], rows["value"], strict=True)}

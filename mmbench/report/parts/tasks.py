@@ -1,4 +1,4 @@
-"""A section of an experiment that asks several questions, a task each: tables, pictures, what the numbers say."""
+"""The section of an experiment with one question per task: tables, images and findings."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from mmbench.scoring.names import leading
 
 @dataclass(frozen=True)
 class Question:
-    """A task as the page shows it. Metrics are called by the beginning of their names, before any bracket.
+    """A task as the page shows it. Metrics are named without any part in brackets.
 
     Attributes:
-        task: its name.
-        title: what is asked, e.g. `Painting given masks`.
-        primary: the metric that findings are about.
-        also: other metrics that get a box of their own.
+        task: the name of the task.
+        title: the title, e.g. `Generating images of given masks`.
+        primary: the metric of the findings.
+        also: other metrics with a box of their own.
         paired: the metric with values per image, for differences from the best baseline; empty if there is none.
-        real: name of the row with what the metrics say of real data; empty for none.
-        control: metric of a control, such as shuffled pairs, shown without ranks and beside the primary one.
-        apart: beginning of the names of metrics that fill a table of their own, a column each.
-        apart_caption: of that table.
+        real: the name of the row with the metrics' values on real data; empty for no such row.
+        control: the metric of a control, such as shuffled pairs, which is shown without ranks.
+        apart: the beginning of the names of metrics that are shown in a separate table, a column each.
+        apart_caption: the caption of that table.
         level: for a task of several cases, the key by which they differ, a share from 0 to 1; else empty.
-        level_name: what that is called.
-        notes: said below the table.
-        pictures: what the grid of pictures shows.
+        level_name: the name of the level.
+        notes: notes below the table.
+        pictures: the content of the grid of images.
     """
 
     task: str
@@ -58,7 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Task:
-    """A question to an experiment's results."""
+    """A question and the results of its experiment."""
 
     context: Context
     question: Question
@@ -70,33 +70,33 @@ class Task:
 
     @cached_property
     def boards(self) -> list[Board]:
-        """A board for each metric of the task's cases; none if nobody was scored on it."""
+        """A board for each metric of the task's cases; none if no method was scored on it."""
         results, names = self.context.experiment, [case["name"] for case in self.cases]
         scored = results.metrics[results.metrics["case"].isin(names)]
         return [make_board(results, metric, names) for metric in leading(scored["metric"])]
 
     def find(self, metric: str) -> Board | None:
-        """The board of a metric, called by its name up to any bracket."""
+        """The board of a metric, by its name without any part in brackets."""
         return next((board for board in self.boards if board.metric.partition("[")[0] == metric), None)
 
     @property
     def primary(self) -> Board:
-        """The board of the primary metric; the first, should there be none."""
+        """The board of the primary metric, or the first board if there is none."""
         return self.find(self.question.primary) or self.boards[0]
 
     @property
     def boxed(self) -> list[Board]:
-        """The boards of the primary metric and of the others that get a box of their own."""
+        """The boards of the primary metric and of the others with a box of their own."""
         return [board for metric in (self.question.primary, *self.question.also) if (board := self.find(metric))]
 
     @property
     def labels(self) -> list[str]:
-        """The task's cases as columns."""
+        """The labels of the task's cases, which are columns."""
         level = self.question.level
         return [text.percent(case[level]) for case in self.cases] if level else [self.question.title]
 
     def content(self) -> Mapping[str, Any]:
-        """What the template shows."""
+        """The values for the template."""
         question, context = self.question, self.context
         levels = value_table(self.primary, self.labels, context.experiment) if question.level else None
         return {
@@ -111,7 +111,7 @@ class Task:
         }
 
     def table(self) -> Table:
-        """All of the task's metrics but those that are shown apart, and what they say of real data."""
+        """All metrics of the task except those in the separate table, with their values on real data."""
         question, results = self.question, self.context.experiment
         return case_table(
             f"{results.name}-{question.task}",
@@ -124,7 +124,7 @@ class Task:
         )
 
     def apart(self) -> Table | None:
-        """The metrics that fill a table of their own, such as the IoU of each class; None if there are none."""
+        """The metrics in the separate table, such as the IoU of each class; None if there are none."""
         prefix, results = self.question.apart, self.context.experiment
         boards = {b.metric.removeprefix(prefix): b for b in self.boards if prefix and b.metric.startswith(prefix)}
         if not boards:
@@ -136,7 +136,7 @@ class Task:
         return self.context.table(table)
 
     def differences(self) -> Table | None:
-        """Paired differences of the metric that has values per image; None without one."""
+        """Paired differences of the metric with values per image; None without such a metric."""
         context, board = self.context, self.find(self.question.paired)
         if board is None or not any(entry.difference for entry in board.entries.values()):
             return None
@@ -145,12 +145,12 @@ class Task:
         return context.table(replace(difference_table(board, self.labels, context.experiment, notes), name=name))
 
     def by_level(self) -> Drawing | None:
-        """The primary metric relative to the best baseline; None without one."""
+        """The primary metric relative to the best baseline; None without a baseline."""
         name = f"{self.context.experiment.name}-{self.question.task}-ratios"
         return draw_ratios(self.context, name, self.primary, self.labels, self.question.level_name)
 
     def finding(self) -> str:
-        """One sentence on the primary metric, with the paired comparison, and the real data's value beside it."""
+        """One sentence on the primary metric, with the paired comparison and the value on real data."""
         board, titles, title = self.primary, self.context.experiment.titles, self.question.title
         if self.question.level:
             return f"{title}: {over_cases(board, self.labels, titles)}"
@@ -169,7 +169,7 @@ class Task:
         return "; ".join(parts) + "."
 
     def beside(self) -> list[str]:
-        """What the primary value lies between: real data, and the control."""
+        """The values to compare the primary value with: real data and the control."""
         results, board, parts = self.context.experiment, self.primary, []
         if self.question.real and board.metric in (known := results.real()):
             parts.append(f"real data have {board.number(known[board.metric])}")
@@ -180,7 +180,7 @@ class Task:
         return parts
 
     def cards(self) -> list[Card]:
-        """Who is best, and where the method under study stands."""
+        """The best method, and the value of the method under study."""
         titles, cards, known = self.context.experiment.titles, [], self.context.experiment.real()
         for board, case, label in [(b, *pair) for b in self.boxed for pair in zip(b.cases, self.labels, strict=True)]:
             best, lines = board.best(case), []
@@ -204,12 +204,12 @@ def build_tasks(
     """The section of an experiment, its tables and figures.
 
     Args:
-        context: results, and where files go.
-        title: heading.
-        lead: what was asked, in one or two sentences.
-        questions: in the order of the page; those that nobody was scored on are left out.
-        singles: models of one task each, as in `Section`.
-        more: what else the template shows: `classes`, whether their colours are explained; `extra`, figures.
+        context: the results and the folder of the files.
+        title: the heading.
+        lead: the tasks, in one or two sentences.
+        questions: the questions in the order of the page; those without any score are left out.
+        singles: single-task models, as in `Section`.
+        more: further values for the template: `classes`, whether their colours are explained; `extra`, figures.
     """
     results = context.experiment
     tasks = [task for question in questions if (task := Task(context, question)).boards]

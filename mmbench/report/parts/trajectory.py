@@ -1,4 +1,4 @@
-"""How a drawn picture came about: one item of each method that samples it, from noise to the answer."""
+"""The trajectory of a generated image: one item of each method that samples it, from noise to the answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbench.runs.run import Run
 
 
 def trajectory(context: Context) -> Grid | None:
-    """The strip of every method that kept one, from the case that gives nothing; None if none did."""
+    """The trajectory of every method that stored one, for the case without inputs; None if none did."""
     results = context.experiment
     case = next((case["name"] for case in results.cases if not case["given"]), None)
     if case is None:
@@ -32,9 +32,9 @@ def trajectory(context: Context) -> Grid | None:
     groups = [("Noise", 1), ("Estimates of the image", width - 2), ("Answer", 1)] if width > 2 else [("", width)]
     seed = next(iter(strips.values()))[0].seed
     caption = (
-        "How the first image came about that was generated from nothing, not selected: the noise that the sampler "
-        "starts from (colours beyond black and white cut off), then what the network takes the image to be at some of "
-        f"its steps, t counting down to the image. The last estimate is the answer. Seed {seed}."
+        "The trajectory of the first image that was generated without inputs, not selected: the noise that the "
+        "sampler starts from (colours beyond black and white are clipped), then the network's estimate of the image "
+        f"at some of the steps t, which count down to the image. The last estimate is the answer. Seed {seed}."
     )
     name = f"{results.name}-trajectory"
     emphasised = [results.titles[STUDIED]] if STUDIED in strips else []

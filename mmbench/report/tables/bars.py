@@ -1,4 +1,4 @@
-"""The bars of a table's cells: difference and interval beside 0, on one scale for each column."""
+"""The bars of a table's cells: difference and interval relative to 0, on one scale for each column."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mmbench.report.tables.table import Cell, Table
 
 @dataclass(frozen=True)
 class Scale:
-    """From what to what a column's bars go; 0 is between them."""
+    """The ends of a column's bars; 0 is between them."""
 
     low: float
     high: float
 
     def place(self, value: float) -> float:
-        """Where a value lies, in per cent from the left."""
+        """The position of a value, in per cent from the left."""
         return min(100.0, max(0.0, 100 * (value - self.low) / (self.high - self.low)))
 
 
 def scales(table: Table) -> list[Scale | None]:
-    """The scale of each column; None for one in which not even two cells have an interval."""
+    """The scale of each column; None for a column with fewer than two intervals."""
     return [_scale([row[i] for row in table.rows]) for i in range(len(table.header))]
 
 
@@ -37,7 +37,7 @@ def _scale(cells: Sequence[Cell]) -> Scale | None:
 
 
 def bar(cell: Cell, scale: Scale | None) -> Markup:
-    """The bar of a cell, whose numbers are beside it in words; nothing without an interval."""
+    """The bar of a cell, which also has the numbers as text; empty without an interval."""
     if scale is None or cell.ends is None or cell.value is None:
         return Markup("")
     left, right = (scale.place(end) for end in cell.ends)

@@ -1,4 +1,4 @@
-"""Who is best at what: one metric over an experiment's cases, methods ranked and compared with the best baseline."""
+"""The comparison by one metric over an experiment's cases: methods are ranked and compared with the best baseline."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.names import describe, short_label
 from mmbench.scoring.statistics import Ends, PairedDifference, SeedSummary, compare_paired, holm_known, over_seeds
 
-#: A difference is called one if its interval leaves out 0 and its Holm-adjusted p-value is at most this.
+#: A difference is significant if its interval excludes 0 and its Holm-adjusted p-value is at most this.
 ALPHA = 0.05
 MARKS: dict[int, Mark] = {1: "best", 2: "second"}
-#: How a reading is put in a table.
+#: The words for a reading in tables.
 WORD = {"better": "better", "worse": "worse", "unclear": "no significant difference"}
 
 
@@ -29,12 +29,12 @@ class Entry:
 
     Attributes:
         values: the metric by training seed.
-        summary: over the seeds.
+        summary: the summary over seeds.
         rank: 1 for the best mean among all methods; equal means share a rank.
         difference: paired, per seed and image, from the best baseline; None for that baseline itself, for a metric
             without per-image values, and where there is no other baseline.
-        p_holm: its image-level p-value, adjusted over all methods and cases of this metric.
-        p_retrained: likewise that over trainings and images.
+        p_holm: its p-value over images, adjusted over all methods and cases of this metric.
+        p_retrained: its p-value over training runs and images, adjusted likewise.
     """
 
     values: Mapping[int, float]
@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def deciding(self) -> Ends | None:
-        """The interval of the difference by which it is read: over images and trainings, if there are several."""
+        """The interval that decides on the difference: over images and training runs, if there are several runs."""
         return self.difference and (self.difference.retrained or self.difference)
 
 
@@ -57,10 +57,10 @@ class Board:
     Attributes:
         metric: its name in metrics.json.
         higher_is_better: its direction.
-        cases: in their order.
+        cases: the cases in order.
         methods: all methods of the experiment, also those without a result here.
-        best_baseline: the baseline with the best mean, by case; absent if no baseline does the case.
-        entries: by method and case; absent where a method does not do the case.
+        best_baseline: the baseline with the best mean, by case; absent if no baseline answers the case.
+        entries: the results by method and case; absent where a method does not answer the case.
     """
 
     metric: str
@@ -72,33 +72,33 @@ class Board:
 
     @property
     def label(self) -> str:
-        """The metric for a reader; which network it is measured with, a note says once."""
+        """The reader's name of the metric; a note below the table names its network."""
         return short_label(self.metric)
 
     @property
     def decimals(self) -> int:
-        """How many the metric is shown with."""
+        """The number of decimals of the metric."""
         return describe(self.metric).decimals
 
     @property
     def arrow(self) -> str:
-        """Which way is better."""
+        """An arrow in the direction that is better."""
         return "↑" if self.higher_is_better else "↓"
 
     @property
     def column(self) -> str:
-        """A column's name: the metric, and which way is better."""
+        """A column's name: the metric and its arrow."""
         return f"{self.label} {self.arrow}"
 
     def cell(self, method: str, case: str) -> Cell:
-        """Mean ± sd, on demand t-interval and single seeds; a dash if the method does not do the case."""
+        """Mean ± sd, on demand t-interval and single seeds; a dash if the method does not answer the case."""
         if (entry := self.entries.get((method, case))) is None:
             return NONE
         cell = seeds_cell(list(entry.values.values()), self.number, describe(self.metric).bounds)
         return replace(cell, mark=MARKS.get(entry.rank, ""))
 
     def words(self, method: str, case: str) -> str:
-        """Mean ± sd and t-interval in a row, to hover."""
+        """Mean ± sd and t-interval as one text, for hovering."""
         cell = self.cell(method, case)
         return " ".join([cell.text, *cell.more[:1]])
 
@@ -107,7 +107,7 @@ class Board:
         return text.number(value, self.decimals)
 
     def mean(self, method: str, case: str) -> str:
-        """A method's mean in words; it must do the case."""
+        """A method's mean in words; the method must answer the case."""
         return self.number(self.entries[method, case].summary.mean)
 
     def ratio(self, method: str, case: str) -> tuple[float, float, float] | None:
@@ -138,9 +138,9 @@ class Board:
         return [method for method in self.methods if (e := self.entries.get((method, case))) and e.rank == 1]
 
     def reading(self, method: str, case: str) -> str:
-        """`better`, `worse`, `unclear` (not told apart from the best baseline), or nothing without a comparison.
+        """`better`, `worse`, `unclear` (no significant difference), or empty, against the best baseline.
 
-        It is about other trainings on other images where there are several trainings, else as `of_these`.
+        With several training runs it holds for other runs on other images; otherwise it is `of_these`.
         """
         entry = self.entries.get((method, case))
         if entry is None or entry.difference is None or entry.difference.retrained is None:
@@ -149,21 +149,21 @@ class Board:
         return reading_of(both, entry.difference.difference, entry.p_retrained, self.higher_is_better)
 
     def of_these(self, method: str, case: str) -> str:
-        """The reading that is about these very trainings on other images."""
+        """The reading for these training runs on other images."""
         entry = self.entries.get((method, case))
         if entry is None or entry.difference is None:
             return ""
         return reading_of(entry.difference, entry.difference.difference, entry.p_holm, self.higher_is_better)
 
     def scope(self, method: str, case: str) -> str:
-        """What must be said beside `reading`: ` (these trainings)` if it is about no others, else nothing."""
+        """The restriction of `reading`: ` (these training runs)` if it holds only for them, else empty."""
         entry = self.entries.get((method, case))
         alone = entry is not None and entry.difference is not None and entry.difference.retrained is None
-        return " (these trainings)" if alone and self.reading(method, case) in ("better", "worse") else ""
+        return " (these training runs)" if alone and self.reading(method, case) in ("better", "worse") else ""
 
 
 def reading_of(interval: Ends, difference: float, p: float | None, higher_is_better: bool) -> str:
-    """`better`, `worse` or `unclear`, as an interval and an adjusted p-value allow; nothing without either."""
+    """`better`, `worse` or `unclear` by an interval and an adjusted p-value; empty if either is missing."""
     if p is None or interval.interval is None:
         return ""
     if not interval.clear or p > ALPHA:
@@ -174,7 +174,7 @@ def reading_of(interval: Ends, difference: float, p: float | None, higher_is_bet
 def make_board(results: ExperimentResults, metric: str, cases: Sequence[str]) -> Board:
     """Rank all methods by `metric` in each of `cases` and compare each with the case's best baseline.
 
-    The baseline is chosen by the test images it is then compared on, which flatters it, not the method under study.
+    The baseline is chosen on the test images of the comparison, which favours it over the method under study.
     """
     rows = results.metrics[(results.metrics["metric"] == metric) & results.metrics["case"].isin(cases)]
     directions = rows["higher_is_better"].unique()
@@ -230,7 +230,7 @@ def _compare(entries: dict[tuple[str, str], Entry], best: Mapping[str, str], ite
 
 
 def _same_seeds(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The values (seeds, items) of the seeds that both have, which saw the same batches; else means over seeds."""
+    """The values (seeds, items) of the shared seeds, which had the same batches; else means over seeds."""
     shared = first.index.intersection(second.index)
     if shared.empty:
         return first.mean().to_numpy(float), second.mean().to_numpy(float)
@@ -238,7 +238,7 @@ def _same_seeds(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, 
 
 
 def by_item(method: str, case: str, items: pd.DataFrame) -> pd.DataFrame:
-    """Values of one method and case, a row per seed, a column per item."""
+    """The values of one method and case: a row per seed, a column per item."""
     table = items.pivot(index="seed", columns="item", values="value")
     if table.isna().any(axis=None):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Cells that hold numbers of several training seeds, and the notes that say how they are read."""
+"""Cells that hold numbers of several training seeds, and the notes that explain them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ SEEDS_SHOWN = 5
 
 
 def seeds_note(results: ExperimentResults) -> str:
-    """What the ± and the marks mean, or why there is no ±."""
-    return f"{spread_note(results)} Best in bold, second best underlined."
+    """The meaning of the ± and of the marks, or why there is no ±."""
+    return f"{spread_note(results)} The best value is bold, the second best underlined."
 
 
 def spread_note(results: ExperimentResults) -> str:
-    """What the ± means, or why there is none."""
+    """The meaning of the ±, or why there is none."""
     if len(results.seeds) == 1:
-        return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over trainings."
+        return f"One training seed ({results.seeds[0]}): no standard deviation and no interval over training runs."
     return (
-        f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}), "
-        f"on demand, the {100 * LEVEL:.0f} % t-interval of the mean (of a share by its logit, so that it stays within "
-        "0 and 1) and each seed."
+        f"Mean ± sample standard deviation over training seeds ({text.listing([str(s) for s in results.seeds])}); "
+        f"on demand, the {100 * LEVEL:.0f} % t-interval of the mean (for a share, of its logit, so that it stays "
+        "within 0 and 1) and each seed."
     )
 
 
 def network_notes(metrics: Iterable[str]) -> list[str]:
-    """With which network metrics are measured, for those that need one; each network is named once."""
+    """The networks of the metrics that need one; each network is named once."""
     measured: dict[str, list[str]] = {}
     for metric in metrics:
         if network := extractor_of(metric):
@@ -43,30 +43,30 @@ def network_notes(metrics: Iterable[str]) -> list[str]:
 
 
 def method_cell(results: ExperimentResults, method: str) -> Cell:
-    """The name of a row, which leads to what the page has on the method; that of the method under study stands out."""
+    """The name of a row, which links to the page's notes on the method; the method under study is emphasised."""
     tone = "studied" if method == STUDIED else ""
     return Cell(results.titles[method], tone=tone, link=f"#{method_anchor(results.name, method)}")
 
 
 def method_anchor(experiment: str, method: str) -> str:
-    """Where the page gathers what it has on a method."""
+    """The anchor of the page's notes on a method."""
     return f"{experiment}-method-{text.slug(method)}"
 
 
 def number_cell(value: float | None, decimals: int) -> Cell:
-    """A number that no seed has a say in, such as what a metric says of real data; a dash where there is none."""
+    """A number that does not depend on seeds, such as a metric's value on real data; a dash where there is none."""
     return NONE if value is None else Cell(text.number(value, decimals), value)
 
 
 def seeds_cell(
     values: Sequence[float], form: Callable[[float], str], bounds: tuple[float, float] | None = None
 ) -> Cell:
-    """A number of each training seed as every table shows it: mean ± sd; on demand, t-interval and single seeds.
+    """A number of each training seed in the form of every table: mean ± sd; on demand, t-interval and single seeds.
 
     Args:
-        values: one per training seed.
-        form: how a number is shown.
-        bounds: between which it must lie, as `over_seeds` takes them.
+        values: one value per training seed.
+        form: formats a number.
+        bounds: the bounds of the number, as `over_seeds` takes them.
     """
     summary = over_seeds(values, bounds=bounds)
     if summary.sd is None or summary.interval is None:
@@ -77,7 +77,7 @@ def seeds_cell(
 
 
 def single_seeds(values: Sequence[float], form: Callable[[float], str]) -> str:
-    """The numbers of the seeds one by one; of many, how many and between which."""
+    """The numbers of the seeds one by one; for many seeds, their count and range."""
     if len(values) > SEEDS_SHOWN:
         return f"{len(values)} seeds, {form(min(values))} to {form(max(values))}"
     return " · ".join(map(form, values))

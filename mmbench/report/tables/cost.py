@@ -1,4 +1,4 @@
-"""What each method is and what it took, and whether that was fair."""
+"""The kind and the cost of each method, and whether the comparison is fair."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COST_NOTE = "Where the seeds differ: mean ± sample standard deviation, and on d
 
 
 def cost_table(results: ExperimentResults) -> Table:
-    """What each method is and what it took."""
+    """The table of the kind and the cost of each method."""
     header = [
         "Method", "Kind", "Tasks", "Parameters", "Images seen", "Training FLOP", "NFE", "Training", "Prediction",
         "Peak memory", "Device",
@@ -45,9 +45,9 @@ def cost_table(results: ExperimentResults) -> Table:
                 Cell(text.listing(sorted({str(run.cost.get("device") or DASH) for run in runs}))),
             ]
         )
-    caption = "What each method is and what it took. NFE: network evaluations per item; prediction: time for all cases."
+    caption = "The kind and the cost of each method. NFE: network evaluations per item; prediction: time for all cases."
     notes = [COST_NOTE] if len(results.seeds) > 1 else []
-    notes += [f"{DASH}: not recorded, or does not apply (nothing trained here, no network).", *fairness_notes(results)]
+    notes += [f"{DASH}: not recorded, or not applicable (no training run here, no network).", *fairness_notes(results)]
     return Table(f"{results.name}-cost", caption, header, rows, notes, frozenset({1, 2, 10}))
 
 
@@ -60,7 +60,7 @@ def size_of(results: ExperimentResults, method: str) -> float | None:
 
 
 def size_cell(results: ExperimentResults, method: str) -> Cell:
-    """Parameters, and below them how many times the studied method's they are."""
+    """The number of parameters, and below it the multiple of the studied method's number."""
     cell, size = _cost_cell(results.runs_of(method), "parameters", text.quantity), size_of(results, method)
     if size is None or method == STUDIED or cell is NONE:
         return cell
@@ -68,13 +68,13 @@ def size_cell(results: ExperimentResults, method: str) -> Cell:
 
 
 def fairness_notes(results: ExperimentResults) -> list[str]:
-    """Whether the methods that were trained have the studied method's number of parameters, and what was tuned."""
+    """Whether the trained methods have the studied method's number of parameters, and what was tuned."""
     notes, sizes = [], {method: size_of(results, method) for method in results.titles if method != STUDIED}
     known = {results.titles[method]: size for method, size in sizes.items() if size is not None}
     if known:
         off = [f"{title} ({size:.2f}×)" for title, size in known.items() if abs(size - 1) > SIZE_TOLERANCE]
         within = f"within {100 * SIZE_TOLERANCE:.0f} % of {STUDIED_TITLE}'s number of parameters"
-        notes.append(f"Not {within}: {text.listing(off)}." if off else f"All that was trained is {within}.")
+        notes.append(f"Not {within}: {text.listing(off)}." if off else f"All trained methods are {within}.")
     for method, title in results.titles.items():
         tuned = [run.prediction.get("tuned") or {} for run in results.runs_of(method)]
         if any(tuned):
@@ -86,7 +86,7 @@ def fairness_notes(results: ExperimentResults) -> list[str]:
 
 
 def drawing_notes(title: str, runs: Sequence[Run]) -> list[str]:
-    """How a method draws each case, and what that was chosen from and by, where its training paid for a choice."""
+    """How a method samples each case, and how that was chosen, if its training run includes the choice."""
     cases: dict[str, list[str]] = {}
     for name, case in (runs[0].prediction.get("cases") or {}).items() if runs else ():
         if "drawing" in case:
@@ -103,7 +103,7 @@ def drawing_notes(title: str, runs: Sequence[Run]) -> list[str]:
 
 
 def drawing_words(drawing: Mapping[str, Any]) -> str:
-    """A way of drawing, in words: what of it the method heeds."""
+    """The sampling settings that a method uses, in words."""
     sampler = f"{drawing['sampler']} in " if "sampler" in drawing else ""
     guidance = "" if drawing.get("guidance") is None else f", guidance {drawing['guidance']:g}"
     commit = "" if drawing.get("commit") is None else f", committed after {drawing['commit']:.0%} of them"
@@ -131,7 +131,7 @@ def nfe_by_task(runs: Sequence[Run], tasks: Mapping[str, str]) -> dict[str, floa
 
 
 def kind_of(runs: Sequence[Run], nfe: Mapping[str, float]) -> str:
-    """How a method works, as its records tell: no network, one pass or a sampler; external if nothing is recorded."""
+    """How a method works, by its records: no network, one pass or a sampler; external if nothing is recorded."""
     if not nfe:
         return "no network" if runs[0].training or runs[0].prediction else "external"
     if max(nfe.values()) == 0:
@@ -140,13 +140,13 @@ def kind_of(runs: Sequence[Run], nfe: Mapping[str, float]) -> str:
 
 
 def done(results: ExperimentResults, method: str, tasks: Mapping[str, str]) -> list[str]:
-    """The tasks a method was scored on, in the order of the cases."""
+    """The tasks that a method was scored on, in the order of the cases."""
     cases = set(results.metrics.loc[results.metrics["method"] == method, "case"])
     return list(dict.fromkeys(task for case, task in tasks.items() if case in cases))
 
 
 def _cost_cell(runs: Sequence[Run], key: str, form: Callable[[float], str]) -> Cell:
-    """Mean ± sd and single seeds; only the value where all seeds have the same."""
+    """Mean ± sd and single seeds; only the value if all seeds have the same."""
     values = [float(value) for run in runs if (value := run.cost.get(key)) is not None]
     if not any(values):
         return NONE

@@ -1,4 +1,4 @@
-"""Differences from the best baseline: of these trainings on other images, and of other trainings as well."""
+"""Differences from the best baseline: for other images, and for other training runs as well."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from mmbench.scoring.statistics import LEVEL, RESAMPLES
 IMAGES_NOTE = (
     f"The interval over images only is the {100 * LEVEL:.0f} % BCa bootstrap interval of the mean per-image "
     "difference, each method's values first averaged over its training seeds. It shows how other images would change "
-    "the difference of these very trainings. Its test is a two-sided sign-flip test of the same differences with "
+    "the difference of these training runs. Its test is a two-sided sign-flip test of the same differences with "
     f"{RESAMPLES:,} resamples, Holm-adjusted over all cells of this table (so no p is below cells / {RESAMPLES + 1:,})."
 )
 RETRAINED_NOTE = (
     f"Brackets hold the interval that decides: the {100 * LEVEL:.0f} % interval of the difference for other images and "
-    "other trainings. Its squared margin is the sum of the squared margins over images and of the t-interval over the "
-    "differences of each seed (the same seed means the same batches for all methods). On demand, a cell shows p of "
-    "this interval, Holm-adjusted over all cells of this table, the interval over images only, and each seed. A "
-    f"difference is called better or worse if the interval leaves out 0 and p ≤ {ALPHA}. 'these trainings' marks a "
-    "difference that is significant by the interval over images only."
+    "other training runs. Its squared margin is the sum of the squared margins over images and of the t-interval over "
+    "the differences of each seed (the same seed means the same batches for all methods). On demand, a cell shows p "
+    "of this interval, Holm-adjusted over all cells of this table, the interval over images only, and each seed. A "
+    f"difference is called better or worse if the interval excludes 0 and p ≤ {ALPHA}. 'These training runs' marks a "
+    "difference that is significant only by the interval over images."
 )
-ONE_SEED = "these trainings only (one seed)"
+ONE_SEED = "these training runs only (one seed)"
 ONE_SEED_NOTE = (
-    f"A difference is called better or worse if the interval leaves out 0 and p ≤ {ALPHA}. Each method was trained "
-    "once, so this is about these trainings only. Trainings with another seed may differ by more, and in the other "
-    "direction."
+    f"A difference is called better or worse if the interval excludes 0 and p ≤ {ALPHA}. Each method was trained "
+    "once, so the result holds for these training runs only. Runs with another seed may differ by more, and in the "
+    "other direction."
 )
 
 
@@ -60,17 +60,17 @@ def difference_cell(board: Board, method: str, case: str) -> Cell:
 
 
 def said(board: Board, method: str, case: str) -> str:
-    """What may be said of a difference, and of what trainings; nothing without a comparison."""
+    """The verdict on a difference, and the training runs that it holds for; empty without a comparison."""
     reading, of_these = board.reading(method, case), board.of_these(method, case)
     if reading == "unclear" and of_these != "unclear":
-        return f"{WORD[reading]}; {WORD[of_these]} (these trainings)"
+        return f"{WORD[reading]}; {WORD[of_these]} (these training runs)"
     return f"{WORD[reading]}{board.scope(method, case)}" if reading else ""
 
 
 def difference_table(
     board: Board, labels: Sequence[str], results: ExperimentResults, notes: Sequence[str] = ()
 ) -> Table:
-    """Every method minus the best baseline, per case; `notes` are said below beside those on the intervals."""
+    """Every method minus the best baseline, per case; `notes` follow those on the intervals."""
     rows = [
         [method_cell(results, m), *(difference_cell(board, m, case) for case in board.cases)] for m in board.methods
     ]
@@ -84,7 +84,7 @@ def difference_table(
 
 
 def dependence_notes(card: Mapping[str, Any]) -> list[str]:
-    """That the test images of a data set are not independent, if its card says so."""
+    """A note that the test images of a data set are not independent, if its card says so."""
     if not card.get("dependence"):
         return []
     return [f"The test images are not independent: {card['dependence']}. Intervals over images are too narrow."]

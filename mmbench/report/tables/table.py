@@ -1,4 +1,4 @@
-"""A table once, written five ways: HTML (by the page's templates), CSV, JSON, Markdown and LaTeX."""
+"""A table that is written in five formats: HTML (by the page's templates), CSV, JSON, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class Cell:
     """One cell.
 
     Attributes:
-        text: what is read first.
+        text: the main text.
         value: the number behind it, for sorting and CSV; None for words.
         lines: smaller lines below, such as the interval that decides.
-        mark: bold for the best of its column, underlined for the second.
-        tone: `better`, `worse`, `unclear` or `reference` for its colour; `studied` on a row's name for that row.
-        ends: of the interval around a difference, which the page draws beside 0.
-        more: what is shown on demand only, such as the single seeds; JSON has it, Markdown and LaTeX do not.
-        link: where its text leads to on the page; empty for nowhere.
+        mark: `best` (bold) or `second` (underlined) of its column.
+        tone: `better`, `worse`, `unclear` or `reference` for its colour; `studied` on a row's name for the whole row.
+        ends: the interval of a difference, which the page shows as a bar.
+        more: lines that are shown on demand, such as the single seeds; JSON has them, Markdown and LaTeX do not.
+        link: the target of its text on the page; empty without a link.
     """
 
     text: str
@@ -85,12 +85,12 @@ class Table:
     """A captioned table. The first column names its rows.
 
     Attributes:
-        name: of its files and its anchor.
-        caption: one sentence: what is shown, and how to read it.
-        header: column names.
-        rows: cells, as many as the header has.
-        notes: said below it.
-        words: columns that hold words, set flush left.
+        name: the name of its files and of its anchor.
+        caption: one sentence on what is shown and how to read it.
+        header: the column names.
+        rows: rows of cells, as many as the header has.
+        notes: notes below the table.
+        words: columns that hold words, which are aligned left.
     """
 
     name: str
@@ -124,7 +124,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def to_csv(table: Table) -> str:
-    """Numbers where there are any (full precision), words elsewhere; nothing where there is no value."""
+    """The table as CSV: numbers in full precision, words where there is no number, empty where there is no value."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(table.header)
@@ -135,7 +135,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_json(table: Table) -> dict[str, Any]:
-    """Plain values: caption, header, rows of text, value, lines, mark, tone and, if there is any, more; notes."""
+    """The table as plain values: caption, header, notes, and rows of text, value, lines, mark, tone and any more."""
 
     def plain(cell: Cell) -> dict[str, Any]:
         shown = {"text": cell.text, "value": cell.value, "lines": [*cell.lines], "mark": cell.mark, "tone": cell.tone}
@@ -200,5 +200,5 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def latex(text: str) -> str:
-    """Text with everything that LaTeX would act on escaped; other characters stay as UTF-8."""
+    """Text with LaTeX's special characters escaped; other characters stay as UTF-8."""
     return "".join(_LATEX.get(character, character) for character in text)

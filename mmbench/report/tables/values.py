@@ -23,12 +23,12 @@ def value_table(board: Board, labels: Sequence[str], results: ExperimentResults)
     caption = f"{board.label}: {meaning}; {direction} is better" if meaning else board.label
     notes = [seeds_note(results), *network_notes([board.metric])]
     if any(cell is NONE for row in rows for cell in row):
-        notes.append(f"{text.DASH}: the method does not do this task.")
+        notes.append(f"{text.DASH}: the method does not answer this task.")
     return Table(f"{results.name}-{text.slug(board.metric)}", f"{caption}.", ["Method", *labels], rows, notes)
 
 
 def answering(boards: Sequence[Board]) -> list[str]:
-    """The methods that have any result in the boards' first case, in their order."""
+    """The methods that have any result in the boards' first case, in order."""
     return [m for m in boards[0].methods if any((m, board.cases[0]) in board.entries for board in boards)]
 
 
@@ -46,14 +46,14 @@ def case_table(
     """One case: a row per method that answers it, a column per metric.
 
     Args:
-        name: of the table.
-        caption: what is shown.
-        boards: of one case, a column each.
-        results: of the experiment.
-        header: names of the columns; the metrics' own unless given.
-        unranked: metrics of which no value is better than another.
-        real: name of a last row with what the metrics say of real data; none if empty or not known.
-        notes: said below.
+        name: the name of the table.
+        caption: the caption.
+        boards: the boards of one case, a column each.
+        results: the results of the experiment.
+        header: the names of the columns; those of the metrics unless given.
+        unranked: metrics for which no value is better than another.
+        real: the name of a last row with the metrics' values on real data; no such row if empty or not known.
+        notes: notes below the table.
     """
     case, rows = boards[0].cases[0], []
     for method in answering(boards):
@@ -75,7 +75,7 @@ def long_frame(results: ExperimentResults) -> pd.DataFrame:
 
 
 def summary_frame(boards: Sequence[Board], results: ExperimentResults) -> pd.DataFrame:
-    """Wide: one row per method, case and metric with everything known over seeds and against the best baseline."""
+    """Wide: one row per method, case and metric, with all summaries over seeds and against the best baseline."""
     rows = []
     for board, (method, case), entry in [(b, *item) for b in boards for item in b.entries.items()]:
         paired, both = entry.difference, entry.difference and entry.difference.retrained
