@@ -1,4 +1,4 @@
-"""Vectors that are diffused, alone or beside an image, with the samplers of images."""
+"""Vectors that are diffused, alone or together with an image, with the samplers of images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def time_features(t: Tensor, size: int, like: Tensor) -> Tensor:
 
 
 class VectorDenoiser(nn.Module):
-    """A residual MLP on vectors, told the step in each of its blocks."""
+    """A residual MLP on vectors, conditioned on the step in each of its blocks."""
 
     def __init__(self, size: int, width: int, blocks: int) -> None:
         super().__init__()

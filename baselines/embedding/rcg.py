@@ -1,9 +1,9 @@
 """Two stages in the manner of RCG (Li et al. 2023): an MLP diffuses the embedding, the U-Net the image given it.
 
-An evaluation is one of either network, and both draw on the evaluations that every method has. The MLP's cost almost
-nothing, so the U-Net gets most of them.
+Evaluations of either network count towards the number that every method has. Those of the MLP cost almost nothing, so
+the U-Net gets most of them.
 
-Departures: the paper's networks are two large ones, here both together have the parameters of the multitask model;
+Departures: the paper's two networks are large, here both together have as many parameters as the multitask model;
 images are diffused as pixels; there is no classifier-free guidance. Schedule, prediction and loss weighting are those
 of the multitask model.
 """
@@ -45,11 +45,11 @@ class TwoStages(nn.Module):
 
 
 class Method(DiffusionMethod):
-    """A denoiser of embeddings and a denoiser of images that sees the embedding.
+    """A denoiser of embeddings and a denoiser of images given the embedding.
 
     Args:
         spec: modalities and network.
-        embedding_share: share of the evaluations that draws the embedding; at least one.
+        embedding_share: share of the evaluations that sample the embedding; at least one evaluation.
         blocks: residual blocks of the MLP.
         settings: as for `DiffusionMethod`.
     """
@@ -91,7 +91,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """The image from the embedding, which is drawn first where it is not given."""
+        """The image given the embedding, which is sampled first if it is not given."""
         first, second = self.stages(task, sampling.nfe)
         shapes = {name: modality.shape for name, modality in self.spec.modalities.items()}
         image = self.pure_noise(count, shapes["image"], generator)

@@ -1,9 +1,9 @@
 """Image and features diffused jointly with one timestep, in the manner of ReDi (Kouzelis et al. 2025).
 
-The features are the leading principal components of the embedding, as in the paper, where they are of a feature map;
-here they are a vector, which enters the network beside the time and leaves it from the pooled features. The network is
-one, the error of both is squared. What is known is put into the estimate of z_0 at every step; nothing tells the
-network what is.
+The features are the leading principal components of the embedding; in the paper they are those of a feature map. Here
+they are a vector, which enters the network with the time embedding and is predicted from the pooled features. One
+network predicts both, with squared errors. Known values replace those of the estimate of z_0 at every step; the network
+has no input that marks them as known.
 
 Departures: images are diffused as pixels, and there is no representation guidance. Schedule, prediction and loss
 weighting are those of the multitask model.
@@ -33,7 +33,7 @@ class Method(DiffusionMethod):
     Args:
         spec: modalities and network.
         components: principal components that are diffused, at most the embedding's dimensions.
-        feature_weight: weight of the components' loss beside 1 for the image's.
+        feature_weight: weight of the components' loss; that of the image's loss is 1.
         settings: as for `DiffusionMethod`.
     """
 
@@ -57,7 +57,7 @@ class Method(DiffusionMethod):
         self.shape, size = spec.modalities["image"].shape, spec.modalities["embedding"].shape[0]
         self.components = min(components, size)
         self.backbone = UNet(self.shape[0], **spec.network)
-        hidden = 8 * self.backbone.pooled_width  # wide: it makes up for layers that are small for few components
+        hidden = 8 * self.backbone.pooled_width  # wide, since the other layers are small for few components
         self.enter = nn.Sequential(
             nn.Linear(self.components, hidden), nn.SiLU(), nn.Linear(hidden, self.backbone.vector_width)
         )
@@ -103,7 +103,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Sample both with what is given in every estimate of z_0."""
+        """Sample both; given values replace those of every estimate of z_0."""
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:
             state = unpack(z_t, self.shape)

@@ -1,7 +1,7 @@
-"""Regression of the embedding: the image in, its embedding out, in one pass, by 1 - cosine plus squared error.
+"""Regression of an image's embedding in one pass, trained with 1 - cosine plus the squared error.
 
-The head reads the innermost features and the outermost ones, both averaged over positions, so that the whole backbone
-of the other methods works for it.
+The head reads the innermost and the outermost features, both averaged over positions, so that the whole backbone is
+trained.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Method(BaseMethod):
 
     Args:
         spec: modalities and network.
-        error_weight: weight of the squared error beside 1 for the cosine.
+        error_weight: weight of the squared error; that of 1 - cosine is 1.
     """
 
     backbone: UNet
@@ -39,7 +39,7 @@ class Method(BaseMethod):
 
     def forward(self, image: Tensor) -> Tensor:
         """The embedding (n, d) of an image (n, 3, h, w)."""
-        time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
+        time = torch.zeros(len(image), dtype=torch.long)  # the step is not used
         features = self.backbone(image, time)
         return self.head(torch.cat([features.pooled, features.map.mean(dim=(2, 3))], dim=1))
 
@@ -52,5 +52,5 @@ class Method(BaseMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """One pass; no noise."""
+        """The answer in one pass, without noise."""
         return {"embedding": self(given["image"])}

@@ -1,11 +1,11 @@
 """One network for every task by independent timesteps, in the manner of UniDiffuser (Bao et al. 2023).
 
-Image and embedding have noise and a clock of their own, so that the network learns every conditional: a given part has
-its clock at the start, parts drawn together have the same time.
+Image and embedding have separate noise and separate timesteps, so that the network learns every conditional
+distribution: a given part has the first timestep, parts that are generated together have the same timestep.
 
-Departures: the paper's network is a transformer on tokens of both, here the backbone is the one of every other method,
-which the noised embedding and its clock enter beside the image's clock; images are diffused as pixels; there is no
-guidance. A given part is shown at t = 1, the cleanest step that is trained. Schedule, prediction and loss weighting are
+Departures: the paper's network is a transformer on tokens of both. Here it is the backbone of every other method, which
+the noised embedding and its timestep enter together with the image's timestep. Images are diffused as pixels; there is
+no guidance. A given part enters at t = 1, the least noisy step of training. Schedule, prediction and loss weighting are
 those of the multitask model.
 """
 
@@ -27,11 +27,11 @@ SAMPLES = True
 
 
 class Method(DiffusionMethod):
-    """A denoiser of images and embeddings with a clock for each.
+    """A denoiser of images and embeddings with a timestep for each.
 
     Args:
         spec: modalities and network.
-        embedding_weight: weight of the embedding's loss beside 1 for the image's.
+        embedding_weight: weight of the embedding's loss; that of the image's loss is 1.
         settings: as for `DiffusionMethod`.
     """
 
@@ -67,7 +67,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Sample what is wanted; what is given stays as it is, at the start of its clock."""
+        """Sample the outputs; inputs stay unchanged, at the first timestep."""
 
         def estimate(z_t: Tensor, now: Tensor) -> Tensor:
             image, embedding = unpack(z_t, self.shape)

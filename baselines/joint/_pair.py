@@ -1,4 +1,4 @@
-"""The multitask model of the image and one other modality, beside that of all of them."""
+"""The multitask model of the image and one other modality, for comparison with the model of all modalities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmbench.models.mt_diffusion import Method as MultitaskMethod
 
 
 class Pair(MultitaskMethod):
-    """MT-Diffusion of two modalities; a subclass names the other one as `other`.
+    """MT-Diffusion of two modalities; a subclass names the second one as `other`.
 
     Args:
         spec: modalities and network.

@@ -1,4 +1,4 @@
-"""The unconditional diffusion model of images (DDPM, Ho et al. 2020): what generation alone reaches."""
+"""The unconditional diffusion model of images (DDPM, Ho et al. 2020): the single-task model of generation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""U-Net regression of the hidden pixels, by their absolute error: what masked reconstruction alone reaches."""
+"""U-Net regression of the hidden pixels by the absolute error: the single-task model of masked reconstruction."""
 
 from __future__ import annotations
 

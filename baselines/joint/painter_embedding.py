@@ -1,4 +1,4 @@
-"""Conditional diffusion of the image given an embedding: what painting from embeddings alone reaches."""
+"""Conditional diffusion of the image given an embedding: the single-task model of images from embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditional diffusion of the image given a label: what painting from labels alone reaches."""
+"""Conditional diffusion of the image given a label: the single-task model of images from labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditional diffusion of the image given a mask: what painting from masks alone reaches."""
+"""Conditional diffusion of the image given a mask: the single-task model of images from masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MT-Diffusion of image and embedding: what the others cost a model of all."""
+"""MT-Diffusion of image and embedding only, which shows the cost of learning the other modalities as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The depth of an image in one pass, by the absolute error of its logarithm: what one task alone reaches."""
+"""The depth of an image in one pass, by the absolute error of its logarithm: the single-task model of depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedding of an image in one pass, by 1 - cosine plus squared error: what one task alone reaches."""
+"""The embedding of an image in one pass, by 1 - cosine plus squared error: the single-task model of embedding."""
 
 from __future__ import annotations
 

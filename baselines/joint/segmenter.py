@@ -1,4 +1,4 @@
-"""The mask of an image in one pass, by cross-entropy: what one task alone reaches."""
+"""The mask of an image in one pass, trained with cross-entropy: the single-task model of segmentation."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """Class-conditional diffusion with classifier-free guidance (Ho and Salimans 2022).
 
-The label is dropped from a share of the training items, so that one network knows both the conditional prediction and
-the unconditional one, and drawing goes beyond the former: `(1 + guidance) conditional - guidance unconditional`. That
-is taken of whatever the network predicts. z_0 is affine in it and the two weights add up to 1, so guiding z_0, v or eps
+The label is dropped from a share of the training items, so that one network learns both the conditional and the
+unconditional prediction. Sampling extrapolates the former: `(1 + guidance) conditional - guidance unconditional`. This
+is applied to the network's output. z_0 is affine in it and the two weights add up to 1, so guiding z_0, v or eps
 is the same; the guided z_0 is then clamped to [-1, 1].
 
-Guidance takes two evaluations a step and therefore half the steps. An image with its label is drawn by drawing the
-label first, as often as the training set has it.
+Guidance takes two evaluations per step and therefore leaves half the steps. To generate an image with its label, the
+label is sampled first, with its frequency in the training set.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ SAMPLES = True
 
 
 class Method(DiffusionMethod):
-    """A denoiser of images that is told the label, or nothing.
+    """A denoiser of images, conditional on a label or unconditional.
 
     Args:
         spec: modalities and network.
-        guidance: how far drawing goes beyond the conditional prediction, unless `Sampling` says; 0 is that prediction.
+        guidance: strength of guidance unless `Sampling` sets it; 0 is the conditional prediction.
         drop: share of the training items whose label is hidden.
         settings: as for `DiffusionMethod`.
     """
@@ -55,7 +55,7 @@ class Method(DiffusionMethod):
         self.register_buffer("shares", torch.full((self.classes,), 1 / self.classes))
 
     def prepare(self, train: Batch) -> None:
-        """Keep the share of each class."""
+        """Store the share of each class."""
         self.shares = shares_of(train["label"], self.classes)
 
     def forward(self, z_t: Tensor, t: Tensor, label: Tensor, known: Tensor) -> Tensor:
@@ -73,12 +73,12 @@ class Method(DiffusionMethod):
         return {"loss": self.error(self(z_t, t, batch["label"], known), z0, eps, t).mean()}
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Guidance too: an image with its label is drawn given the label."""
+        """Guidance too: an image with its label is generated given the label."""
         return super().heeds(task) | {"guidance"}
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Draw images of the given labels, or of labels drawn as often as in training."""
+        """Generate images of the given labels, or of labels sampled with their frequencies in training."""
         label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
         always, never = torch.ones(count), torch.zeros(count)
         guidance = self.guidance if sampling.guidance is None else sampling.guidance

@@ -1,6 +1,6 @@
-"""Supervised classification of clean images by cross-entropy: what one task alone reaches.
+"""Supervised classification of clean images, trained with cross-entropy: the single-task model.
 
-It is shown noised images as they are, and knows nothing of noise: `noised_classifier` is trained for them.
+It also classifies noised images, although it was not trained on any; `noised_classifier` is.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 The noise estimate becomes `eps - scale sqrt(1 - alpha_bar) grad log p(label | z_t)`, which moves the estimate of z_0 by
 `scale (1 - alpha_bar) / sqrt(alpha_bar) grad`; it is then clamped to [-1, 1].
 
-Departures: the classifier has half the width of the denoiser, and is trained beside it on the same z_t. In pure noise
-the factor before the gradient is unbounded and the gradient means nothing, so the factor is at most `MAX_GAIN`. A step
-takes one evaluation of the denoiser, and one forward and backward pass of the classifier, about as much again: guided
-drawing has half the steps, and the counted evaluations are the denoiser's.
+Departures: the classifier has half the width of the denoiser, and both are trained together on the same z_t. In pure
+noise the factor of the gradient is unbounded and the gradient is meaningless, so the factor is at most `MAX_GAIN`. A
+step takes one evaluation of the denoiser, and one forward and backward pass of the classifier, which costs about the
+same. Guided sampling therefore has half the steps, and the counted evaluations are those of the denoiser.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Method(DiffusionMethod):
 
     Args:
         spec: modalities and network.
-        scale: how strongly the classifier pulls; 1 is Bayes' rule.
+        scale: strength of the classifier's gradient; 1 is Bayes' rule.
         settings: as for `DiffusionMethod`.
     """
 
@@ -60,7 +60,7 @@ class Method(DiffusionMethod):
         self.register_buffer("shares", torch.full((self.classes,), 1 / self.classes))
 
     def prepare(self, train: Batch) -> None:
-        """Keep the share of each class."""
+        """Store the share of each class."""
         self.shares = shares_of(train["label"], self.classes)
 
     def classify(self, z_t: Tensor, t: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Draw images towards the given labels, or towards labels drawn as often as in training."""
+        """Generate images of the given labels, or of labels sampled with their frequencies in training."""
         label = given["label"] if "label" in given else draw_labels(self.shares, count, generator)
         if (guided := self.scale > 0) and sampling.nfe < 2:
             raise UserError(f"classifier_guidance: scale: {self.scale} takes two evaluations a step; raise sample.nfe")

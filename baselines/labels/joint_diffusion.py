@@ -1,13 +1,13 @@
 """One U-Net that denoises and classifies, in the manner of JointDiffusion (Deja et al. 2023).
 
-The denoising loss at a random step and the cross-entropy of a head on the pooled features of the clean image share the
-network. Images of a label are drawn by moving the estimate of z_0 along the gradient of the network's own
-log p(label | z_0), by `scale (1 - alpha_bar)` of it. A noised image is denoised in one evaluation and then classified;
-an image with its label is drawn freely and then classified.
+The network is trained with the denoising loss at a random step and with the cross-entropy of a head on the pooled
+features of the clean image. To generate images of a label, the estimate of z_0 is moved along the gradient of the
+network's own log p(label | z_0), multiplied by `scale (1 - alpha_bar)`. A noised image is denoised in one evaluation
+and then classified; an image with its label is generated unconditionally and then classified.
 
-Departures: the paper's head pools the features of every level, here it is the one of the multitask model's label
-decoder; the paper's gradient is taken at the features, here at the estimate of z_0. Guidance takes two evaluations a
-step, one of which is also differentiated, and therefore half the steps.
+Departures: the paper's head pools the features of every level, here it is that of the multitask model's label decoder;
+the paper's gradient is taken at the features, here at the estimate of z_0. Guidance takes two evaluations per step, one
+of which is also differentiated, and therefore leaves half the steps.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Method(DiffusionMethod):
     Args:
         spec: modalities and network.
         scale: how far the estimate of z_0 moves along the classifier's gradient; 0 ignores the label.
-        classify_weight: of the cross-entropy, beside 1 of the denoising loss.
+        classify_weight: weight of the cross-entropy; that of the denoising loss is 1.
         settings: as for `DiffusionMethod`.
     """
 
@@ -79,12 +79,12 @@ class Method(DiffusionMethod):
         return {"loss": total, "denoise": denoise.detach(), "classify": classify.detach()}
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Nothing where an image is read."""
+        """Nothing if an image is given."""
         return super().heeds(task) if "image" in task.want else frozenset()
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Class probabilities of what is given or drawn, and images drawn from noise, towards a given label."""
+        """Class probabilities of given or generated images, and images generated from noise, of a given label."""
         if "image" in given:
             return {"label": self.classify(given["image"]).softmax(dim=1)}
         if "noised_image" in given:
@@ -96,9 +96,11 @@ class Method(DiffusionMethod):
         return {"image": image, "label": self.classify(image).softmax(dim=1)}
 
     def towards(self, label: Tensor | None, count: int, sampling: Sampling, generator: Noise) -> Tensor:
-        """Images (count, 3, h, w), towards labels (count,) if there are any."""
+        """Images (count, 3, h, w), of labels (count,) if there are any."""
         guided = label is not None and self.scale > 0
-        nfe = sampling.nfe // 2 if guided else sampling.nfe - (label is None)  # the last one classifies what was drawn
+        nfe = (
+            sampling.nfe // 2 if guided else sampling.nfe - (label is None)
+        )  # the last one classifies the generated image
         if nfe < 1:
             raise UserError("joint_diffusion: drawing takes two evaluations at least; raise sample.nfe to 2")
 

@@ -1,7 +1,7 @@
 """Supervised classification of noised images: the classifier of classifier guidance (Dhariwal and Nichol 2021).
 
-One network for every level of noise, which it is told. A clean image is read at t = 1, a noised one at the step whose
-alpha_bar is nearest.
+One network for every noise level, conditioned on the step. A clean image is classified at t = 1, a noised one at the
+step with the nearest alpha_bar.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Method(BaseMethod):
 
     Args:
         spec: modalities and network.
-        schedule: noise schedule, over whose steps the levels are drawn.
+        schedule: noise schedule, whose steps are the noise levels.
     """
 
     backbone: UNet

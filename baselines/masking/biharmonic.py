@@ -1,6 +1,6 @@
 """Biharmonic inpainting (Damelin and Hoang 2018, "On surface completion and image inpainting by biharmonic functions").
 
-The hole is filled with the smoothest surface through the seen pixels, as implemented in scikit-image.
+The hidden region is filled with the smoothest surface through the visible pixels, as implemented in scikit-image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TRAINED = False
 
 
 def fill(colours: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """One image (h, w, 3) in [-1, 1] with its hidden pixels (h, w) filled; mid-grey if no pixel is seen."""
+    """One image (h, w, 3) in [-1, 1] with its hidden pixels (h, w) filled; mid-grey if no pixel is visible."""
     if hidden.all() or not hidden.any():
         return colours
     return inpaint_biharmonic(colours, hidden, channel_axis=-1)

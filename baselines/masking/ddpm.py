@@ -1,4 +1,4 @@
-"""The unconditional diffusion model on its own (DDPM, Ho et al. 2020): what generation costs without a second task.
+"""The unconditional diffusion model (DDPM, Ho et al. 2020): the quality of generation without a second task.
 
 Schedule, prediction and loss weighting are those of the multitask model, so that only the tasks differ.
 """
@@ -13,4 +13,4 @@ SAMPLES = True
 
 
 class Method(Painter):
-    """A denoiser of images that is told nothing; settings as for `Painter`."""
+    """An unconditional denoiser of images; settings as for `Painter`."""

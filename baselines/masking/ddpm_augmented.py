@@ -1,12 +1,12 @@
-"""The DDPM fed the multitask model's masked images as augmentation: more data, no second task.
+"""The DDPM with the multitask model's masked images as augmentation: more data, no second task.
 
-What the multitask model draws better or worse than the DDPM could come of the masked images, not of reconstructing
-them. Here they are drawn, and nothing reconstructs: in a share of the items, as large as that whose z_t holds the
-masked image in the multitask model, z_0 is the masked image of the same batch, its holes grey; in the others it is the
-whole image. Batch, steps and noise are the DDPM's, and so is the number of evaluations.
+A difference in generation between the multitask model and the DDPM could be due to the masked images rather than to
+reconstructing them. Here masked images are generated and nothing is reconstructed: in a share of the items, as large as
+that whose z_t holds the masked image in the multitask model, z_0 is the masked image of the same batch, with hidden
+pixels grey; in the others it is the whole image. Batch, steps, noise and the number of evaluations are the DDPM's.
 
-As in non-leaking augmentation (Jun et al. 2020; Karras et al. 2022, section 5) the network is told what was done to an
-item, by a channel of the pixels that are seen. It draws with all of them seen.
+As in non-leaking augmentation (Jun et al. 2020; Karras et al. 2022, section 5) the network is conditioned on the
+augmentation of an item, by a channel that marks the visible pixels. It generates with all pixels marked as visible.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SAMPLES = True
 
 
 class Method(DiffusionMethod):
-    """A denoiser of whole and of masked images, told which pixels are hidden.
+    """A denoiser of whole and of masked images, conditioned on which pixels are hidden.
 
     Args:
         spec: modalities and network.
-        share: of the training items that are masked, from 0 up to, not including, 1.
+        share: share of the training items that are masked, from 0 to less than 1.
         settings: as for `DiffusionMethod`.
     """
 
@@ -49,7 +49,7 @@ class Method(DiffusionMethod):
         self.head = PixelHead(self.backbone, colours)
 
     def forward(self, z_t: Tensor, t: Tensor, seen: Tensor) -> Tensor:
-        """The network's prediction (n, 3, h, w) at z_t (n, 3, h, w) and t (n,); `seen` (n, 1, h, w) is 0 in a hole."""
+        """The network's prediction (n, 3, h, w) at z_t (n, 3, h, w) and t (n,); `seen` (n, 1, h, w) is 0 if hidden."""
         return self.head(self.backbone(torch.cat([z_t, seen], dim=1), t).map)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -65,7 +65,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Draw whole images from noise."""
+        """Generate whole images from noise."""
         noise = self.pure_noise(count, self.spec.modalities["image"].shape, generator)
         seen = torch.ones_like(noise[:, :1])
 

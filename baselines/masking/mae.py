@@ -1,10 +1,10 @@
 """A masked autoencoder (He et al. 2022): a small vision transformer that predicts the hidden pixels in one pass.
 
-Departures: the paper's masks are whole patches, whose tokens its encoder never sees; masks here cut through patches, so
-every token is kept and carries which of its pixels are seen, and there is one stack of blocks, no second decoder. The
-error is the squared one of plain pixels, the paper's simpler variant, not of pixels normalised by patch, since
-reconstructions are what is scored here and not features. Sides that are no multiple of the patch's are padded with
-hidden pixels.
+Departures: the paper's masks are whole patches, whose tokens do not enter its encoder. Masks here cut through patches,
+so every token is kept and includes which of its pixels are visible, and there is one stack of blocks without a separate
+decoder. The error is the squared error of plain pixels, the paper's simpler variant, rather than of pixels normalised
+by patch, since reconstructions are scored here and not features. Sides that are not a multiple of the patch's side are
+padded with hidden pixels.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Transformer(nn.Module):
     """Patches to tokens, self-attention over all of them, tokens to patches.
 
     Args:
-        channels: of the input (n, channels, h, w).
+        channels: channels of the input (n, channels, h, w).
         out: channels of the output (n, out, h, w).
         patch: side of a patch in pixels.
-        width: of a token, a multiple of 4.
+        width: width of a token, a multiple of 4.
         depth: number of blocks.
         hidden: width inside a block's feed-forward part.
     """
@@ -79,10 +79,10 @@ def parameters(module: nn.Module) -> int:
 
 
 def as_large_as(target: int, channels: int, out: int, patch: int) -> Transformer:
-    """A transformer of about `target` parameters: depth and width in proportion, the feed-forward part takes the rest.
+    """A transformer of about `target` parameters: depth and width in proportion, the feed-forward part has the rest.
 
     Raises:
-        UserError: not even the smallest is as small.
+        UserError: even the smallest transformer is larger.
     """
     depth = max(1, round((target / (12 * WIDTH_PER_BLOCK**2)) ** (1 / 3)))
     width = max(8, 4 * (WIDTH_PER_BLOCK * depth // 4))
@@ -100,7 +100,7 @@ class Method(BaseMethod):
     """The transformer as a regressor, as large as the multitask model.
 
     Args:
-        spec: modalities and network; the network says only how many parameters there are.
+        spec: modalities and network; the network only sets the number of parameters.
         patch: side of a patch in pixels.
     """
 
@@ -123,5 +123,5 @@ class Method(BaseMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """One pass; no noise."""
+        """The answer in one pass, without noise."""
         return {"image": self.backbone(given["masked_image"]).clamp(-1, 1)}

@@ -1,4 +1,4 @@
-"""The masked image itself: how far it is from its source without any model. No method should be farther."""
+"""The masked image itself, without any model: its distance from the source is the worst that a method should have."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ TRAINED = False
 
 
 class Method(BaseMethod):
-    """Leaves hidden pixels as they are given: at 0, the middle of the colours' range."""
+    """Leaves hidden pixels unchanged at 0, the middle of the range of colours."""
 
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Seen pixels as they are, hidden ones grey."""
+        """Visible pixels unchanged, hidden ones grey."""
         return {"image": given["masked_image"][:, :3]}

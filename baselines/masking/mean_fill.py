@@ -1,4 +1,4 @@
-"""Hidden pixels filled with the training set's mean image: what any method must beat."""
+"""Hidden pixels filled with the training set's mean image: the trivial baseline of every method."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRAINED = False
 
 
 class Method(BaseMethod):
-    """Knows nothing but the mean of every pixel over the training set."""
+    """Uses only the mean of every pixel over the training set."""
 
     mean: torch.Tensor
 
@@ -22,10 +22,10 @@ class Method(BaseMethod):
         self.register_buffer("mean", torch.zeros(spec.modalities["image"].shape))
 
     def prepare(self, train: Batch) -> None:
-        """Keep the mean image (3, h, w) of the training set."""
+        """Store the mean image (3, h, w) of the training set."""
         self.mean.copy_(train["image"].mean(dim=0))
 
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Seen pixels as they are, hidden ones from the mean image."""
+        """Visible pixels unchanged, hidden ones from the mean image."""
         colours, seen = given["masked_image"].split([3, 1], dim=1)
         return {"image": seen * colours + (1 - seen) * self.mean}

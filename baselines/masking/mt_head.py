@@ -1,4 +1,4 @@
-"""The multitask model's own one-pass answer: its image decoder at t = T, given the masked image; no sampling."""
+"""The multitask model's answer in one pass: its image decoder at t = T, given the masked image, without sampling."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ WEIGHTS_FROM = "mt_diffusion"
 
 
 class Method(MultitaskMethod):
-    """MT-Diffusion that answers with its decoder instead of the sampler; settings as for `mt_diffusion`."""
+    """MT-Diffusion that answers with its decoder rather than the sampler; settings as for `mt_diffusion`."""
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Nothing: no sampler is asked."""
+        """Nothing: no sampler is used."""
         return frozenset()
 
     @torch.no_grad()

@@ -1,10 +1,10 @@
 """Conditional diffusion in the manner of Palette (Saharia et al. 2022): the masked image is concatenated to z_t.
 
-As in the paper, inpainting is trained on the hidden pixels only. Known pixels are then nothing the network learns to
-predict, so every step puts them into the estimate of z_0, which keeps z_t there what it was in training.
+As in the paper, inpainting is trained on the hidden pixels only. The network then does not learn to predict known
+pixels, so every step puts them into the estimate of z_0, which keeps z_t there as it was in training.
 
-Departures: the paper marks the hole by filling it with noise, here it is 0 with a visibility channel, as for every
-other method; schedule, prediction and loss weighting are those of the multitask model.
+Departures: the paper fills the hidden region with noise; here it is 0 and a channel marks the visible pixels, as for
+every other method. Schedule, prediction and loss weighting are those of the multitask model.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Region = Literal["hole", "image"]
 
 
 class Method(DiffusionMethod):
-    """A denoiser of images that also sees the masked image.
+    """A denoiser of images, conditioned on the masked image.
 
     Args:
         spec: modalities and network.
-        region: pixels that the loss counts: those of the `hole` (the paper's choice) or of the whole `image`.
+        region: pixels of the loss: the hidden ones (`hole`, the paper's choice) or those of the whole `image`.
         settings: as for `DiffusionMethod`.
     """
 
@@ -62,7 +62,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Sample z_0 with the known pixels in every estimate of it."""
+        """Sample z_0; known pixels replace those of every estimate of it."""
         masked = given["masked_image"]
         colours, seen = masked[:, :-1], masked[:, -1:]
 

@@ -1,6 +1,7 @@
-"""The multitask model's twin without the other tasks: same network, only the reconstruction loss.
+"""The multitask model's twin without the other tasks: the same network with only the reconstruction loss.
 
-It is what the authors of MT-Diffusion (arXiv:2407.17571) call reconstruction-only: does generating beside it help?
+The authors of MT-Diffusion (arXiv:2407.17571) call it reconstruction-only. It shows whether learning generation as well
+helps reconstruction.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class Method(MultitaskMethod):
         super().__init__(spec, weights=weights, states=(0.0, 0.0, 1.0), one_pass=1.0, **settings)
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Nothing: no sampler is asked."""
+        """Nothing: no sampler is used."""
         return frozenset()
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """One pass of the image's decoder at t = T."""
+        """The answer of the image's decoder at t = T, in one pass."""
         return {"image": self.predict_at_once(given, count, generator)}

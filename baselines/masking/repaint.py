@@ -1,10 +1,10 @@
-"""RePaint (Lugmayr et al. 2022): inpainting by the unconditional DDPM, which is never told about masks.
+"""RePaint (Lugmayr et al. 2022): inpainting by the unconditional DDPM, which is not trained with masks.
 
-Each ancestral step replaces the known pixels by a noised copy of theirs; now and then the result is diffused back a few
-steps and denoised again, so that hole and surroundings come to agree.
+Each ancestral step replaces the known pixels by a noised copy of them; at intervals the result is diffused back a few
+steps and denoised again, so that the hidden region fits its surroundings.
 
-Departure: the paper spends 250 steps with 10 resamplings of length 10 (2,410 evaluations). Here the number of
-steps is the largest whose evaluations stay within the budget that every method has.
+Departure: the paper uses 250 steps with 10 resamplings of length 10 (2,410 evaluations). Here the number of
+steps is the largest whose evaluations stay within the budget of every method.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Method(Painter):
 
     Args:
         spec: modalities and network.
-        jump_length: steps of one jump back, on the grid of the steps that are made.
-        resample: how often each stretch is denoised; 1 never jumps back.
+        jump_length: steps of one jump back, on the grid of sampling steps.
+        resample: how often each stretch is denoised; 1 means no jumps back.
         settings: as for `ddpm`.
     """
 
@@ -74,20 +74,20 @@ class Method(Painter):
         return [round(self.process.steps * level / levels[0]) for level in levels]
 
     def step_down(self, z_t: Tensor, t: Tensor, s: Tensor, masked: Tensor, generator: Noise) -> Tensor:
-        """z_s of z_t, s < t: the model's where the image is hidden, the noised image where it is seen (eq. 8)."""
+        """z_s from z_t, s < t: the model's where the image is hidden, the noised image where it is visible (eq. 8)."""
         z0 = self.estimate(self(z_t, t, {}), z_t, t).clamp(-1, 1)
         unknown = ddim_step(self.process, z_t, z0, [], t, s, eta=1.0, generator=generator)
         known = self.process.marginal(masked[:, :-1], [], s, noise_like(z_t, generator))
         return masked[:, -1:] * known + (1 - masked[:, -1:]) * unknown
 
     def step_up(self, z_s: Tensor, s: Tensor, t: Tensor, generator: Noise) -> Tensor:
-        """z_t of z_s, s < t, by the forward process."""
+        """z_t from z_s, s < t, by the forward process."""
         (signal_s, _), (signal_t, _) = (self.process.coefficients(i, z_s) for i in (s, t))
         keep = signal_t / signal_s
         return keep * z_s + (1 - keep**2).sqrt() * noise_like(z_s, generator)
 
     def heeds(self, task: Task) -> frozenset[str]:
-        """Evaluations: the steps are its own."""
+        """The number of evaluations: the method has its own steps."""
         return frozenset({"nfe"})
 
     @torch.no_grad()

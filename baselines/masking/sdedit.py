@@ -1,12 +1,11 @@
-"""SDEdit (Meng et al. 2022): a crude filling of the hole is noised part of the way and denoised by the plain DDPM.
+"""SDEdit (Meng et al. 2022): a coarse filling of the hidden region is partly noised and denoised by the plain DDPM.
 
-The filling is that of pull-push (Gortler et al. 1996): each hidden pixel gets the mean of the seen ones at the finest
-scale at which there are any. Like the strokes of the paper it has the colours and no texture; nothing about it is
-random or learnt.
+The filling is that of pull-push (Gortler et al. 1996): each hidden pixel gets the mean of the visible ones at the
+finest scale that has any. Like the strokes of the paper it has colours and no texture; it is neither random nor learnt.
 
-Known pixels are kept at every step, as in the paper's editing with a mask (algorithm 5), where they are those of the
-image noised anew. Here they are put into the estimate of z_0 instead, as the other methods do it, so that any sampler
-can be used. How far the filling is noised trades likeness for looks, and is chosen on the validation split.
+Known pixels are kept at every step, as in the paper's editing with a mask (algorithm 5), which noises the image again
+at each step. Here they replace those of the estimate of z_0, as in the other methods, so that any sampler can be used.
+The noise level of the filling trades fidelity against realism and is chosen on the validation split.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ TUNE_BY = ("reconstruct", "lpips_alex")
 
 
 def pull_push(colours: Tensor, seen: Tensor) -> Tensor:
-    """Fill the hidden pixels of colours (n, c, h, w) where `seen` (n, 1, h, w) is 0; grey if nothing is seen at all."""
+    """Fill the hidden pixels of colours (n, c, h, w) where `seen` (n, 1, h, w) is 0; grey if no pixel is visible."""
     if min(colours.shape[2:]) == 1:
         shown = seen.sum(dim=(2, 3), keepdim=True)
         mean = (colours * seen).sum(dim=(2, 3), keepdim=True) / shown.clamp(min=1)
@@ -60,7 +59,7 @@ class Method(Painter):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Denoise the noised filling; all evaluations are spent on the steps that are left."""
+        """Denoise the noised filling; all evaluations are used for the remaining steps."""
         colours, seen = given["masked_image"][:, :-1], given["masked_image"][:, -1:]
         start = max(1, round(self.strength * self.process.steps))
         z, _ = self.noised(pull_push(colours, seen), torch.full((count,), start, dtype=torch.long), generator)

@@ -1,7 +1,7 @@
-"""U-Net regression: the masked image in, the whole image out, in one pass, by the error in the hole.
+"""U-Net regression of the whole image from the masked one in one pass, trained with the error of hidden pixels.
 
-The reconstruction loss of context encoders (Pathak et al. 2016, L2) without their adversary; L1, the default, is
-sharper and the custom since pix2pix (Isola et al. 2017).
+The loss is the reconstruction loss of context encoders (Pathak et al. 2016, L2) without their adversary; L1, the
+default, is sharper and common since pix2pix (Isola et al. 2017).
 """
 
 from __future__ import annotations

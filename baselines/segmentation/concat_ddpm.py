@@ -1,9 +1,9 @@
-"""One DDPM over image and class map side by side: both are noised as channels of one z_0, no space is shared.
+"""One DDPM over image and class map: both are noised as channels of one z_0, without a shared space.
 
-It is the obvious joint model: it draws both at once, and does the other tasks as RePaint (Lugmayr et al. 2022) does
-inpainting, with what is known put in at every step. Nothing tells the network which channels are known.
+It is the simplest joint model: it generates both at once, and does the other tasks as RePaint (Lugmayr et al. 2022)
+does inpainting, with known values put in at every step. The network has no input that marks channels as known.
 
-Schedule, prediction and loss weighting are those of the multitask model. Image and map count alike in the loss,
+Schedule, prediction and loss weighting are those of the multitask model. Image and map have equal weight in the loss,
 whatever their numbers of channels.
 """
 
@@ -30,7 +30,7 @@ class Method(DiffusionMethod):
 
     Args:
         spec: modalities and network.
-        mask_weight: weight of the map's loss beside 1 for the image's.
+        mask_weight: weight of the map's loss; that of the image's loss is 1.
         settings: as for `DiffusionMethod`.
     """
 
@@ -56,7 +56,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """Sample z_0 with what is given in every estimate of it; a given pixel without a label stays unknown."""
+        """Sample z_0; given values replace those of every estimate of it, except pixels without a label."""
         height, width = self.spec.modalities["mask"].shape
         z0 = torch.zeros(count, self.colours + self.classes, height, width, device=next(self.parameters()).device)
         known = torch.zeros_like(z0)

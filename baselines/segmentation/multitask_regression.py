@@ -1,8 +1,8 @@
-"""Multitask learning without diffusion: one trunk, a head for each modality, image to class map and back in one pass.
+"""Multitask learning without diffusion: one trunk and a head per modality, image to class map and back in one pass.
 
-In training each item has its image or its map hidden, and is asked for it. What is hidden enters as zeros; a pixel of
-a map that is given is one-hot, so the network can tell. It cannot draw from noise, and paints the median of what is
-possible.
+In training each item has its image or its map hidden, and the network predicts it. A hidden modality enters as zeros; a
+given map is one-hot, so the network can distinguish the two. The method cannot generate from noise, and its images are
+the median of the possible ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Method(BaseMethod):
 
     Args:
         spec: modalities and network.
-        segment_share: share of the training items that have their map hidden; the others have their image hidden.
+        segment_share: share of the training items whose map is hidden; the image of the others is hidden.
     """
 
     backbone: UNet
@@ -40,7 +40,7 @@ class Method(BaseMethod):
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Colours (n, 3, h, w) and class logits (n, classes, h, w) of an image and a one-hot map, hidden ones zero."""
-        time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
+        time = torch.zeros(len(image), dtype=torch.long)  # the step is not used
         features = self.backbone(torch.cat([image, mask], dim=1), time).map
         return self.image_head(features), self.mask_head(features)
 
@@ -56,7 +56,7 @@ class Method(BaseMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """One pass; no noise."""
+        """The answer in one pass, without noise."""
         if "image" in given:
             image = given["image"]
             return {"mask": self(image, image.new_zeros(count, self.classes, *image.shape[2:]))[1].argmax(dim=1)}

@@ -1,10 +1,10 @@
-"""Conditional diffusion of the class map in the manner of SegDiff (Amit et al. 2021): image given, map drawn.
+"""Conditional diffusion of the class map given the image, in the manner of SegDiff (Amit et al. 2021).
 
-The map is one-hot in [-1, 1]; several maps are drawn for an image and averaged.
+The map is one-hot in [-1, 1]; several maps are sampled for an image and averaged.
 
-Departures: the paper encodes the image by a network of its own and adds it to that of z_t; here the image is
-concatenated to z_t and the backbone is the one of every other method. The draws share the evaluations that every method
-has, instead of each having as many. Schedule, prediction and loss weighting are those of the multitask model.
+Departures: the paper encodes the image by a separate network and adds the result to the encoding of z_t; here the image
+is concatenated to z_t and the backbone is that of every other method. The samples share the evaluations that every
+method has for one answer. Schedule, prediction and loss weighting are those of the multitask model.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ SAMPLES = True
 
 
 class Method(DiffusionMethod):
-    """A denoiser of class maps that also sees the image.
+    """A denoiser of class maps, conditioned on the image.
 
     Args:
         spec: modalities and network.
-        draws: maps that are drawn for an image and averaged; they share its evaluations.
+        draws: number of maps that are sampled for an image and averaged; they share its evaluations.
         settings: as for `DiffusionMethod`.
     """
 
@@ -60,7 +60,7 @@ class Method(DiffusionMethod):
 
     @torch.no_grad()
     def predict(self, task: Task, given: Batch, count: int, sampling: Sampling, generator: Noise) -> Batch:
-        """The class that is likeliest in the mean of the drawn maps."""
+        """The most probable class in the mean of the sampled maps."""
         image = given["image"]
 
         def estimate(z_t: Tensor, t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Supervised segmentation: the image in, class logits out, in one pass, by cross-entropy (Ronneberger et al. 2015)."""
+"""Supervised segmentation in one pass, trained with cross-entropy (Ronneberger et al. 2015)."""
 
 from __future__ import annotations
 

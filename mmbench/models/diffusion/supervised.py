@@ -30,7 +30,7 @@ class Reader(BaseMethod):
 
     def forward(self, image: Tensor) -> Tensor:
         """An image (n, 3, h, w) to what the modality's kind decodes, e.g. class logits (n, classes, h, w)."""
-        time = torch.zeros(len(image), dtype=torch.long)  # the backbone's clock stands still
+        time = torch.zeros(len(image), dtype=torch.long)  # the step is not used
         return self.kind.read(self.head, self.backbone(image, time))
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -62,7 +62,7 @@ class HoleFiller(BaseMethod):
 
     def forward(self, masked: Tensor) -> Tensor:
         """A masked image (n, 4, h, w) to an image (n, 3, h, w)."""
-        time = torch.zeros(len(masked), dtype=torch.long)  # the backbone's clock stands still
+        time = torch.zeros(len(masked), dtype=torch.long)  # the step is not used
         return self.head(self.backbone(masked, time).map)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
