@@ -136,4 +136,4 @@ def test_cards_of_earlier_versions_say_nothing(tmp_path: Path) -> None:
     del card["shared"], card["other_files"]
     write_json(tmp_path / "card.json", card)
     assert data_notes(read_card(tmp_path)) == []
-    assert "Pictures of" not in data_card(tmp_path)
+    assert "Images of" not in data_card(tmp_path)

@@ -628,7 +628,7 @@ class TestLittle:
 
     def test_without_predictions_there_are_no_pictures_of_them(self, one_seed: Page) -> None:
         assert not any(a.get("src", "").startswith("data:image/png") for tag, a in one_seed.tags if tag == "img")
-        assert "The predictions were not kept beside the scores, so there are no pictures to show." in one_seed.text
+        assert "The predictions were not kept beside the scores, so there are no images to show." in one_seed.text
 
     def test_without_a_reference_nothing_is_said_of_a_floor(self, little: Path, one_seed: Page) -> None:
         assert list(table(little / "report", "masking-generation")["by_title"]) == ["MT-Diffusion"]

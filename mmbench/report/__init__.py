@@ -1,5 +1,5 @@
-"""The report: reads result files, writes one self-contained page, tables and figures. Torch is loaded by pictures only.
+"""The report: reads result files and writes one self-contained page, tables and figures. Only images load torch.
 
-`load` reads the tree, `board` compares, `tables`, `figures` and `pictures` draw, and each experiment has one module in
-`sections` with one template of its name. A new experiment is those two new files.
+`tables` compares and tabulates, `draw` has figures and images, `parts` has the parts of a page, and each experiment's
+module `section` builds its section with a template.
 """

@@ -1,4 +1,4 @@
-"""The command that makes a part of a page, from the one that makes the page."""
+"""The command that makes a part of a page, derived from the one that makes the page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ ALL = ["snakemake", "--cores", "all"]
 
 
 def of_experiment(command: str, profile: str, experiment: str) -> str:
-    """What makes the tables and figures of an experiment.
+    """The command that makes the tables and figures of an experiment.
 
     Args:
-        command: what made the page. If that is the whole workflow, it is narrowed to the experiment; another target is
-            left as it is, and without any the results are read again.
-        profile: name of the folder of results.
-        experiment: whose.
+        command: the command that made the page. If it runs the whole workflow, it is narrowed to the experiment; a
+            command with another target stays unchanged; without a command, the results are read again.
+        profile: the name of the folder of results.
+        experiment: the name of the experiment.
     """
     if not command:
         folder = f"results/{profile}"
@@ -22,7 +22,7 @@ def of_experiment(command: str, profile: str, experiment: str) -> str:
         return shlex.join(["python", "-m", "mmbench.stages.report", *words])
     try:
         words = shlex.split(command)
-    except ValueError:  # no command of a shell
+    except ValueError:  # not a shell command
         return command
     if words[:3] == ALL and (words[3:] or ["--"])[0].startswith("--"):
         return shlex.join([*ALL, experiment, *words[3:]])
@@ -30,6 +30,6 @@ def of_experiment(command: str, profile: str, experiment: str) -> str:
 
 
 def of_page(command: str, profile: str) -> str:
-    """What makes the whole page."""
+    """The command that makes the whole page."""
     folder = f"results/{profile}"
     return command or shlex.join(["python", "-m", "mmbench.stages.report", "--results", folder, "--out", folder])

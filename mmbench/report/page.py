@@ -1,4 +1,4 @@
-"""The page: one file with everything in it, from templates that decide how it looks."""
+"""The page: one self-contained file, rendered from templates."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def write_report(
     """Write `out`/index.html, `out`/tables and `out`/figures; returns the page's path.
 
     Args:
-        results: what to report.
-        out: folder of the page.
-        command: how the results were made, shown on the page.
-        claims: what is held against the results; without any the page has no such table.
-        ablations: by experiment and axis, what was changed in which method: each has a table of effects.
+        results: the results to report.
+        out: the folder of the page.
+        command: the command that made the results, which the page shows.
+        claims: the claims to test; without claims the page has no such table.
+        ablations: the changes of each method, by experiment and axis; each experiment has a table of effects.
     """
     contexts = [
         Context(results, experiment, out, command=of_experiment(command, results.profile, experiment.name))
@@ -138,12 +138,12 @@ def render(template: str, **values: Any) -> str:
 
 
 def point_lines(drawing: Drawing) -> str:
-    """What a figure says where, a line for each point: its place in thousandths, and the words."""
+    """The hover texts of a figure, one line for each point: its place in thousandths, and the text."""
     return "\n".join(f"{point.x} {point.y} {point.words}" for point in drawing.points)
 
 
 def svg_uri(drawing: Drawing, mode: Mode) -> str:
-    """A figure's SVG for one paper as a data URI."""
+    """A figure's SVG in one theme as a data URI."""
     return pictures.data_uri(drawing.svg[mode].encode(), "image/svg+xml")
 
 

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: rounded, with their unit, a true minus sign, and a dash where there is none."""
+"""Numbers for readers: rounded, with their unit, a true minus sign, and a dash for a missing number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def signed(value: float | None, decimals: int) -> str:
-    """Like `number`, with a plus sign for what is above zero."""
+    """Like `number`, with a plus sign for positive numbers."""
     text = number(value, decimals)
     return f"+{text}" if value is not None and value > 0 else text
 
@@ -81,7 +81,7 @@ def listing(words: Sequence[str]) -> str:
 
 
 def shorten(name: str, most: int) -> str:
-    """A name of at most so many characters; a longer one ends with an ellipsis."""
+    """A name of at most `most` characters; a longer one ends with an ellipsis."""
     return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
 
 

@@ -1,6 +1,6 @@
-"""Cards: what a data set and a trained model are, as a README.md beside them, in the form that model hubs show.
+"""Cards: descriptions of data sets and trained models as a README.md in their folder, in the form of model hubs.
 
-The data's is made of its card.json alone, a model's of its training.json and metrics.json, as far as they are there.
+A data card is made from card.json alone, a model card from training.json and metrics.json, as far as they exist.
 """
 
 from mmbench.report.cards.data import data_card

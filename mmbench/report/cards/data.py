@@ -9,10 +9,10 @@ from mmbench.report.cards.render import render
 from mmbench.report.data_notes import data_notes
 from mmbench.runs.records import read_card
 
-#: Categories of size that hubs know, by their upper limit.
+#: The size categories of hubs, by their upper limit.
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 
-#: What a card.json that somebody else wrote may leave out.
+#: Entries that a card.json from elsewhere may lack.
 UNSAID: dict[str, Any] = {
     "name": "",
     "title": "Prepared data",
@@ -28,7 +28,7 @@ UNSAID: dict[str, Any] = {
 
 
 def data_card(folder: Path) -> str:
-    """Markdown of what a folder that `mmbench.stages.data` or `mmbench.stages.embed` wrote holds.
+    """Markdown that describes a folder written by `mmbench.stages.data` or `mmbench.stages.embed`.
 
     Raises:
         UserError: its card.json is missing or damaged.
@@ -53,7 +53,7 @@ def class_rows(card: dict[str, Any]) -> list[tuple[str, list[float]]]:
 
 
 def label_rows(card: dict[str, Any]) -> list[tuple[str, list[int]]]:
-    """Each label and its number of images in every split; the last labels may be in none."""
+    """Each label and its number of images in every split; the last labels may occur in no split."""
     counts = [split.get("label_counts", []) for split in card["splits"].values()]
     names = card.get("labels") or [str(i) for i in range(max(map(len, counts), default=0))]
     return [(name, [count[i] if i < len(count) else 0 for count in counts]) for i, name in enumerate(names)]

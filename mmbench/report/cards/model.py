@@ -1,4 +1,4 @@
-"""The card of one training, or of what was scored of a method that is not trained here."""
+"""The card of one training run, or of the scores of a method that is not trained here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PAPER = "https://arxiv.org/abs/2407.17571"
 
 
 def model_card(folder: Path) -> str:
-    """Markdown of what a folder of a method and seed holds: what it is, what it learnt from, its scores and cost.
+    """Markdown that describes a folder of a method and seed: the method, its training data, its scores and cost.
 
     Args:
-        folder: with training.json, metrics.json or both.
+        folder: a folder with training.json, metrics.json or both.
 
     Raises:
-        UserError: one of them is no JSON file.
+        UserError: one of them is not a JSON file.
     """
     training = metrics = None
     if (folder / "training.json").is_file():
@@ -50,7 +50,7 @@ def model_card(folder: Path) -> str:
 
 
 def facts_of(training: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """How it was trained and what the network is, as far as it is on record."""
+    """The training and the network, as far as they are recorded."""
     hardware = training.get("hardware") or {}
     facts = {
         "parameters": text.quantity(training.get("parameters")),
@@ -70,7 +70,7 @@ def facts_of(training: Mapping[str, Any], settings: Mapping[str, Any]) -> list[t
 def metadata_of(
     title: Any, experiment: Any, data: Mapping[str, Any], metrics: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What a hub reads: library, tags, and the scores as a model index."""
+    """The metadata for a hub: library, tags, and the scores as a model index."""
     tags = ["mmbench", "diffusion", "multimodal", "multitask", experiment, f"arxiv:{PAPER.rpartition('/')[2]}"]
     metadata: dict[str, Any] = {"library_name": "mmbench", "license": "other", "tags": tags}
     if metrics and data:

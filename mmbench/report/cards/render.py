@@ -1,4 +1,4 @@
-"""Markdown from a template, with the block of metadata that model hubs read before it."""
+"""Markdown from a template, after the block of metadata that model hubs read."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Figures and pictures: charts, themes, hover texts and grids."""
+"""Figures and images: charts, themes, hover texts and grids."""

@@ -1,4 +1,4 @@
-"""What several figures do with their axes: panels, scales, rows with names, names at the ends of lines."""
+"""Common functions for axes: panels, scales, labelled rows, labels at the ends of lines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullFormatter,
 
 from mmbench.report.draw.figures import spread
 
-#: Values that span more than this factor are drawn on a logarithmic axis.
+#: Values that span more than this factor are shown on a logarithmic axis.
 LOG_FROM = 4.0
 
 
 @dataclass(frozen=True)
 class End:
-    """The right end of a line: what it is called, its value there, its colour, and whether its name stands out."""
+    """The right end of a line: its label, its value there, its colour, and whether the label is emphasised."""
 
     name: str
     value: float
@@ -27,7 +27,7 @@ class End:
 
 
 def panels(count: int, width: float, height: float, below: float, **shared: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels of a size in inches, three in a row at most, with room below them."""
+    """A figure of `count` panels of a size in inches, at most three per row, with room below them."""
     columns = min(3, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(width * columns + 0.4, height * rows + below), layout="constrained")
@@ -38,7 +38,7 @@ def panels(count: int, width: float, height: float, below: float, **shared: Any)
 
 
 def scale_values(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic axis of values, with plain numbers, if they span much."""
+    """A logarithmic axis of values, with plain numbers, if they span a large factor."""
     if low <= 0 or high / low <= LOG_FROM:
         return
     axes.set_yscale("log")
@@ -56,7 +56,7 @@ def scale_factors(axes: Axes, ticks: Locator) -> None:
 
 
 def name_rows(axes: Axes, names: Sequence[str], ink: str = "", bold: Collection[str] = (), margin: float = 0.6) -> None:
-    """A row for each name from the top, without lines between them."""
+    """A labelled row for each name, from the top, without lines between them."""
     axes.set_yticks(range(len(names)), list(names))
     axes.set_ylim(len(names) - 1 + margin, -margin)
     axes.grid(visible=False, axis="y")
@@ -66,14 +66,14 @@ def name_rows(axes: Axes, names: Sequence[str], ink: str = "", bold: Collection[
 
 
 def name_ends(axes: Axes, ends: Sequence[End], start: float, at: float, size: float = 9) -> None:
-    """Name each line at its right end, moved apart where they would overlap, with a hair line to its point.
+    """Label each line at its right end, with overlapping labels moved apart, and a thin line from the label to the end.
 
     Args:
-        axes: whose limits are settled.
-        ends: of the lines.
-        start: where the hair lines begin, as a share of the axes' width.
-        at: likewise where the names are.
-        size: of the type.
+        axes: axes with final limits.
+        ends: the ends of the lines.
+        start: where the thin lines begin, as a share of the axes' width.
+        at: the position of the labels, likewise.
+        size: the font size.
     """
     to_axes, right = axes.transData + axes.transAxes.inverted(), axes.get_xlim()[1]
     heights = [float(to_axes.transform((right, end.value))[1]) for end in ends]
@@ -81,7 +81,7 @@ def name_ends(axes: Axes, ends: Sequence[End], start: float, at: float, size: fl
         axes.annotate(
             end.name, xy=(start, height), xytext=(at, place), xycoords="axes fraction", textcoords="axes fraction",
             color=end.colour, va="center", fontsize=size, fontweight="bold" if end.bold else "normal",
-            # to the middle of the name's left edge, as a line to its centre would run through other names
+            # to the middle of the label's left edge, since a line to its centre would cross other labels
             arrowprops={"arrowstyle": "-", "color": end.colour, "lw": 0.6, "alpha": 0.6, "shrinkA": 2, "shrinkB": 0,
                         "relpos": (0, 0.5)},
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The charts that experiments share: a metric against a condition, intervals beside the best baseline, training."""
+"""The charts that experiments share: a metric relative to the best baseline with intervals, and training curves."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mmbench.report.tables.board import Board
 from mmbench.report.text import quantity
 from mmbench.runs.results import ExperimentResults
 
-#: What the loss on a split is called.
+#: The names of the loss on each split.
 LOSSES = {"train": "loss", "validation": "validation loss"}
-#: How far above its least a validation loss may end, as a share of it, before the page says so.
+#: How far above its minimum a validation loss may end, as a share of it, without a remark on the page.
 RISE = 0.05
 
 
@@ -27,10 +27,10 @@ def ratios(board: Board, labels: Sequence[str], titles: Mapping[str, str], mode:
     """Each method's mean as a multiple of the best baseline's with the interval that decides; right is better.
 
     Args:
-        board: of a metric with positive values.
-        labels: of the cases, in their order.
-        titles: of the methods.
-        mode: paper.
+        board: the board of a metric with positive values.
+        labels: the labels of the cases, in order.
+        titles: the titles of the methods.
+        mode: light or dark.
     """
     shown = [m for m in board.methods if any(board.ratio(m, case) for case in board.cases)]
     figure = Figure(figsize=(6.4, 1.65 + 0.42 * len(shown)), layout="constrained")
@@ -74,7 +74,7 @@ def training_frame(results: ExperimentResults) -> pd.DataFrame:
 
 
 def rising(frame: pd.DataFrame) -> list[str]:
-    """The methods whose validation loss ends more than `RISE` above its least, in the mean over seeds."""
+    """The methods whose validation loss ends more than `RISE` above its minimum, in the mean over seeds."""
     points = frame[frame["split"] == "validation"].groupby(["method", "images"], sort=False)["loss"].mean()
     loss = points.groupby(level="method", sort=False)
     excess = (loss.last() - loss.min()) / loss.min().abs()
@@ -82,7 +82,7 @@ def rising(frame: pd.DataFrame) -> list[str]:
 
 
 def training_curves(frame: pd.DataFrame, titles: Mapping[str, str], order: Sequence[str], mode: Mode) -> Figure:
-    """One small panel per trained method; one line per seed, its running median in bold; validation in dashed ink."""
+    """One small panel per trained method; one line per seed, its running median in bold; validation dashed."""
     shown, styles = [method for method in order if method in set(frame["method"])], method_styles(order, mode)
     figure, grid = panels(len(shown), 2.9, 2.0, 0.3, sharex=True)
     for axes, method in zip(grid, shown, strict=True):

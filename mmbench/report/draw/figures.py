@@ -1,4 +1,4 @@
-"""Figures: drawn once for light and once for dark paper, kept as files and embedded in the page."""
+"""Figures: drawn in a light and a dark theme, written as files and embedded in the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmbench.report.draw.theme import MODES, Mode, figure_style, paper
 
 mpl.use("Agg")
 
-#: Layout is measured in DejaVu Sans, which Matplotlib brings; a reader's own sans-serif is a little narrower.
+#: Layout is measured in DejaVu Sans, which comes with Matplotlib; other sans-serif fonts are a little narrower.
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -27,13 +27,13 @@ class Drawing:
     """A finished figure.
 
     Attributes:
-        name: of its files and its anchor.
+        name: the name of its files and its anchor.
         caption: what is shown and how to read it.
-        alt: what a reader who cannot see it must know.
-        svg: its source for `light` and `dark` paper.
-        points: where it says a value, the same on both.
-        command: what made it.
-        inches: its width, which says how large its type is.
+        alt: the description for readers who cannot see it.
+        svg: its source in the themes `light` and `dark`.
+        points: the places with hover texts, the same in both themes.
+        command: the command that made it.
+        inches: its width, which determines the size of its text.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Drawing:
 
 
 def draw(name: str, caption: str, alt: str, paint: Callable[[Mode], Figure], folder: Path) -> Drawing:
-    """Paint a figure for both papers and write the light one as PNG and SVG into `folder`."""
+    """Draw a figure in both themes and write the light one as PNG and SVG into `folder`."""
     svg: dict[Mode, str] = {}
     marks, inches = list[Point](), 0.0
     for mode in MODES:
         with figure_style(mode):
             figure = paint(mode)
             figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once, not again for each file
+            figure.set_layout_engine("none")  # the layout is computed once, not for each file
             svg[mode] = _svg(figure)
             if mode == "light":
                 marks, inches = points(figure), figure.get_figwidth()
@@ -71,9 +71,9 @@ def _svg(figure: Figure) -> str:
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move labels apart: the nearest places to `positions` that are `gap` apart and within [low, high], in their order.
+    """Move labels apart: the nearest places to `positions` that are `gap` apart and within [low, high], in order.
 
-    If there is no room for all, they are set evenly from low to high.
+    If there is no room for all, they are spaced evenly from low to high.
     """
     order = np.argsort(positions, kind="stable")
     gap = min(gap, (high - low) / max(1, len(order) - 1))

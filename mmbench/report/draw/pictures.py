@@ -1,4 +1,4 @@
-"""Pictures: methods side by side, enlarged by whole factors so that no pixel is invented."""
+"""Grids of images: methods side by side, enlarged by integer factors so that no pixel is interpolated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GAP = 6
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture: colours (h, w, 3 or 4) uint8, what a reader who cannot see it must know, a note to print below."""
+    """One image: colours (h, w, 3 or 4) uint8, a description for readers who cannot see it, and a note below it."""
 
     pixels: np.ndarray
     alt: str
@@ -30,7 +30,7 @@ class Tile:
 
     @property
     def uri(self) -> str:
-        """The picture at its own size as a data URI; the page enlarges it without smoothing."""
+        """The image at its own size as a data URI; the page enlarges it without smoothing."""
         return data_uri(png(self.pixels))
 
 
@@ -39,14 +39,14 @@ class Grid:
     """Rows of tiles under grouped columns.
 
     Attributes:
-        name: of its file and its anchor.
-        caption: what is shown.
+        name: the name of its file and its anchor.
+        caption: the caption.
         groups: label and number of columns of each group.
-        rows: label and tiles; None where a method has no picture.
-        emphasised: labels of the rows that stand out.
-        command: what made it.
-        title: of one or two words, for links that lead to it.
-        slider: what a slider chooses of the groups, e.g. `masked share`; without one all groups are shown at once.
+        rows: label and tiles; None where a method has no image.
+        emphasised: labels of the emphasised rows.
+        command: the command that made it.
+        title: a title of one or two words, for links to it.
+        slider: the name of the slider that selects a group, e.g. `masked share`; without one all groups are shown.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Grid:
 
     @property
     def starts(self) -> list[int]:
-        """Columns where a group other than the first begins."""
+        """The columns at which groups begin, without the first."""
         ends = np.cumsum([count for _, count in self.groups])
         return [int(end) for end in ends[:-1]]
 
@@ -77,12 +77,12 @@ def to_pixels(image: np.ndarray) -> np.ndarray:
 
 
 def composite(masked_image: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """The prediction (3, h, w) with the known pixels pasted, as it is scored."""
+    """The prediction (3, h, w) after the known pixels are pasted, as it is scored."""
     return np.where(masked_image[3:] > 0, masked_image[:3], prediction)
 
 
 def sheet(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Images (n, 3, h, w) uint8 as one picture (H, W, 4), row by row; the gaps are transparent."""
+    """Images (n, 3, h, w) uint8 as one image (H, W, 4), row by row; the gaps are transparent."""
     count, _, height, width = images.shape
     rows = -(-count // columns)
     out = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4), np.uint8)
@@ -99,7 +99,7 @@ def enlarge(pixels: np.ndarray, factor: int = ZOOM) -> np.ndarray:
 
 
 def zoom_of(width: int) -> int:
-    """The whole factor that brings a tile of `width` pixels near 128; 4 for 32 pixels, 1 from 96 on."""
+    """The integer factor that enlarges a tile of `width` pixels to about 128; 4 for 32 pixels, 1 from 96 on."""
     return max(1, min(ZOOM, round(128 / width)))
 
 
@@ -116,7 +116,7 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
 
 
 def write_picture(path: Path, pixels: np.ndarray, factor: int) -> None:
-    """Write one picture, enlarged, as PNG."""
+    """Write one image, enlarged, as PNG."""
     with atomic_path(path) as temporary:
         Image.fromarray(enlarge(pixels, factor)).save(temporary, format="PNG", optimize=True)
 
@@ -171,13 +171,13 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def affordable(wanted: int, per_item: int, height: int, width: int, budget: int = 3_000_000) -> int:
-    """How many items to show so that the page stays at some megabytes.
+    """The number of items to show so that the page stays at a few megabytes.
 
     Args:
-        wanted: at most this many.
-        per_item: pictures per item.
-        height: of a picture in pixels.
-        width: of a picture in pixels.
-        budget: pixels in all.
+        wanted: the largest number.
+        per_item: images per item.
+        height: height of an image in pixels.
+        width: width of an image in pixels.
+        budget: total number of pixels.
     """
     return max(1, min(wanted, budget // (per_item * height * width)))

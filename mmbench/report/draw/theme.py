@@ -1,4 +1,4 @@
-"""Colours, marks and type of the figures, once for light and once for dark paper."""
+"""Colours, markers and fonts of the figures, in a light and a dark theme."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmbench.config.methods import STUDIED, is_studied
 Mode = Literal["light", "dark"]
 MODES: tuple[Mode, ...] = ("light", "dark")
 
-# Okabe and Ito (2008), told apart by people with any colour vision; the studied method keeps vermilion for itself.
+# Okabe and Ito (2008), distinguishable with any colour vision; vermilion is reserved for the studied method.
 _STUDIED = {"light": "#c2410c", "dark": "#ff8a4c"}
 _VARIANTS = {
     "light": ("#7c2d12", "#b45309", "#9a3412", "#854d0e"),
@@ -31,7 +31,7 @@ _PAPER = {
     "light": {"ink": "#1d1f23", "soft": "#5c626b", "line": "#dcdfe4", "paper": "#ffffff"},
     "dark": {"ink": "#e8eaed", "soft": "#a3a9b3", "line": "#363b44", "paper": "#16181d"},
 }
-#: Light to dark (on light paper): more is masked.
+#: From light to dark (in the light theme): a larger share is masked.
 _STEPS = {
     "light": ("#9cc8e8", "#5a9fd0", "#1f6fae", "#0b3c6b", "#041f3a"),
     "dark": ("#1f5f94", "#3d8bc9", "#7dbcec", "#c6e2f8", "#f0f8ff"),
@@ -40,7 +40,7 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Style:
-    """How one method is drawn, in every figure alike."""
+    """The style of one method, the same in every figure."""
 
     colour: str
     marker: str
@@ -49,14 +49,14 @@ class Style:
 
 
 def paper(mode: Mode) -> dict[str, str]:
-    """Colours of ink, soft ink, rules and paper."""
+    """Colours of text, secondary text, lines and background."""
     return _PAPER[mode]
 
 
 def method_styles(methods: Sequence[str], mode: Mode) -> dict[str, Style]:
-    """A style for each method: vermilion for the studied one, its warm relatives for variants, cool for baselines.
+    """A style for each method: vermilion for the studied one, other warm colours for variants, cool for baselines.
 
-    With more baselines than colours, colours return with another dash and marker.
+    With more baselines than colours, colours are used again with another dash and marker.
     """
     styles: dict[str, Style] = {}
     variants = baselines = 0
@@ -77,7 +77,7 @@ def method_styles(methods: Sequence[str], mode: Mode) -> dict[str, Style]:
 
 
 def steps(count: int, mode: Mode) -> list[str]:
-    """`count` colours from little to much."""
+    """`count` colours in order, for increasing values."""
     return [_STEPS[mode][min(i, 4)] for i in range(count)]
 
 
@@ -116,7 +116,7 @@ def figure_style(mode: Mode) -> Iterator[None]:
         "legend.fontsize": 9,
         "font.family": "DejaVu Sans",
         "font.size": 10,
-        "text.parse_math": False,  # a dollar sign in a title is one
+        "text.parse_math": False,  # a dollar sign in a title is not mathematics
         "svg.fonttype": "none",
         "svg.hashsalt": "mmbench",
         "savefig.dpi": 160,

@@ -1,4 +1,4 @@
-"""Items as they are stored, as pictures: each is drawn by its modality's kind, so torch is loaded with the first."""
+"""Stored items as images: the kind of the modality draws each, so the first one loads torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mmbench.report.draw.pictures import Tile
 
 
 class Tiles:
-    """Makes a tile of an item of any modality; of one size, so that they make a grid.
+    """Makes tiles of items of any modality, all of one size, for a grid.
 
     Args:
-        card: of the data: kinds of modalities, palette, names of labels.
-        experiment: whose modalities they are.
+        card: the data card: kinds of modalities, palette, names of labels.
+        experiment: the experiment of the modalities.
         size: height and width in pixels.
     """
 
@@ -27,10 +27,10 @@ class Tiles:
         self.kinds = {"image": "image", **load_tasks(experiment).kinds(kinds_of_card(card))}
 
     def __call__(self, name: str, value: np.ndarray, alt: str, note: str = "") -> Tile:
-        """The tile of one item as stored; below it stands what its kind says of it, else the note.
+        """The tile of one stored item; the text below it is that of its kind, or else the note.
 
         Raises:
-            UserError: the modality has no kind, or its kind cannot draw it by the data card.
+            UserError: the modality has no kind, or its kind cannot draw it with this data card.
         """
         pixels = self._kind(name).tile(value, facts_of(self.card, name), self.size)
         if words := self.words(name, value):
@@ -38,11 +38,11 @@ class Tiles:
         return Tile(pixels, alt, note)
 
     def words(self, name: str, value: np.ndarray) -> str:
-        """What a kind says of an item in words, e.g. the name of a label."""
+        """The text of a kind for an item, e.g. the name of a label."""
         return self._kind(name).words(value, facts_of(self.card, name))
 
     def legend(self, names: Iterable[str]) -> str:
-        """How to read the tiles of these modalities, as far as they do not speak for themselves."""
+        """How to read the tiles of these modalities, as far as that needs an explanation."""
         said = [(name.replace("_", " ").capitalize(), self._kind(name).legend) for name in names]
         return " ".join(f"{name}: {legend}." for name, legend in said if legend)
 

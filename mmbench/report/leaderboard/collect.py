@@ -1,4 +1,4 @@
-"""The rows of the leaderboard: every method's score on every question of several runs, with what it took."""
+"""The rows of the leaderboard: every method's score on every question of several runs, with its cost."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ DELTAS = ["run", "experiment", "data", "against", "tasks", "seeds", "delta_m", "
 
 @dataclass(frozen=True)
 class Source:
-    """One experiment of a run, with what its page and manifest say of it.
+    """One experiment of a run, with its entries on the page and in the manifest.
 
     Attributes:
-        results: of the experiment.
-        section: its numbers, as its page has them.
+        results: the results of the experiment.
+        section: its numbers as on its page.
         data: title of the data set and size of its images.
-        page: link to its part of the run's page, as seen from the leaderboard.
-        manifest: of the run.
-        folder: that links start from.
-        files: of its methods, by name, below the checkout.
+        page: link to its part of the run's page, relative to the leaderboard.
+        manifest: the manifest of the run.
+        folder: the folder that links start from.
+        files: the files of its methods, by name, below the checkout.
     """
 
     results: ExperimentResults
@@ -53,11 +53,11 @@ class Source:
     files: dict[str, Path]
 
     def link(self, path: Path) -> str:
-        """A file as seen from the leaderboard."""
+        """The path of a file relative to the leaderboard."""
         return Path(os.path.relpath(path.resolve(), self.folder.resolve())).as_posix()
 
     def settings(self, method: str) -> str:
-        """What was configured for a method, as JSON; empty where nothing says so."""
+        """The configuration of a method, as JSON; empty if it is not recorded."""
         configured = self.manifest.configuration
         if not isinstance(configured, Configured):
             return ""
@@ -71,7 +71,7 @@ def read_sources(runs: Sequence[Path], out: Path, root: Path) -> list[Source]:
     """Every experiment of the runs.
 
     Raises:
-        UserError: a folder is no finished run.
+        UserError: a folder is not a finished run.
     """
     sources = []
     for run in runs:
@@ -98,9 +98,9 @@ def board_frame(sources: Sequence[Source]) -> pd.DataFrame:
 
 
 def line_rows(source: Source, line: Headline) -> list[dict[str, Any]]:
-    """The rows of one question. Ranked are the multitask model and the baselines that were trained as long.
+    """The rows of one question. The multitask model and the baselines that were trained as long are ranked.
 
-    No variant is, nor a method that answers with the multitask model's weights.
+    Variants and methods that answer with the multitask model's weights are not.
     """
     results, board = source.results, line.board
     case = next(case for case in results.cases if case["name"] == line.case)
@@ -131,7 +131,7 @@ def line_rows(source: Source, line: Headline) -> list[dict[str, Any]]:
 
 
 def role(source: Source, method: str) -> str:
-    """What a method is to the comparison."""
+    """The role of a method in the comparison."""
     if method == STUDIED:
         return "multitask model"
     if method in source.results.studied:
@@ -142,13 +142,13 @@ def role(source: Source, method: str) -> str:
 
 
 def mean_cost(source: Source, method: str, key: str) -> float | None:
-    """Mean over seeds of what a training took; None where it is not known."""
+    """Mean cost of a training run over seeds; None if it is not known."""
     known = [float(value) for run in source.results.runs_of(method) if (value := run.cost.get(key)) is not None]
     return float(np.mean(known)) if known else None
 
 
 def mark_pareto(rows: Sequence[dict[str, Any]], sign: int) -> None:
-    """Mark the rows that no other one of the question beats in quality with as little training compute."""
+    """Mark the rows that no other row of the question beats in quality with no more training compute."""
     known = [row for row in rows if row["training_flops"] is not None]
     for row in known:
         mine = row["training_flops"], sign * row["mean"]

@@ -35,7 +35,7 @@ def pareto_figure(frame: pd.DataFrame, mode: Mode) -> Figure:
 
 
 def draw_front(panel: Axes, rows: pd.DataFrame, styles: Mapping[str, Style], ink: str) -> None:
-    """The methods of one question as points, those on the front joined and named."""
+    """The methods of one question as points; those on the front are joined and labelled."""
     front = rows[rows["pareto"].astype(bool)].sort_values("training_flops")
     panel.set_xscale("log")
     panel.plot(front["training_flops"], front["mean"], color=ink, linewidth=1, zorder=1)
@@ -53,7 +53,7 @@ def draw_front(panel: Axes, rows: pd.DataFrame, styles: Mapping[str, Style], ink
 
 
 def difference_figure(ranking: Ranking, mode: Mode) -> Figure:
-    """Mean ranks on a line; a bar joins methods from one on that are not told apart from it."""
+    """Mean ranks on a line; a bar joins a method with all that are not significantly different from it."""
     ink, methods = paper(mode), list(ranking.means)
     figure = Figure(figsize=(8.0, 1.2 + 0.28 * len(methods)), layout="constrained")
     axes, width = figure.add_subplot(), ranking.difference or 0.0

@@ -29,9 +29,9 @@ def write_leaderboard(runs: Sequence[Path], out: Path, root: Path) -> Path:
     """Write `out`/index.html, leaderboard.csv, delta-m.csv and leaderboard/ with its figures; returns the page's path.
 
     Args:
-        runs: folders of finished runs.
-        out: folder of the page.
-        root: the checkout, whose files of methods are linked.
+        runs: the folders of finished runs.
+        out: the folder of the page.
+        root: the checkout, to whose method files the page links.
 
     Raises:
         UserError: there is no run, or one is not finished.
@@ -45,8 +45,8 @@ def write_leaderboard(runs: Sequence[Path], out: Path, root: Path) -> Path:
     ranked = rankings(frame)
     pareto = figures.draw(
         "pareto",
-        "Quality against training compute, the first metric of each task; joined: the Pareto front, which no method "
-        "beats in quality with as little compute.",
+        "Quality against training compute, by the first metric of each task. The line joins the Pareto front: the "
+        "methods that no other method beats in quality with no more compute.",
         "Scatter plots of quality over training compute; the numbers are in leaderboard.csv.",
         partial(pareto_figure, frame),
         out / "leaderboard",
@@ -74,8 +74,8 @@ def draw_differences(ranking: Ranking, out: Path) -> figures.Drawing:
     """The critical-difference diagram of an experiment."""
     return figures.draw(
         f"critical-difference-{ranking.experiment}",
-        f"{ranking.experiment}: mean ranks. Methods whose points lie within another's bar are not told apart from it "
-        "(Nemenyi's test at 5 %).",
+        f"{ranking.experiment}: mean ranks. A method whose point lies within another's bar is not significantly "
+        "different from it (Nemenyi's test at 5 %).",
         "Critical-difference diagram; its numbers are in the table of mean ranks.",
         partial(difference_figure, ranking),
         out / "leaderboard",
@@ -88,7 +88,7 @@ def number(value: float | None, metric: str) -> str:
 
 
 def shown_row(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row as the template shows it, with the values that it is filtered by."""
+    """A row for the template, with the values of the filters."""
     metric, images = str(row["metric"]), row["images_seen"]
     interval = "" if pd.isna(row["t_low"]) else f"[{number(row['t_low'], metric)}, {number(row['t_high'], metric)}]"
     budget = "not trained" if pd.isna(images) or not images else f"{images:,.0f} images seen"
@@ -107,7 +107,7 @@ def shown_row(row: dict[Any, Any]) -> dict[str, Any]:
 
 
 def shown_delta(row: dict[Any, Any]) -> dict[str, Any]:
-    """Delta-m of one experiment as the template shows it."""
+    """Delta-m of one experiment for the template."""
     low, high = row["t_low"], row["t_high"]
     interval = "one seed" if pd.isna(low) else f"[{per_cent(low)}, {per_cent(high)}]"
     return {**row, "shown": per_cent(row["delta_m"]), "interval": interval}
@@ -122,7 +122,7 @@ def rank_rows(ranking: Ranking) -> list[tuple[str, str, str]]:
 
 
 def said(ranking: Ranking) -> str:
-    """Of what data sets the ranks are, and whether they are enough for a diagram."""
+    """The data sets of the ranks, and whether they are enough for a diagram."""
     count, methods = len(ranking.data), len(ranking.means)
     why = (
         f"A critical-difference diagram of {methods} methods needs {ranking.enough} data sets: with fewer, mean ranks "

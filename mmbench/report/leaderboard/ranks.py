@@ -1,6 +1,6 @@
 """Mean ranks over data sets, and whether there are enough of them for a critical difference (Demsar 2006).
 
-Ranks of k methods on N data sets differ in the mean by chance alone by less than the critical difference
+By chance alone, the mean ranks of k methods on N data sets differ by less than the critical difference
 `CD = q sqrt(k (k + 1) / (6 N))` of Nemenyi's test, with q the Studentized range at 5 % over sqrt(2).
 """
 
@@ -14,7 +14,7 @@ from scipy import stats
 
 from mmbench.scoring.statistics import LEVEL, SeedSummary, over_seeds
 
-#: The test's distribution is asymptotic in the number of data sets; below this it is not to be trusted.
+#: The test's distribution is asymptotic in the number of data sets; below this number it is not reliable.
 FEWEST = 5
 
 
@@ -23,10 +23,10 @@ class Ranking:
     """The methods of an experiment that were ranked on each of its data sets.
 
     Attributes:
-        experiment: its name.
+        experiment: the name of the experiment.
         data: the data sets.
-        means: by method, the mean rank over data sets with its t-interval, cut at 1 and the number of methods.
-        titles: by method.
+        means: by method, the mean rank over data sets with its t-interval, clipped at 1 and the number of methods.
+        titles: the titles by method.
     """
 
     experiment: str
@@ -36,7 +36,7 @@ class Ranking:
 
     @property
     def enough(self) -> int:
-        """How many data sets are enough for these methods."""
+        """The number of data sets that is enough for these methods."""
         return data_sets_enough(len(self.means))
 
     @property
@@ -46,23 +46,23 @@ class Ranking:
 
 
 def critical_difference(methods: int, data_sets: int) -> float:
-    """The least difference of two mean ranks that is one at 5 %, of so many methods on so many data sets."""
+    """The smallest significant difference of two mean ranks at 5 %, for these numbers of methods and data sets."""
     q = float(stats.studentized_range.ppf(LEVEL, methods, math.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * data_sets))
 
 
 def data_sets_enough(methods: int) -> int:
-    """The fewest data sets for a diagram: mean ranks can differ by more than CD at all, and `FEWEST`."""
+    """The smallest number of data sets for a diagram: mean ranks can differ by more than CD; at least `FEWEST`."""
     if methods < 2:
         return FEWEST
     return max(FEWEST, math.floor((critical_difference(methods, 1) / (methods - 1)) ** 2) + 1)
 
 
 def rankings(frame: pd.DataFrame) -> list[Ranking]:
-    """Of each experiment, the methods that all of its data sets have; a data set's rank is the mean over questions.
+    """For each experiment, the methods on all of its data sets; a rank on a data set is the mean over questions.
 
     Args:
-        frame: as `board_frame` makes it; several runs on one data set are averaged.
+        frame: the frame of `board_frame`; several runs on one data set are averaged.
     """
     ranked = []
     for experiment, rows in frame[frame["ranked"].astype(bool)].groupby("experiment"):

@@ -38,7 +38,7 @@ def trajectory(context: Context) -> Grid | None:
     )
     name = f"{results.name}-trajectory"
     emphasised = [results.titles[STUDIED]] if STUDIED in strips else []
-    return context.grid(Grid(name, caption, groups, rows, emphasised, title="from noise to picture"))
+    return context.grid(Grid(name, caption, groups, rows, emphasised, title="from noise to image"))
 
 
 def _tiles(run: Run, case: str, images: np.ndarray, steps: np.ndarray) -> list[Tile]:
