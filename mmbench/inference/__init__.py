@@ -1,1 +1,1 @@
-"""A trained model outside the benchmark: load it, give it what is known, get the rest, publish it."""
+"""A trained model outside the benchmark: load it, give it some modalities, generate the others, publish it."""

@@ -1,4 +1,4 @@
-"""A method answers the cases of an experiment: in batches, each item with noise that all methods share."""
+"""A method's answers to the cases of an experiment, in batches; the noise of an item is the same for all methods."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Evaluations:
 
 
 def unused_modalities(task: Task, settings: Mapping[str, Any]) -> set[str]:
-    """What a task gives that is none of the modalities which `settings` say are the only ones; none if they do not."""
+    """The inputs of a task that are not among the modalities in `settings`; none if `settings` does not list any."""
     return set(task.given) - set(settings.get("modalities", task.given))
 
 
 def stored(method: Method, task: Task, answer: Any, count: int) -> Arrays:
-    """What a method's `predict` returned for `count` items, as predictions.npz stores it.
+    """The result of a method's `predict` for `count` items, as predictions.npz stores it.
 
     Raises:
-        UserError: it is no tensor for each modality that is wanted, or one that is no answer of its kind.
+        UserError: it lacks a tensor for an output modality, or a tensor is not an answer of its kind.
     """
     where = f"{inspect.getfile(type(method))}: predict: task '{task.name}'"
     remedy = f"return a tensor for each of {', '.join(task.want)}"
@@ -71,18 +71,18 @@ def answer_case(
     draws: int = 1,
     trace: sampler.Trace | None = None,
 ) -> Arrays:
-    """Answer one case in batches; the noise of an item depends on its place only, not on batch, case or method.
+    """Answer one case in batches; the noise of an item depends only on its place, not on batch, case or method.
 
     Args:
-        method: a trained one.
-        task: what is asked.
-        case: of whom.
-        sampling: how answers are drawn.
-        batch_size: items at once.
-        device: where the method is.
-        seed: of the noise, from 0; 0 is the benchmark's.
-        draws: the case holds each item this often, one after the other, so that each has as many answers.
-        trace: how the case's first item came about, if a sampler made it, is put into it.
+        method: a trained method.
+        task: the task.
+        case: the case.
+        sampling: how answers are sampled.
+        batch_size: number of items per batch.
+        device: the device of the method.
+        seed: seed of the noise, from 0; the benchmark uses 0.
+        draws: how many times the case holds each item, consecutively; each item gets that many answers.
+        trace: receives the trajectory of the case's first item, if a sampler made it.
     """
     parts: list[Arrays] = []
     for start in range(0, case.count, batch_size):

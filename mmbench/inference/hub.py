@@ -1,7 +1,7 @@
-"""A trained model as a folder of its own, in the layout of Hugging Face hub repositories.
+"""A trained model as a separate folder, in the layout of Hugging Face hub repositories.
 
-`config.json` (what the network is, and where it comes from), `model.safetensors` and `README.md` (the card). It holds
-no code: it is loaded by the method of that name that is installed where it is loaded.
+The folder has `config.json` (the network and its origin), `model.safetensors` and `README.md` (the card). It holds no
+code: the installed method of the same name loads it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from mmbench.files.atomic import atomic_path, write_text
 from mmbench.files.store import read_record, write_json
 from mmbench.report.cards import model_card
 
-#: The record and the weights of a training's folder, and of a published one.
+#: The record and the weights in the folder of a training run, and in a published folder.
 TRAINING = ("training.json", "weights.safetensors")
 PUBLISHED = ("config.json", "model.safetensors")
 CARD = "README.md"
-#: What training.json says that says nothing of the model: how the training went, item by item.
+#: Entries of training.json that do not describe the model but the course of training.
 LEFT_OUT = {"curve", "gradient_cosines"}
 
 
 def layout(folder: Path) -> tuple[Path, Path]:
-    """The record and the weights in a folder of either layout; of a training's, if it has none of both."""
+    """The record and the weights in a folder of either layout; those of a training run if the folder has neither."""
     record, weights = PUBLISHED if (folder / PUBLISHED[0]).is_file() else TRAINING
     return folder / record, folder / weights
 
@@ -46,7 +46,7 @@ class Published(ModelHubMixin, library_name="mmbench"):
         raise NotImplementedError
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Write the three files; what was chosen on the validation split becomes part of the settings."""
+        """Write the three files; choices made on the validation split become part of the settings."""
         record, weights = layout(self.folder)
         described = {key: value for key, value in read_record(record).items() if key not in LEFT_OUT}
         write_json(save_directory / PUBLISHED[0], {**described, "settings": dict(self.settings)})
@@ -67,20 +67,20 @@ class Published(ModelHubMixin, library_name="mmbench"):
         local_files_only: bool = False,
         token: str | bool | None = None,
     ) -> Self:
-        """Load a folder, or what a hub has under this name.
+        """Load a folder, or a model from a hub.
 
         Args:
             pretrained_model_name_or_path: a folder of either layout, or `owner/name`.
             device: `auto` (a GPU if there is one), `cpu` or `cuda`.
             revision: branch, tag or commit of the repository; likewise the other arguments are those of
                 `huggingface_hub.snapshot_download`.
-            cache_dir: where downloads are kept.
-            force_download: whether to download what is kept there again.
-            local_files_only: whether to ask no hub.
-            token: of the hub's account.
+            cache_dir: folder of downloads.
+            force_download: whether to download again.
+            local_files_only: whether to use downloads only.
+            token: token of the hub's account.
 
         Raises:
-            UserError: there is no such model, it cannot be had, or it is damaged.
+            UserError: there is no such model, it cannot be downloaded, or it is damaged.
         """
         name = os.fspath(pretrained_model_name_or_path)
         if Path(name).is_dir():
@@ -95,7 +95,7 @@ class Published(ModelHubMixin, library_name="mmbench"):
                 token=token,
                 allow_patterns=[*PUBLISHED, CARD],
             )
-        except Exception as error:  # the hub's own, and those of whichever HTTP client it has
+        except Exception as error:  # errors of the hub's library and of any HTTP client
             reason = " ".join(str(error).split())
             raise UserError(f"{name}: no such folder, and no hub gives it ({reason:.160}); check the name") from None
         return cls.read(folder, device)

@@ -1,4 +1,4 @@
-"""What a user gives a trained model, as stored arrays: pictures, files, names of classes and arrays, checked."""
+"""A user's input to a trained model as checked stored arrays: from images, files, names of classes, and arrays."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from mmbench.modalities import Modality, facts_of, kind_of
 def as_stored(
     name: str, value: Any, modality: Modality, card: Mapping[str, Any], *, resize: bool = False
 ) -> np.ndarray:
-    """A given value as docs/results.md says it is stored, with a first axis of items.
+    """A given value in the stored form of docs/results.md, with a first axis of items.
 
     Args:
-        name: of the modality, for errors.
-        value: an array of items or of one; for what can be seen also a PIL image, the path of a picture, or a list of
-            these; for a label a number or a name; for everything the path of an `.npy`, or of an `.npz` that has an
+        name: the name of the modality, for errors.
+        value: an array of one or more items; for a visual modality also a PIL image, the path of an image, or a list
+            of these; for a label a number or a name; for any modality the path of an `.npy`, or of an `.npz` with an
             array of the modality's name.
-        modality: what it must look like.
+        modality: the modality.
         card: classes, palette and labels of the data set.
-        resize: whether pictures of another size are resized and not refused.
+        resize: whether images of another size are resized rather than refused.
 
     Raises:
-        UserError: it is of another size or type, a file is not readable, no class is called so, or an item is empty.
+        UserError: the value has another size or type, a file is not readable, a class is unknown, or an item is empty.
     """
     if isinstance(value, (str, os.PathLike)) and str(value).endswith((".npy", ".npz")):
         value = _read(name, Path(value))
@@ -51,10 +51,10 @@ def _read(name: str, path: Path) -> np.ndarray:
 
 
 def repeated(given: Arrays, count: int) -> Arrays:
-    """Given items, each `count` times in a row; a single item goes with every item of the others.
+    """Given items, each `count` times in a row; a single item is combined with every item of the other modalities.
 
     Raises:
-        UserError: they are not equally many.
+        UserError: the modalities have different numbers of items.
     """
     sizes = {name: len(array) for name, array in given.items() if len(array) != 1}
     if len(set(sizes.values())) > 1:

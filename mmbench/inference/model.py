@@ -1,4 +1,4 @@
-"""A trained model in Python: any modalities given, any others generated, by the path that the benchmark predicts on."""
+"""A trained model in Python: it generates any modalities given any others, with the code that the benchmark uses."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from mmbench.models.device import choose_device, place
 from mmbench.runs.provenance import provenance
 from mmbench.runs.records import Training, checked, read_tuned
 
-#: How a task's answers are drawn for which nothing was chosen on the validation split, by whether holes are filled.
+#: The sampling of a task without a choice on the validation split, by whether hidden pixels are filled in.
 HOLES, DRAWN = Sampling("dpm++", 20), Sampling("dpm++sde", 20)
 
 
 @dataclass(frozen=True)
 class Model(Published):
-    """One training's model, ready to answer, and to be saved or published on its own (`mmbench.inference.hub`).
+    """The model of one training run, which can answer tasks and be saved or published (`mmbench.inference.hub`).
 
     Attributes:
-        folder: of the training.
-        file: of the method.
-        experiment: whose modalities it knows.
-        settings: of the training, with what was chosen on the validation split.
-        modalities: what it knows, by name.
-        card: name, classes, palette and labels of the data it was trained on.
-        device: where it computes.
-        method: the network, with its weights.
-        drawings: how it draws, as it was chosen on the validation split: fields of `Sampling`, by what is given.
+        folder: the folder of the training run.
+        file: the file of the method.
+        experiment: the experiment, whose modalities it uses.
+        settings: the settings of the training run, with the choices made on the validation split.
+        modalities: its modalities, by name.
+        card: name, classes, palette and labels of its training data.
+        device: its device.
+        method: the network with its weights.
+        drawings: the sampling chosen on the validation split: fields of `Sampling`, by input modalities.
     """
 
     folder: Path
@@ -93,23 +93,23 @@ class Model(Published):
         resize: bool = False,
         **given: Any,
     ) -> Generated:
-        """Generate modalities given others; nothing given draws all from noise.
+        """Generate modalities given others; without inputs, all are generated from noise.
 
         Args:
-            want: names of what to generate; everything that is not given unless named.
-            count: answers for each given item, which differ by their noise; answers in all, if nothing is given. The
-                answers to one item follow each other.
-            guidance: strength of guidance by what is given, where the method has it. None is what was chosen on the
-                validation split for such a question, or what the method was set to; likewise `sampler` and `nfe`.
-            seed: of the noise, from 0; 0 is the benchmark's noise.
+            want: names of the modalities to generate; all that are not given unless named.
+            count: number of answers for each given item, which differ in their noise; without inputs, the total number.
+                The answers to one item follow each other.
+            guidance: strength of guidance, if the method has it. None uses the choice made on the validation split for
+                such a task, or the method's setting; likewise `sampler` and `nfe`.
+            seed: seed of the noise, from 0; 0 is the benchmark's noise.
             sampler: `ancestral`, `ddim`, `dpm++`, `dpm++snr` or `dpm++sde`.
-            nfe: network evaluations for each answer; 20 where nothing was chosen.
+            nfe: network evaluations for each answer; 20 without a choice.
             batch_size: answers at a time; they do not depend on it.
-            resize: whether pictures of another size are resized.
+            resize: whether images of another size are resized.
             given: modalities by name, see `mmbench.inference.inputs.as_stored`: one item each, or equally many.
 
         Raises:
-            UserError: a name is unknown, a value does not fit, or the model cannot make what is wanted.
+            UserError: a name is unknown, a value does not fit, or the model cannot generate a modality.
         """
         known = {k: as_stored(k, v, self._modality(k), self.card, resize=resize)
                  for k, v in given.items() if v is not None}  # fmt: skip
@@ -136,10 +136,10 @@ class Model(Published):
         return Generated(arrays, known, self.modalities, self.card, {**self.origin(), **asked})
 
     def task(self, given: Collection[str], want: Sequence[str] | None) -> Task:
-        """The question that is asked, in the modalities' order.
+        """The task with these inputs and outputs, in the order of the modalities.
 
         Raises:
-            UserError: nothing is wanted, or the method does not answer that.
+            UserError: there is no output, or the method does not answer the task.
         """
         able = self.answers(given)
         for name in want or ():
@@ -158,7 +158,7 @@ class Model(Published):
         return Task("answer", tuple(name for name in self.modalities if name in given), tuple(chosen))
 
     def answers(self, given: Collection[str]) -> list[str]:
-        """What the model can make, given exactly these modalities."""
+        """The modalities that the model can generate given exactly these."""
         made = {name for name, modality in self.modalities.items() if kind_of(modality).made_from}
         for name in made & set(given):
             if (source := source_of(name, self.modalities)) in given:
@@ -173,7 +173,7 @@ class Model(Published):
         return [name for name in self.modalities if name in learnt - set(given) - made]
 
     def questions(self) -> list[str]:
-        """What can be given, in words."""
+        """The possible inputs, in words."""
         if self.file != MULTITASK_FILE:
             return sorted({" and ".join(task.given) or "nothing" for task in self._tasks()})
         return ["nothing", *self.modalities]
@@ -183,7 +183,7 @@ class Model(Published):
         return [tasks[name] for name in claimed_tasks(read_literals(self.file)["TASKS"], tasks)]
 
     def check_names(self, names: Collection[str]) -> None:
-        """Refuse what is no modality, with a UserError."""
+        """Raise a UserError for a name that is not a modality."""
         for name in names:
             self._modality(name)
 
@@ -196,10 +196,10 @@ class Model(Published):
         return self.modalities[name]
 
     def sampling(self, task: Task, wanted: Mapping[str, Any]) -> Sampling:
-        """How the answers to a question are drawn: as it is `wanted`, where that is not None, else as it was chosen.
+        """The sampling of a task: the values in `wanted` that are not None, else those that were chosen.
 
         Raises:
-            UserError: guidance is wanted of a method that has none.
+            UserError: guidance is requested from a method that has none.
         """
         tasks = load_experiment(self.experiment).tasks.values()
         if wanted["guidance"] is not None and not any("guidance" in self.method.heeds(other) for other in tasks):
@@ -209,18 +209,18 @@ class Model(Published):
         return Sampling(**{**chosen, **{name: value for name, value in wanted.items() if value is not None}})
 
     def origin(self) -> dict[str, Any]:
-        """Whose answers these are: method, hashes of its files, and the program's version."""
+        """The origin of the answers: method, hashes of its files, and the program's version."""
         files = {path.name: path for path in layout(self.folder)}
         return {"model": str(self.folder), "experiment": self.experiment, "method": self.settings["method"],
                 "provenance": provenance(self.settings, {**files, "method": self.file})}  # fmt: skip
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto") -> Model:
-    """The model of a training's folder, or of one that `Model.save_pretrained` wrote; no data folder is needed.
+    """The model in the folder of a training run, or in one that `Model.save_pretrained` wrote; no data are needed.
 
     Args:
-        folder: with weights.safetensors and training.json, and tuned.json if something was chosen on the validation
-            split; or with model.safetensors and config.json.
+        folder: a folder with weights.safetensors and training.json, and tuned.json if choices were made on the
+            validation split; or with model.safetensors and config.json.
         device: `auto` (a GPU if there is one), `cpu` or `cuda`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a model generated: arrays as docs/results.md describes them, the same as pictures, and as files."""
+"""The output of a model: arrays in the form of docs/results.md, which can be shown as images and saved as files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Generated:
     """Answers, one row of each array per item.
 
     Attributes:
-        arrays: what was wanted, as docs/results.md says it is stored, e.g. `image` uint8 (n, 3, h, w), `mask` uint8
+        arrays: the outputs in the stored form of docs/results.md, e.g. `image` uint8 (n, 3, h, w), `mask` uint8
             (n, h, w), `label` float probabilities (n, classes), `embedding` float (n, d), scaled like the data's.
-        given: what was given, as many items.
-        modalities: of the model.
+        given: the inputs, equally many items.
+        modalities: the modalities of the model.
         card: classes, palette and labels of the model's data.
-        record: what was asked of whom; becomes generated.json.
+        record: the task and the model; becomes generated.json.
     """
 
     arrays: Arrays
@@ -51,32 +51,32 @@ class Generated:
 
     @property
     def labels(self) -> list[str]:
-        """The likeliest label of each item; UserError if none were generated."""
+        """The most probable label of each item; UserError if no labels were generated."""
         for name in self.arrays:
             if entries := self.entries(name):
                 return [str(entry["label"]) for entry in entries]
         raise UserError(f"no label was generated; there are {', '.join(self.arrays)}")
 
     def entries(self, name: str) -> list[dict[str, Any]]:
-        """One modality in words, an entry for each item; empty for what has none."""
+        """One modality in words, an entry for each item; empty for a modality without words."""
         return kind_of(self.modalities[name]).entries(self.arrays[name], facts_of(self.card, name))
 
     def files(self, name: str) -> dict[str, list[Image.Image]]:
-        """One modality as pictures, by what the names of their files end with; empty for what cannot be seen."""
+        """One modality as images, by the suffix of their file names; empty for a modality that is not visual."""
         return kind_of(self.modalities[name]).pictures(self.arrays[name], facts_of(self.card, name))
 
     def pictures(self) -> dict[str, list[Image.Image]]:
-        """What can be seen of it as PIL images, a list for each modality; masks are in the palette's colours."""
+        """The visual modalities as PIL images, a list for each; masks are in the palette's colours."""
         seen = {name: list(self.files(name).values()) for name in self.arrays}
         return {name: lists[-1] for name, lists in seen.items() if lists}
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write everything below `folder` and return it.
 
-        `<modality>-<item>.png` of images and of masks as class numbers, `<modality>-<item>-colours.png` of masks in the
-        palette's colours, `<modality>.json` of labels, `arrays.npz` with everything, and last `generated.json`: what
-        was asked, of which weights, and a hash of every file. Files that an earlier call wrote there and this one does
-        not are removed.
+        The files are `<modality>-<item>.png` of images and of masks as class numbers, `<modality>-<item>-colours.png`
+        of masks in the palette's colours, `<modality>.json` of labels, `arrays.npz` with everything, and last
+        `generated.json`: the task, the weights, and a hash of every file. Files of an earlier call that this one does
+        not write are removed.
         """
         folder = Path(folder)
         stale = self._earlier(folder)
@@ -95,7 +95,7 @@ class Generated:
         return folder
 
     def _earlier(self, folder: Path) -> set[str]:
-        """Names of the files that an earlier call wrote to the folder; none that it would not, whatever is listed."""
+        """Names of the files that an earlier call wrote to the folder; other names in its list are ignored."""
         if not (folder / RECORD).is_file():
             return set()
         listed = read_record(folder / RECORD).get("files") or ()

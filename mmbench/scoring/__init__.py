@@ -1,1 +1,1 @@
-"""How answers are scored: metrics as pure functions, what the scores of several experiments share, and statistics."""
+"""The scoring of answers: metrics as pure functions, common scores of several experiments, and statistics."""

@@ -1,4 +1,4 @@
-"""How alike two extractors rank the same methods."""
+"""The agreement of two extractors' rankings of the same methods."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-#: Two methods are in the same order or in the reverse: that says nothing.
+#: Two methods are not enough: their order can only be the same or reversed.
 FEWEST = 3
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of two rankings of the same methods.
+    """The agreement of two rankings of the same methods.
 
     Attributes:
-        count: of the methods.
-        tau: Kendall's tau-b, -1 to 1; None where a ranking has nothing but ties.
+        count: the number of methods.
+        tau: Kendall's tau-b, -1 to 1; None if a ranking has only ties.
         rho: Spearman's rho, likewise.
     """
 
@@ -28,14 +28,14 @@ class Agreement:
 
 
 def rank_agreement(first: Mapping[str, float], second: Mapping[str, float]) -> Agreement | None:
-    """How alike two metrics rank the methods that have both, from 1 (the same order) to -1 (the reverse).
+    """The agreement of two metrics' rankings of the methods that have both, from 1 (same order) to -1 (reverse).
 
-    tau_b = (C - D) / sqrt((C + D + T_1) (C + D + T_2)) of the C concordant and D discordant pairs of methods, and those
-    tied in one ranking only (Kendall 1945); rho is the correlation of their ranks (Spearman 1904).
+    tau_b = (C - D) / sqrt((C + D + T_1) (C + D + T_2)), with C concordant and D discordant pairs of methods and T_1 and
+    T_2 pairs tied in one ranking only (Kendall 1945); rho is the correlation of their ranks (Spearman 1904).
 
     Args:
-        first: a value of each method; both have the same direction.
-        second: of another metric.
+        first: the value of each method by one metric.
+        second: the same by another metric of the same direction.
 
     Returns:
         None for fewer than three methods.

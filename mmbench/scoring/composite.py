@@ -1,4 +1,4 @@
-"""Scores of filled-in masked images: every method gets the known pixels pasted, so that only the hole is compared."""
+"""Scores of filled-in masked images: the known pixels are pasted into every answer, so only hidden ones differ."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMPOSITE = {"image": "prediction with the known pixels pasted"}
 
 
 def score_composites(answers: Sequence[tuple[Question, np.ndarray]], tools: Tools, scored: Scored) -> None:
-    """LPIPS, PSNR and L1 in the hole and SSIM of images, uint8 (n, 3, h, w), that fill in each case's masked ones."""
+    """LPIPS, SSIM, and PSNR and L1 of hidden pixels, for images uint8 (n, 3, h, w) that fill in masked ones."""
     for group in same_truth(answers):
         score_pixels(group, tools, scored)
         score_lpips(group, tools, scored)
@@ -34,7 +34,7 @@ def paste(case: Question, image: np.ndarray) -> np.ndarray:
 
 
 def same_truth(answers: Sequence[tuple[Question, np.ndarray]]) -> list[list[tuple[Question, np.ndarray]]]:
-    """Answers, as composites, grouped by the images that were hidden: what is computed of the truth is shared."""
+    """Answers, as composites, grouped by their true images, so that computations on the truth are shared."""
     groups: dict[str, list[tuple[Question, np.ndarray]]] = {}
     for case, image in answers:
         groups.setdefault(sha256_arrays({"image": case.truth["image"]}), []).append((case, paste(case, image)))
@@ -42,7 +42,7 @@ def same_truth(answers: Sequence[tuple[Question, np.ndarray]]) -> list[list[tupl
 
 
 def score_pixels(group: list[tuple[Question, np.ndarray]], tools: Tools, scored: Scored) -> None:
-    """PSNR and L1 in the hole, SSIM of the whole, for composites of the same truth."""
+    """PSNR and L1 of the hidden pixels and SSIM of the whole image, for composites of the same truth."""
     truth = to_float(group[0][0].truth["image"], tools) / 255
     for case, composite in group:
         hidden = torch.from_numpy(case.given["masked_image"][:, -1:] == 0).to(tools.device)

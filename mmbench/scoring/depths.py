@@ -1,4 +1,4 @@
-"""Scores of depth maps: answered ones against the truth, and what a frozen judge sees in images."""
+"""Scores of depth maps: answers against the truth, and a frozen judge's predictions on images."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def score_depths(case: Question, predicted: np.ndarray, truth: np.ndarray, score
 def score_seen_depths(
     case: Question, seen: np.ndarray, depth: np.ndarray, tools: Tools, scored: Scored, detail: Mapping[str, Any] = {}
 ) -> None:
-    """`judged_delta` of each item: what the judge saw, (n, h, w), against the depth that the image should show."""
+    """`judged_delta` of each item: the judge's prediction, (n, h, w), against the depth that the image should show."""
     check_depths(case, depth)
     right = torch.from_numpy(delta(seen, depth))
     scored.add_each(case, by_judge("judged_delta", tools), right, {**PIXELS, **detail})
 
 
 def score_shuffled_depths(case: Question, seen: np.ndarray, depth: np.ndarray, tools: Tools, scored: Scored) -> None:
-    """`shuffled_delta`: the same of depth maps paired with other images, what agrees by chance."""
+    """`shuffled_delta`: the same with depth maps paired with other images, the value by chance."""
     others = delta(seen, shuffled(depth)).mean()
     detail = {**PIXELS, "pairs": "every depth map with another image", "seed": SEED}
     scored.add(case, by_judge("shuffled_delta", tools), float(others), case.count, detail)
@@ -45,7 +45,7 @@ def check_depths(case: Question, depth: np.ndarray) -> None:
     """Check that every depth map (n, h, w) of a case has a pixel with a depth.
 
     Raises:
-        UserError: one has none, so nothing can be measured on it.
+        UserError: a map has none, so nothing can be measured on it.
     """
     if (empty := np.flatnonzero(np.isnan(depth).all(axis=(1, 2)))).size:
         raise UserError(

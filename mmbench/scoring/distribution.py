@@ -1,4 +1,4 @@
-"""Scores of a set of drawn images as a whole, the same in every experiment."""
+"""Scores of a set of generated images as a whole, the same in every experiment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 0
 
 
 def shuffled(array: np.ndarray) -> np.ndarray:
-    """The items (n, ...) in another order, in which none is in its own place (n from 2), always the same for n."""
+    """The items (n, ...) in another order that moves every item (n from 2), always the same for n."""
     order = np.random.default_rng(SEED).permutation(len(array))
     others = np.empty_like(array)
     others[order] = array[np.roll(order, 1)]
@@ -29,12 +29,12 @@ def shuffled(array: np.ndarray) -> np.ndarray:
 
 
 def as_many(array: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the items (n, ...), in their order, drawn without replacement; always the same ones."""
+    """`count` of the items (n, ...), in order, sampled without replacement; always the same ones."""
     return array[np.sort(np.random.default_rng(SEED).permutation(len(array))[:count])]
 
 
 def equally_many(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As many items of either set (n, ...) as the smaller one has, by `as_many`."""
+    """Both sets (n, ...) reduced to the size of the smaller one by `as_many`."""
     count = min(len(real), len(fake))
     return as_many(real, count), as_many(fake, count)
 
@@ -44,7 +44,7 @@ def distribution_scores(
 ) -> Iterator[tuple[Measure, float, dict[str, Any]]]:
     """Frechet and kernel distance, precision, recall, density and coverage of features (m, d) against real ones (n, d).
 
-    All are of equally many items of either set: the larger one is thinned at random, always in the same way.
+    Both sets have equally many items: the larger one is subsampled at random, always in the same way.
 
     Yields:
         The measure, its value, and how it was computed.
@@ -82,7 +82,7 @@ def score_drawn(case: Question, images: np.ndarray, tools: Tools, scored: Scored
 def score_features(
     case: Question, extractor: Extractor, fake: np.ndarray, size: tuple[int, ...], tools: Tools, scored: Scored
 ) -> None:
-    """Add the scores of a method's images of a size by an extractor's features (n, d) of them."""
+    """Add the scores of a method's images of one size by an extractor's features (n, d) of them."""
     real, resize = tools.reference.features[extractor.name], extractor.resize_name(*size)
     for measure, value, detail in distribution_scores(extractor, real, fake, resize):
         scored.add(case, measure, value, len(fake), {**detail, "real_split": tools.reference.card["split"]})

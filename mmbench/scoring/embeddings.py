@@ -1,4 +1,4 @@
-"""Scores of embeddings, item by item: cosines, what agrees by chance, and retrieval."""
+"""Scores of embeddings, item by item: cosines, their values by chance, and retrieval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RETRIEVED = (1, 5)
 
 
 def by_extractor(name: str, higher_is_better: bool, tools: Tools) -> Measure:
-    """A measure on embeddings of the extractor that made the data's."""
+    """A measure on embeddings, with the extractor that made the data's embeddings."""
     described = tools.card["embedding"]
     return Measure(name, higher_is_better, described["extractor"], described["weights_sha256"])
 
@@ -30,7 +30,7 @@ def score_shuffled_cosine(
 def score_retrieval(
     case: Question, sets: dict[str, np.ndarray], measure: Callable[[str, bool], Measure], scored: Scored
 ) -> None:
-    """R@1, R@5 and the median rank, each of the two named sets once as queries and once as gallery."""
+    """R@1, R@5 and the median rank, with each of the two named sets once as queries and once as gallery."""
     first, second = sets
     both = both_ways(sets[first], sets[second])
     for query, gallery, places in zip((first, second), (second, first), both, strict=True):

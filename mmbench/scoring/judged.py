@@ -1,4 +1,4 @@
-"""Scores of class maps and of classes: answered ones against the truth, and what a frozen judge sees in images."""
+"""Scores of class maps and classes: answers against the truth, and a frozen judge's predictions on images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIES = {"ties": "the first class"}
 
 
 def by_judge(name: str, tools: Tools) -> Measure:
-    """A measure that the judge made."""
+    """A measure made with the judge."""
     return Measure(name, True, tools.judge.name, tools.judge.weights_sha256)
 
 
@@ -36,14 +36,14 @@ def score_maps(case: Question, predicted: np.ndarray, truth: np.ndarray, tools: 
 def score_seen_maps(
     case: Question, seen: np.ndarray, maps: np.ndarray, tools: Tools, scored: Scored, detail: Mapping[str, Any] = {}
 ) -> None:
-    """`judged_miou`: mIoU of what the judge saw, (n, h, w), against the maps that the images should show."""
+    """`judged_miou`: mIoU of the judge's predictions, (n, h, w), against the maps that the images should show."""
     confusion = confusion_matrix(seen, maps, len(tools.card["classes"]))
     measure = by_judge("judged_miou", tools)
     scored.add(case, measure, mean_iou(confusion), case.count, {**of_matrix(confusion, maps), **detail})
 
 
 def score_shuffled_maps(case: Question, seen: np.ndarray, maps: np.ndarray, tools: Tools, scored: Scored) -> None:
-    """`shuffled_miou`: the same of maps paired with other images, what agrees by chance."""
+    """`shuffled_miou`: the same with maps paired with other images, the value by chance."""
     others = shuffled(maps)
     confusion = confusion_matrix(seen, others, len(tools.card["classes"]))
     detail = {**of_matrix(confusion, others), "pairs": "every map with another image", "seed": SEED}
@@ -68,13 +68,13 @@ def score_classes(case: Question, answered: np.ndarray, truth: np.ndarray, score
 def score_seen_classes(
     case: Question, seen: np.ndarray, label: np.ndarray, tools: Tools, scored: Scored, detail: Mapping[str, Any] = {}
 ) -> None:
-    """`judged_accuracy` of each item: what the judge saw, probabilities (n, classes), against its label (n,)."""
+    """`judged_accuracy` of each item: the judge's probabilities (n, classes) against its label (n,)."""
     right = torch.from_numpy(correct(seen, label))
     scored.add_each(case, by_judge("judged_accuracy", tools), right, {**TIES, **detail})
 
 
 def score_shuffled_classes(case: Question, seen: np.ndarray, label: np.ndarray, tools: Tools, scored: Scored) -> None:
-    """`shuffled_accuracy`: the same of labels paired with other images, what agrees by chance."""
+    """`shuffled_accuracy`: the same with labels paired with other images, the value by chance."""
     others = correct(seen, shuffled(label)).mean()
     detail = {"pairs": "every label with another image", "seed": SEED}
     scored.add(case, by_judge("shuffled_accuracy", tools), float(others), case.count, detail)
@@ -91,7 +91,7 @@ def each_accuracy(case: Question, predicted: np.ndarray, maps: np.ndarray, class
 
 
 def of_matrix(confusion: np.ndarray, maps: np.ndarray) -> dict[str, object]:
-    """How a value was computed from a confusion matrix."""
+    """The details of a value that was computed from a confusion matrix."""
     return {
         "over": "classes in either map, all pixels of the case in one confusion matrix",
         "classes": int((~np.isnan(iou(confusion))).sum()),

@@ -1,4 +1,4 @@
-"""What metrics are called, how they are rounded, and what each measures."""
+"""The names of metrics, their rounding, and what each measures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Metric:
     """A metric for a reader.
 
     Attributes:
-        label: short.
-        decimals: to show.
-        meaning: what is measured where.
-        bounds: the least and the greatest value that there can be; None where one of the two is open.
+        label: the short name.
+        decimals: the number of decimals to show.
+        meaning: what is measured.
+        bounds: the smallest and the largest possible value; None if one of the two is open.
     """
 
     label: str
@@ -27,7 +27,7 @@ class Metric:
     bounds: tuple[float, float] | None = None
 
 
-#: What a share, and what a cosine or SSIM, lies between.
+#: The bounds of a share, and of a cosine or SSIM.
 SHARE, COSINE = (0.0, 1.0), (-1.0, 1.0)
 METRICS = {
     "lpips_alex": Metric("LPIPS (AlexNet)", 4, "learned perceptual distance of the composite to the source"),
@@ -118,26 +118,26 @@ def describe(name: str) -> Metric:
 
 
 def short_label(name: str) -> str:
-    """The metric for a reader without the network that measures it; a cosine by a network is that of images."""
+    """The reader's name of a metric without its network; a cosine with a network is that of images."""
     label, bracket, rest = describe(name).label.partition("[")
     return f"{label} of images" if bracket and measured(name) == "cosine" else label + rest.partition("]")[2]
 
 
 def extractor_of(name: str) -> str:
-    """What stands in a metric's brackets, usually the network that sees the images; empty if there are none."""
+    """The part of a metric's name in brackets, usually the network that embeds the images; empty without brackets."""
     match = _EXTRACTOR.search(name)
     return match[1] if match else ""
 
 
 def measured(name: str) -> str:
-    """A metric's name without its brackets: what several extractors may measure."""
+    """A metric's name without its brackets, which several extractors may share."""
     return _EXTRACTOR.sub("", name)
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Metric names in the order in which they are shown: known ones first.
 
-    Extractors that measure the same keep the order in which they first come among `names`.
+    Extractors of the same metric keep the order in which they first occur in `names`.
     """
     given = list(dict.fromkeys(names))
     extractors = ["", *dict.fromkeys(map(extractor_of, given))]
@@ -150,7 +150,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def leading(names: Iterable[str]) -> list[str]:
-    """The names in their order, less those that say what the first extractor has said by another one."""
+    """The names in order, without those that repeat a metric of the first extractor with another one."""
     first: dict[str, str] = {}
     order = in_order(names)
     return [name for name in order if not extractor_of(name) or first.setdefault(measured(name), name) == name]

@@ -1,4 +1,4 @@
-"""What is measured in each experiment: a module here with `score(answered, tools)` is the experiment of its name."""
+"""The interface of an experiment's scores, the module `scores` with `score(answered, tools)`, and its tools."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from mmbench.method import Task
 
 
 class Question(Protocol):
-    """A case as the scores see it (`mmbench.experiments.experiment.Case` is one)."""
+    """The interface of a case for the scores (`mmbench.experiments.experiment.Case` has it)."""
 
     @property
     def name(self) -> str:
-        """Unique in the experiment."""
+        """The name, unique in the experiment."""
 
     @property
     def task(self) -> str:
-        """Which of the experiment's tasks."""
+        """The name of the task."""
 
     @property
     def count(self) -> int:
@@ -42,25 +42,25 @@ class Question(Protocol):
 
     @property
     def given(self) -> Arrays:
-        """What the method was given, as stored."""
+        """The inputs of the method, as stored."""
 
     @property
     def truth(self) -> Arrays:
-        """What to score against, as stored; empty for generation."""
+        """The truth to score against, as stored; empty for generation."""
 
     @property
     def detail(self) -> Mapping[str, Any]:
-        """What sets this case apart, e.g. its masked share."""
+        """What distinguishes this case from others, e.g. its masked share."""
 
 
 Answered = Sequence[tuple[Question, Arrays]]
 
 
 class Scores(Protocol):
-    """What a module of this package provides.
+    """The interface of an experiment's module `scores`.
 
-    If real data have scores too, it has functions of the names and arguments of `score_real` and `score_floor` below,
-    without the first argument.
+    If real data have scores too, the module has functions with the names and arguments of `score_real` and
+    `score_floor` below, without the first argument.
     """
 
     def score(self, answered: Answered, tools: Tools) -> Scored:
@@ -69,7 +69,7 @@ class Scores(Protocol):
 
 @dataclass(frozen=True)
 class Measure:
-    """What a metric is called, which way is better, and with what it was measured."""
+    """The name of a metric, its better direction, and the network that it is measured with."""
 
     name: str
     higher_is_better: bool
@@ -79,7 +79,7 @@ class Measure:
 
 @dataclass
 class Scored:
-    """Scores gathered: records for metrics.json, and one row (case, item, metric, value) per image and metric."""
+    """Collected scores: records for metrics.json, and one row (case, item, metric, value) per image and metric."""
 
     metrics: list[dict[str, Any]] = field(default_factory=list)
     items: list[tuple[str, int, str, float]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Scored:
         )
 
     def add_each(self, case: Question, measure: Measure, values: Tensor, detail: Mapping[str, Any]) -> None:
-        """Add a metric that has one value (n,) an item; the case's value is their mean."""
+        """Add a metric with one value per item (n,); the case's value is their mean."""
         numbers = values.double().cpu()
         self.items += [(case.name, i, measure.name, value) for i, value in enumerate(numbers.tolist())]
         self.add(case, measure, float(numbers.mean()), len(numbers), {"over": "mean of the items", **detail})
@@ -112,13 +112,13 @@ class Tools:
 
     Args:
         weights: folder that `python -m mmbench.stages.lpips` wrote.
-        reference: the npz that `python -m mmbench.stages.reference` wrote, or what it holds.
-        device: where the networks compute.
+        reference: the npz that `python -m mmbench.stages.reference` wrote, or its content.
+        device: the device of the networks.
         judge: the experiment's judge, if it has one.
-        card: what the data set says about itself.
-        data: folder of the data; needed where images are embedded.
-        cache: folder for what the networks say, to be read when the same is asked again; None to keep nothing.
-        features: the extractors by which images are compared, as `evaluate.features` lists them.
+        card: the card of the data set.
+        data: folder of the data; needed if images are embedded.
+        cache: folder for outputs of the networks, which are read instead of computed again; None for no cache.
+        features: the extractors for comparing images, as `evaluate.features` lists them.
     """
 
     def __init__(
@@ -157,12 +157,12 @@ class Tools:
 
     @cached_property
     def extractors(self) -> Sequence[Extractor]:
-        """What sees images for the metrics that compare them as sets, the one of the headlines first."""
+        """The extractors for metrics that compare images as sets, that of the headlines first."""
         return load_extractors(self.weights, self.device, self._entries)
 
     @cached_property
     def embedder(self) -> Standardised:
-        """What embedded the data; UserError if nothing did."""
+        """The embedder of the data; UserError if they have no embeddings."""
         if self._data is None:
             raise UserError("--data: not given, but this experiment is scored by the extractor of its embeddings")
         return load_standardised(self.card, self._data, self.weights, self.device)
@@ -174,7 +174,7 @@ class Tools:
         return given if isinstance(given, Reference) else read_reference(given, self.extractors)
 
     def network(self, name: str, weights_sha256: str, *code: str, task: str = "") -> Network:
-        """A network on this device, as the cache of outputs knows it."""
+        """A network on this device, as the cache of outputs identifies it."""
         return Network(name, weights_sha256, self.device.type, code, task)
 
     def features(self, extractor: Extractor, images: np.ndarray) -> np.ndarray:
@@ -182,11 +182,11 @@ class Tools:
         return self._vectors(extractor, images)
 
     def embedded(self, images: np.ndarray) -> np.ndarray:
-        """Standardised embeddings, float32 (n, d), of images, uint8 (n, 3, h, w), by what embedded the data."""
+        """Standardised embeddings, float32 (n, d), of images, uint8 (n, 3, h, w), by the embedder of the data."""
         return self.embedder.scaling(self._vectors(self.embedder.embedder, images))
 
     def judged(self, task: Task, images: np.ndarray) -> Arrays:
-        """What the judge answers to a task, by wanted modality, given images, uint8 (n, 3, h, w)."""
+        """The judge's answers to a task, by output modality, given images, uint8 (n, 3, h, w)."""
         judge = self.judge
         code = inspect.getfile(Judge), inspect.getfile(type(judge.method))
         asked = " ".join([task.name, *task.want])
@@ -209,25 +209,25 @@ def load_scores(experiment: str) -> Scores:
 
 
 def score_real(experiment: str, real: Arrays, tools: Tools) -> Scored:
-    """What an experiment's scores say of real data, which no method can be expected to exceed; empty if nothing.
+    """An experiment's scores of real data, which no method can be expected to exceed; empty without such scores.
 
     Args:
-        experiment: whose scores; its module may have a function `score_real(real, tools)`.
-        real: the arrays of the split that stands for the real distribution.
-        tools: what to score with.
+        experiment: the experiment; its module may have a function `score_real(real, tools)`.
+        real: the arrays of the split that represents the real distribution.
+        tools: the tools of scoring.
     """
     score = getattr(load_scores(experiment), "score_real", None)
     return score(real, tools) if score else Scored()
 
 
 def score_floor(experiment: str, real: Arrays, other: Arrays, tools: Tools) -> Scored:
-    """What an experiment's own scores say of other real items, beside those of drawn images; empty if nothing.
+    """An experiment's own scores of other real items, for comparison with generated ones; empty without such scores.
 
     Args:
-        experiment: whose scores; its module may have a function `score_floor(real, other, tools)`.
-        real: the arrays of the split that stands for the real distribution.
-        other: as many items of another split as a method draws.
-        tools: what to score with; `reference` is not there yet.
+        experiment: the experiment; its module may have a function `score_floor(real, other, tools)`.
+        real: the arrays of the split that represents the real distribution.
+        other: as many items of another split as a method generates.
+        tools: the tools of scoring, without `reference`.
     """
     score = getattr(load_scores(experiment), "score_floor", None)
     return score(real, other, tools) if score else Scored()

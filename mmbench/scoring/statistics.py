@@ -1,8 +1,8 @@
-"""How sure a number is: over training seeds, over images, over both, and over many comparisons.
+"""The uncertainty of a number: over training seeds, over images, over both, and over many comparisons.
 
-Two kinds of spread are kept apart. `over_seeds` says how much a *retrained* method would differ; the image-level part
-of `compare_paired` says how much *other test images* would change the difference of these very trainings. Neither
-contains the other, so with two or more seeds `compare_paired` also has an interval that holds for both at once.
+Two kinds of spread are separated. `over_seeds` measures how much a *retrained* method would differ; the image-level
+part of `compare_paired` measures how much *other test images* would change the difference of these training runs.
+Neither includes the other, so with two or more seeds `compare_paired` also has an interval that holds for both at once.
 Distances between sets (FD, KD) and k-NN metrics are never bootstrapped: resampling repeats points, which biases them.
 
 How often each interval is wrong is simulated in `benchmarks/intervals.py`.
@@ -22,9 +22,9 @@ from scipy import optimize, special, stats
 LEVEL = 0.95
 RESAMPLES = 9_999
 SEED = 20_240_517
-#: Of a test that draws nothing, so that no rounding is taken for certainty.
+#: The smallest p-value of a test without resampling, so that rounding does not appear as certainty.
 SMALLEST_P = 1e-12
-#: Values drawn at a time, to bound memory (float64: 8 bytes each).
+#: Values sampled at a time, to bound memory (float64: 8 bytes each).
 CHUNK = 8_000_000
 
 K = TypeVar("K", bound=Hashable)
@@ -32,7 +32,7 @@ Interval = tuple[float, float]
 
 
 class Ends:
-    """What has the ends of an interval, `low` and `high`, or None for both."""
+    """A result with the ends of an interval, `low` and `high`, or None for both."""
 
     low: Any
     high: Any
@@ -44,7 +44,7 @@ class Ends:
 
     @property
     def clear(self) -> bool:
-        """Whether there is an interval, and 0 is not in it."""
+        """Whether there is an interval that excludes 0."""
         return self.interval is not None and (self.low > 0 or self.high < 0)
 
 
@@ -55,7 +55,7 @@ class SeedSummary(Ends):
     Attributes:
         count: number of seeds.
         mean: their mean.
-        sd: sample standard deviation (n - 1); None with one seed, which says nothing about spread.
+        sd: sample standard deviation (n - 1); None with one seed.
         low: lower end of the t-interval of the mean; None with one seed.
         high: upper end.
     """
@@ -69,10 +69,10 @@ class SeedSummary(Ends):
 
 @dataclass(frozen=True)
 class Retrained(Ends):
-    """What the mean difference of two methods would be of other trainings on other images.
+    """The mean difference of two methods for other training runs on other images.
 
     Attributes:
-        by_seed: the mean difference of each pair of trainings.
+        by_seed: the mean difference of each pair of training runs.
         low: lower end of the interval (see `retrained`).
         high: upper end.
         p: two-sided p-value of a mean difference of 0.
@@ -94,7 +94,7 @@ class PairedDifference(Ends):
         low: lower end of the BCa interval; None with one image.
         high: upper end.
         p: two-sided p-value of the sign-flip test of a mean difference of 0; None with one image.
-        retrained: the same over trainings as well; None with one seed or one image.
+        retrained: the same over training runs as well; None with one seed or one image.
     """
 
     count: int
@@ -109,10 +109,10 @@ def over_seeds(values: Sequence[float], level: float = LEVEL, bounds: Interval |
     """Mean, standard deviation and Student-t interval of one number per training seed.
 
     Args:
-        values: one per training seed.
-        level: of the interval.
-        bounds: the least and the greatest value that the number can have: the interval then stays between them (see
-            `within`); None for a number without both.
+        values: one value per training seed.
+        level: level of the interval.
+        bounds: the smallest and the largest possible value: the interval then stays between them (see `within`); None
+            for a number without both.
 
     Raises:
         ValueError: there are no values, or one is not finite.
@@ -123,7 +123,7 @@ def over_seeds(values: Sequence[float], level: float = LEVEL, bounds: Interval |
     mean = float(x.mean())
     if len(x) == 1:
         return SeedSummary(1, mean, None, None, None)
-    if np.ptp(x) == 0:  # what is equal has no spread, not that of rounding its mean
+    if np.ptp(x) == 0:  # equal values have no spread, not even that of rounding their mean
         return SeedSummary(len(x), float(x[0]), 0.0, float(x[0]), float(x[0]))
     sd = float(x.std(ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, len(x) - 1)) * sd / np.sqrt(len(x))
@@ -132,11 +132,11 @@ def over_seeds(values: Sequence[float], level: float = LEVEL, bounds: Interval |
 
 
 def within(mean: float, half: float, bounds: Interval) -> Interval:
-    """The ends of an interval `mean` +- `half` on the logit scale, which no number between the bounds leaves.
+    """The ends of an interval `mean` +- `half` on the logit scale, which stay between the bounds.
 
     With u the mean's place between the bounds, 0 to 1, the interval of logit(u) is `logit(u) +- half' / (u (1 - u))` by
-    the delta method, where half' is `half` as a share of their distance. It is turned back, holds the mean, and is the
-    plain interval where that is narrow beside the distance to either bound.
+    the delta method, where half' is `half` as a share of their distance. It is transformed back, contains the mean, and
+    is close to the plain interval if that is narrow relative to the distance to either bound.
 
     Raises:
         ValueError: the mean is not between the bounds.
@@ -154,7 +154,7 @@ def within(mean: float, half: float, bounds: Interval) -> Interval:
 
 
 def over_logarithms(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
-    """Geometric mean of one ratio per training seed, and the t-interval of their logarithms turned back.
+    """Geometric mean of one ratio per training seed, and the t-interval of their logarithms, exponentiated.
 
     The standard deviation is that of the logarithms.
 
@@ -177,7 +177,7 @@ def zero_mean_p(values: Sequence[float]) -> float | None:
     x = np.asarray(values, dtype=float)
     if len(x) < 2:
         return None
-    if np.ptp(x) == 0:  # what is equal has no spread, not that of rounding
+    if np.ptp(x) == 0:  # equal values have no spread, not even that of rounding
         return 1.0 if x[0] == 0 else 0.0
     return float(stats.ttest_1samp(x, 0.0).pvalue)
 
@@ -188,15 +188,15 @@ def compare_paired(
     """Compare two methods on the same images.
 
     Args:
-        first: values (seeds, images), or (images,) for one training.
-        second: the same images, trained with the same seeds in the same order.
-        level: of the intervals.
-        resamples: of the bootstrap and of the sign-flip test.
-        seed: of both.
+        first: values (seeds, images), or (images,) for one training run.
+        second: values of the other method on the same images, with the same seeds in the same order.
+        level: level of the intervals.
+        resamples: resamples of the bootstrap and of the sign-flip test.
+        seed: seed of both.
 
     Returns:
         Mean of first minus second, its BCa interval (Efron 1987) and its p-value over images, of the values averaged
-        over seeds; with two or more seeds and images also the interval over trainings and images.
+        over seeds; with two or more seeds and images also the interval over training runs and images.
 
     Raises:
         ValueError: the numbers of seeds or images differ, there are none, or a value is not finite.
@@ -218,20 +218,20 @@ def compare_paired(
 def retrained(
     by_seed: np.ndarray, by_image: np.ndarray, images: tuple[float, float], level: float = LEVEL
 ) -> Retrained:
-    """Interval and p-value of a mean difference over other trainings and other images at once.
+    """Interval and p-value of a mean difference over other training runs and other images at once.
 
-    In `d_si = mean + seed_s + image_i + rest_si` the mean over everything errs by the seeds' share and by the images'.
-    The interval adds the squares of the two margins, each with its own degrees of freedom: that of Student's t over
-    seeds, and that of `images`, to either side (Banerjee 1960; Zou and Donner 2008). It is never narrower than one of
-    the two, and of normal values its coverage is at least nominal whichever dominates, unlike that of Satterthwaite's
-    approximation with the one or two degrees of freedom of few seeds. `p` is the level at which the same sum, with
-    Student's t for the images too, reaches 0.
+    In `d_si = mean + seed_s + image_i + rest_si` the overall mean has an error from the seeds and one from the images.
+    The interval adds the squares of the two margins on either side, each with its own degrees of freedom: that of
+    Student's t over seeds, and that of `images` (Banerjee 1960; Zou and Donner 2008). It is never narrower than either
+    of the two, and for normal values its coverage is at least nominal whichever dominates, unlike that of
+    Satterthwaite's approximation with the one or two degrees of freedom of few seeds. `p` is the level at which the
+    same sum, with Student's t for the images too, reaches 0.
 
     Args:
-        by_seed: mean difference of each pair of trainings (seeds,), two at least.
-        by_image: of each image (images,), two at least.
+        by_seed: mean difference of each pair of training runs (seeds,), at least two.
+        by_image: mean difference of each image (images,), at least two.
         images: image-level interval.
-        level: of the interval.
+        level: level of the interval.
     """
     mean = float(by_image.mean())
     errors = [(standard_error(x), len(x) - 1) for x in (by_seed, by_image)]
@@ -241,15 +241,15 @@ def retrained(
 
 
 def standard_error(x: np.ndarray) -> float:
-    """Of the mean of `x` (n,), n >= 2; 0 for equal values, which have no spread, not that of rounding."""
+    """The standard error of the mean of `x` (n,), n >= 2; 0 for equal values, without the spread of rounding."""
     return 0.0 if np.ptp(x) <= 1e-12 * np.abs(x).max() else float(x.std(ddof=1) / np.sqrt(len(x)))
 
 
 def summed_p(mean: float, errors: Sequence[tuple[float, int]]) -> float:
-    """The level, at least `SMALLEST_P`, whose margins of several standard errors add up to `mean` in squares.
+    """The level, at least `SMALLEST_P`, at which the squared margins of several errors add up to `mean` squared.
 
     Args:
-        mean: of which it is asked whether it is 0.
+        mean: the mean that is tested against 0.
         errors: standard errors and their degrees of freedom.
     """
 
@@ -267,7 +267,7 @@ def summed_p(mean: float, errors: Sequence[tuple[float, int]]) -> float:
 def bca_interval(
     x: np.ndarray, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
 ) -> tuple[float, float]:
-    """BCa bootstrap interval of the mean of `x` (n,), n >= 2. Equal values give an interval of no width."""
+    """BCa bootstrap interval of the mean of `x` (n,), n >= 2. Equal values have an interval of width 0."""
     if np.ptp(x) <= 1e-12 * np.abs(x).max():
         return float(x[0]), float(x[0])
     with warnings.catch_warnings():
@@ -288,8 +288,8 @@ def bca_interval(
 def sign_flip_p(x: np.ndarray, *, resamples: int = RESAMPLES, seed: int = SEED) -> float:
     """Two-sided sign-flip (permutation) p-value of a zero mean of the paired differences `x` (n,).
 
-    Under the null hypothesis the two methods are exchangeable on each image, so every sign is as likely as the other.
-    Counts the observed signs as one of the draws (Phipson and Smyth 2010): the smallest value is 1 / (resamples + 1).
+    Under the null hypothesis the two methods are exchangeable on each image, so both signs are equally probable. The
+    observed signs count as one of the samples (Phipson and Smyth 2010): the smallest value is 1 / (resamples + 1).
     """
     rng = np.random.default_rng(seed)
     observed = abs(x.sum())
@@ -322,6 +322,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def holm_known(p_values: Mapping[K, float | None]) -> dict[K, float]:
-    """`holm` of those p-values that there are, by their keys."""
+    """`holm` of the known p-values, by their keys."""
     known = {key: p for key, p in p_values.items() if p is not None}
     return dict(zip(known, holm(list(known.values())), strict=True))

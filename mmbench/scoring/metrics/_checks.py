@@ -1,4 +1,4 @@
-"""What the metrics on features ask of their input."""
+"""The checks of the metrics on features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def check_features(real: np.ndarray, fake: np.ndarray, least: int) -> tuple[np.n
     """Both sets of features in double precision.
 
     Raises:
-        ValueError: not two dimensions, different widths, fewer than `least` items, or values that are not finite.
+        ValueError: a set has not two dimensions, other features, fewer than `least` items, or a value is not finite.
     """
     sets = np.asarray(real, dtype=np.float64), np.asarray(fake, dtype=np.float64)
     for name, features in zip(("real", "fake"), sets, strict=True):

@@ -10,7 +10,7 @@ import torch
 #: Bins of confidence of the calibration error (Guo et al. 2017).
 ECE_BINS = 15
 
-#: How far the probabilities of an item may add up to something else than 1; half precision needs this.
+#: How far the sum of an item's probabilities may be from 1; half precision needs this tolerance.
 TOLERANCE = 1e-2
 
 
@@ -36,7 +36,7 @@ def check_probabilities(probabilities: np.ndarray, truth: np.ndarray | None = No
     if p.ndim != 2 or not p.size:
         raise ValueError(f"probabilities have shape {p.shape}, not (items, classes)")
     total = p.sum(axis=1, keepdims=True)
-    if not (p.min() >= 0 and np.abs(total - 1).max() <= TOLERANCE):  # not: NaN is neither
+    if not (p.min() >= 0 and np.abs(total - 1).max() <= TOLERANCE):  # `not`, so that NaN fails
         raise ValueError("probabilities are negative or do not add up to 1")
     if truth is not None:
         if truth.shape != p.shape[:1]:
@@ -47,7 +47,7 @@ def check_probabilities(probabilities: np.ndarray, truth: np.ndarray | None = No
 
 
 def correct(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Whether the likeliest class is the true one, bool (n,); the first of equally likely ones counts.
+    """Whether the most probable class is the true one, bool (n,); of equal ones the first counts.
 
     Args:
         probabilities: (n, classes).
@@ -61,7 +61,7 @@ def correct(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def macro(probabilities: np.ndarray, truth: np.ndarray) -> Macro:
-    """Precision, recall and F1 of the likeliest class, each the mean over the classes that are true or predicted.
+    """Precision, recall and F1 of the most probable class, each the mean over the true and predicted classes.
 
     A class that is never predicted has precision 0, one that is never true recall 0. F1 is the mean of the classes' F1,
     not the F1 of the means. Arguments and raised errors as for `correct`.
@@ -76,12 +76,12 @@ def macro(probabilities: np.ndarray, truth: np.ndarray) -> Macro:
 def calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = ECE_BINS) -> float:
     """Expected calibration error in [0, 1]: gap of confidence and accuracy, mean over the items' bins of confidence.
 
-    Confidence is the likeliest class's probability. Bins have equal width and are closed below, the last one on both
-    sides. Arguments and raised errors as for `correct`.
+    Confidence is the probability of the most probable class. Bins have equal width and are closed below, the last one
+    on both sides. Arguments and raised errors as for `correct`.
     """
     from torchmetrics.functional.classification import multiclass_calibration_error  # noqa: PLC0415  # as above
 
     p = check_probabilities(probabilities, truth)
-    below = np.nextafter(np.float32(1), np.float32(0))  # torchmetrics has one more bin, for exactly 1
+    below = np.nextafter(np.float32(1), np.float32(0))  # torchmetrics has another bin for exactly 1
     tensors = torch.from_numpy(p.clip(max=below)), torch.from_numpy(truth)
     return float(multiclass_calibration_error(*tensors, num_classes=p.shape[1], n_bins=bins))

@@ -1,13 +1,13 @@
-"""Metrics on depth maps, of each map over the pixels whose true depth is known. Maps are floats (n, h, w) in metres.
+"""Metrics of each depth map over the pixels whose true depth is known. Maps are floats (n, h, w) in metres.
 
-They are the ones that Eigen et al. (2014) report; a set's value is the mean over its maps.
+The metrics are those of Eigen et al. (2014); the value of a set is the mean over its maps.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: How far off a depth may be, as a ratio, and still count as right.
+#: The largest ratio between predicted and true depth that counts as correct.
 RATIO = 1.25
 
 

@@ -1,4 +1,4 @@
-"""Distances of images together with their labels: Frechet (DeVries et al. 2019), and the same idea with a kernel."""
+"""Distances of pairs of image and label: Frechet (DeVries et al. 2019), and the same idea with a kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmbench.scoring.metrics.kernel import squared_mmd
 
 
 def with_labels(features: np.ndarray, label: np.ndarray, classes: int, scale: float) -> np.ndarray:
-    """Features (n, d) beside one-hot labels times `scale`: (n, d + classes).
+    """Features (n, d) concatenated with one-hot labels times `scale`: (n, d + classes).
 
     Raises:
         ValueError: there are not as many labels as features, or a label is not in 0 to `classes` - 1.
@@ -25,11 +25,11 @@ def with_labels(features: np.ndarray, label: np.ndarray, classes: int, scale: fl
 def frechet_joint_distance(
     real: np.ndarray, real_label: np.ndarray, fake: np.ndarray, fake_label: np.ndarray, classes: int
 ) -> tuple[float, float]:
-    """Squared Frechet distance of features beside scaled one-hot labels.
+    """Squared Frechet distance of features concatenated with scaled one-hot labels.
 
-    The scale is the paper's: the mean Euclidean norm of the real features over that of the labels, which is 1, so that
-    both parts of the real items are equally long. Unlike the distance of the features alone it rises when images get
-    each other's labels, because it sees the covariance of the two.
+    The scale is the paper's: the mean Euclidean norm of the real features divided by that of the labels, which is 1, so
+    that both parts of the real items have equal length. Unlike the distance of the features alone it rises when images
+    and labels are shuffled, because it includes the covariance of the two.
 
     Args:
         real: features (n, d), n from 2.
@@ -51,9 +51,9 @@ def frechet_joint_distance(
 def kernel_joint_distance(
     real: np.ndarray, real_label: np.ndarray, fake: np.ndarray, fake_label: np.ndarray, classes: int
 ) -> tuple[float, float]:
-    """Squared maximum mean discrepancy of features beside scaled one-hot labels, by the kernel of `squared_mmd`.
+    """Squared maximum mean discrepancy of features concatenated with scaled one-hot labels, by `squared_mmd`.
 
-    It is what decides between ways of drawing: unbiased, it tells two sets apart that the Frechet distance of as few
+    It decides between candidates of sampling: it is unbiased and distinguishes sets that the Frechet distance of so few
     items does not. Arguments, scale and errors are those of `frechet_joint_distance`.
 
     Returns:
@@ -66,7 +66,7 @@ def kernel_joint_distance(
 def pairs(
     real: np.ndarray, real_label: np.ndarray, fake: np.ndarray, fake_label: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Real and fake features beside their scaled labels, in double precision, and the scale."""
+    """Real and fake features concatenated with their scaled labels, in double precision, and the scale."""
     real, fake = check_features(real, fake, least=2)
     scale = float(np.linalg.norm(real, axis=1).mean())
     return with_labels(real, real_label, classes, scale), with_labels(fake, fake_label, classes, scale), scale

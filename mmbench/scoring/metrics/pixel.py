@@ -1,4 +1,4 @@
-"""Metrics on pixels, one value an image. Images are float tensors (n, c, h, w) in [0, 1]."""
+"""Metrics on pixels, one value per image. Images are float tensors (n, c, h, w) in [0, 1]."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SSIM_CHUNK = 2**16
 
 
 def _hole_mean(values: Tensor, hole: Tensor) -> Tensor:
-    """Mean (n,) of values (n, c, h, w) over the pixels where hole (n, 1, h, w) is 1, all channels alike."""
+    """Mean (n,) of values (n, c, h, w) over channels and the pixels where hole (n, 1, h, w) is 1."""
     weight = hole.to(values).expand_as(values)
     count = weight.sum(dim=(1, 2, 3))
     if (count == 0).any():
@@ -26,7 +26,7 @@ def _hole_mean(values: Tensor, hole: Tensor) -> Tensor:
 
 
 def l1_hole(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
-    """Mean absolute difference (n,) inside the hole, in [0, 1].
+    """Mean absolute difference (n,) over the hidden pixels, in [0, 1].
 
     Args:
         image: (n, c, h, w) in [0, 1].
@@ -34,13 +34,13 @@ def l1_hole(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
         hole: (n, 1, h, w), 1 where the pixel was hidden.
 
     Raises:
-        ValueError: a hole is empty.
+        ValueError: an image has no hidden pixel.
     """
     return _hole_mean((image - truth).abs(), hole)
 
 
 def psnr_hole(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio (n,) inside the hole in dB, peak 1, at most `PSNR_CEILING`; arguments as `l1_hole`."""
+    """Peak signal-to-noise ratio (n,) of hidden pixels in dB, peak 1, up to `PSNR_CEILING`; arguments as `l1_hole`."""
     error = _hole_mean((image - truth).square(), hole)
     return -10 * torch.log10(error.clamp(min=10 ** (-PSNR_CEILING / 10)))
 

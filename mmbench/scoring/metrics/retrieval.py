@@ -1,7 +1,7 @@
-"""Cosine of paired embeddings, and how well one set's embeddings find their partners in the other.
+"""Cosine of paired embeddings, and retrieval of each embedding's partner in the other set.
 
-A vector of zeros has no direction: its cosine with anything is 0. Similarities that agree to `DECIMALS` are ties, and a
-tie is broken by chance, in expectation: embeddings that are all alike find their partners as often as guessing does.
+A vector of zeros has no direction: its cosine with any vector is 0. Similarities that agree to `DECIMALS` are ties,
+which count by their expectation under random order: if all embeddings are equal, the scores are those of guessing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def unit(vectors: np.ndarray, name: str = "vectors") -> np.ndarray:
     """Vectors (n, d) in double precision, of length 1 or, if they are zeros, 0.
 
     Raises:
-        ValueError: not two dimensions, nothing, or values that are not finite.
+        ValueError: the array has not two dimensions, is empty, or has a value that is not finite.
     """
     wide = np.asarray(vectors, dtype=np.float64)
     if wide.ndim != 2 or not wide.size:
@@ -48,11 +48,11 @@ def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Places:
-    """Where each query's partner comes in the gallery sorted by cosine.
+    """The place of each query's partner in the gallery, sorted by cosine.
 
     Attributes:
-        nearer: how many of the gallery are nearer than the partner (n,).
-        tied: how many others are as near as the partner (n,).
+        nearer: number of gallery items nearer than the partner (n,).
+        tied: number of other items as near as the partner (n,).
     """
 
     nearer: np.ndarray
@@ -64,7 +64,7 @@ class Places:
         return 1 + self.nearer + self.tied / 2
 
     def recall(self, k: int) -> float:
-        """R@k, 0 to 1: share of queries with their partner among the first k; a tie counts by its chance to be there.
+        """R@k, 0 to 1: share of queries with their partner among the first k; a tie counts by its probability.
 
         Raises:
             ValueError: k is less than 1.
@@ -96,7 +96,7 @@ def both_ways(first: np.ndarray, second: np.ndarray, chunk: int = 2048) -> tuple
     for start in range(0, len(a), chunk):
         rows = np.arange(start, min(start + chunk, len(a)))
         similarity = np.round(a[rows] @ b.T, DECIMALS)
-        similarity[rows - start, rows] = partners[rows]  # a product of matrices may round another way
+        similarity[rows - start, rows] = partners[rows]  # a matrix product may round differently
         nearer[0, rows] = (similarity > partners[rows, None]).sum(axis=1)
         tied[0, rows] = (similarity == partners[rows, None]).sum(axis=1)
         nearer[1] += (similarity > partners).sum(axis=0)

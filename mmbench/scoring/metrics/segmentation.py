@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Class of a pixel that counts nowhere.
+#: The class of an ignored pixel.
 IGNORE = 255
 
 
@@ -28,7 +28,7 @@ def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, classes: int) -> 
 
     Args:
         predicted: classes (n, h, w), from 0 to `classes` - 1 where the truth has a class.
-        truth: of the same shape; pixels of class 255 count nowhere.
+        truth: of the same shape; pixels of class 255 are ignored.
         classes: number of classes.
 
     Raises:
@@ -61,7 +61,7 @@ def mean_iou(confusion: np.ndarray) -> float:
 
 
 def pixel_accuracy(predicted: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    """Share of each image's labelled pixels whose class is right, (n,) in [0, 1]; arguments as `confusion_matrix`.
+    """Share of each image's labelled pixels whose class is correct, (n,) in [0, 1]; arguments as `confusion_matrix`.
 
     Raises:
         ValueError: shapes differ, a class is out of range, or an image has no labelled pixel.
