@@ -1,1 +1,1 @@
-"""One training: its loop, schedule, gradients, checkpoints and processes."""
+"""One training run: its loop, schedule, gradients, checkpoints and processes."""

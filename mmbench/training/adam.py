@@ -1,7 +1,7 @@
-"""Adam (Kingma and Ba 2015, algorithm 1), all parameters in one fused operation.
+"""Adam (Kingma and Ba 2015, algorithm 1), with all parameters in one fused operation.
 
-To the bit what `torch.optim.AdamW(fused=True)` does without weight decay. An optimiser of torch.optim imports torch's
-compiler when it is made, which takes nearly as long as importing torch, in every training.
+The result is equal to the bit to that of `torch.optim.AdamW(fused=True)` without weight decay. An optimiser of
+torch.optim imports torch's compiler, which takes nearly as long as importing torch, in every training run.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ class Adam:
     """The optimiser of some parameters.
 
     Attributes:
-        parameters: what is optimised.
-        state: by a parameter's index, what it has gathered: `step` (), the number of its updates, and `exp_avg` and
-            `exp_avg_sq`, the averages of its gradient and of the square of it, in the parameter's shape and order in
-            memory. A parameter that has not had a gradient has none.
+        parameters: the optimised parameters.
+        state: the state by index of the parameter: `step` (), the number of its updates, and `exp_avg` and
+            `exp_avg_sq`, the averages of its gradient and of the squared gradient, in the parameter's shape and memory
+            format. A parameter that never had a gradient has no state.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], betas: tuple[float, float] = (0.9, 0.999)) -> None:
@@ -30,7 +30,7 @@ class Adam:
     def step(self, learning_rate: float) -> None:
         """Update every parameter that has a gradient g.
 
-        m = beta_1 m + (1 - beta_1) g and v = beta_2 v + (1 - beta_2) g^2; then the parameter goes back by
+        m = beta_1 m + (1 - beta_1) g and v = beta_2 v + (1 - beta_2) g^2; then the parameter decreases by
         learning_rate m' / (sqrt(v') + 1e-8) with m' = m / (1 - beta_1^step) and v' = v / (1 - beta_2^step).
         """
         active = {i: p for i, p in enumerate(self.parameters) if p.grad is not None}
@@ -59,6 +59,6 @@ class Adam:
         )
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Delete the gradients."""
         for parameter in self.parameters:
             parameter.grad = None

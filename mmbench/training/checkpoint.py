@@ -1,7 +1,7 @@
-"""The state of an unfinished training, and the averaged weights it had on its way, until they are asked for.
+"""The state of an unfinished training run, and snapshots of its averaged weights.
 
-All are safetensors, written atomically, and ignored when they are not this training's or not as they were written. The
-last two states are kept: if the newer one is damaged, the older one serves.
+All are safetensors, written atomically, and ignored if they belong to another training run or were altered. The last
+two states are kept: if the newer one is damaged, the older one is used.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ LOGGED = {"step", "seconds", "flops_per_step", "curve", "validation_curve", "gra
 def save_checkpoint(
     folder: Path, key: str, module: nn.Module, ema: Mapping[str, Tensor], optimizer: Adam, log: dict
 ) -> None:
-    """Keep everything that step `log["step"]` leaves behind: weights, their average, moments and the curve so far.
+    """Store the state after step `log["step"]`: weights, their average, moments and the curve so far.
 
-    What was kept before is the older state from then on.
+    The state that was stored before becomes the older one.
     """
     tensors = _weights(module, ema)
     for index, moments in optimizer.state.items():
@@ -45,9 +45,9 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, key: str, module: nn.Module, ema: dict[str, Tensor], optimizer: Adam
 ) -> dict[str, Any] | None:
-    """Restore the newest state that `save_checkpoint` kept under the same key and that is whole.
+    """Restore the newest intact state that `save_checkpoint` stored under the same key.
 
-    None, and nothing touched, if there is nothing usable; that a file is there and is not used is printed.
+    Returns None and changes nothing if there is no usable state; a file that exists and is not used is reported.
     """
     weights, moments = _weights(module, ema), _moments(optimizer)
     for name in (NAME, OLDER):
@@ -61,7 +61,7 @@ def load_checkpoint(
         average.copy_(tensors[f"ema/{name}"])
     state: dict[int, dict[str, Tensor]] = {}
     for name, like in moments.items():
-        if name in tensors:  # in the memory order of its parameter, as the fused step reads it
+        if name in tensors:  # in the memory format of its parameter, which the fused step needs
             _, index, moment = name.split("/")
             state.setdefault(int(index), {})[moment] = torch.empty_like(like).copy_(tensors[name])
     optimizer.state = state
@@ -75,7 +75,7 @@ def _weights(module: nn.Module, ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _moments(optimizer: Adam) -> dict[str, Tensor]:
-    """What the state of an optimizer looks like, by its names in a checkpoint; of a parameter at rest there is none."""
+    """The form of the state of an optimizer, by its names in a checkpoint; a parameter without updates has none."""
     likes: dict[str, Tensor] = {}
     for index, parameter in enumerate(optimizer.parameters):
         kinds = {"step": torch.zeros((), device=parameter.device), "exp_avg": parameter, "exp_avg_sq": parameter}
@@ -84,13 +84,13 @@ def _moments(optimizer: Adam) -> dict[str, Tensor]:
 
 
 def _write(path: Path, key: str, tensors: Mapping[str, Tensor], log: dict) -> None:
-    """Write what `_read` reads, with a hash of all of it."""
+    """Write the file that `_read` reads, with a hash of its content."""
     whole, text = {name: value.detach().cpu() for name, value in tensors.items()}, json.dumps(log)
     save_weights(path, whole, {"key": key, "log": text, "sha256": _digest(text, whole)})
 
 
 def _digest(log: str, tensors: Mapping[str, Tensor]) -> str:
-    """Hex SHA-256 of a log and of tensors; a file may have its length and not its content after a power cut."""
+    """Hex SHA-256 of a log and of tensors; after a power cut a file may have its full length without its content."""
     raw = {
         f"{name}|{value.dtype}|{tuple(value.shape)}": value.contiguous().reshape(-1).view(torch.uint8).numpy()
         for name, value in tensors.items()
@@ -101,9 +101,9 @@ def _digest(log: str, tensors: Mapping[str, Tensor]) -> str:
 def _read(
     path: Path, key: str, required: Mapping[str, Tensor], allowed: Mapping[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """The log and the tensors of a file with this key that has all that are required, and no others than are allowed.
+    """The log and the tensors of a file with this key that has all required tensors and none that is not allowed.
 
-    Both say the shapes, too. None if there is no such file; if it is damaged or another's, that is printed.
+    Both arguments also set the shapes. None if there is no such file; a damaged or foreign file is reported.
     """
     try:
         with safe_open(path, framework="pt") as stored:
@@ -130,7 +130,7 @@ def _read(
 
 
 def snapshot_path(folder: Path, step: int) -> Path:
-    """Where `save_snapshot` keeps what step `step` leaves behind."""
+    """The file of the snapshot after step `step`."""
     return folder / f"at{step}.safetensors"
 
 
@@ -140,7 +140,7 @@ def save_snapshot(folder: Path, key: str, ema: Mapping[str, Tensor], log: dict) 
 
 
 def load_snapshot(folder: Path, key: str, step: int, ema: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """Fill `ema` with what `save_snapshot` kept of a step; None, and nothing touched, if there is nothing usable."""
+    """Fill `ema` with the snapshot of a step; returns None and changes nothing if there is no usable snapshot."""
     if (snapshot := _read(snapshot_path(folder, step), key, ema, {})) is None:
         return None
     log, tensors = snapshot
@@ -150,12 +150,12 @@ def load_snapshot(folder: Path, key: str, step: int, ema: Mapping[str, Tensor]) 
 
 
 def remove_snapshots(folder: Path) -> None:
-    """Forget all that `save_snapshot` kept."""
+    """Delete all snapshots."""
     for path in folder.glob("at*.safetensors"):
         path.unlink()
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Forget what `save_checkpoint` kept."""
+    """Delete the checkpoint."""
     for name in (NAME, OLDER, NEW):
         (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How many floating-point operations a computation takes, by torch's formulas."""
+"""The number of floating-point operations of a computation, by torch's formulas."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch.utils.flop_counter import flop_registry
 
 
 class Operations(TorchDispatchMode):
-    """Counts those of all that is computed while it is entered; one multiplication with an addition is two.
+    """Counts the operations of all computations inside the context; a multiplication with an addition counts as two.
 
-    The count of `torch.utils.flop_counter.FlopCounterMode`, which imports torch's compiler when it is first used: that
-    takes nearly as long as importing torch, in every training.
+    The count is that of `torch.utils.flop_counter.FlopCounterMode`, whose first use imports torch's compiler. That
+    takes nearly as long as importing torch, in every training run.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Operations(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No need to tell the compiler to leave this alone, for which torch would import it."""
+        """Whether torch's compiler must be told to skip this mode: no, since torch would import it for that."""
         return False
 
     def __torch_dispatch__(

@@ -1,4 +1,4 @@
-"""The terms of a loss and their gradients: added up over the parts of a batch, and compared with each other."""
+"""The terms of a loss and their gradients: summed over the shards of a batch, and compared with each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmbench.method import Method
 
 
 def check_terms(terms: Any, method: Method) -> None:
-    """Check that what a method's `loss` returns are named scalars, and that `loss`, one of them, can be minimised.
+    """Check that a method's `loss` returns named scalars, and that the one named `loss` can be minimised.
 
     Raises:
         UserError: they are not, or it cannot.
@@ -30,7 +30,7 @@ def check_terms(terms: Any, method: Method) -> None:
 
 
 def _problem(terms: Any) -> str | None:
-    """What is wrong with the terms of a loss, and what would be right."""
+    """The fault in the terms of a loss, and the correct form."""
     if not isinstance(terms, Mapping):
         return f"returns a {type(terms).__name__}; return a dict of scalar tensors, one of them named 'loss'"
     if "loss" not in terms:
@@ -44,15 +44,15 @@ def _problem(terms: Any) -> str | None:
 
 
 def add_gradients(total: list[Tensor], parameters: Sequence[nn.Parameter], terms: Mapping[str, Tensor]) -> list[Tensor]:
-    """Take the gradients of a shard out of its parameters, and add them and its terms to those of other shards.
+    """Move the gradients of a shard out of the parameters, and add them and its terms to those of other shards.
 
     Args:
-        total: of the shards before, empty for the first; it is changed.
-        parameters: all that are trained; a gradient that one has not counts as zero.
-        terms: scalars of this shard.
+        total: the sum over previous shards, empty for the first; it is changed.
+        parameters: all trained parameters; a missing gradient counts as zero.
+        terms: the scalar terms of this shard.
 
     Returns:
-        The gradient of each parameter, in its memory order, and last the terms, float (terms,).
+        The gradient of each parameter, in its memory format, and last the terms, float (terms,).
     """
     parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     parts.append(torch.stack([term.detach().float() for term in terms.values()]))
@@ -70,12 +70,12 @@ def flatten(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def set_gradients(parameters: Sequence[nn.Parameter], total: Sequence[Tensor], mean: Tensor) -> Tensor:
-    """Put the gradients of a vector into `.grad` of the parameters, each in its memory order; returns the terms.
+    """Put the gradients of a vector into `.grad` of the parameters, each in its memory format; returns the terms.
 
     Args:
-        parameters: all that are trained.
-        total: what `add_gradients` has returned; it is overwritten.
-        mean: of the values that `flatten` makes of `total`.
+        parameters: all trained parameters.
+        total: the result of `add_gradients`; it is overwritten.
+        mean: the mean over shards of the values that `flatten` makes of `total`.
     """
     for part, values in zip(total, mean.split([part.numel() for part in total]), strict=True):
         part.copy_(values.view_as(part))
@@ -87,11 +87,11 @@ def set_gradients(parameters: Sequence[nn.Parameter], total: Sequence[Tensor], m
 def term_gradients(terms: Mapping[str, Tensor], parameters: Iterable[nn.Parameter]) -> dict[str, Tensor]:
     """The gradient of each term as a vector in double precision, zero for a term without a graph.
 
-    Nothing is changed: the graph is kept and no gradient is stored. There are none of fewer than two terms.
+    Nothing is changed: the graph is kept and no gradient is stored. With fewer than two terms the result is empty.
 
     Args:
-        terms: scalars; `loss`, which holds the others, does not count.
-        parameters: those that the terms share.
+        terms: scalars; `loss`, which includes the others, does not count.
+        parameters: the parameters that the terms share.
     """
     shared = [p for p in parameters if p.requires_grad]
     parts = {name: term for name, term in terms.items() if name != "loss"}
@@ -109,12 +109,12 @@ def term_gradients(terms: Mapping[str, Tensor], parameters: Iterable[nn.Paramete
 
 
 def add_vectors(total: dict[str, Tensor], vectors: Mapping[str, Tensor]) -> None:
-    """Add each vector to that of the same name in `total`."""
+    """Add each vector to the one of the same name in `total`."""
     for name, vector in vectors.items():
         total[name] = total[name] + vector if name in total else vector
 
 
 def cosines(vectors: Mapping[str, Tensor]) -> dict[str, float]:
-    """The cosine of each two vectors, -1 to 1, by `<name>,<name>`; those that are zero are left out."""
+    """The cosine of every two vectors, -1 to 1, by `<name>,<name>`; zero vectors are left out."""
     units = {name: vector / length for name, vector in vectors.items() if (length := float(vector.norm()))}
     return {f"{a},{b}": round(float(units[a] @ units[b]), 4) for a, b in combinations(units, 2)}

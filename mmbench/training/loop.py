@@ -1,8 +1,9 @@
-"""One training: its batches, its steps, what is recorded of them, and what is kept to go on from.
+"""One training run: its batches, its steps, its records, and its checkpoints.
 
-Step k draws everything from a generator seeded with (seed, k), so methods see the same batches in the same order, and a
-resumed training repeats nothing and skips nothing. With `train.shards` a batch is computed in so many equal parts, each
-with a generator of its own, and a team of processes shares them: what is learnt does not depend on how many there are.
+All randomness of step k comes from a generator seeded with (seed, k), so methods have the same batches in the same
+order, and a resumed run neither repeats nor skips a step. With `train.shards` a batch is computed in that many equal
+parts, each with its own generator, and a team of processes shares them: the result does not depend on the number of
+processes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ CURVE_POINTS, COSINE_POINTS = 100, 20
 
 
 def new_log() -> dict[str, Any]:
-    """What is recorded of a training, before its first step."""
+    """The record of a training run before its first step."""
     return {
         "step": 0,
         "seconds": 0.0,
@@ -54,18 +55,18 @@ def new_log() -> dict[str, Any]:
 
 
 class Training:
-    """One method being trained: its data, its optimiser, its average, and where it stands.
+    """One training run of a method: its data, optimiser, averaged weights and progress.
 
     Args:
-        method: what is trained.
-        experiment: how a training batch is made.
-        settings: the sections `train`, and the rest for the checkpoint's key.
+        method: the method to train.
+        experiment: the experiment, which makes training batches.
+        settings: the section `train`, and the others for the checkpoint's key.
         arrays: the stored training set.
-        modalities: the experiment's on these data, of which a batch is made; the method may know fewer.
-        seed: of the batches.
-        device: where to compute.
+        modalities: the modalities of a batch, those of the experiment on these data; the method may use fewer.
+        seed: seed of the batches.
+        device: the device.
         state: folder of the checkpoint.
-        key: identifies the training; a checkpoint with another key is not used.
+        key: identifies the training run; a checkpoint with another key is not used.
         team: the processes that share the shards of each batch.
         validation: the stored validation set, if the loss on it is to be recorded.
     """
@@ -104,8 +105,8 @@ class Training:
     def batch(self, step: int, generator: torch.Generator, shard: int = 0) -> Batch:
         """The training batch of `step`, or a shard of it, half of its items mirrored if `train.flip` is on.
 
-        Every modality that is spatial is mirrored with the others of its item. What a mirrored item is worth in one
-        that is not, an array `<modality>_mirrored` says, if there is one.
+        The spatial modalities of an item are mirrored together. For a modality that is not spatial, an array
+        `<modality>_mirrored` has the values of mirrored items, if there is one.
         """
         indices = batch_indices(self.seed, step, self.train["batch_size"], self.items)
         indices = indices.tensor_split(self.shards)[shard].to(self.device)
@@ -119,16 +120,16 @@ class Training:
         return self.experiment.training_batch(batch, self.modalities, generator)
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """One update of the weights; returns the loss terms, which may still be being computed.
+        """One update of the weights; returns the loss terms, whose computation may still be in progress.
 
         Raises:
-            UserError: what the method's `loss` returns is not as it says, or not finite.
+            UserError: the result of the method's `loss` has another form than documented, or is not finite.
         """
-        total: list[Tensor] = []  # over the shards: the gradient of each parameter, and last the terms
-        pulls: dict[str, Tensor] = {}  # over the shards: the gradient of each term, where it is compared
+        total: list[Tensor] = []  # summed over the shards: the gradient of each parameter, and last the terms
+        pulls: dict[str, Tensor] = {}  # summed over the shards: the gradient of each term, if gradients are compared
         for shard in self.team.share(self.shards):
             generator = step_generator(self.seed, *([step] if self.shards == 1 else [step, shard]))
-            torch.manual_seed(generator.initial_seed() ^ 1)  # of what takes no generator, e.g. dropout
+            torch.manual_seed(generator.initial_seed() ^ 1)  # for code that takes no generator, e.g. dropout
             batch = self.batch(step, generator, shard)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.train["precision"] == "bf16"):
                 terms = self.method.loss(batch, generator)
@@ -153,17 +154,17 @@ class Training:
         return {name: value.detach() for name, value in terms.items()}
 
     def compares(self, step: int) -> bool:
-        """Whether the gradients of the terms are compared in a step, which none is whose operations are counted."""
+        """Whether the gradients of the terms are compared in a step; never in the step whose operations are counted."""
         due = step % max(1, self.train["steps"] // COSINE_POINTS) == 0 and self.log["flops_per_step"] is not None
         return due and getattr(self.method, "backbone", None) is not None
 
     def record_cosines(self, step: int, pulls: Mapping[str, Tensor]) -> None:
-        """Record how much the terms agree about the backbone's weights."""
+        """Record the cosines between the terms' gradients of the backbone's weights."""
         if pairs := cosines({name: self.team.sum(vector) for name, vector in pulls.items()}):
             self.log["gradient_cosines"].append({"step": step, "pairs": pairs})
 
     def diverged(self, step: int, loss: float) -> UserError:
-        """What to say of a loss that is not finite."""
+        """The error for a loss that is not finite."""
         return UserError(
             f"{self.label}: the loss is {loss} at step {step}; lower train.learning_rate (now "
             f"{self.train['learning_rate']}) and run again (the last checkpoint in {self.state} is kept)"
@@ -179,10 +180,10 @@ class Training:
         return terms
 
     def run(self, until: int, keep: Collection[int] = ()) -> None:
-        """Train from the last checkpoint, or the beginning, to step `until`; the averages of steps `keep` are kept.
+        """Train from the last checkpoint, or the start, to step `until`; keep snapshots after the steps `keep`.
 
         Raises:
-            UserError: the process was asked to stop; what it has done is kept.
+            UserError: the process was asked to stop; its progress is kept.
         """
         self.log = load_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer) or self.log
         self.check_same(self.log["step"])
@@ -201,14 +202,14 @@ class Training:
                 self.log |= {"step": step, "seconds": seconds + now - begin}
                 self.record_point(step, terms, rate)
                 self.record_validation(step)
-                # a snapshot first: resumed from the checkpoint, the training would not come back to it
+                # the snapshot first: a run that resumes from the checkpoint would not repeat this step
                 if step in keep and self.team.first:
                     save_snapshot(self.state, self.key, self.ema, self.log)
                 stop = received() if step < until else None
                 stopped = self.team.any(stop is not None)
                 if stopped or step % self.train["checkpoint_every"] == 0 or step == until:
                     self.save(step)
-                if stopped:  # nothing is printed before: who reads it may have been stopped too
+                if stopped:  # nothing is printed before, since the reader of the output may have been stopped too
                     raise UserError(
                         f"{self.label}: stopped by {stop or 'another process'} after step {step} of {until}, whose "
                         "state is kept; run the same command again to go on"
@@ -218,7 +219,7 @@ class Training:
                     print(progress_line(self.label, step, until, float(terms["loss"]), rate, self.train), flush=True)
 
     def validation_batches(self, items: int) -> Iterator[tuple[Batch, torch.Generator]]:
-        """The first items of the validation set in batches that are no larger than a shard, each with its generator."""
+        """The first items of the validation set in batches of at most a shard's size, each with its generator."""
         size = self.train["batch_size"] // self.shards
         for start in range(0, items, size):
             part = slice(start, min(start + size, items))
@@ -228,7 +229,7 @@ class Training:
             yield self.experiment.training_batch(batch, self.modalities, generator), generator
 
     def record_validation(self, step: int) -> None:
-        """Record the terms of the validation items, if `step` is one of some that are chosen for it."""
+        """Record the terms of the validation items, if `step` is one of the steps for it."""
         if not self.validation or not self.team.first:
             return
         every, items = plan(self.train, len(next(iter(self.validation.values()))))
@@ -238,25 +239,25 @@ class Training:
             self.log["validation_curve"].append({"step": step, **terms})
 
     def record_point(self, step: int, terms: Mapping[str, Tensor], rate: float) -> None:
-        """Record the terms of a step, if it is one of some `CURVE_POINTS`, and images per second so far."""
+        """Record the terms of a step, if it is one of about `CURVE_POINTS` steps, and images per second so far."""
         steps = self.train["steps"]
         if step % max(1, steps // CURVE_POINTS) == 0 or step == steps:
             values = {name: float(value) for name, value in terms.items()}
             self.log["curve"].append({"step": step, "images_per_second": round(rate, 1), **values})
 
     def save(self, step: int) -> None:
-        """Keep what `step` leaves behind, once all processes are found to have the same."""
+        """Store the state after `step`, after checking that all processes have the same."""
         self.check_same(step)
         if self.team.first:
             save_checkpoint(self.state, self.key, self.method, self.ema, self.optimizer, self.log)
 
     def check_same(self, step: int) -> None:
-        """Check that all processes have the same weights, of which the first will write its own."""
+        """Check that all processes have the same weights; the first process will write its own."""
         self.team.check_same(self.method.state_dict(), step, self.state)
 
 
 def progress_line(label: str, step: int, until: int, loss: float, rate: float, train: Mapping[str, Any]) -> str:
-    """Where a training stands and how long it will take, in minutes and seconds; `mmbench.cli.progress` reads it."""
+    """The progress of a training run and its remaining time in minutes and seconds, for `mmbench.cli.progress`."""
     left = (until - step) * train["batch_size"] / rate
     minutes, seconds = divmod(left, 60)
     return f"{label}: step {step}/{until}  loss {loss:.4f}  {rate:.0f} images/s  {minutes:.0f}:{seconds:02.0f} left"

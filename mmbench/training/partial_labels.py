@@ -1,7 +1,7 @@
-"""A training set of which only a share of the items keeps a modality, as the key `labelled` of a method says.
+"""A training set in which only a share of the items keeps a modality, by the key `labelled` of a method.
 
-The items that keep it are the first of an order that is fixed by the hash of their number alone: the same for every
-method, seed and modality, so that those of a smaller share are among those of a larger one.
+The items that keep it are the first in an order that depends only on the hash of their number. The order is the same
+for every method, seed and modality, so the items of a smaller share are among those of a larger one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmbench.modalities import MIRRORED, Modality, kind_of
 
 
 def kept(count: int, share: float) -> np.ndarray:
-    """Which of `count` items keep a modality that a share of them has, at least one: bool (count,)."""
+    """Which of `count` items keep a modality for a share of them, at least one item: bool (count,)."""
     order = sorted(range(count), key=lambda i: hashlib.sha256(f"labelled/{i}".encode()).digest())
     labelled = np.zeros(count, bool)
     labelled[order[: max(1, round(share * count))]] = True
@@ -27,10 +27,10 @@ def kept(count: int, share: float) -> np.ndarray:
 
 
 def training_set(arrays: Arrays, settings: Mapping[str, Any], method: Method) -> Arrays:
-    """The stored training set of a method, less what `labelled` takes from it.
+    """The stored training set of a method, without the values that `labelled` removes.
 
     Raises:
-        UserError: a modality cannot be missing, or the method cannot do without.
+        UserError: a modality cannot be missing, or the method does not accept missing values.
     """
     shares = settings["train"].get("labelled", {})
     where = f"config/experiments/{settings['experiment']}.yaml: {settings['method']}: labelled"
@@ -45,16 +45,16 @@ def training_set(arrays: Arrays, settings: Mapping[str, Any], method: Method) ->
 def keep_labelled(
     arrays: Arrays, shares: Mapping[str, float], modalities: Mapping[str, Modality], where: str
 ) -> Arrays:
-    """The stored arrays of a training set, with what is not labelled marked as missing.
+    """The stored arrays of a training set, with the values of other items marked as missing.
 
     Args:
-        arrays: one row per item; what belongs to a mirrored image, `<modality>_mirrored`, goes with its modality.
-        shares: share of the items, in (0, 1], that keep a modality; those not named are whole.
-        modalities: those of the experiment.
-        where: what set the shares, for errors.
+        arrays: one row per item; the values for mirrored images, `<modality>_mirrored`, follow their modality.
+        shares: share of the items, in (0, 1], that keep a modality; modalities not named stay complete.
+        modalities: the modalities of the experiment.
+        where: the setting of the shares, for errors.
 
     Raises:
-        UserError: the experiment has no such modality, or it is one that cannot be missing.
+        UserError: the experiment has no such modality, or the modality cannot be missing.
     """
     changed = dict(arrays)
     for name, share in shares.items():

@@ -1,7 +1,7 @@
-"""Several processes at one training, each with a GPU or CPU threads of its own: `torchrun` starts and watches them.
+"""Several processes of one training run, each with its own GPU or CPU threads; `torchrun` starts and monitors them.
 
-What is computed depends on `train.shards` alone, the equal parts of each batch: a process works through its share of
-them one after the other, and `Team.sum` adds up what all have.
+The result depends only on `train.shards`, the number of equal parts of each batch: a process computes its share of them
+one after the other, and `Team.sum` adds the results of all processes.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from torch import Tensor, distributed
 
 from mmbench.errors import UserError, run_command
 
-#: What a process says that ended because another did, which has a better reason.
+#: The message of a process that ended because another one did, whose message is more useful.
 ENDED = "another process of this training has ended; run the same command again: it goes on from the last checkpoint"
 
 
 class Team:
-    """The processes at one training; one that is alone is a team, too.
+    """The processes of one training run; a single process is a team as well.
 
     Attributes:
         size: number of processes.
-        rank: number of this one. The first, 0, is the one that writes and prints.
-        device: where this process computes, if that is its own GPU; None for what the command line says.
+        rank: number of this process. The first one, 0, writes and prints.
+        device: the GPU of this process, if it has its own; None for the device of the command line.
     """
 
     def __init__(self, size: int = 1, rank: int = 0, device: torch.device | None = None) -> None:
@@ -46,10 +46,10 @@ class Team:
         return self.rank == 0
 
     def share(self, shards: int) -> range:
-        """The shards that this process works through.
+        """The shards of this process.
 
         Raises:
-            UserError: they cannot be shared out evenly.
+            UserError: the shards cannot be divided evenly.
         """
         if shards % self.size:
             raise UserError(
@@ -60,14 +60,14 @@ class Team:
         return range(self.rank * count, (self.rank + 1) * count)
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, which must all ask for it.
+        """The sum of a tensor over all processes, all of which must call this function.
 
         Raises:
             UserError: another process has ended, or the one that started them has.
         """
         if self.size == 1:
             return values
-        if os.getppid() != self.parent:  # torchrun was killed: nobody would notice how this goes on
+        if os.getppid() != self.parent:  # torchrun was killed, so no process monitors this one
             raise UserError(ENDED)
         total = values.clone()
         try:
@@ -79,14 +79,14 @@ class Team:
         return total
 
     def any(self, flag: bool) -> bool:
-        """Whether a flag is set in any process; all must ask."""
+        """Whether a flag is set in any process; all processes must call this function."""
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
     def check_same(self, values: Mapping[str, Tensor], step: int, state: Path) -> None:
-        """Check that all processes are after the same step with the same tensors.
+        """Check that all processes have finished the same step with the same tensors.
 
         Raises:
-            UserError: they are not.
+            UserError: they have not.
         """
         if self.size == 1:
             return
@@ -111,13 +111,13 @@ def launched() -> bool:
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[Team]:
-    """The team this process is in, with its connections; all but the first process are silent.
+    """The team of this process, with its connections; only the first process prints.
 
     Args:
-        device: what the command line says: `cpu`, `cuda` or `auto`.
+        device: the device of the command line: `cpu`, `cuda` or `auto`.
 
     Raises:
-        UserError: there are too few GPUs, or one of them is named.
+        UserError: there are too few GPUs, or a single GPU is named.
     """
     if not launched():
         yield Team()
@@ -129,18 +129,18 @@ def joined(device: str) -> Iterator[Team]:
     gpu = None if cpu else torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     if gpu:
         torch.cuda.set_device(gpu)
-    patience = timedelta(days=1)  # the first may wait for another training to end
+    patience = timedelta(days=1)  # the first process may wait for another training run to end
     distributed.init_process_group("nccl" if gpu else "gloo", timeout=patience, device_id=gpu)
     team = Team(distributed.get_world_size(), distributed.get_rank(), gpu)
     with contextlib.ExitStack() as stack:
         if not team.first:
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         yield team
-    distributed.destroy_process_group()  # not after an error, when the others may not answer
+    distributed.destroy_process_group()  # not after an error, when the others may not respond
 
 
 def run_member(main: Callable[[Sequence[str] | None], None]) -> None:
-    """`run_command` for a command that may be one of several processes: what started them prints one line for all."""
+    """`run_command` for a command that may be one of several processes, whose parent prints one line for all."""
     if not launched():
         run_command(main)
         return
@@ -160,19 +160,19 @@ def launch(module: str, argv: Sequence[str], settings: Mapping[str, Any], proces
     """Start that many processes of `python -m <module>` on this machine, and wait until all have ended.
 
     Args:
-        module: it calls `run_member`.
-        argv: its command line, but for `--settings` and `--threads`.
-        settings: handed over in a file, since what was given may be a pipe that is read only once.
-        processes, threads: how many, and the CPU threads of all together.
+        module: the module, which calls `run_member`.
+        argv: its command line without `--settings` and `--threads`.
+        settings: the settings, passed in a file, since `--settings` may be a pipe that can be read only once.
+        processes, threads: the number of processes, and the CPU threads of all together.
 
     Raises:
-        UserError: one has failed; all others are ended.
+        UserError: a process has failed; all others are ended.
     """
     from torch.distributed.elastic.multiprocessing import SignalException  # noqa: PLC0415 (not for one process)
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.run import parse_args, run  # noqa: PLC0415
 
-    logging.disable()  # of torchrun, which says in many lines what is said here in one
+    logging.disable()  # torchrun's messages, which use many lines for what the error has in one
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
             json.dump(settings, file)
@@ -188,7 +188,7 @@ def launch(module: str, argv: Sequence[str], settings: Mapping[str, Any], proces
 
 
 def reason(failures: Mapping[int, Any]) -> str:
-    """Why a launch has failed, in a line: what the process says that failed first, or how it was ended.
+    """Why a launch has failed, in one line: the message of the process that failed first, or how it was ended.
 
     Args:
         failures: torchrun's record of each process that failed, by its rank.

@@ -1,4 +1,4 @@
-"""What is fixed for each step of a training: its randomness, its items, its learning rate, how the average moves."""
+"""The schedule of each training step: its randomness, its items, its learning rate, and the update of the average."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def step_generator(seed: int, *step: int) -> torch.Generator:
-    """The source of all randomness of one training step, or of one of the shards of its batch."""
+    """The source of all randomness of one training step, or of one shard of its batch."""
     digest = hashlib.sha256("/".join(map(str, (seed, *step))).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -37,6 +37,6 @@ def learning_rate(step: int, train: Mapping[str, Any]) -> float:
 
 
 def update_ema(average: Sequence[tuple[Tensor, Tensor]], decay: float, step: int) -> None:
-    """Move each average towards its weight: an exponential moving one, its memory growing from nothing to `decay`."""
+    """Update the exponential moving average of each weight; its decay grows from 0 to `decay`."""
     decay = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_([mean for mean, _ in average], [weight for _, weight in average], 1 - decay)

@@ -1,4 +1,4 @@
-"""Being asked to stop, and stopping where it costs nothing."""
+"""Signals that ask a process to stop, so that it can stop at a point where nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: What a scheduler, a terminal that closes, and Ctrl-C send.
+#: The signals of a scheduler, of a closing terminal, and of Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -17,8 +17,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 def stop_signals() -> Iterator[Callable[[], str | None]]:
     """Yields a function that returns the name of the first signal that asked this process to stop, None before.
 
-    A second signal of the same kind stops at once, as without this. A signal that is ignored, as SIGHUP is under nohup,
-    stays so, and outside the main thread, where Python knows no signals, nothing changes.
+    A second signal of the same kind stops the process at once. A signal that is ignored, such as SIGHUP under nohup,
+    stays ignored. Outside the main thread, where Python handles no signals, nothing changes.
     """
     received: list[str] = []
     handlers: dict[int, Any] = {}
