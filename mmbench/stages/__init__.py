@@ -1,5 +1,5 @@
-"""The stages of the workflow, a file each, named as its rule: `python -m mmbench.stages.<rule>`.
+"""The stages of the workflow, one file each with the name of its rule: `python -m mmbench.stages.<rule>`.
 
-A stage reads its command line, loads what that names, checks it, works, and writes. The function that works takes
-values, so that a program can call it, too.
+A stage reads its command line, loads and checks the inputs, computes, and writes the results. The function that
+computes takes values, so that a program can call it too.
 """

@@ -1,4 +1,4 @@
-"""A stage that has a time limit: another process, which ends it when the time is up, whatever it hangs in.
+"""A stage with a time limit: a separate process ends the stage when the time is up, wherever it hangs.
 
 `python -m mmbench.stages._limited --minutes 60 --key limits.train --note out/timed_out.json -- python -m ...`
 """
@@ -22,14 +22,14 @@ from mmbench.command import stage_main
 from mmbench.errors import UserError, run_command
 from mmbench.files.store import write_json
 
-#: Seconds between SIGTERM and SIGKILL, but no more than the limit. A training keeps the step it is at meanwhile, and
-#: torchrun takes up to 30 to end its processes.
+#: Seconds between SIGTERM and SIGKILL, but at most the limit. A training run saves its state meanwhile, and torchrun
+#: takes up to 30 s to end its processes.
 GRACE = 60.0
 
 
 @contextmanager
 def forwarding(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Hand on what asks this process to stop: the child is in a session of its own, so that it is asked once."""
+    """Forward the signals that ask this process to stop; the child has its own session, so it receives each once."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
         child.send_signal(number)
@@ -44,14 +44,14 @@ def forwarding(child: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def descendants(pid: int) -> set[psutil.Process]:
-    """The processes that a process has started, and those that they have."""
+    """The processes that a process has started, directly or indirectly."""
     with suppress(psutil.NoSuchProcess):
         return set(psutil.Process(pid).children(recursive=True))
     return set()
 
 
 def end(child: subprocess.Popen[bytes], grace: float) -> str:
-    """End a process and all that it has started; returns the name of the signal that it took."""
+    """End a process and all that it has started; returns the name of the signal that was needed."""
     started, ended_by = descendants(child.pid), signal.SIGTERM
     child.terminate()
     try:
@@ -60,30 +60,30 @@ def end(child: subprocess.Popen[bytes], grace: float) -> str:
         started, ended_by = started | descendants(child.pid), signal.SIGKILL
         child.kill()
         child.wait()
-    for process in started:  # what its parent's end has not ended: psutil knows a number that is another's by now
+    for process in started:  # those that outlived their parent; psutil recognises a number that another process has now
         with suppress(psutil.NoSuchProcess):
             process.kill()
     return ended_by.name
 
 
 def run(words: Sequence[str], *, minutes: float, key: str, note: Path) -> int:
-    """Run a command, for so long at most.
+    """Run a command with a time limit.
 
     Args:
-        words: of the command.
-        minutes: above 0.
-        key: of the configuration, from which the limit is.
-        note: a JSON file that says so if the time was up; it is removed first. Its folder is named in the error.
+        words: the words of the command.
+        minutes: the limit, above 0.
+        key: the key of the limit in the configuration.
+        note: a JSON file that records that the time was up; it is removed first. The error names its folder.
 
     Returns:
         The command's exit status.
 
     Raises:
-        UserError: the time was up, and the command did not end well when it was asked to stop.
+        UserError: the time was up, and the command did not end successfully when it was asked to stop.
     """
     note.unlink(missing_ok=True)
     begin, seconds = time.monotonic(), 60 * minutes
-    child = subprocess.Popen(words, start_new_session=True, close_fds=False)  # settings may come by an open file
+    child = subprocess.Popen(words, start_new_session=True, close_fds=False)  # settings may come from an open file
     with forwarding(child):
         try:
             return child.wait(seconds)
@@ -105,7 +105,7 @@ def command(
     key: Annotated[str, Option(help="The key of the configuration that says so.")],
     note: Annotated[Path, Option(help="Where to write that the time was up.")],
 ) -> None:
-    """Run a stage that has a time limit."""
+    """Run a stage with a time limit."""
     if status := run(words, minutes=minutes, key=key, note=note):
         raise SystemExit(128 - status if status < 0 else status)
 

@@ -1,4 +1,4 @@
-"""The options that several stages have, as `mmbench.command` reads them."""
+"""The common options of several stages, as `mmbench.command` reads them."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ NAME = "README.md"
 
 
 def card_of(folder: Path) -> str:
-    """The card of what is in a folder.
+    """The card of the data or the model in a folder.
 
     Raises:
-        UserError: it holds neither data nor a model.
+        UserError: the folder holds neither data nor a model.
     """
     if (folder / "card.json").is_file():
         return data_card(folder)

@@ -20,7 +20,7 @@ from mmbench.stages._options import DataFolder, SettingsFile
 def write_cases(settings: dict[str, Any], data: Path, out: Path) -> None:
     """Write `out`/cases.npz and cases.json for the experiment that `settings` names.
 
-    A modality that was asked for and that the data set lacks is printed, and named in cases.json as `left_out`.
+    A requested modality that the data set lacks is printed, and listed in cases.json as `left_out`.
     """
     experiment, card = load_experiment(settings["experiment"]), read_card(data)
     used = used_modalities(experiment, card, settings)

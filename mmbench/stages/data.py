@@ -21,9 +21,9 @@ from mmbench.modalities import class_of, facts_of, kind_of, kinds_of_card, of_ca
 def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
     """Write `{train,validation,test}.npz` and, last, `card.json` into `out`; return the card.
 
-    The card holds what the dataset says about itself (see `mmbench.data.Card`) and, for each split, the number of
-    items, the SHA-256 of its arrays (`files.sha256_arrays`), and their shapes; `other_files` counts the files that are
-    no items, `shared` the pictures that are in two splits.
+    The card holds the data set's description (see `mmbench.data.Card`) and, for each split, the number of items, the
+    SHA-256 of its arrays (`files.sha256_arrays`), and their shapes; `other_files` counts the files that are not items,
+    `shared` the images that are in two splits.
     """
     splits: dict[str, Any] = {}
     prints: dict[str, Fingerprints] = {}
@@ -42,7 +42,7 @@ def prepare(settings: DataSettings, out: str | Path) -> dict[str, Any]:
 
 
 def _counted(card: Mapping[str, Any]) -> Iterator[str]:
-    """What a reader should know of what was read, a line each."""
+    """Remarks on the data that were read, one line each."""
     if others := card["other_files"]:
         yield f"files that are no pictures: {', '.join(f'{count} {what}' for what, count in others.items())}"
     for split, described in card["splits"].items():
@@ -55,10 +55,10 @@ def _counted(card: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _read(split: str, settings: DataSettings, card: Mapping[str, Any]) -> Arrays:
-    """A split of a data set, checked and in the types that are stored.
+    """A split of a data set, checked and in the stored types.
 
     Raises:
-        UserError: also if the data set's module returns other arrays than its card says.
+        UserError: also if the data set's module returns other arrays than its card lists.
     """
     arrays = data.load(split, settings)
     shapes = {name: {"shape": list(array.shape)} for name, array in arrays.items()}
@@ -69,9 +69,9 @@ def _read(split: str, settings: DataSettings, card: Mapping[str, Any]) -> Arrays
 
 
 def _describe(arrays: Arrays, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Count, hash and shapes of a split, and what its modalities' kinds say of their arrays.
+    """Count, hash and shapes of a split, and the entries of its modalities' kinds on their arrays.
 
-    `without` counts the items that lack a modality altogether, where there are any.
+    `without` counts the items that lack a modality altogether, if there are any.
     """
     described: dict[str, Any] = {
         "count": len(arrays["image"]),
@@ -91,7 +91,7 @@ def read_data_settings(path: Path) -> DataSettings:
     """The section `data` of a JSON file.
 
     Raises:
-        UserError: there is none, or a key of it is unknown or has a wrong value.
+        UserError: there is none, or one of its keys is unknown or has a wrong value.
     """
     section = read_record(path).get("data")
     if not isinstance(section, dict):

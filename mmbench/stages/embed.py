@@ -1,6 +1,6 @@
 """Write a prepared data folder with an embedding of every image, as another prepared data folder.
 
-Each dimension is centred on the training split's mean, and all are divided by one deviation; both are in scaling.npz.
+Each dimension is centred on the training split's mean, and all are divided by one deviation; scaling.npz has both.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mmbench.frozen.embedders import Embedder, fit_scaling, load_embedder
 from mmbench.models.device import choose_device
 from mmbench.stages._options import Device, NetworksFolder, Threads
 
-#: Of the training split only: the embedding of the mirrored image, for a training that mirrors images.
+#: The embedding of the mirrored image, in the training split only, for training runs that mirror images.
 MIRRORED = "embedding_mirrored"
 
 
 def embedded(arrays: Arrays, split: str, embedder: Embedder) -> Arrays:
-    """The raw embeddings of a split's images; of the training split, those of the mirrored images too."""
+    """The raw embeddings of a split's images; for the training split, also those of the mirrored images."""
     images = arrays["image"]
     embeddings = {"embedding": embedder(images)}
     if split == "train":
@@ -57,7 +57,7 @@ def write_embedded(extractor: str, *, weights: Path, data: Path, out: Path, devi
         raise UserError(f"{data}: its images are embedded already; name the folder that mmbench.stages.data wrote")
     embedder = load_embedder(extractor, weights, device)
     splits: dict[str, Any] = {}
-    for split in SPLITS:  # the training split first: it has the scaling
+    for split in SPLITS:  # the training split first: the scaling is computed on it
         arrays = read_prepared(data, split)
         embeddings = embedded(arrays, split, embedder)
         if split == SPLITS[0]:

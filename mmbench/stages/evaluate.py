@@ -57,11 +57,11 @@ def claimed_tasks(
     path: Path,
     answers: Sequence[str] | None = None,
 ) -> set[str]:
-    """The tasks to score: those named, or those of which any case is answered in the arrays `names`.
+    """The tasks to score: the named ones, or those with any answered case among the arrays `names`.
 
     Raises:
-        UserError: a named task does not exist, or an array answers no case of a claimed task, or a modality that is
-            not among those that the method `answers`.
+        UserError: a named task does not exist, or an array belongs to no case of a claimed task, or to a modality that
+            is not among those that the method `answers`.
     """
     of_array = {f"{c.name}/{want}": c.task for c in cases for want in asked(experiment, c).want}
     for name in sorted(names):
@@ -90,18 +90,18 @@ def read_answers(
     tasks: Sequence[str] | None,
     answers: Sequence[str] | None = None,
 ) -> list[tuple[Case, Arrays]]:
-    """The answers in predictions.npz for every case of the claimed tasks, checked; cases without any are left out.
+    """The checked answers in predictions.npz to every case of the claimed tasks; cases without any are left out.
 
     Args:
         path: the file.
-        cases: the experiment's.
-        experiment: the module.
-        modalities: of the data set.
-        tasks: those that must be answered; without them, those that are.
-        answers: the modalities that the method answers; without them, all that a case wants.
+        cases: the cases of the experiment.
+        experiment: the experiment.
+        modalities: the modalities of the data set.
+        tasks: the tasks that must be answered; without them, those that are answered.
+        answers: the modalities that the method answers; without them, all outputs of a case.
 
     Raises:
-        UserError: a case is not answered, or an answer is not what the case asks for.
+        UserError: a case is not answered, or an answer does not fit its case.
     """
     headers = read_headers(path)
     claimed = claimed_tasks(cases, set(headers), experiment, tasks, path, answers)
@@ -113,7 +113,7 @@ def read_answers(
             if name not in headers:
                 raise UserError(f"{path}: array '{name}' is missing; answer every case of the task '{case.task}'")
             kind_of(modalities[want]).check_header(f"{path}: array '{name}'", headers[name], case.count)
-    arrays = load_arrays(path)  # each is now known to be as large as it should be
+    arrays = load_arrays(path)  # the size of each has been checked
     answered = []
     for case, wants in wanted:
         answer = {}
@@ -128,10 +128,10 @@ def read_answers(
 
 
 def read_cost(predictions: Path, training: Path | None) -> dict[str, Any]:
-    """What training and prediction took, as far as their records are there; None where they are not.
+    """The cost of training and prediction, as far as it is recorded; None where it is not.
 
     Raises:
-        UserError: a record has another form; an external method may have written them.
+        UserError: a record has another form; an external method may have written it.
     """
     remedy = "mend or delete it (docs/results.md says what it holds)"
     trained = checked(training, Cost, remedy) if training and training.is_file() else {}
@@ -183,25 +183,25 @@ def evaluate(
     """Write `out`/items.csv and, last, metrics.json; returns the scores.
 
     Args:
-        settings: of the stage `evaluate`.
+        settings: the settings of the stage `evaluate`.
         predictions: predictions.npz, or its folder.
         method: name in the results.
-        seed: of the training that these predictions are of.
+        seed: seed of the training run behind these predictions.
         cases: folder that the stage cases wrote.
         reference: reference.npz of the stage reference.
         weights: folder that the stage lpips wrote.
         data: folder that the stage data or embed wrote.
-        device: where to compute.
+        device: the device.
         out: folder to write to.
-        title: name for a reader; the method's unless given.
-        tasks: those that must be answered; without them, those that are.
-        answers: the modalities that the method answers; without them, all that a case wants.
-        training: training.json; the one beside predictions.npz unless given.
+        title: name for readers; the method's name unless given.
+        tasks: the tasks that must be answered; without them, those that are answered.
+        answers: the modalities that the method answers; without them, all outputs of a case.
+        training: training.json; the one in the folder of predictions.npz unless given.
         judge: folder of the experiment's trained judge, if it has one.
-        cache: folder for outputs of networks, read when the same is asked again; None to keep nothing.
+        cache: folder for outputs of networks, which are read instead of computed again; None for no cache.
 
     Raises:
-        UserError: a file is missing or broken, or an answer is not what its case asks for.
+        UserError: a file is missing or broken, or an answer does not fit its case.
     """
     begin = time.monotonic()
     experiment, scores = load_experiment(settings["experiment"]), load_scores(settings["experiment"])

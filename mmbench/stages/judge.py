@@ -1,4 +1,4 @@
-"""Train the frozen judge of an experiment, a module beside its tasks: like any method, with a seed that none has."""
+"""Train the frozen judge of an experiment, its module `judge`: like any method, with a seed that no method has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmbench.stages import train
 from mmbench.stages._options import DataFolder, Device, Processes, SettingsFile, StateFolder, Threads
 from mmbench.training.processes import run_member
 
-#: No method's: a judge must not make the mistakes of a baseline that is the same network.
+#: The seed of no method: a judge must not repeat the mistakes of a baseline with the same network.
 SEED = 1_000_003
 
 
@@ -28,7 +28,7 @@ def command(
     threads: Threads = 1,
     device: Device = "auto",
 ) -> None:
-    """Train the frozen judge of an experiment, which says what drawn images show."""
+    """Train the frozen judge of an experiment, which determines what generated images show."""
     values = read_settings(settings, "train")
     file = part_file(values["experiment"], "judge")
     if not file.is_file():

@@ -40,28 +40,28 @@ from mmbench.stages._options import (
     WeightsFile,
 )
 
-FRAMES = 8  # estimates of a picture on its way from noise that are kept
+FRAMES = 8  # stored estimates of an image on its trajectory from noise
 
 
 def trajectory(case: str, trace: sampler.Trace, answers: Arrays) -> Arrays:
-    """How a case's first image came about, as trajectory.npz has it.
+    """The trajectory of a case's first image, as trajectory.npz stores it.
 
     Args:
-        case: its name.
-        trace: what the sampler went through.
-        answers: of the case, as stored.
+        case: the name of the case.
+        trace: the steps of the sampler.
+        answers: the answers to the case, as stored.
 
     Returns:
         `<case>/image` uint8 (frames, 3, h, w): the noise, then up to `FRAMES` estimates of the image, the last of which
-        is the answer; `<case>/step` int64 (frames,): the step that each was made at. Nothing where no sampler made the
-        image, or where its last estimate is not the answer, as the image is not what it sampled.
+        is the answer; `<case>/step` int64 (frames,): the step of each. Empty if no sampler made the image, or if its
+        last estimate is not the answer, because the sampler did not sample the image.
     """
     answer = answers.get(f"{case}/image")
     if answer is None or not trace or trace[0][1].numel() < answer[0].size:
         return {}
     last = len(trace) - 1
     chosen = [0, *sorted({round(1 + (last - 1) * i / (FRAMES - 1)) for i in range(FRAMES)})]
-    # an image that is sampled with other modalities comes before them
+    # an image that is sampled together with other modalities is the first of them
     frames = [trace[i][1].flatten()[: answer[0].size].reshape(answer[0].shape) for i in chosen]
     images = to_uint8(torch.stack(frames))
     if not np.array_equal(images[-1], answer[0]):
@@ -72,7 +72,7 @@ def trajectory(case: str, trace: sampler.Trace, answers: Arrays) -> Arrays:
 def questions(
     cases: Sequence[Case], experiment: Experiment, file: Path, settings: Mapping[str, Any]
 ) -> Iterator[tuple[Case, Task]]:
-    """The cases that a method's file claims to answer, each with what it is asked."""
+    """The cases that a method's file claims to answer, each with its task."""
     literals = read_literals(file)
     tasks = claimed_tasks(literals["TASKS"], experiment.tasks)
     for case in cases:
@@ -87,8 +87,8 @@ class Answered:
 
     Attributes:
         predictions: arrays `<case>/<modality>`.
-        trajectory: how drawn images came about, see `trajectory`.
-        cost: by case, the evaluations of the network for an item, the seconds of all, and how they were drawn.
+        trajectory: the trajectories of generated images, see `trajectory`.
+        cost: by case, the evaluations of the network per item, the total seconds, and the sampling.
     """
 
     predictions: Arrays
@@ -104,7 +104,7 @@ def answer_all(
     device: torch.device,
     label: str,
 ) -> Answered:
-    """Answer every question, drawing as `drawings` say for its task, and print the time of each after `label`."""
+    """Answer every case with the sampling in `drawings` for its task, and print the time of each after `label`."""
     answered = Answered({}, {}, {})
     for case, task in asked_of:
         drawing, heeds = drawings[task.name], method.heeds(task)
@@ -144,18 +144,18 @@ def predict(
     """Write `out`/predictions.npz, trajectory.npz and, last, predictions.json.
 
     Args:
-        settings: of the stage `predict`.
-        file: of the method.
+        settings: the settings of the stage `predict`.
+        file: the file of the method.
         weights: safetensors that the stage train wrote.
         data: folder that the stage data or embed wrote.
         cases: folder that the stage cases wrote.
-        seed: of the training, which is printed.
-        device: where to compute.
+        seed: seed of the training run, which is printed.
+        device: the device.
         out: folder to write to.
-        tuned: what the stage tune chose: settings on top of the others, and how to draw.
+        tuned: the choices of the stage tune: settings that override the others, and the sampling.
 
     Raises:
-        UserError: a file is missing or broken, or belongs to something else.
+        UserError: a file is missing or broken, or does not belong to these inputs.
     """
     chosen, by_task = read_tuned(tuned) if tuned else ({}, {})
     settings = {**settings, "method_settings": {**settings["method_settings"], **chosen}}

@@ -1,7 +1,7 @@
-"""Write features of the real images that drawn ones are compared with, and the floor of that comparison.
+"""Write features of the real images for comparison with generated ones, and the floor of that comparison.
 
-The floor is what the metrics say of other real images, as many as a method draws: no method can be expected below it.
-The ceiling, where an experiment has a judge, is what that says of real data.
+The floor is the metrics' value on other real images, as many as a method generates: no method can be expected below it.
+The ceiling, if an experiment has a judge, is the judge's value on real data.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from mmbench.stages._options import CacheFolder, DataFolder, Device, JudgeFolder
 
 
 def split_items(data: Path, split: str, settings: Mapping[str, Any]) -> Arrays:
-    """The items of a split that have all modalities that are used."""
+    """The items of a split that have all used modalities."""
     used = used_modalities(load_experiment(settings["experiment"]), read_card(data), settings)
     return whole_items(read_prepared(data, split), used, f"{data / split}.npz: {settings['experiment']}")
 
 
 def other_items(data: Path, settings: Mapping[str, Any]) -> tuple[str, Arrays]:
-    """Name of another split and as many of its items as are drawn, without replacement; all if there are fewer."""
+    """Name of another split and as many of its items, without replacement, as are generated; all if there are fewer."""
     split, count = "train" if settings["evaluate"]["reference"] != "train" else "test", settings["evaluate"]["samples"]
     arrays = split_items(data, split, settings)
     order = np.sort(np.random.default_rng(SEED).permutation(len(arrays["image"]))[:count])
@@ -55,7 +55,7 @@ def tools_for(
     device: torch.device,
     cache: Path | None,
 ) -> Tools:
-    """What scores real data: the networks, and the experiment's judge if it has one; there is no reference yet."""
+    """The tools for scoring real data: the networks and the experiment's judge, if it has one, without reference."""
     features = named(settings["evaluate"])
     card, experiment = read_card(data), settings["experiment"]
     modalities = used_modalities(load_experiment(experiment), card, settings)
@@ -64,7 +64,7 @@ def tools_for(
 
 
 def about_extractors(tools: Tools, evaluate: Mapping[str, Any], size: tuple[int, ...]) -> dict[str, dict[str, str]]:
-    """What is recorded of each extractor of images of a size, by its name, in their order."""
+    """The records of each extractor for images of a size, by its name, in order."""
     entries = {}
     for extractor, entry in zip(tools.extractors, named(evaluate), strict=True):
         about = described(entry, tools.weights)
@@ -96,7 +96,7 @@ def write_reference(
         out: folder to write to.
         device: where to compute.
         judge: folder of the experiment's trained judge, if it has one.
-        cache: folder for outputs of networks, read when the same is asked again; None to keep nothing.
+        cache: folder for outputs of networks, which are read instead of computed again; None for no cache.
 
     Raises:
         UserError: the weights or the data are missing, or there are too few images.
@@ -146,7 +146,7 @@ def command(
     threads: Threads = 1,
     device: Device = "auto",
 ) -> None:
-    """Write features of the real images that drawn ones are compared with, and the floor of that comparison."""
+    """Write features of the real images for comparison with generated ones, and the floor of that comparison."""
     values, chosen = read_settings(settings, "reference"), choose_device(device, threads)
     with alone(out, "reference"):
         record = write_reference(values, weights=weights, data=data, out=out, device=chosen, judge=judge, cache=cache)

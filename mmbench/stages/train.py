@@ -1,11 +1,11 @@
 """Train one method with one seed, resuming where an earlier run of the same training stopped.
 
-SIGTERM, SIGHUP and SIGINT end it after the step it is at, whose state is kept; `--processes` share the shards of each
-batch, and what is learnt does not depend on how many there are.
+SIGTERM, SIGHUP and SIGINT end it after the current step, whose state is kept. `--processes` divides the shards of each
+batch among processes; the result does not depend on their number.
 
-`--keep 100` leaves the averaged weights after step 100 in the state folder; `--until 100` makes them what is written,
-without training if they were kept there, else by the same training up to that step. Learning rates are those of the
-whole training, so the weights are the same.
+`--keep 100` leaves the averaged weights after step 100 in the state folder. `--until 100` writes these weights: without
+training if they were kept there, else after the same training up to that step. The learning rates are those of the
+whole training run, so the weights are the same.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ from mmbench.training.partial_labels import training_set
 from mmbench.training.processes import Team, joined, launch, launched, run_member
 
 ROOT = Path(__file__).parents[2]
-#: What a data set's card says that is needed to show a model's answers.
+#: The entries of a data set's card that are needed to show a model's answers.
 SHOWN = ("name", "title", "modalities", "classes", "palette", "labels", "embedding")
 
 
 def training_key(settings: Mapping[str, Any], seed: int, method: Path, data: Path) -> str:
-    """Identifies a training by all that it depends on: settings, seed, code and data; another key starts over."""
+    """Identifies a training run by all that it depends on: settings, seed, code and data; another key starts again."""
     kinds = load_tasks(settings["experiment"]).kinds(kinds_of_card(read_card(data)))
     code = stage_code(ROOT, "train", kinds.values(), experiment=settings["experiment"], method=method.resolve())
     parts = [settings, seed, code, sha256_file(data / "card.json")]
@@ -67,7 +67,7 @@ def training_key(settings: Mapping[str, Any], seed: int, method: Path, data: Pat
 
 
 def described(method: Method, data: Path) -> dict[str, Any]:
-    """What is needed to build the method and to show its answers without the data folder."""
+    """The facts that are needed to build the method and to show its answers without the data folder."""
     card = read_card(data)
     return {
         "modalities": {name: asdict(modality) for name, modality in method.spec.modalities.items()},
@@ -76,7 +76,7 @@ def described(method: Method, data: Path) -> dict[str, Any]:
 
 
 def finished(out: Path, key: str) -> bool:
-    """Whether a training with this key has written all its results."""
+    """Whether a training run with this key has written all its results."""
     whole = (out / "weights.safetensors").is_file() and (out / "training.json").is_file()
     return whole and read_record(out / "training.json").get("key") == key
 
@@ -95,20 +95,20 @@ def train(
     until: int | None = None,
     kept: Path | None = None,
 ) -> None:
-    """Train one method, or go on, and write `out`/weights.safetensors and, last, training.json.
+    """Train one method, or resume it, and write `out`/weights.safetensors and, last, training.json.
 
     Args:
-        settings: of the stage `train`.
-        file: of the method.
+        settings: the settings of the stage `train`.
+        file: the file of the method.
         data: folder that the stage data or embed wrote.
-        seed: of weights, batches and noise.
-        device: where to compute.
+        seed: seed of weights, batches and noise.
+        device: the device.
         state: folder of the checkpoint.
         out: folder to write to.
         team: the processes that share the shards of each batch; the first of them writes.
         keep: steps whose averaged weights stay in `state`.
-        until: the step to end with; the last of the settings unless given.
-        kept: `state` of the whole training, which may have kept the weights of step `until`.
+        until: the last step; that of the settings unless given.
+        kept: `state` of the whole training run, which may have kept the weights of step `until`.
 
     Raises:
         UserError: an input is missing or broken, the loss is not finite, or the process was asked to stop.
@@ -117,7 +117,7 @@ def train(
     method, experiment = build_method(settings, file, read_card(data))
     arrays = training_set(read_prepared(data, "train"), settings, method)
     key = training_key(settings, seed, file, data)
-    if type(method).prepare is not Method.prepare:  # floats of the whole set: only for those who look at them
+    if type(method).prepare is not Method.prepare:  # converts the whole set to floats, so only for methods that use it
         whole = {name: arrays[name] for name in method.spec.modalities if name in arrays}
         method.prepare(to_batch(whole, method.spec.modalities))
     weights: Mapping[str, Tensor] = method.state_dict()
@@ -143,7 +143,7 @@ def train(
         else:
             training.run(until or settings["train"]["steps"], keep)
         weights, log = training.ema, snapshot or training.log
-        team.any(False)  # all have read what the first removes
+        team.any(False)  # wait until all have read the files that the first removes
     if not team.first:
         return
     record = {
@@ -158,18 +158,18 @@ def train(
     }
     save_weights(out / "weights.safetensors", weights)
     write_json(out / "training.json", record)
-    remove_checkpoint(state)  # whoever trains this again means it
+    remove_checkpoint(state)  # a later run of this training starts again on purpose
     if kept and until:
-        snapshot_path(kept, until).unlink(missing_ok=True)  # it is in the results now
+        snapshot_path(kept, until).unlink(missing_ok=True)  # the results have it now
 
 
 def is_trained(method: Method, file: Path) -> bool:
-    """Whether there is something to train: a file may say that there is not, and a judge may have nothing to judge."""
+    """Whether there is anything to train: a file may declare no training, and a judge may have nothing to judge."""
     return read_literals(file).get("TRAINED", True) and any(p.requires_grad for p in method.parameters())
 
 
 def cost_of(log: Mapping[str, Any], settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """What a training took, by its log."""
+    """The cost of a training run, by its log."""
     return {
         "steps": log["step"],
         "images_seen": log["step"] * settings["train"]["batch_size"],
@@ -197,13 +197,13 @@ def run(
     processes: int = 1,
     **more: Any,
 ) -> None:
-    """`train` by as many processes as are asked for, once no others are at it.
+    """`train` with `processes` processes, after waiting for other processes of the same training to end.
 
     Args:
         settings, file, data, seed, state, out: see `train`.
-        threads: of the CPU, of all processes together.
+        threads: CPU threads of all processes together.
         device: `auto`, `cpu` or `cuda`.
-        processes: how many to start; those that are started, by this or by torchrun, start no others.
+        processes: how many to start; started processes, by this function or by torchrun, start no others.
         more: `keep`, `until` and `kept` of `train`.
     """
     shards = settings["train"].get("shards", 1)
@@ -224,7 +224,7 @@ def run(
 
 
 def words(options: Mapping[str, Any]) -> list[str]:
-    """The words of a command line with these options; those without a value are left out."""
+    """The words of a command line with these options; options without a value are left out."""
     lists = {name: v if isinstance(v, list) else [v] for name, v in options.items() if v not in (None, [])}
     return [word for name, values in lists.items() for word in (f"--{name}", *map(str, values))]
 

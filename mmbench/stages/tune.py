@@ -1,10 +1,10 @@
-"""Choose on the validation split how a trained method draws, before it is asked anything.
+"""Choose the sampling of a trained method on the validation split, before it is evaluated.
 
-The tasks of an experiment state how their answers may be drawn and by which metric that is judged, the same for every
-method (`mmbench.config.choice`). Besides, a method's file may name candidates for settings of its own (`TUNE`) and what
-they are judged by (`TUNE_BY`, a task and a metric); they are chosen first, with the first way of drawing. Candidates
-answer the cases of a task, made of validation items in place of test items, from the same noise; the best is what
-`mmbench.stages.predict` uses, and the others' scores are kept beside it.
+The tasks of an experiment state the candidates of sampling and the metric that decides, the same for every method
+(`mmbench.config.choice`). In addition, a method's file may name candidates for its own settings (`TUNE`) and how they
+are compared (`TUNE_BY`, a task and a metric); they are chosen first, with the first candidate of sampling. Candidates
+answer the cases of a task, made from validation items instead of test items, with the same noise. The stage
+`mmbench.stages.predict` uses the best one; the scores of all candidates are recorded.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from mmbench.stages._options import (
 )
 
 SPLIT = "validation"
-#: What is recorded of each metric of a candidate.
+#: The recorded entries of each metric of a candidate.
 Metrics = list[dict[str, Any]]
 
 
@@ -75,17 +75,17 @@ def value_of(metrics: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, 
 
 
 class Trial:
-    """Asks and scores one trained method on the validation split, with whatever settings and ways of drawing.
+    """Evaluates one trained method on the validation split, with any settings and any sampling.
 
     Args:
         settings: the settings of predictions, those of scores, and those of the choice.
-        file: of the method.
+        file: the file of the method.
         weights: safetensors that the stage train wrote.
         data: folder that the stage data or embed wrote.
         lpips: folder that the stage lpips wrote.
         judge: folder of the experiment's trained judge, if it has one.
-        device: where to compute.
-        label: what is printed before each result.
+        device: the device.
+        label: the text that is printed before each result.
     """
 
     def __init__(
@@ -109,15 +109,15 @@ class Trial:
         where = f"{data / SPLIT}.npz: {settings['experiment']}"
         self.arrays = whole_items(read_prepared(data, SPLIT), self.modalities, where)
         trained = load_judge(judge, settings["experiment"], self.modalities, device) if judge else None
-        first = named(settings["evaluate"])[:1]  # what is chosen does not depend on what else is measured
+        first = named(settings["evaluate"])[:1]  # the choice does not depend on further extractors
         extractor = load_extractor(lpips, device, *first)
         features = {extractor.name: extractor(self.arrays["image"])}
         real = Reference(features, {"split": SPLIT}, vectors(self.arrays))
         self.tools = Tools(lpips, real, device, trained, self.card, data, features=first)
 
     def cases(self, items: int | None = None) -> list[Case]:
-        """The cases that the method answers, over so many validation items; without a number, over all that are asked
-        of the test split, as far as there are.
+        """The cases that the method answers, over `items` validation items; without it, as many as in the test cases,
+        as far as there are.
         """
         evaluate, available = self.settings["evaluate"], len(self.arrays["image"])
         most = {name: min(items or evaluate[name], available) for name in ("reconstructions", "samples")}
@@ -155,7 +155,7 @@ class Trial:
     def compare(
         self, options: Sequence[Mapping[str, Any]], ask: Callable[[Mapping[str, Any]], Metrics], by: str
     ) -> dict[str, Any]:
-        """The best of some options by a metric, the first of equals, and all that were tried."""
+        """The best option by a metric, the first of equals, and all options that were tried."""
         tried: list[dict[str, Any]] = []
         for option in options:
             metrics = ask(option)
@@ -167,7 +167,7 @@ class Trial:
         return {"chosen": best["settings"], "tried": tried}
 
     def tuned_settings(self) -> dict[str, Any]:
-        """The best of the candidates that the method's file has for its own settings, if it has any."""
+        """The best of the candidates for the method's own settings, if its file has any."""
         options = candidates(self.literals.get("TUNE", {}), self.settings["method_settings"])
         if options == [{}]:
             return {"chosen": {}, "tried": []}
@@ -184,14 +184,14 @@ class Trial:
         return {**self.compare(options, ask, metric), "by": by}
 
     def drawing(self, method: Method, trials: Trials) -> dict[str, Any]:
-        """The best way of drawing for a task, and for those for which it stands."""
+        """The best sampling for a task, and for the tasks that share its choice."""
         cases = [case for case in self.cases(trials.items) if case.task == trials.task]
         chosen = self.compare(trials.drawings, lambda option: self.ask(method, cases, option), trials.by)
         by = {"metric": trials.by, "split": SPLIT, "n": sum(case.count for case in cases)}
         return {"tasks": [trials.task, *trials.also], "by": by, **chosen}
 
     def drawings(self, method: Method) -> list[dict[str, Any]]:
-        """The best way of drawing for every task that the method samples, as far as its training pays for trials."""
+        """The best sampling for every task that the method samples, if its training run includes the trials."""
         cases = Counter(case.task for case in self.cases())
         heeds = {task: method.heeds(self.experiment.tasks[task]) for task in cases}
         planned = plan_trials(self.settings, cases, heeds, len(self.arrays["image"]))
@@ -199,7 +199,7 @@ class Trial:
 
 
 def tune(trial: Trial) -> dict[str, Any]:
-    """Try every candidate that the training pays for; returns what tuned.json holds, without its provenance."""
+    """Try every candidate that the training run includes; returns the content of tuned.json without provenance."""
     choice = trial.tuned_settings()
     return {**choice, "drawings": trial.drawings(trial.method(choice["chosen"]))}
 
@@ -216,7 +216,7 @@ def command(
     threads: Threads = 1,
     device: Device = "auto",
 ) -> None:
-    """Choose on the validation split how a trained method draws, before it is asked anything."""
+    """Choose the sampling of a trained method on the validation split, before it is evaluated."""
     values = read_settings(settings, "tune")
     with alone(out, "choice"), torch.no_grad():
         trial = Trial(
