@@ -1,4 +1,4 @@
-"""Values checked against what they may be; what is wrong is one line with the file, the key and what is allowed."""
+"""Checks of values; an error is one line with the file, the key and the allowed values."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ T = TypeVar("T", bound=BaseModel)
 
 
 def unknown(where: str, word: str, known: Sequence[str]) -> UserError:
-    """The error that nothing is called `word`, with the nearest name and all there are."""
+    """The error that there is no `word`, with the most similar name and all known ones."""
     return UserError(f"{where}: '{word:.80}' does not exist{near(word, known)}; there are {', '.join(known) or 'none'}")
 
 
 def check(model: type[T], values: dict[str, Any], where: str, override: Mapping[str, Any] | None = None) -> T:
-    """`values` as the model; UserError names file, key, and what is allowed, for the first thing that is wrong.
+    """`values` as the model; UserError names the file, the key and the allowed values of the first fault.
 
-    `override` are those of the values that came from the key `override` and not from the file `where`.
+    `override` has the values that came from the key `override` rather than from the file `where`.
     """
     try:
         return model.model_validate(values)
@@ -45,7 +45,7 @@ def check(model: type[T], values: dict[str, Any], where: str, override: Mapping[
 
 
 def got(value: Any, message: str) -> str:
-    """What is there, and what should be, for the middle of a line."""
+    """The actual and the expected value, for the middle of a line."""
     return f"got {value!r:.80}; {message[:1].lower()}{message[1:]}"
 
 
@@ -71,15 +71,15 @@ def known_keys(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
 
 
 def settings_for(signature: Signature, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A method's settings as the types that its class wants: `1` where it takes a float is 1.0, a list a tuple.
+    """A method's settings in the types of its class: for a float, `1` becomes 1.0; for a tuple, a list becomes one.
 
     Args:
-        signature: of the class.
-        values: plain values, as YAML and JSON have them.
-        where: what errors begin with.
+        signature: the signature of the class.
+        values: plain values, as in YAML and JSON.
+        where: the beginning of errors.
 
     Raises:
-        UserError: the class has no such setting, or needs one more, or a value is of another type.
+        UserError: the class has no such setting, a setting is missing, or a value has another type.
     """
     for name in values:
         if signature.complete and name not in signature.types:

@@ -1,4 +1,4 @@
-"""Where the files are that lie beside the package: those of a checkout, or the copies of them that a wheel carries."""
+"""The location of the files next to the package: those of a checkout, or their copies in a wheel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from mmbench.errors import UserError
 
 PACKAGE = Path(__file__).parents[1]
-#: What a checkout consists of beside the package, and so what a wheel carries (`pyproject.toml` puts it there).
+#: The folders of a checkout next to the package, which a wheel includes (`pyproject.toml` puts them there).
 PARTS = ("Snakefile", "workflow", "config", "profiles", "baselines", "environment.yml", "requirements.lock")
 CARRIED = PACKAGE / "_checkout"
 
 
 def is_checkout(folder: Path) -> bool:
-    """Whether a folder is a checkout: a clone, or what `mmbench init` made."""
+    """Whether a folder is a checkout: a clone, or a folder made by `mmbench init`."""
     return all((folder / name).exists() for name in ("Snakefile", "config/config.yaml", "mmbench/__init__.py"))
 
 

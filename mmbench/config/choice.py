@@ -1,7 +1,7 @@
-"""How methods that sample may draw the answers of a task, and how much of that can be tried on the validation split.
+"""The candidates of sampling for each task, and how many of them can be tried on the validation split.
 
 The tasks of an experiment state candidates (`choice` in config/experiments/<name>.yaml), the same for every method.
-What the configuration fixes (`sample.sampler`, a method's `guidance`) is not chosen.
+Settings that the configuration fixes (`sample.sampler`, a method's `guidance`) are not chosen.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 from mmbench.config.discovery import MethodFile
 from mmbench.config.schema import Candidate, Choice
 
-#: The largest part of a training's operations that all its choices may take.
+#: The largest share of a training run's operations that all its choices may take.
 SHARE = 0.1
-#: Evaluations of the network that one item of one training step stands for: forward, and twice that backward.
+#: Evaluations of the network that equal one item of one training step: forward, and twice that backward.
 TRAINING = 3
-#: Evaluations that scoring one answer stands for. Of the network of the profile `quick`, at 32 x 32, the features of an
-#: image take 3.4, LPIPS by both networks 7.5; of a larger network they take fewer.
+#: Evaluations that equal the scoring of one answer. With the network of the profile `quick`, at 32 x 32, the features
+#: of an image take 3.4 evaluations and LPIPS by both networks 7.5; with a larger network they take fewer.
 SCORING = 10
-#: Of tasks for which no candidates are stated.
+#: The candidates of tasks that state none.
 PLAIN = Candidate(sampler="dpm++sde")
-#: What a candidate may set.
+#: The fields that a candidate may set.
 FIELDS = ("sampler", "nfe", "guidance", "commit")
 
 #: Keyword arguments of `mmbench.method.Sampling`.
@@ -32,14 +32,14 @@ Drawing = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Trials:
-    """What is tried for one task.
+    """The candidates that are tried for one task.
 
     Attributes:
-        task: whose validation cases are asked.
-        also: tasks for which the choice holds, too.
-        by: the metric that decides, up to its extractor in brackets.
+        task: the task of the validation cases.
+        also: tasks that use the same choice.
+        by: the metric that decides, without its extractor in brackets.
         drawings: the candidates, at least two.
-        items: of each case.
+        items: number of items of each case.
     """
 
     task: str
@@ -50,7 +50,7 @@ class Trials:
 
 
 def choices(settings: Mapping[str, Any]) -> dict[str, Choice]:
-    """What a stage's settings say of each task."""
+    """The choices for each task in a stage's settings."""
     return {task: Choice.model_validate(entry) for task, entry in settings.get("choice", {}).items()}
 
 
@@ -60,16 +60,16 @@ def drawings(
     """The candidates of a task as keyword arguments of `Sampling`, each once.
 
     Args:
-        candidates: in the order in which they are tried.
-        sample: the section: `nfe` is the cap; `sampler` and `commit`, unless they are None, are everyone's.
-        fixed: settings of the method that the configuration fixes; its own `guidance` is then left as it is.
-        heeds: those of `FIELDS` that the method's answers depend on; the others are the first candidate's.
+        candidates: the candidates in the order of trial.
+        sample: the section `sample`: `nfe` is the cap; `sampler` and `commit` hold for all candidates unless None.
+        fixed: settings of the method that the configuration fixes; if it has `guidance`, that is not changed.
+        heeds: the fields of `FIELDS` that the method's answers depend on; the others are the first candidate's.
     """
     different: list[Drawing] = []
     for candidate in candidates:
         nfe = max(1, round(candidate.evaluations * sample["nfe"]))
         guided = "guidance" in heeds and "guidance" not in fixed
-        guidance = (candidate.guidance if nfe > 1 else 0.0) if guided else None  # it takes two evaluations a step
+        guidance = (candidate.guidance if nfe > 1 else 0.0) if guided else None  # it takes two evaluations per step
         commit = candidate.commit if sample.get("commit") is None else sample["commit"]
         commit = commit if "commit" in heeds and commit != "never" else None
         sampler = sample.get("sampler") or candidate.sampler
@@ -81,11 +81,11 @@ def drawings(
 
 
 def first_drawing(settings: Mapping[str, Any], task: str, heeds: Collection[str]) -> Drawing:
-    """How a task's answers are drawn where nothing was chosen.
+    """The sampling of a task without a choice.
 
     Args:
         settings: `choice`, `sample` and `method_settings`.
-        task: its name.
+        task: the name of the task.
         heeds: as for `drawings`.
     """
     entries = [choice for name, choice in choices(settings).items() if task in (name, *choice.also)]
@@ -96,14 +96,14 @@ def first_drawing(settings: Mapping[str, Any], task: str, heeds: Collection[str]
 def affordable(
     candidates: Sequence[Drawing], evaluations: float, cases: int, least: int, most: int
 ) -> tuple[tuple[Drawing, ...], int]:
-    """The first candidates that can be told apart within a number of evaluations, and the items of each case.
+    """The first candidates that can be distinguished within a number of evaluations, and the items of each case.
 
     Args:
-        candidates: all of them.
-        evaluations: that may be made.
-        cases: of the task, each asked of every candidate.
-        least: items of a case without which the metric cannot tell candidates apart.
-        most: items there are.
+        candidates: all candidates.
+        evaluations: the largest number of evaluations.
+        cases: number of cases of the task, which every candidate answers.
+        least: the smallest number of items with which the metric can distinguish candidates.
+        most: the available number of items.
     """
     for count in range(len(candidates), 1, -1):
         tried = tuple(candidates[:count])
@@ -116,13 +116,13 @@ def affordable(
 def plan_trials(
     settings: Mapping[str, Any], cases: Mapping[str, int], heeds: Mapping[str, Collection[str]], most: int
 ) -> list[Trials]:
-    """What a method tries, for each task that it samples and candidates are stated for; nothing where there is one.
+    """The trials of a method, for each task that it samples and that has at least two candidates.
 
     Args:
         settings: `choice`, `sample`, `method_settings` and `train`.
         cases: number of cases of each task that the method answers.
-        heeds: as for `drawings`, by task; nothing for one that is answered without sampling.
-        most: items of the validation split.
+        heeds: as for `drawings`, by task; empty for a task that is answered without sampling.
+        most: number of items of the validation split.
     """
     sampled = {task: choice for task, choice in choices(settings).items() if cases.get(task) and heeds[task]}
     train = settings["train"]
@@ -137,12 +137,12 @@ def plan_trials(
 
 
 def possible_trials(method: MethodFile, settings: Mapping[str, Any], validation: int | None) -> list[Trials]:
-    """The most that a method can try, as far as its file tells and were each task one case.
+    """The largest trials of a method by the declarations of its file, if each task had one case.
 
     Args:
-        method: as its file declares it.
-        settings: of the stage `tune`.
-        validation: items of the validation split; None if nobody says before they are read.
+        method: the declarations of the method's file.
+        settings: the settings of the stage `tune`.
+        validation: items of the validation split; None if the number is not known before they are read.
     """
     if not method.samples:
         return []

@@ -1,7 +1,7 @@
 """The hash of the code that decides a stage's numbers: the stage's jobs run again when it changes.
 
-It covers the files of `ENTRIES` and all that they import of the project, less the `PLUMBING`. Of Python counts what is
-done, not how it is worded (`mmbench.config.source`); any other file counts byte by byte.
+It covers the files of `ENTRIES` and all files of the project that they import, without `PLUMBING`. For Python, the hash
+covers what the code does and no wording (`mmbench.config.source`); any other file counts byte by byte.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from mmbench.config.source import read_source
 
 TASKS, SCORES = "mmbench/experiments/{experiment}/tasks.py", "mmbench/experiments/{experiment}/scores.py"
 CASES, KINDS = "mmbench/experiments/{experiment}/cases.py", "mmbench/modalities/{kinds}.py"
-#: Where the code of a stage begins; all that it imports of the project follows. A folder stands for all its files.
-#: `{method}`, `{judge}` and `{kinds}` are files that are loaded by their names, which no import shows.
+#: The first files of a stage's code; the files of the project that they import follow. A folder means all its files.
+#: `{method}`, `{judge}` and `{kinds}` are files that are loaded by name and that no import shows.
 ENTRIES: dict[str, tuple[str, ...]] = {
     "data": ("mmbench/stages/data.py", "mmbench/data/{data}.py"),
     "lpips": ("mmbench/stages/lpips.py", "mmbench/frozen/lpips-trunk.lock"),
@@ -36,8 +36,8 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "claims": ("config/claims.yaml",),
     "manifest": ("mmbench/stages/manifest.py",),
 }
-#: What no number depends on, in files and folders: the package's version, errors, the checks of a configuration,
-#: storage and locks, records, and what lets a training stop, go on and be shared out.
+#: Files and folders that no number depends on: the package's version, errors, the checks of a configuration, storage
+#: and locks, records, and the code that stops, resumes and distributes a training run.
 PLUMBING = (
     "mmbench/__init__.py",
     "mmbench/command.py",
@@ -51,11 +51,11 @@ PLUMBING = (
     "mmbench/training/signals.py",
     "mmbench/training/validation.py",
 )
-#: Beside the plumbing and no part of it: which ways of drawing are tried.
+#: Inside the folders of `PLUMBING` but counted: the candidates of sampling.
 COUNTED = ("mmbench/config/choice.py",)
-#: Of the data, later stages have only the finished files, which they depend on as files.
+#: Later stages only read the prepared data, which are inputs of their own.
 READING = ("mmbench/data",)
-#: Stages that take seconds and show what the plumbing reads: all that they import counts.
+#: Stages that take seconds and show values that the plumbing reads: all their imports count.
 SHOWING = ("cards", "report", "leaderboard", "manifest")
 
 
@@ -65,9 +65,9 @@ def stage_code(root: Path, stage: str, kinds: Iterable[str] = (), **names: str |
     Args:
         root: the checkout.
         stage: a key of `ENTRIES`.
-        kinds: of the experiment's modalities.
-        names: what stands in its entries: `experiment` and `data` by name, `method` and `judge` as files; an entry
-            whose name is None is left out.
+        kinds: the kinds of the experiment's modalities.
+        names: the values for its entries: `experiment` and `data` by name, `method` and `judge` as files; an entry
+            whose value is None is left out.
     """
     absent = [f"{{{name}}}" for name, value in names.items() if value is None]
     entries: list[str] = []
@@ -88,12 +88,12 @@ def ignored(stage: str) -> tuple[str, ...]:
 
 
 def code_hash(root: Path, *entries: str | Path, ignored: Sequence[str] = PLUMBING) -> str:
-    """16 hex digits of the SHA-256 over the code reachable from `entries`; a folder stands for all its files.
+    """16 hex digits of the SHA-256 over the code reachable from `entries`; a folder means all its files.
 
     Args:
         root: the checkout; a file outside it counts by its own name.
         entries: files and folders, below the checkout or absolute.
-        ignored: files and folders below the checkout that do not count, nor what only they import.
+        ignored: files and folders below the checkout that do not count, like files that only they import.
     """
     digest = hashlib.sha256()
     for name, path in sorted(counted(root, entries, ignored).items()):

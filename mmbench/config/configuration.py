@@ -1,4 +1,4 @@
-"""The configuration, checked against what exists, and cut into the settings of each stage."""
+"""The configuration, checked against the existing parts and split into the settings of each stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmbench.errors import UserError
 from mmbench.experiments import Tasks, load_tasks
 from mmbench.modalities import can_be_missing
 
-#: Sections that a stage's settings consist of; an edit elsewhere leaves the stage's results alone.
+#: The sections of a stage's settings; an edit of another section does not affect the stage's results.
 STAGE_SECTIONS = {
     "data": ("data",),
     "cases": ("data", "evaluate"),
@@ -35,7 +35,7 @@ class Config:
     """The whole configuration, checked.
 
     Args:
-        values: the merged top-level keys, as Snakemake hands them over.
+        values: the merged top-level keys, as Snakemake passes them.
         root: the checkout.
 
     Attributes:
@@ -75,11 +75,11 @@ class Config:
         return check(experiment_schema(name), read_yaml(file, self.root), shown(file, self.root))
 
     def check_methods(self, methods: Mapping[str, Collection[str]]) -> None:
-        """Every method that the configuration names must exist; `methods` has the names by experiment.
+        """Check that every method in the configuration exists; `methods` has the names by experiment.
 
         Raises:
-            UserError: one does not, an experiment is left with none, or a training is too short for the profile's
-                snapshots.
+            UserError: a method does not exist, an experiment has no method left, or a training run is too short for
+                the profile's snapshots.
         """
         for name, section in self.experiments.items():
             consistency.check_described(section, methods[name], experiment_file(name))
@@ -100,14 +100,14 @@ class Config:
     # Experiments.
 
     def tasks(self, experiment: str) -> Tasks:
-        """What an experiment of this checkout asks."""
+        """The tasks of an experiment of this checkout."""
         return load_tasks(experiment, self.root)
 
     def modalities(self, experiment: str) -> list[str]:
-        """The modalities that are used in an experiment that can do with fewer than it knows; empty for another.
+        """The used modalities of an experiment that also runs with fewer than all; empty for other experiments.
 
-        They are also what a model of all of them has to learn: questions are many more, but made of the same parts. Of
-        a data set whose module does not say what it has, all are expected.
+        They are also the tasks of learning for a model of all modalities: the tasks of the experiment are many more,
+        but combine the same modalities. If the data set's module does not list its modalities, all are expected.
         """
         options, tasks = self.experiments[experiment].options(), self.tasks(experiment)
         in_data = data_modalities(self.root, self.profile.data.name)
@@ -118,19 +118,19 @@ class Config:
         ]
 
     def kinds(self, experiment: str) -> dict[str, str]:
-        """The kinds of an experiment's modalities, by name; but of those whose kind only the data set's files tell."""
+        """The kinds of an experiment's modalities, by name, except those that only the data set's files define."""
         return self.tasks(experiment).kinds(data_modalities(self.root, self.profile.data.name) or {})
 
     def can_be_missing(self, experiment: str) -> list[str]:
-        """The modalities of an experiment that an item may lack; those whose kind only the data set tells, too."""
+        """The modalities of an experiment that an item may lack, including those of a kind not yet known."""
         kinds, folder = self.kinds(experiment), self.root / "mmbench" / "modalities"
         return [x for x in self.tasks(experiment).known if x not in kinds or can_be_missing(kinds[x], folder)]
 
     def extractors(self) -> list[Described]:
-        """What sees the images of the metrics that compare them as sets.
+        """The extractors for metrics that compare images as sets.
 
         Raises:
-            UserError: one does not exist, or two have the same name.
+            UserError: an extractor does not exist, or two have the same name.
         """
         where = f"{origin(typed(self.top.override), ['evaluate', 'features'], self.file)}: evaluate.features"
         weights = Path(self.top.results) / "weights"
@@ -144,21 +144,21 @@ class Config:
         """The key and the minutes of a job's time limit: of its method, of the method that a variant is of, or of all.
 
         Args:
-            rule: of the job.
-            method: the method or variant that the job is of, if it is of one.
+            rule: the rule of the job.
+            method: the method or variant of the job, if it has one.
         """
         keys = [f"{rule}/{method}", f"{rule}/{method.partition('@')[0]}", rule]
         return next(((f"limits.{key}", self.top.limits[key]) for key in keys if key in self.top.limits), None)
 
     def ablations(self, experiment: str) -> dict[str, dict[str, dict[str, Any]]]:
-        """Names and settings of what is ablated in an experiment, by axis: all axes, or those the profile names."""
+        """Names and settings of an experiment's ablation, by axis: all axes, or those that the profile names."""
         axes, wanted = self.experiments[experiment].ablations, self.profile.ablations
         return {axis: entries for axis, entries in axes.items() if wanted is None or axis in wanted}
 
     # Methods.
 
     def section(self, experiment: str, name: str) -> MethodSection:
-        """What is configured for a method; a variant's `<method>@<tag>` goes on top of its method's."""
+        """The configuration of a method; that of a variant `<method>@<tag>` overrides its method's."""
         key = (experiment, name)
         if key not in self._sections:
             configured = self.experiments[experiment]
@@ -175,9 +175,9 @@ class Config:
         return self._sections[key]
 
     def chosen(self, experiment: str, names: Collection[str]) -> list[str]:
-        """Those of an experiment's methods that the profile wants: all, or those that its `methods` name.
+        """The methods of an experiment that the profile selects: all, or those in its `methods`.
 
-        An entry `<experiment>/<method>` is of that experiment alone, and leaves the others as they were.
+        An entry `<experiment>/<method>` applies to that experiment alone and does not change the others.
         """
         entries = [entry.rpartition("/") for entry in self.profile.methods or ()]
         wanted = [method for of, _, method in entries if of in ("", experiment)]
@@ -190,12 +190,12 @@ class Config:
         return f"{title} [{tag_of(name)}]" if variant else title
 
     def snapshots(self, experiment: str, method: str) -> dict[float, int]:
-        """The step of each of the profile's `snapshots` in a method's training.
+        """The step of each of the profile's `snapshots` in a method's training run.
 
-        They are in no stage's settings: what is trained does not depend on when it is looked at.
+        They are in no stage's settings, since the training run does not depend on its snapshots.
 
         Raises:
-            UserError: two are the same step, or one is no step before the last.
+            UserError: two have the same step, or one is not a step before the last.
         """
         steps = self.section(experiment, method).steps
         at = {share: round(share * steps) for share in self.profile.snapshots}
@@ -210,7 +210,7 @@ class Config:
     # Values.
 
     def described(self, experiments: Collection[str] | None = None) -> dict[str, Any]:
-        """All that was configured for these experiments (None: all) and that their numbers may depend on."""
+        """The whole configuration of these experiments (None: all) that their numbers may depend on."""
         names = self.experiments if experiments is None else experiments
         return {
             "profile": self.top.profile,
@@ -228,11 +228,12 @@ class Config:
 
         Args:
             stage: a key of `STAGE_SECTIONS`.
-            experiment, method: what the job is of, as far as its stage has them.
-            source: the method whose weights it uses, if not its own: its settings hold here too, below `method`'s own.
+            experiment, method: the experiment and method of the job, if its stage has them.
+            source: the method whose weights it uses, if another one: its settings hold too, and `method`'s override
+                them.
         """
         values = {name: getattr(self.profile, name).model_dump(mode="json") for name in STAGE_SECTIONS[stage]}
-        if stage == "cases":  # what is asked does not depend on what sees the answers, nor what is chosen on the others
+        if stage == "cases":  # cases do not depend on the extractors, nor choices on further extractors
             del values["evaluate"]["features"]
         elif stage == "tune":
             del values["evaluate"]["features"][1:]
@@ -248,7 +249,7 @@ class Config:
         return values
 
     def _add_method(self, values: dict[str, Any], experiment: str, method: str, source: str) -> None:
-        """Put what is configured for a method, and for the one whose weights it uses, into a job's settings."""
+        """Put the configuration of a method, and of the one whose weights it uses, into a job's settings."""
         section, used = self.section(experiment, method), self.modalities(experiment)
         shared = self.section(experiment, source)
         values |= {"method": method, "method_settings": merge(shared.settings, section.settings)}
@@ -266,12 +267,12 @@ class Config:
 
 
 def experiment_file(experiment: str) -> str:
-    """The file of an experiment's configuration, as errors name it."""
+    """The file of an experiment's configuration, for errors."""
     return f"config/experiments/{experiment}.yaml"
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` on top, mapping by mapping."""
+    """`base` overridden by the values of `over`, mapping by mapping."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)

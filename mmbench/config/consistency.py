@@ -1,4 +1,4 @@
-"""What the parts of a configuration must agree on, found out before hours of training show it."""
+"""Checks that the parts of a configuration agree with each other, before hours of training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LIMITED = (*OF_ALL, *OF_A_METHOD)
 
 
 def check_data(profile: Profile, file: str, override: Mapping[str, Any], root: Path) -> None:
-    """The data set must exist, its images fit the network, and its splits be as large as scoring needs.
+    """Check that the data set exists, its images fit the network, and its splits are large enough for scoring.
 
     Args:
-        profile: of the run.
-        file: of the profile, as errors name it.
+        profile: the profile of the run.
+        file: the file of the profile, for errors.
         override: the values of the profile that came from the key `override`.
         root: the checkout.
 
@@ -59,7 +59,7 @@ def check_data(profile: Profile, file: str, override: Mapping[str, Any], root: P
 
 
 def check_processes(top: Top, profile: Profile, file: str, override: Mapping[str, Any]) -> None:
-    """The processes of a training share the shards of its batches.
+    """Check that the processes of a training run can share the shards of its batches.
 
     Raises:
         UserError: they cannot do so evenly.
@@ -73,10 +73,10 @@ def check_processes(top: Top, profile: Profile, file: str, override: Mapping[str
 
 
 def check_limits(top: Top) -> None:
-    """Limits must be of rules, or of a method's jobs of a rule; which methods there are, `check_limited` knows.
+    """Check that every limit names a rule, or a rule and a method; `check_limited` checks the methods.
 
     Raises:
-        UserError: one is of neither.
+        UserError: a limit names neither.
     """
     for key in top.limits:
         rule, _, method = key.partition("/")
@@ -87,7 +87,7 @@ def check_limits(top: Top) -> None:
 
 
 def check_limited(top: Top, methods: Collection[str]) -> None:
-    """Every method or variant whose jobs have a time limit must exist.
+    """Check that every method or variant with a time limit exists.
 
     Raises:
         UserError: one does not.
@@ -98,7 +98,7 @@ def check_limited(top: Top, methods: Collection[str]) -> None:
 
 
 def check_listed(profile: Profile, file: str, experiments: Mapping[str, Experiment]) -> None:
-    """The variants and axes that a profile lists must be described by one of its experiments.
+    """Check that one of a profile's experiments describes every variant and axis that the profile lists.
 
     Raises:
         UserError: one is not.
@@ -115,7 +115,7 @@ def check_listed(profile: Profile, file: str, experiments: Mapping[str, Experime
 
 
 def check_ablations(section: Experiment, file: str) -> None:
-    """A variant must be described once, and what is no variant has its settings elsewhere.
+    """Check that each variant is described once, and that the settings of whole methods are not in the ablation.
 
     Raises:
         UserError: that is not so.
@@ -132,7 +132,7 @@ def check_ablations(section: Experiment, file: str) -> None:
 
 
 def check_choices(choices: Mapping[str, Choice], tasks: Collection[str], file: str) -> None:
-    """Candidates must be stated for tasks that there are, and once for each.
+    """Check that candidates are stated for existing tasks, and once for each.
 
     Raises:
         UserError: they are not.
@@ -149,7 +149,7 @@ def check_choices(choices: Mapping[str, Choice], tasks: Collection[str], file: s
 
 
 def check_described(section: Experiment, methods: Collection[str], file: str) -> None:
-    """Every method that an experiment's file describes must exist.
+    """Check that every method in an experiment's file exists.
 
     Raises:
         UserError: one does not.
@@ -163,10 +163,10 @@ def check_described(section: Experiment, methods: Collection[str], file: str) ->
 
 
 def check_chosen(profile: Profile, file: str, methods: Mapping[str, Collection[str]], root: Path) -> None:
-    """Every method that a profile lists must exist in one of its experiments.
+    """Check that every method that a profile lists exists in one of its experiments.
 
-    `<experiment>/<method>` of an experiment that the profile does not run is left alone, so that an experiment can be
-    taken out without its methods.
+    An entry `<experiment>/<method>` of an experiment that the profile does not run is not checked, so that an
+    experiment can be removed without its methods.
 
     Raises:
         UserError: one does not.

@@ -43,12 +43,12 @@ EVERY_TASK = ("*",)
 
 @dataclass(frozen=True)
 class MethodFile:
-    """A method as its file declares it; `external` ones are a `.smk` that hands in predictions.
+    """The declarations of a method's file; an `external` method is a `.smk` that provides predictions.
 
-    `tune` names the settings that are chosen on the validation split. `answers` are the only modalities it answers, of
-    what its tasks want; `needs` are those without which it can do nothing. Both are empty for a method of all.
-    `trained` is False for one that learns nothing step by step; `samples` is True for one whose answers, or some of
-    them, are drawn by a sampler.
+    `tune` names the settings that are chosen on the validation split. `answers` are the only output modalities of its
+    tasks that it answers; `needs` are the modalities that it requires. Both are empty for a method of all modalities.
+    `trained` is False for a method without training steps; `samples` is True for a method that answers at least some
+    tasks with a sampler.
     """
 
     name: str
@@ -69,7 +69,7 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
 
     Args:
         path: the file.
-        shown: how errors call it, if not by `path`.
+        shown: the name of the file in errors, if not `path`.
 
     Raises:
         UserError: the file is not Python, or a constant is missing or not the literal it should be.
@@ -100,15 +100,15 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
 
 
 def example(name: str) -> str:
-    """How a literal constant of a method's file looks."""
+    """An example of a literal constant of a method's file."""
     return EXAMPLES[name]
 
 
 def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Path) -> tuple[str, ...]:
-    """Names of the settings that a method's file wants chosen on the validation split.
+    """Names of the settings of a method's file that are chosen on the validation split.
 
     Raises:
-        UserError: `TUNE` holds no candidates, or `TUNE_BY` is not a task that it does and a metric.
+        UserError: `TUNE` holds no candidates, or `TUNE_BY` is not one of its tasks and a metric.
     """
     tune, by, tasks = literals.get("TUNE", {}), literals.get("TUNE_BY"), list(known)
     for name, values in tune.items():
@@ -199,10 +199,10 @@ def claimed_tasks(declared: tuple[str, ...], known: Iterable[str]) -> tuple[str,
 
 
 def with_needs(method: MethodFile, root: Path, experiment: str) -> MethodFile:
-    """A method of some modalities with what it needs: those it says it answers, and those that its tasks give.
+    """A method of some modalities with those that it needs: its declared answers, and the inputs of its tasks.
 
     Raises:
-        UserError: one of its `ANSWERS` is wanted by none of its tasks, or a task wants none of them.
+        UserError: one of its `ANSWERS` is an output of none of its tasks, or a task has none of them as output.
     """
     tasks = load_tasks(experiment, root).tasks
     wanted = {name: tasks[name].want for name in method.tasks}
@@ -224,7 +224,7 @@ def with_needs(method: MethodFile, root: Path, experiment: str) -> MethodFile:
 
 
 def of_modalities(method: MethodFile, learns: Collection[str], root: Path, experiment: str) -> MethodFile:
-    """What is left of a method that is trained on some modalities only: tasks that give no others, and want one."""
+    """A method restricted to some modalities: the tasks with only these as inputs, and at least one as output."""
     tasks = load_tasks(experiment, root).tasks
     left = tuple(n for n in method.tasks if set(tasks[n].given) <= set(learns) and set(tasks[n].want) & set(learns))
     wanted = [modality for name in left for modality in tasks[name].want]
@@ -233,7 +233,7 @@ def of_modalities(method: MethodFile, learns: Collection[str], root: Path, exper
 
 
 def check_tasks(methods: Mapping[str, MethodFile], known: list[str]) -> None:
-    """Every task that a method claims must be one of its experiment."""
+    """Check that every task that a method claims belongs to its experiment."""
     for method in methods.values():
         for task in method.tasks:
             if task not in known:
@@ -244,7 +244,7 @@ def check_tasks(methods: Mapping[str, MethodFile], known: list[str]) -> None:
 
 
 def check_sources(methods: Mapping[str, MethodFile]) -> None:
-    """Every WEIGHTS_FROM must name a method that is trained itself."""
+    """Check that every WEIGHTS_FROM names a method that is trained itself."""
     trained = sorted(m.name for m in methods.values() if not m.weights_from and not m.external)
     for method in methods.values():
         source = method.weights_from

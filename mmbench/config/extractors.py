@@ -1,7 +1,7 @@
-"""Feature extractors as a configuration names them: those whose weights the workflow fetches, and files of one's own.
+"""Feature extractors in a configuration: those whose weights the workflow fetches, and files of users.
 
-A file of one's own is Python: the constants below as literals, which are read without running it, and a function
-`build()` that returns the network (docs/add-an-extractor.md).
+A user's file is Python: the constants below as literals, which are read without running it, and a function `build()`
+that returns the network (docs/add-an-extractor.md).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from mmbench.errors import UserError, near
 
 VGG16 = "vgg16-relu5_3-gap"
 EFFICIENTNET = "efficientnet-lite0"
-#: Of `evaluate.features` where it is left out.
+#: The value of `evaluate.features` if it is left out.
 DEFAULT = (VGG16,)
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-#: Constants of a file of one's own, and how they look.
+#: Constants of a user's file, with examples.
 LITERALS = {
     "SIZE": "SIZE = 224, or None for images as they are",
     "WEIGHTS": 'WEIGHTS = "dinov2_vits14.safetensors"',

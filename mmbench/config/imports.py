@@ -1,4 +1,4 @@
-"""Who imports whom, read from the source of the project's files."""
+"""The imports between the project's files, read from their source."""
 
 from __future__ import annotations
 

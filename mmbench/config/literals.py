@@ -1,4 +1,4 @@
-"""What files of the project declare as constants, read from their source without running them."""
+"""The constants that files of the project declare, read from their source without running them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is configured for one method or variant of an experiment: settings of its class, and keys of the run."""
+"""The configuration of one method or variant of an experiment: settings of its class, and keys of the run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class MethodSection:
     """The section of a method; a variant's is its method's with the variant's changes on top.
 
     Attributes:
-        where: what errors begin with.
-        values: of all keys.
+        where: the beginning of errors.
+        values: the values of all keys.
         changes: keys that a variant changes; none for a method.
-        profile: of the run.
-        tasks: what the experiment asks.
-        used: modalities of an experiment that can do with fewer than it knows; none for another.
+        profile: the profile of the run.
+        tasks: the tasks of the experiment.
+        used: the used modalities of an experiment that also runs with fewer than all; none for other experiments.
         can_be_missing: modalities that an item may lack.
 
     Every property but `settings` raises UserError if its key has a wrong value.
@@ -56,7 +56,7 @@ class MethodSection:
 
     @property
     def only_samples(self) -> bool:
-        """Whether a variant draws with other settings and is trained with the same: its method's weights will do."""
+        """Whether a variant differs only in sampling, so that it uses its method's weights."""
         return set(self.changes) == {SAMPLE}
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Names of methods: `file`, or `file@variant`; which one is under study, and what a variant is compared with."""
+"""Names of methods: `file`, or `file@variant`; the method under study, and the reference of each comparison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ STUDIED_TITLE = "MT-Diffusion"
 
 
 def method_of(name: str) -> str:
-    """The method that a variant is of; a method's own name."""
+    """The method of a variant; for a method, its own name."""
     return name.partition("@")[0]
 
 
@@ -23,5 +23,5 @@ def is_studied(method: str) -> bool:
 
 
 def reference_of(method: str) -> str:
-    """What a change is measured from: a variant's own method, or for a whole method that under study."""
+    """The reference of a change: for a variant its own method, for another method the one under study."""
     return method_of(method) if tag_of(method) else STUDIED

@@ -1,4 +1,4 @@
-"""The pages of a run: of everything, of one experiment, and of the ablation, and what each of them shows."""
+"""The pages of a run (of everything, of one experiment, and of the ablation) and their content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNFINISHED = "unfinished"  # folder of the page of a run that ended before all w
 
 
 class Pages:
-    """What each page shows.
+    """The content of each page.
 
     Args:
         workflow: the run.

@@ -1,7 +1,7 @@
-"""What the configuration may hold: one model for each file and section, every key known, every value bounded.
+"""The schema of the configuration: one model for each file and section, with all keys known and all values bounded.
 
-An experiment whose configuration has keys of its own describes them in its module `options`, as a class `Options`
-derived from `Experiment`.
+An experiment with additional keys describes them in its module `options`, as a class `Options` derived from
+`Experiment`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Network(Section):
 
 
 class Train(Section):
-    """One training's length and optimiser."""
+    """The length and the optimiser of a training run."""
 
     steps: Count
     batch_size: Count
@@ -128,7 +128,7 @@ class Train(Section):
 
 
 class Sample(Section):
-    """How methods that sample draw: by which sampler (each task's own when null), in at most `nfe` evaluations."""
+    """The sampling of methods: the sampler (that of each task if null) and the largest number of evaluations, `nfe`."""
 
     sampler: SamplerName | None = None
     commit: Commit | Literal["never"] | None = None
@@ -137,7 +137,7 @@ class Sample(Section):
 
 
 class SampleOverride(Section):
-    """What a method or variant may draw with instead; the size of batches is everyone's."""
+    """The sampling of a single method or variant; the batch size is the same for all methods."""
 
     sampler: SamplerName | None = None
     commit: Commit | Literal["never"] | None = None
@@ -145,7 +145,7 @@ class SampleOverride(Section):
 
 
 class Evaluate(Section):
-    """How many items are scored, the split that stands for the real distribution, and what sees the images."""
+    """The number of scored items, the split that represents the real distribution, and the extractors."""
 
     reconstructions: Count
     samples: Annotated[int, Field(ge=COMPARED, le=LARGEST_NUMBER, strict=True)]
@@ -173,7 +173,7 @@ class Profile(Section):
 
 
 class Candidate(Section):
-    """One way of drawing: `evaluations` is a share of the profile's `sample.nfe`."""
+    """One candidate of sampling: `evaluations` is a share of the profile's `sample.nfe`."""
 
     sampler: SamplerName
     evaluations: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -182,7 +182,7 @@ class Candidate(Section):
 
 
 class Choice(Section):
-    """What methods choose from for a task, by which metric, and on how many validation items of a case at least."""
+    """The candidates for a task, the metric that decides, and the smallest number of validation items of a case."""
 
     by: str
     least: Count
@@ -191,7 +191,7 @@ class Choice(Section):
 
 
 class Experiment(Section):
-    """What an experiment asks and how methods are set in it: config/experiments/<name>.yaml."""
+    """The settings of an experiment and of its methods: config/experiments/<name>.yaml."""
 
     choice: dict[str, Choice] = {}
     methods: dict[MethodName, dict[str, Any]] = {}
@@ -209,14 +209,14 @@ class Experiment(Section):
 
 
 def experiment_schema(name: str) -> type[Experiment]:
-    """What config/experiments/<name>.yaml may hold: its class `Options`, if it has one."""
+    """The schema of config/experiments/<name>.yaml: its class `Options`, if it has one."""
     module = load_part(name, "options") if name in names() else None
     options: type[Experiment] = module.Options if module else Experiment
     return options
 
 
 class Top(Section):
-    """config/config.yaml, and what `snakemake --config` sets on top of it."""
+    """config/config.yaml, overridden by `snakemake --config`."""
 
     profile: str
     results: Annotated[str, AfterValidator(plain_path)]

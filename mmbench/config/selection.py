@@ -1,4 +1,4 @@
-"""The methods of a run: as their files declare them, less what the configuration leaves out, and which are scored."""
+"""The methods of a run: their declarations, without what the configuration excludes, and which are scored."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Methods:
                 self._check_settings(experiment, name)
 
     def _check_settings(self, experiment: str, name: str) -> None:
-        """What is configured for a method, and what it chooses itself, must be settings of its class."""
+        """Check that the configured settings of a method, and those that it chooses, are settings of its class."""
         method = self(experiment, name)
         if method.external:
             return

@@ -1,4 +1,4 @@
-"""A cluster's scheduler: asked before anything runs whether it would take the jobs; a refusal is one line."""
+"""A cluster's scheduler: it is asked before a run whether it would accept the jobs; a refusal is one line."""
 
 from __future__ import annotations
 

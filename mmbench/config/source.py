@@ -1,4 +1,4 @@
-"""What a source file of the project does, whatever its words: whom it imports, and a hash that a new wording leaves."""
+"""What a source file of the project does, without its wording: its imports, and a hash that no rewording changes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mmbench.config.literals import parse
 
-#: Functions and errors whose arguments are read by a person.
+#: Functions and errors whose arguments are texts for people.
 SPOKEN = ("print", "UserError")
-#: Arguments that a person reads, of what describes a command line.
+#: Arguments with texts for people, in the description of a command line.
 PARSER, HELP = ("Option", "Argument"), ("help", "metavar", "show_default")
 
 

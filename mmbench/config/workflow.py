@@ -1,6 +1,6 @@
-"""What the rules in workflow/rules/ use: paths, inputs, options and params, made of a configuration and its methods.
+"""Paths, inputs, options and params for the rules in workflow/rules/, from a configuration and its methods.
 
-An option is a part of a shell command: empty where there is nothing to say.
+An option is a part of a shell command; it may be empty.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""YAML files that people write: read without building anything but plain values, errors in one line.
+"""YAML files that people write: only plain values are read, and errors are one line.
 
-Plain words are read as YAML 1.2 reads them, and not as PyYAML does: `1e-3` is a number and not text; `yes`, `no`, `on`,
+Plain words are read by YAML 1.2 rather than by the rules of PyYAML: `1e-3` is a number and not text; `yes`, `no`, `on`,
 `off`, `1:30` and `2026-11-30` are text and neither truth values nor a number nor a date; `010` is ten and not eight.
 """
 

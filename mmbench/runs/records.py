@@ -258,7 +258,7 @@ class Seen(Record):
 
 
 class Real(Record):
-    """reference.json: the real items that drawn ones are compared with."""
+    """reference.json: the real items that generated ones are compared with."""
 
     split: str
     n: Whole | None = None
