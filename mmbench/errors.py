@@ -1,4 +1,4 @@
-"""The one error that a user can mend: it is shown as one line, without a traceback."""
+"""The error that a user can fix: it is shown as one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def stop(message: str, status: int) -> NoReturn:
 
 
 def run_command(main: Callable[[Sequence[str] | None], None], end: Callable[[str, int], NoReturn] = stop) -> None:
-    """Run a command line's `main`; a mendable error is one line on stderr and exit status 1.
+    """Run a command line's `main`; an error that a user can fix is one line on stderr and exit status 1.
 
     Wrong words on the command line end it with exit status 2, and Ctrl-C with 130. A full disk, and a file that cannot
-    be made or opened where it was asked for, count as mendable: files are written atomically, so what was there before
+    be made or opened at its path, count as such errors: files are written atomically, so what was there before
     is still whole.
 
     Args:

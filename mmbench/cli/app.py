@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command that the first word names with the others.
 
     Raises:
-        UserError: something that the user can mend is wrong.
+        UserError: there is an error that the user can fix.
     """
     settle()
     call(make_group(), "mmbench", argv)

@@ -49,5 +49,5 @@ def find_profile(profile: str, root: Path) -> Path:
 
 
 def profile_name(profile: str) -> str:
-    """The name of a profile that is said by its name or by its path: its results are in a folder called so."""
+    """The name of a profile that is given by name or by path; the folder of its results has this name."""
     return Path(profile).stem if profile.endswith(SUFFIXES) else profile

@@ -1,1 +1,1 @@
-"""Networks that are never trained here, and judges, which are trained once: feature extractors, LPIPS, embedders."""
+"""Frozen networks: feature extractors, LPIPS and embedders, which are never trained here, and judges, trained once."""

@@ -1,7 +1,7 @@
-"""What frozen networks said of images, kept on file: to score the same answers again, no network runs.
+"""A cache of the outputs of frozen networks on images: no network runs to score the same answers again.
 
-An entry is `<folder>/<network>/<key>.npz`. Its key is a hash of all that decides what is in it, so an entry is never
-out of date, only unused, and any of them may be deleted at any time.
+An entry is `<folder>/<network>/<key>.npz`. Its key is a hash of all that determines its content, so an entry is never
+out of date, only unused, and any entry may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from mmbench.runs.provenance import version
 
 ROOT = Path(__file__).parents[2]
 
-#: Packages whose version may change what a network says, or what it is shown.
+#: Packages whose version may change the outputs or the inputs of a network.
 PACKAGES = ("torch", "lpips", "open_clip_torch", "pillow")
 
 
 @dataclass(frozen=True)
 class Network:
-    """What decides a network's outputs, beside its inputs.
+    """What determines a network's outputs, apart from its inputs.
 
     Attributes:
-        name: of the network, and of its folder.
+        name: the name of the network and of its folder.
         weights_sha256: hash of its weights.
         device: type of the device that it computes on.
         code: files, below the checkout or absolute, of the code that prepares its inputs and runs it; what they import
             of the project counts too.
-        task: what it is asked, if it can be asked several things.
+        task: the task, if the network has several.
     """
 
     name: str
@@ -58,18 +58,18 @@ class OutputCache:
     """Outputs of networks on file; several processes may share the folder.
 
     Attributes:
-        folder: of the entries; None to keep nothing.
+        folder: the folder of the entries; None for no cache.
     """
 
     folder: Path | None = None
 
     def __call__(self, network: Network, inputs: Arrays, compute: Callable[[], Arrays]) -> Arrays:
-        """What `compute` says of `inputs`, from file if it was asked before; a damaged entry is made anew.
+        """The outputs of `compute` for `inputs`, from the cache if they are there; a damaged entry is computed again.
 
         Args:
-            network: what `compute` runs.
-            inputs: all that it looks at, as stored arrays.
-            compute: makes the outputs.
+            network: the network that `compute` runs.
+            inputs: all inputs of `compute`, as stored arrays.
+            compute: computes the outputs.
         """
         if self.folder is None:
             return compute()

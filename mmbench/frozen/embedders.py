@@ -1,4 +1,4 @@
-"""Frozen networks that make an image an embedding, by name: those of the metrics, or any CLIP that open_clip knows.
+"""Frozen networks that embed images, by name: those of the metrics, or any CLIP that open_clip has.
 
 An extractor's name is also the name of the folder of its embeddings: `vgg16-relu5_3-gap`, `efficientnet-lite0`, or
 `clip.<model>.<weights>` as open_clip calls the two, e.g. `clip.ViT-B-32.laion2b_s34b_b79k`.
@@ -27,7 +27,7 @@ BuiltClip = tuple[nn.Module, Callable[[Image.Image], Tensor]]
 
 
 class Embedder(Protocol):
-    """What makes images (n, 3, h, w) of uint8 embeddings (n, d) of float32."""
+    """The interface of an embedder: uint8 images (n, 3, h, w) to float32 embeddings (n, d)."""
 
     @property
     def name(self) -> str:
@@ -128,8 +128,8 @@ def load_embedder(name: str, weights: str | Path, device: torch.device) -> Embed
 class Scaling:
     """Mean (d,) of each dimension over the training split, and the deviation `sd` (), one for all dimensions.
 
-    With one each, features that hardly ever fire (most of VGG16's, on small images) are blown up to hundreds of
-    deviations where they do, and drown what can be told of an image.
+    With a separate deviation for each dimension, features that are rarely active (most of VGG16's, on small images)
+    would reach hundreds of deviations where they are, and dominate the others.
     """
 
     mean: np.ndarray
@@ -168,7 +168,7 @@ def read_scaling(folder: str | Path) -> Scaling:
 
 @dataclass(frozen=True)
 class Standardised:
-    """An extractor and the scaling of a data folder: the two say of images what the folder's `embedding` would say."""
+    """An extractor with the scaling of a data folder: it embeds images as the folder's `embedding` was made."""
 
     embedder: Embedder
     scaling: Scaling

@@ -1,7 +1,7 @@
-"""Frozen judges: networks that say what drawn and painted images show, to be compared with what they should show.
+"""Frozen judges: networks that predict what generated images show, for comparison with what they should show.
 
-A module here is a method's file, and the judge of the experiment of its name. It is trained on the real training split
-by `python -m mmbench.stages.train`, like any method, and is in no table.
+The module `judge` of an experiment is a method's file. The judge is trained on the real training split like any method,
+by `python -m mmbench.stages.judge`, and is in no table.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Judge:
     """A trained judge.
 
     Attributes:
-        name: as it stands in the records of metrics.
+        name: the name in the records of metrics.
         method: the network.
-        weights_sha256: hash of the file that its weights are from.
-        device: where it computes.
+        weights_sha256: hash of the file of its weights.
+        device: its device.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Judge:
 
     @torch.no_grad()
     def answer(self, task: Task, given: Arrays, batch_size: int = 100) -> Arrays:
-        """What the judge answers to stored arrays, as stored arrays: masks uint8 (n, h, w), labels (n, classes)."""
+        """The judge's answers to stored arrays, as stored arrays: masks uint8 (n, h, w), labels (n, classes)."""
         count = len(next(iter(given.values())))
         parts: list[Arrays] = []
         for start in range(0, count, batch_size):

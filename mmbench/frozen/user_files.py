@@ -1,4 +1,4 @@
-"""An extractor of one's own: a Python file with `build()`, and its weights, loaded without running what is in them."""
+"""An extractor of a user: a Python file with `build()`, and its weights, which are loaded without running code."""
 
 from __future__ import annotations
 

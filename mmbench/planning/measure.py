@@ -31,7 +31,7 @@ from mmbench.method import Method, Sampling, Task, load_method
 from mmbench.modalities import kind_of, kinds_of_card, of_card
 from mmbench.training.loop import Training
 
-#: Test items that stand for the profile's: as many of each kind of case as can be told apart by their number.
+#: Test items that represent the profile's, with a different number for each kind of case.
 RECONSTRUCTIONS, SAMPLES = 16, 17
 EMBEDDING = 512  # numbers in an embedding
 PATIENCE = 2.0  # seconds that one timing may take; what would take longer is timed on fewer items

@@ -151,9 +151,9 @@ def total(values: Iterable[float | None]) -> Any:
 
 
 def describe_methods(records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What each method, and each judge, took; a method that uses another's weights trained nothing.
+    """The cost of each method and each judge; a method that uses another's weights has no training cost.
 
-    What was spent on snapshots counts, but for their trainings, which are the beginnings of the whole ones.
+    The cost of snapshots counts, except for their training runs, which are parts of the whole ones.
     """
     stages: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for name, record in records.items():
@@ -188,7 +188,7 @@ def sum_up(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def recorded_settings(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The different settings in the records of trainings, and which had them."""
+    """The different settings in the records of training runs, and which runs had them."""
     groups: dict[str, list[str]] = {}
     for name, record in records.items():
         if name.endswith("/training.json") and record.get("settings"):

@@ -85,14 +85,14 @@ class Configured(Section):
 
 
 class Settings(Section):
-    """Settings, and the trainings that had them."""
+    """Settings, and the training runs that had them."""
 
     settings: dict[str, Any]
     of: list[Annotated[str, StringConstraints(pattern=r"^[^/]+/[^/]+")]]
 
 
 class Recorded(Section):
-    """What the records of the trainings say of the configuration, where nothing else tells."""
+    """The configuration as far as the records of training runs have it, if there is no other source."""
 
     source: Literal["records"] = "records"
     trainings: list[Settings]
