@@ -320,7 +320,7 @@ def test_predictions_from_elsewhere_are_scored_and_shown(run: Path, monkeypatch:
     scored = {row["name"] for row in read_json(run / "results/quick/masking/grey/seed0/metrics.json")["metrics"]}
     drawn = {row["name"] for row in read_json(run / "results/quick/masking/reference.json")["metrics"]}
     assert set(table_names("docs/metrics.md", "Reconstructions")) == scored
-    assert set(table_names("docs/metrics.md", "Drawn images")) == drawn
+    assert set(table_names("docs/metrics.md", "Generated images")) == drawn
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules")

@@ -180,7 +180,7 @@ def test_every_metric_that_is_named_is_defined_in_the_document() -> None:
     lost = [name for name in METRICS if not any(known.startswith(name) for known in definitions())]
     assert lost == []
     page = ROOT / "results" / "any"
-    assert definition_of("fd[vgg16-gap]", page) == "../../docs/metrics.md#drawn-images"
+    assert definition_of("fd[vgg16-gap]", page) == "../../docs/metrics.md#generated-images"
 
 
 def test_a_page_outside_of_the_checkout_has_no_links_into_it(tmp_path: Path) -> None:
