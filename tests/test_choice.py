@@ -104,7 +104,7 @@ class TestThePage:
     def test_notes(self) -> None:
         drawn, chosen = drawing_notes("A", [self.run()])
         assert "paint" in drawn and "classify" not in drawn
-        assert all(word in chosen for word in ("2 ways", "kd", "100 validation", "guidance 0"))
+        assert all(word in chosen for word in ("2 samplers", "kd", "100 validation", "guidance 0"))
         assert drawing_notes("B", []) == []
 
     def test_points_of_the_frontier(self) -> None:

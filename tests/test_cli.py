@@ -160,8 +160,8 @@ def test_a_new_baseline_keeps_the_contract_as_it_is(
         assert done.returncode == 0, done.stdout + done.stderr
     found = find_in(checkout, experiment)["my_idea"]
     monkeypatch.setattr(test_baselines, "ROOT", checkout)
-    test_baselines.test_it_learns_with_every_parameter(experiment, found, 16)
-    test_baselines.test_it_answers_every_task_that_it_claims(experiment, found, 32)
+    test_baselines.test_it_learns_with_every_parameter(experiment, found)
+    test_baselines.test_it_answers_every_task_that_it_claims(experiment, found)
     test_baselines.test_its_weights_survive_a_file(experiment, found, tmp_path)
     test_baselines.test_its_evaluations_are_counted_and_within_the_budget(experiment, found)
     test_baselines.test_an_unknown_setting_is_an_error_of_one_line(experiment, found)

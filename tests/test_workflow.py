@@ -198,7 +198,7 @@ class TestRun:
         assert not {"masking-long", "masking-summary"} & tables
         for category, name in (
             ("Report", "index.html"),
-            ("Figures", "figures/overview.svg"),
+            ("Figures", "figures/overview-masking.svg"),
             ("Figures", "figures/masking-reconstructions.png"),
         ):
             assert re.search(rf'"{category}": \{{"Other": \[[^]]*"results/smoke/{name}"', text), name

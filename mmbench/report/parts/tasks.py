@@ -199,7 +199,7 @@ class Task:
 
 
 def build_tasks(
-    context: Context, title: str, lead: str, questions: Sequence[Question], singles: Sequence[str], **more: Any
+    context: Context, title: str, lead: str, questions: Sequence[Question], singles: Sequence[str] = (), **more: Any
 ) -> Section:
     """The section of an experiment, its tables and figures.
 
