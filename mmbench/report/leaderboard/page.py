@@ -17,7 +17,7 @@ from mmbench.report.leaderboard.collect import board_frame, delta_frame, read_so
 from mmbench.report.leaderboard.figures import difference_figure, pareto_figure
 from mmbench.report.leaderboard.ranks import Ranking, rankings
 from mmbench.report.page import SCRIPTS, render
-from mmbench.report.parts.multitask import NOTE, per_cent
+from mmbench.report.parts.multitask import NOTE, per_cent, per_cent_interval
 from mmbench.report.tables.table import write_frame
 from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL
@@ -109,7 +109,7 @@ def shown_row(row: dict[Any, Any]) -> dict[str, Any]:
 def shown_delta(row: dict[Any, Any]) -> dict[str, Any]:
     """Delta-m of one experiment for the template."""
     low, high = row["t_low"], row["t_high"]
-    interval = "one seed" if pd.isna(low) else f"[{per_cent(low)}, {per_cent(high)}]"
+    interval = "one seed" if pd.isna(low) else per_cent_interval(low, high)
     return {**row, "shown": per_cent(row["delta_m"]), "interval": interval}
 
 
