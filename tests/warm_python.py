@@ -71,7 +71,7 @@ def warm_python() -> Path:
 
 
 def import_libraries() -> None:
-    """Import all that a stage may, then forget what is of mmbench."""
+    """Import the packages that a stage may use, then forget the modules of mmbench."""
     for name in LIBRARIES:
         importlib.import_module(name)
     stages = importlib.import_module("mmbench.stages")

@@ -46,8 +46,8 @@ def needed_of(trial: Trial, logarithmic: bool, bounds: Bounds, confirm: int, ref
         trial: the case.
         logarithmic: whether its values are ratios.
         bounds: where the claim holds.
-        confirm: by how many the error of an interval that confirms is divided.
-        refute: the same of one that refutes.
+        confirm: the number that divides the error of an interval which confirms the claim.
+        refute: the number that divides the error of an interval which refutes the claim.
     """
     if trial.state != "open":
         return Needed(holds=0) if trial.state == "holds" else Needed(fails=0)

@@ -67,7 +67,7 @@ class Outcome:
     def verdict(self) -> Verdict:
         """Computed from the parts; one that was not tested keeps a claim from being reproduced, not from failing.
 
-        A claim whose source says the opposite as well is contested, whatever came out.
+        A claim whose source also says the opposite is contested whatever the results are.
         """
         if not any(part.trials for part in self.parts):
             return "not tested"
@@ -164,8 +164,8 @@ def state_of(values: Sequence[float], logarithmic: bool, bounds: Bounds, confirm
         values: one per training seed.
         logarithmic: whether they are ratios.
         bounds: where the claim holds.
-        confirm: by how many the error of an interval that confirms is divided.
-        refute: the same of one that refutes.
+        confirm: the number that divides the error of an interval which confirms the claim.
+        refute: the number that divides the error of an interval which refutes the claim.
     """
     if len(values) < 2 or min(values) == max(values):
         return "open"

@@ -29,10 +29,10 @@ def configured_profile(run: Path) -> dict[str, Any]:
     configuration = read_manifest(run / NAME).configuration
     if not isinstance(configuration, Configured):
         raise UserError(
-            f"{run / NAME}: configuration: was put together from records, and is no profile; name another run"
+            f"{run / NAME}: the configuration was put together from records and is not a profile; name another run"
         )
     profile: dict[str, Any] = configuration.values["profile"]
-    return {key: value for key, value in profile.items() if value is not None or key == "description"}
+    return {key: value for key, value in profile.items() if value is not None}
 
 
 def command(
@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Make a kept run again from the profile in its manifest, and compare the numbers within the tolerances.
 
-    Settings of methods are the checkout's: `mmbench verify RUN` says where they differ from the run's. The exit status
-    is 1 if a value is outside. What is interrupted goes on when the command is given again.
+    The settings of methods are those of the checkout: `mmbench verify RUN` lists where the run had others. The exit
+    status is 1 if a value is outside. An interrupted run continues when the command is given again.
 
     Example:
 
