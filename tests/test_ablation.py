@@ -32,13 +32,12 @@ from mmbench.report.parts.effects import write_effects
 from mmbench.report.parts.section import Context, Headline
 from mmbench.report.tables.board import make_board
 from mmbench.runs.results import ExperimentResults, load_results
-from mmbench.scoring.statistics import bca_interval, zero_mean_p
+from mmbench.scoring.statistics import bca_interval
 from mmbench.stages import predict
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-MASKING, SMOKE = "config/experiments/masking.yaml", "config/profiles/smoke.yaml"
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config" / "experiments").glob("*.yaml"))
 #: What each experiment's ablation must vary; the others say in their file why they cannot.
 EVERYWHERE = {"omega shape", "omega scale", "shared space", "loss terms", "sampler", "evaluations"}
@@ -457,10 +456,3 @@ def test_the_page_shows_it_and_has_none_without_a_change(tmp_path: Path) -> None
     context = Context(loaded, loaded.experiments[0], tmp_path / "none")
     lines = questions(context.experiment)
     assert write_effects(context, lines, {}) == {} == write_effects(context, lines, {"a": {"ddpm@x": {}}})
-
-
-def test_the_t_test_is_that_of_scipy_and_equal_values_have_no_spread() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(0.4, 1.0, 5)
-    assert zero_mean_p(list(x)) == pytest.approx(stats.ttest_1samp(x, 0).pvalue)
-    assert [zero_mean_p(v) for v in ([0.3], [0.0, 0.0], [0.1, 0.1, 0.1])] == [None, 1.0, 0.0]

@@ -35,28 +35,11 @@ def test_over_seeds_refuses(values):
         over_seeds(values)
 
 
-def test_t_interval_covers_95_percent_with_three_seeds():
-    rng = np.random.default_rng(1)
-    found = [over_seeds(rng.normal(0.3, 0.05, 3)) for _ in range(3000)]
-    covered = np.mean([s.low <= 0.3 <= s.high for s in found])
-    assert 0.94 <= covered <= 0.96
-
-
 def simulated(rng, images, seeds=1, truth=0.02):
     """Per-image values of two methods: skewed, correlated over images, and seeds that add noise."""
     hard = rng.gamma(2.0, 0.1, images)
     first = hard + rng.gamma(1.5, 0.04, images) - 0.06 + truth + rng.normal(0, 0.01, (seeds, images))
     return first, hard + rng.normal(0, 0.01, (seeds, images))
-
-
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_paired_interval_covers_a_simulated_truth(seeds):
-    rng = np.random.default_rng(seeds)
-    covered = []
-    for run in range(500):
-        result = compare_paired(*simulated(rng, 100, seeds), resamples=599, seed=run)
-        covered.append(result.low <= 0.02 <= result.high)
-    assert 0.92 <= np.mean(covered) <= 0.98
 
 
 def chance(share, runs):
@@ -66,11 +49,11 @@ def chance(share, runs):
 
 @pytest.mark.parametrize("kind", ["normal", "skewed"])
 def test_bca_interval_has_its_coverage(kind):
-    rng, runs = np.random.default_rng(11), 600
+    rng, runs = np.random.default_rng(11), 200
     covered = 0
     for run in range(runs):
         x = rng.normal(size=100) if kind == "normal" else rng.lognormal(0, 0.5, 100) - np.exp(0.125)  # as of LPIPS
-        low, high = bca_interval(x, resamples=499, seed=run)
+        low, high = bca_interval(x, resamples=299, seed=run)
         covered += low <= 0 <= high
     # of skewed values BCa itself falls a little short
     assert covered / runs == pytest.approx(0.95 - 0.01 * (kind == "skewed"), abs=chance(0.05, runs))
@@ -80,24 +63,24 @@ def test_bca_interval_has_its_coverage(kind):
 @pytest.mark.parametrize("kind", ["normal", "skewed"])
 def test_t_interval_has_its_coverage(count, kind):
     """Of few skewed values it is too narrow by a little, never by much."""
-    rng, runs = np.random.default_rng(count), 2000
+    rng, runs = np.random.default_rng(count), 600
     draws = rng.normal(size=(runs, count)) if kind == "normal" else rng.lognormal(0, 0.5, (runs, count)) - np.exp(0.125)
     covered = np.mean([s.low <= 0 <= s.high for s in map(over_seeds, draws)])
-    assert abs(covered - 0.95) <= chance(0.05, runs) if kind == "normal" else covered >= 0.91
+    assert abs(covered - 0.95) <= chance(0.05, runs) if kind == "normal" else covered >= 0.93 - chance(0.07, runs)
 
 
 @pytest.mark.parametrize("truth", [0.5, 0.9, 0.99])
 @pytest.mark.parametrize("count", [3, 5])
 def test_intervals_of_shares_stay_within_0_and_1_and_have_their_coverage(count, truth):
     """Skewed near 1, where a plain interval leaves [0, 1] and covers less."""
-    rng, runs = np.random.default_rng([count, round(100 * truth)]), 2000
+    rng, runs = np.random.default_rng([count, round(100 * truth)]), 500
     own = rng.beta(300 * truth, 300 * (1 - truth), (runs, count))
     summaries = [over_seeds(row, bounds=(0, 1)) for row in own]
     plain = [over_seeds(row) for row in own]
     assert all(0 <= s.low <= s.mean <= s.high <= 1 for s in summaries)
     assert truth < 0.99 or max(s.high for s in plain) > 1
     covered, usual = (np.mean([s.low <= truth <= s.high for s in found]) for found in (summaries, plain))
-    assert covered >= 0.93 and covered >= usual - 0.01
+    assert covered >= 0.95 - chance(0.05, runs) and covered >= usual - 0.01
 
 
 def test_an_interval_far_from_its_bounds_is_the_plain_one():
@@ -115,12 +98,12 @@ def two_levels(rng, seeds, share, images=100):
     return np.sqrt(share * seeds) * rng.normal(size=(seeds, 1)) + of_image * (rng.exponential(size=images) - 1) + rest
 
 
-@pytest.mark.parametrize(("seeds", "share"), [(2, 0.5), (3, 0.25), (3, 0.5), (3, 0.9)])
+@pytest.mark.parametrize(("seeds", "share"), [(2, 0.5), (3, 0.5), (3, 0.9)])
 def test_over_images_alone_retraining_is_misread_and_over_both_it_is_not(seeds, share):
-    rng, runs = np.random.default_rng([seeds, round(100 * share)]), 300
+    rng, runs = np.random.default_rng([seeds, round(100 * share)]), 120
     wrong, by_p = np.zeros(2), 0.0
     for run in range(runs):
-        found = compare_paired(two_levels(rng, seeds, share), np.zeros((seeds, 100)), resamples=299, seed=run)
+        found = compare_paired(two_levels(rng, seeds, share), np.zeros((seeds, 100)), resamples=199, seed=run)
         wrong += [found.clear, found.retrained.clear]
         by_p += found.retrained.p <= 0.05
     expected = 2 * stats.norm.sf(1.96 * np.sqrt(1 - share))  # of an interval that is too narrow by that root
@@ -144,28 +127,29 @@ def test_over_both_is_over_images_where_trainings_agree_and_over_seeds_where_ima
     assert (nothing.low, nothing.high, nothing.p, nothing.clear) == (0, 0, 1, False)
 
 
-def test_zero_mean_p():
-    assert zero_mean_p([0.4]) is None
-    assert (zero_mean_p([0.2, 0.2]), zero_mean_p([0.0, 0.0])) == (0.0, 1.0)
+def test_zero_mean_p_is_the_t_test_of_scipy_and_equal_values_have_no_spread():
+    x = np.random.default_rng(0).normal(0.4, 1.0, 5)
+    assert zero_mean_p(list(x)) == pytest.approx(stats.ttest_1samp(x, 0).pvalue)
+    assert [zero_mean_p(values) for values in ([0.4], [0.2, 0.2], [0.0, 0.0])] == [None, 0.0, 1.0]
 
 
 def test_adjusted_sign_flip_tests_keep_the_family_wise_error():
     """Of a table whose methods are all compared with one baseline, and all alike."""
-    rng, runs, cells = np.random.default_rng(4), 250, 8
+    rng, runs, cells = np.random.default_rng(4), 100, 8
     wrong = 0
     for run in range(runs):
         values = rng.lognormal(0, 0.5, (cells + 1, 60))
-        p = [sign_flip_p(x - values[0], resamples=499, seed=run) for x in values[1:]]
+        p = [sign_flip_p(x - values[0], resamples=199, seed=run) for x in values[1:]]
         wrong += min(holm(p)) <= 0.05
     assert wrong / runs <= 0.05 + chance(0.05, runs)
 
 
 def test_sign_flip_test_keeps_its_level_and_has_power():
-    rng = np.random.default_rng(3)
-    null = [sign_flip_p(rng.standard_t(4, 60), resamples=399, seed=i) for i in range(600)]
-    assert 0.03 <= np.mean(np.array(null) <= 0.05) <= 0.07
-    shifted = [sign_flip_p(rng.standard_t(4, 60) + 0.8, resamples=399, seed=i) for i in range(200)]
-    assert np.mean(np.array(shifted) <= 0.05) > 0.9
+    rng, runs = np.random.default_rng(3), 200
+    null = [sign_flip_p(rng.standard_t(4, 60), resamples=199, seed=i) <= 0.05 for i in range(runs)]
+    assert np.mean(null) == pytest.approx(0.05, abs=chance(0.05, runs))
+    shifted = [sign_flip_p(rng.standard_t(4, 60) + 0.8, resamples=199, seed=i) <= 0.05 for i in range(50)]
+    assert np.mean(shifted) > 0.9
 
 
 def test_sign_flip_agrees_with_scipy_on_all_sign_patterns():
