@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from mmbench.experiments.experiment import load_experiment, to_batch
 from mmbench.experiments.methods import build_method
 from mmbench.files.locks import alone
 from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.files.weights import load_weights, save_weights
 from mmbench.method import Modality, available
 from mmbench.stages import predict, train
 from mmbench.stages.cases import write_cases
@@ -61,9 +61,9 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     splits = {}
     for split in ("train", "test"):
@@ -86,6 +86,12 @@ def run_training(
     return folder
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A training that nothing disturbed."""
+    return run_training(tmp_path_factory.mktemp("undisturbed"), data, "whole")
+
+
 def changed(**train_settings: object) -> dict:
     return {**SETTINGS, "train": {**TRAIN, **train_settings}}
 
@@ -95,10 +101,9 @@ def same_weights(a: Path, b: Path) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
-def test_same_seed_same_weights_and_a_record_of_the_cost(tmp_path: Path, data: Path) -> None:
-    a, b = run_training(tmp_path, data, "a"), run_training(tmp_path, data, "b")
-    assert same_weights(a, b)
-    record = read_json(a / "training.json")
+def test_same_seed_same_weights_and_a_record_of_the_cost(tmp_path: Path, data: Path, whole: Path) -> None:
+    assert same_weights(whole, run_training(tmp_path, data, "again"))
+    record = read_json(whole / "training.json")
     assert record["images_seen"] == 24 and record["steps"] == 6 and record["flops"] > 1e6
     assert record["parameters"] > 1000 and record["peak_memory_bytes"] > 1e7
     assert [point["step"] for point in record["curve"]] == [1, 2, 3, 4, 5, 6]
@@ -170,9 +175,7 @@ def test_a_training_imports_no_compiler(tmp_path: Path, data: Path) -> None:
     assert done.stdout.splitlines()[-1] == "False" and (tmp_path / "out" / "weights.safetensors").is_file()
 
 
-def interrupt(
-    tmp_path: Path, data: Path, name: str, stop: int, monkeypatch: pytest.MonkeyPatch, more: Sequence[object] = ()
-) -> Path:
+def interrupt(tmp_path: Path, data: Path, name: str, stop: int, monkeypatch: pytest.MonkeyPatch, **asked: Any) -> Path:
     """A training that was stopped after step `stop`; steps 2, 4 and 6 are kept."""
     real = train.Training.step
 
@@ -183,20 +186,18 @@ def interrupt(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(train.Training, "step", killed)
-        run_training(tmp_path, data, name, more=more)
+        run_training(tmp_path, data, name, **asked)
     return tmp_path / name
 
 
-@pytest.mark.parametrize("stop", [2, 3, 5])
+@pytest.mark.parametrize("stop", [2, 5])
 def test_a_resumed_training_ends_with_the_same_weights(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+    tmp_path: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    whole = run_training(tmp_path, data, "whole")
     assert not (interrupt(tmp_path, data, "resumed", stop, monkeypatch) / "weights.safetensors").exists()
     resumed = run_training(tmp_path, data, "resumed")
     assert same_weights(whole, resumed)
-    steps = [point["step"] for point in read_json(resumed / "training.json")["curve"]]
-    assert steps == [1, 2, 3, 4, 5, 6]
+    assert [point["step"] for point in read_json(resumed / "training.json")["curve"]] == [1, 2, 3, 4, 5, 6]
 
 
 class TestSnapshots:
@@ -204,43 +205,43 @@ class TestSnapshots:
 
     STEPS = (3, 5)
 
-    def early(self, tmp_path: Path, data: Path, whole: Path, step: int, settings: dict = SETTINGS) -> Path:
-        """What a training that ends after `step` writes, with what `whole` has kept."""
-        more = ["--until", step, "--kept", whole / "state"]
-        return run_training(tmp_path, data, f"{whole.name}/at{step}", settings, more=more)
+    def early(self, tmp_path: Path, data: Path, kept: Path, step: int, settings: dict = SETTINGS) -> Path:
+        """What a training that ends after `step` writes, with what `kept` has kept."""
+        more = ["--until", step, "--kept", kept / "state"]
+        return run_training(tmp_path, data, f"{kept.name}/at{step}", settings, more=more)
 
     def test_what_is_kept_is_what_a_shorter_run_of_the_same_training_has(
-        self, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        plain = run_training(tmp_path, data, "plain")
-        again = {step: self.early(tmp_path, data, plain, step) for step in self.STEPS}
+        again = {step: self.early(tmp_path, data, whole, step) for step in self.STEPS}
         keeping = run_training(tmp_path, data, "keeping", more=["--keep", *self.STEPS])
-        assert same_weights(plain, keeping) and not same_weights(again[3], again[5])
+        assert same_weights(whole, keeping) and not same_weights(again[3], again[5])
         with monkeypatch.context() as patch:
             patch.setattr(train.Training, "run", None)  # nothing is left to train
             kept = {step: self.early(tmp_path, data, keeping, step) for step in self.STEPS}
-        whole = read_json(keeping / "training.json")
+        record_of_all = read_json(keeping / "training.json")
         for step in self.STEPS:
             assert same_weights(again[step], kept[step])
             records = [read_json(folder / "training.json") for folder in (again[step], kept[step])]
             for record in records:
                 assert (record["steps"], record["images_seen"]) == (step, 4 * step)
-                assert record["flops"] * 6 == whole["flops"] * step and record["settings"] == whole["settings"]
+                assert record["flops"] * 6 == record_of_all["flops"] * step
+                assert record["settings"] == record_of_all["settings"]
                 assert [point["step"] for point in record["curve"]] == list(range(1, step + 1))
-            assert records[1]["seconds"] < whole["seconds"]
+            assert records[1]["seconds"] < record_of_all["seconds"]
         assert not list((keeping / "state").glob("at*")), "what is in the results is kept twice"
 
-    @pytest.mark.parametrize("stop", [3, 4, 5])
+    @pytest.mark.parametrize("stop", [3, 5])
     def test_a_resumed_training_has_kept_the_same(
         self, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, stop: int
     ) -> None:
         """Steps 2, 4 and 6 are those to resume from, so step 3 is before one and step 5 is not."""
         keep = ["--keep", *self.STEPS]
-        whole = run_training(tmp_path, data, "whole", more=keep)
-        interrupt(tmp_path, data, "resumed", stop, monkeypatch, keep)
+        keeping = run_training(tmp_path, data, "keeping", more=keep)
+        interrupt(tmp_path, data, "resumed", stop, monkeypatch, more=keep)
         resumed = run_training(tmp_path, data, "resumed", more=keep)
         for step in self.STEPS:
-            kept = [load_file(snapshot_path(folder / "state", step)) for folder in (whole, resumed)]
+            kept = [load_file(snapshot_path(folder / "state", step)) for folder in (keeping, resumed)]
             assert kept[0].keys() == kept[1].keys() and all(torch.equal(kept[0][k], kept[1][k]) for k in kept[0])
 
     def test_what_another_training_has_kept_is_not_used(self, tmp_path: Path, data: Path) -> None:
@@ -248,35 +249,17 @@ class TestSnapshots:
         run_training(tmp_path, data, "reused", more=["--keep", 3])
         fresh = self.early(tmp_path, data, run_training(tmp_path, data, "fresh", other), 3, other)
         assert same_weights(fresh, self.early(tmp_path, data, tmp_path / "reused", 3, other))
-        run_training(tmp_path, data, "again", more=["--keep", 3])
-        run_training(tmp_path, data, "again", other)
-        assert not snapshot_path(tmp_path / "again" / "state", 3).exists(), "kept by a training that is no more"
+        run_training(tmp_path, data, "reused", other)
+        assert not snapshot_path(tmp_path / "reused" / "state", 3).exists(), "kept by a training that is no more"
 
 
-def test_a_damaged_or_foreign_checkpoint_is_not_used(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = run_training(tmp_path, data, "whole")
-    stored = (interrupt(tmp_path, data, "part", 4, monkeypatch) / "state" / NAME).read_bytes()
-    for name in ("truncated", "foreign"):
-        state = tmp_path / name / "state"
-        state.mkdir(parents=True)
-        (state / NAME).write_bytes(stored[: len(stored) // 2] if name == "truncated" else stored)
-    assert same_weights(whole, run_training(tmp_path, data, "truncated"))
-    other = changed(learning_rate=5e-4)
-    assert same_weights(run_training(tmp_path, data, "fresh", other), run_training(tmp_path, data, "foreign", other))
-
-
-@pytest.mark.parametrize("kind", ["empty", "cut off", "zeros at the end", "missing"])
+@pytest.mark.parametrize("kind", ["cut off", "missing"])
 def test_where_the_last_state_is_damaged_the_one_before_serves(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+    tmp_path: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, kind: str
 ) -> None:
     """What a power cut can leave of a file that was being written."""
-    whole = run_training(tmp_path, data, "whole")
     last = interrupt(tmp_path, data, "part", 5, monkeypatch) / "state" / NAME
-    stored = last.read_bytes()
-    left = {"empty": b"", "cut off": stored[:-1], "zeros at the end": stored[:-400] + bytes(400)}
-    last.unlink() if kind == "missing" else last.write_bytes(left[kind])
+    last.unlink() if kind == "missing" else last.write_bytes(last.read_bytes()[:-1])
     capsys.readouterr()
     assert same_weights(whole, run_training(tmp_path, data, "part"))
     said = capsys.readouterr().out
@@ -284,11 +267,10 @@ def test_where_the_last_state_is_damaged_the_one_before_serves(
     assert not list(last.parent.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_training_that_is_asked_to_stop_loses_nothing(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    tmp_path: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    whole = run_training(tmp_path, data, "whole")
     if signal.getsignal(number) == signal.SIG_IGN:  # as a shell starts what runs in the background
         signal.signal(number, signal.default_int_handler)
     before, real = signal.getsignal(number), train.Training.step
@@ -311,7 +293,7 @@ def test_a_training_that_is_asked_to_stop_loses_nothing(
         patch.setattr(train.Training, "step", lambda self, step: asked.append(step) or real(self, step))
         run_training(tmp_path, data, "run")
     assert asked == [4, 5, 6] and same_weights(whole, tmp_path / "run")
-    curves = [read_json(tmp_path / name / "training.json")["curve"] for name in ("whole", "run")]
+    curves = [read_json(folder / "training.json")["curve"] for folder in (whole, tmp_path / "run")]
     for curve in curves:
         for point in curve:
             del point["images_per_second"]
@@ -345,38 +327,19 @@ def test_what_takes_no_generator_is_resumed_too(tmp_path: Path, data: Path, monk
         "        terms = super().loss(batch, generator)\n"
         "        return {'loss': terms['loss'] * torch.nn.functional.dropout(torch.ones(8), 0.5).mean()}\n"
     )
-    whole = run_training(tmp_path, data, "whole", method=method)
-    real = train.Training.step
-
-    def killed(self: train.Training, step: int) -> dict[str, float]:
-        if step > 3:
-            raise KeyboardInterrupt
-        return real(self, step)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train.Training, "step", killed)
-        run_training(tmp_path, data, "run", method=method)
-    assert same_weights(whole, run_training(tmp_path, data, "run", method=method))
+    plain = run_training(tmp_path, data, "plain", method=method)
+    interrupt(tmp_path, data, "run", 3, monkeypatch, method=method)
+    assert same_weights(plain, run_training(tmp_path, data, "run", method=method))
 
 
 def test_an_edit_of_the_code_starts_a_training_over(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for edited in (False, True):
-        interrupt(tmp_path, data, f"run{edited}", 4, monkeypatch)
-        if edited:
-            monkeypatch.setattr(train, "stage_code", lambda *_, **__: "edited")
-        capsys.readouterr()
-        run_training(tmp_path, data, f"run{edited}")
-        assert ("resuming after step 4" in capsys.readouterr().out) == (not edited)
-
-
-def test_a_finished_training_that_is_asked_for_again_is_done_again(
-    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run_training(tmp_path, data, "run")
+    interrupt(tmp_path, data, "run", 4, monkeypatch)
+    monkeypatch.setattr(train, "stage_code", lambda *_, **__: "edited")
     capsys.readouterr()
     run_training(tmp_path, data, "run")
+    run_training(tmp_path, data, "run")  # nor does a finished training leave anything to resume
     assert "resuming" not in capsys.readouterr().out
 
 
@@ -391,9 +354,8 @@ class TestLeftOver:
         return capsys.readouterr().out
 
     def test_it_waits_and_goes_on_from_what_the_other_left(
-        self, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, data: Path, whole: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole = run_training(tmp_path, data, "whole")
         state = interrupt(tmp_path, data, "other", 4, monkeypatch) / "state"
         said = self.wait_for(
             tmp_path, data, capsys, lambda run: shutil.copytree(state, run / "state", dirs_exist_ok=True)
@@ -403,16 +365,14 @@ class TestLeftOver:
         assert same_weights(whole, tmp_path / "run") and not list((tmp_path / "run").rglob(".*"))
 
     def test_what_the_other_has_finished_is_not_done_again(
-        self, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, data: Path, whole: Path, capsys: Any
     ) -> None:
-        whole = run_training(tmp_path, data, "whole")
         said = self.wait_for(tmp_path, data, capsys, lambda run: shutil.copytree(whole, run, dirs_exist_ok=True))
         assert "has finished this training" in said and "step 6/6" not in said
 
     def test_what_the_other_has_finished_with_other_settings_is(
-        self, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, data: Path, whole: Path, capsys: Any
     ) -> None:
-        whole = run_training(tmp_path, data, "whole")
         other = run_training(tmp_path, data, "other", changed(learning_rate=5e-4))
         said = self.wait_for(tmp_path, data, capsys, lambda run: shutil.copytree(other, run, dirs_exist_ok=True))
         assert "step 6/6" in said and same_weights(whole, tmp_path / "run")
@@ -458,8 +418,6 @@ def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_the_checkpoint(
     [
         ("float(loss)", "float"),
         ("{'loss': loss, 'part': 0.5}", "'part'"),
-        ("{'loss': loss.expand(2)}", "'loss'"),
-        ("{'loss': loss, 'part': torch.ones(1)}", "'part'"),
         ("{'loss': loss, 'part': torch.tensor(1)}", "'part'"),
         ("{'loss': loss.detach()}", "'loss'"),
         ("{'part': loss}", "'loss'"),
@@ -573,11 +531,12 @@ def test_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert rates[4] == pytest.approx(0.5) and rates[9] == max(rates) == 1.0 and rates[-1] == pytest.approx(0.0)
 
 
-def test_predictions_answer_every_case_the_same_way_twice(tmp_path: Path, data: Path) -> None:
-    folder = run_training(tmp_path, data, "run")
+def test_predictions_answer_every_case_the_same_way_twice(tmp_path: Path, data: Path, whole: Path) -> None:
+    folder = tmp_path / "predicted"
+    write_json(tmp_path / "s.json", SETTINGS)
     write_cases(SETTINGS, data, tmp_path / "cases")
     arguments = ["--settings", tmp_path / "s.json", "--method", METHOD, "--data", data, "--cases", tmp_path / "cases"]
-    arguments += ["--weights", folder / "weights.safetensors", "--seed", 3, "--out", folder]
+    arguments += ["--weights", whole / "weights.safetensors", "--seed", 3, "--out", folder]
     predict.main([*map(str, arguments)])
     first = load_arrays(folder / "predictions.npz")
     assert {k: v.shape for k, v in first.items()} == {
@@ -595,36 +554,6 @@ def test_predictions_answer_every_case_the_same_way_twice(tmp_path: Path, data: 
     assert frames["generate/image"].shape == (3, 3, 16, 16)
     np.testing.assert_array_equal(frames["generate/image"][-1], first["generate/image"][0])
     assert (frames["generate/image"][0] != frames["generate/image"][1]).mean() > 0.5  # noise is no estimate
-
-
-def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    module = torch.nn.Linear(2, 3)
-    with pytest.raises(UserError, match="no such weights"):
-        load_weights(path, module)
-    save_weights(path, torch.nn.Linear(2, 4).state_dict())
-    with pytest.raises(UserError, match="weights of another network"):
-        load_weights(path, module)
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(UserError, match="not readable as safetensors"):
-        load_weights(path, module)
-    save_weights(path, module.state_dict())
-    load_weights(path, module)
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "w.safetensors"
-    save_weights(path, {"a": torch.ones(2)})
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OSError, match="No space left"):
-            save_weights(path, {"a": torch.zeros(2)})
-    assert load_file(path)["a"].tolist() == [1, 1]
-    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
 
 
 PREPARING = """
@@ -768,9 +697,7 @@ class TestLabelled:
         settings = {**changed(labelled={"mask": 0.5}), "experiment": "segmentation"}
         settings |= {"method_settings": {"weights": {"mask": 1.0}}}
         part = run_training(tmp_path, streets, "part", settings)
-        again = run_training(tmp_path, streets, "again", settings)
-        whole = run_training(tmp_path, streets, "whole", {**settings, "train": TRAIN})
-        assert same_weights(part, again) and not same_weights(part, whole)
+        assert not same_weights(part, run_training(tmp_path, streets, "all", {**settings, "train": TRAIN}))
         assert all(np.isfinite(point["loss"]) for point in read_json(part / "training.json")["curve"])
 
     @pytest.mark.parametrize(
