@@ -83,6 +83,16 @@ def test_intervals_of_shares_stay_within_0_and_1_and_have_their_coverage(count, 
     assert covered >= 0.95 - chance(0.05, runs) and covered >= usual - 0.01
 
 
+def test_intervals_of_distances_stay_above_0_and_have_their_coverage():
+    """Three seeds that spread by half of their mean: a plain interval goes below 0."""
+    draws = np.random.default_rng(0).lognormal(-(0.5**2) / 2, 0.5, (2000, 3))  # of mean 1
+    summaries, plain = [over_seeds(row, bounds=(0, np.inf)) for row in draws], [over_seeds(row) for row in draws]
+    assert all(0 <= s.low <= s.mean <= s.high for s in summaries) and min(s.low for s in plain) < 0
+    covered, usual = (np.mean([s.low <= 1 <= s.high for s in kind]) for kind in (summaries, plain))
+    assert covered >= 0.93 and covered >= usual - 0.01
+    assert over_seeds([0.0, 0.0, 1e-300], bounds=(0, np.inf)).low >= 0
+
+
 def test_an_interval_far_from_its_bounds_is_the_plain_one():
     plain, bounded = over_seeds([0.50, 0.51, 0.49]), over_seeds([0.50, 0.51, 0.49], bounds=(0, 1))
     assert (bounded.low, bounded.high) == pytest.approx((plain.low, plain.high), abs=1e-4)

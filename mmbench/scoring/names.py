@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ class Metric:
         label: the short name.
         decimals: the number of decimals to show.
         meaning: what is measured.
-        bounds: the smallest and the largest possible value; None if one of the two is open.
+        bounds: the smallest and the largest possible value, which may be infinite; None if the smallest is.
     """
 
     label: str
@@ -27,14 +28,14 @@ class Metric:
     bounds: tuple[float, float] | None = None
 
 
-#: The bounds of a share, and of a cosine or SSIM.
-SHARE, COSINE = (0.0, 1.0), (-1.0, 1.0)
+#: The bounds of a share, of a cosine or SSIM, and of a distance or error.
+SHARE, COSINE, DISTANCE = (0.0, 1.0), (-1.0, 1.0), (0.0, math.inf)
 METRICS = {
-    "lpips_alex": Metric("LPIPS (AlexNet)", 4, "learned perceptual distance of the composite to the source"),
-    "lpips_vgg": Metric("LPIPS (VGG16)", 4, "learned perceptual distance of the composite to the source"),
+    "lpips_alex": Metric("LPIPS (AlexNet)", 4, "learned perceptual distance of the composite to the source", DISTANCE),
+    "lpips_vgg": Metric("LPIPS (VGG16)", 4, "learned perceptual distance of the composite to the source", DISTANCE),
     "psnr": Metric("PSNR, dB", 2, "peak signal-to-noise ratio in the hole, per image, then averaged"),
     "ssim": Metric("SSIM", 4, "structural similarity of the whole composite to the source", COSINE),
-    "l1": Metric("L1", 4, "mean absolute error in the hole"),
+    "l1": Metric("L1", 4, "mean absolute error in the hole", DISTANCE),
     "miou": Metric(
         "mIoU", 3, "mean over classes of intersection over union, all pixels of the case in one matrix", SHARE
     ),
@@ -51,8 +52,10 @@ METRICS = {
     "shuffled_miou": Metric(
         "Shuffled mIoU", 3, "judged mIoU of masks beside other images: what agrees by chance", SHARE
     ),
-    "abs_rel": Metric("AbsRel", 3, "absolute error of depth as a share of the true one, mean of an image's pixels"),
-    "rmse": Metric("RMSE, m", 1, "root of the mean squared error of an image's depth in metres, averaged"),
+    "abs_rel": Metric(
+        "AbsRel", 3, "absolute error of depth as a share of the true one, mean of an image's pixels", DISTANCE
+    ),
+    "rmse": Metric("RMSE, m", 1, "root of the mean squared error of an image's depth in metres, averaged", DISTANCE),
     "delta": Metric(
         "δ < 1.25", 3, "share of an image's pixels whose depth is within a factor of 1.25 of the true one", SHARE
     ),
@@ -69,8 +72,10 @@ METRICS = {
         "Shuffled cosine", 4, "cosine of embeddings beside other images: what agrees by chance", COSINE
     ),
     "retrieval": Metric("R", 3, "share of embeddings that have their partner among the k nearest of the case's", SHARE),
-    "median_rank": Metric("Median rank", 1, "median place of an embedding's partner among the case's, by cosine"),
-    "fd_embedding": Metric("FD of embeddings", 1, "Fréchet distance of embeddings to the real split's"),
+    "median_rank": Metric(
+        "Median rank", 1, "median place of an embedding's partner among the case's, by cosine", DISTANCE
+    ),
+    "fd_embedding": Metric("FD of embeddings", 1, "Fréchet distance of embeddings to the real split's", DISTANCE),
     "accuracy": Metric("Accuracy", 4, "share of images whose likeliest class is the true one", SHARE),
     "macro_precision": Metric(
         "Macro precision", 4, "share of the images called a class that are of it, mean of classes", SHARE
@@ -83,14 +88,18 @@ METRICS = {
     "shuffled_accuracy": Metric(
         "Shuffled accuracy", 4, "judged accuracy of labels beside other images: by chance", SHARE
     ),
-    "is": Metric("IS", 2, "inception score with the named classifier: how sure it is of each image, and how varied"),
-    "fjd": Metric("FJD", 1, "Fréchet distance of generated to real pairs: image features beside scaled labels"),
+    "is": Metric(
+        "IS", 2, "inception score with the named classifier: how sure it is of each image, and how varied", DISTANCE
+    ),
+    "fjd": Metric(
+        "FJD", 1, "Fréchet distance of generated to real pairs: image features beside scaled labels", DISTANCE
+    ),
     "kjd": Metric("KJD", 4, "kernel distance of generated to real pairs: image features beside scaled labels"),
-    "fd": Metric("FD", 1, "Fréchet distance of generated to real images in feature space"),
+    "fd": Metric("FD", 1, "Fréchet distance of generated to real images in feature space", DISTANCE),
     "kd": Metric("KD", 4, "kernel distance (MMD², cubic kernel) of generated to real images in feature space"),
     "precision": Metric("Precision", 3, "share of generated images within the real ones' k-NN manifold", SHARE),
     "recall": Metric("Recall", 3, "share of real images within the generated ones' k-NN manifold", SHARE),
-    "density": Metric("Density", 3, "how densely real images surround the generated ones"),
+    "density": Metric("Density", 3, "how densely real images surround the generated ones", DISTANCE),
     "coverage": Metric("Coverage", 3, "share of real images with a generated one in their k-NN ball", SHARE),
 }
 _ORDER = list(METRICS)

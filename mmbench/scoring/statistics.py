@@ -111,8 +111,8 @@ def over_seeds(values: Sequence[float], level: float = LEVEL, bounds: Interval |
     Args:
         values: one value per training seed.
         level: level of the interval.
-        bounds: the smallest and the largest possible value: the interval then stays between them (see `within`); None
-            for a number without both.
+        bounds: the smallest and the largest possible value, which may be infinite: the interval then stays between them
+            (see `within`); None for a number without bounds.
 
     Raises:
         ValueError: there are no values, or one is not finite.
@@ -126,17 +126,18 @@ def over_seeds(values: Sequence[float], level: float = LEVEL, bounds: Interval |
     if np.ptp(x) == 0:  # equal values have no spread, not even that of rounding their mean
         return SeedSummary(len(x), float(x[0]), 0.0, float(x[0]), float(x[0]))
     sd = float(x.std(ddof=1))
-    half = float(stats.t.ppf((1 + level) / 2, len(x) - 1)) * sd / np.sqrt(len(x))
+    half = float(special.stdtrit(len(x) - 1, (1 + level) / 2)) * sd / np.sqrt(len(x))
     low, high = (mean - half, mean + half) if bounds is None else within(mean, half, bounds)
     return SeedSummary(len(x), mean, sd, low, high)
 
 
 def within(mean: float, half: float, bounds: Interval) -> Interval:
-    """The ends of an interval `mean` +- `half` on the logit scale, which stay between the bounds.
+    """The ends of an interval `mean` +- `half` on the logit or the log scale, which stay between the bounds.
 
     With u the mean's place between the bounds, 0 to 1, the interval of logit(u) is `logit(u) +- half' / (u (1 - u))` by
-    the delta method, where half' is `half` as a share of their distance. It is transformed back, contains the mean, and
-    is close to the plain interval if that is narrow relative to the distance to either bound.
+    the delta method, where half' is `half` as a share of their distance. Without an upper bound, the interval of
+    log(mean - least) is `+- half / (mean - least)`. It is transformed back, contains the mean, and is near the plain
+    interval if that is narrow relative to the distance to either bound.
 
     Raises:
         ValueError: the mean is not between the bounds.
@@ -144,6 +145,10 @@ def within(mean: float, half: float, bounds: Interval) -> Interval:
     least, greatest = bounds
     if not least <= mean <= greatest:
         raise ValueError(f"a mean of {mean} is not between {least} and {greatest}")
+    if math.isinf(greatest):
+        above = mean - least
+        reach = half / above if above else 0.0
+        return least + above * math.exp(-reach), least + above * math.exp(reach)
     span = greatest - least
     u = (mean - least) / span
     if u in (0.0, 1.0):

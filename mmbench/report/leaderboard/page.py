@@ -98,7 +98,7 @@ def shown_row(row: dict[Any, Any]) -> dict[str, Any]:
         "interval": interval,
         "label": describe(metric).label + (" ↑" if row["higher_is_better"] else " ↓"),
         "place": text.DASH if pd.isna(row["rank"]) else f"{row['rank']:g}",
-        "budget": budget,
+        "images": None if pd.isna(images) else images,
         "filters": {
             "experiment": [row["experiment"]], "data": [row["data"]], "kinds": str(row["kinds"]).split(),
             "budget": [budget],
@@ -113,10 +113,10 @@ def shown_delta(row: dict[Any, Any]) -> dict[str, Any]:
     return {**row, "shown": per_cent(row["delta_m"]), "interval": interval}
 
 
-def rank_rows(ranking: Ranking) -> list[tuple[str, str, str]]:
-    """Title, mean rank and its interval of each method."""
+def rank_rows(ranking: Ranking) -> list[tuple[str, str, str, str]]:
+    """Name, title, mean rank and its interval of each method."""
     return [
-        (ranking.titles[m], f"{s.mean:.2f}", f"[{s.low:.2f}, {s.high:.2f}]" if s.low is not None else "one data set")
+        (m, ranking.titles[m], f"{s.mean:.2f}", f"[{s.low:.2f}, {s.high:.2f}]" if s.low is not None else "one data set")
         for m, s in ranking.means.items()
     ]
 
