@@ -15,9 +15,11 @@ results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
 	@echo "The report is at $(CURDIR)/results/quick/index.html"
 
-# Each file's tests in one process, of which there are WORKERS with one thread each and some 2 GiB.
+# Each file's tests in one process, of which there are WORKERS with one thread each and some 2 GiB; then the branches of
+# the package that no test took (those of processes that tests start are not counted).
 test: $(READY) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report=term-missing:skip-covered
 
 # Lint, types and the tests that take no time: for every edit. `make test` is everything.
 check: $(READY) lint
@@ -26,6 +28,9 @@ check: $(READY) lint
 # What is held to the word list of docs/style.md.
 PROSE := README.md CONTRIBUTING.md SECURITY.md config/README.md benchmarks/README.md results/README.md docs
 
+# What others read by a published schema.
+SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,6 +38,10 @@ lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/codespell
 	$(BIN)/codespell --config tools/words.cfg $(PROSE)
+	$(SCHEMA).github-workflows .github/workflows/*.yml
+	$(SCHEMA).github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/method.yml
+	$(SCHEMA).github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA).citation-file-format CITATION.cff
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 
 # ARCHITECTURE.md from the imports and docstrings of the code.
