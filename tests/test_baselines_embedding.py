@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_data import NETWORK, generator
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
@@ -15,7 +16,6 @@ from mmbench.experiments.embedding.tasks import TASKS
 from mmbench.experiments.experiment import load_experiment
 from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 from mmbench.models.diffusion.parameterisation import training_target
-from mmbench.models.nets.unet import Features
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +24,7 @@ SIZE = 10
 SPEC = load_experiment("embedding").modalities(
     {"size": [16, 16], "modalities": ["image", "embedding"], "embedding": {"size": SIZE}}
 )
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 EMBED, PAINT, GENERATE = (TASKS[name] for name in ("embed", "paint", "generate"))
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def build(name: str, **settings: object) -> Method:
@@ -220,21 +215,14 @@ def test_packing_loses_nothing() -> None:
     assert torch.equal(image, batch["image"]) and torch.equal(embedding, batch["embedding"])
 
 
-def test_the_clock_of_vectors_tells_the_steps_apart() -> None:
-    found = helper().time_features(torch.arange(1, 1001), 16, torch.zeros(1))
-    distances = torch.cdist(found, found) + 10 * torch.eye(1000)
-    assert found.shape == (1000, 16) and distances.min() > 1e-3
-
-
-@pytest.mark.parametrize("name, task, steps", [("regression", EMBED, 80), ("unidiffuser", EMBED, 300)])
-def test_a_world_is_learnt_by_heart(name: str, task: object, steps: int) -> None:
-    method, batch = build(name).train(), world(6)
+def test_a_world_is_learnt_by_heart() -> None:
+    method, batch = build("regression").train(), world(6)
     optimizer = torch.optim.Adam(method.parameters(), lr=5e-3)
-    for step in range(steps):
+    for step in range(80):
         optimizer.zero_grad()
         method.loss(batch, generator(step))["loss"].backward()
         optimizer.step()
-    answer = method.eval().predict(task, {"image": batch["image"]}, 6, Sampling("ddim", 10), Noise())
+    answer = method.eval().predict(EMBED, {"image": batch["image"]}, 6, Sampling("ddim", 10), Noise())
     assert torch.cosine_similarity(answer["embedding"], batch["embedding"]).min() > 0.9
     wrong = torch.cosine_similarity(answer["embedding"], batch["embedding"].roll(1, dims=0)).mean()
     assert wrong < 0.7
@@ -254,16 +242,6 @@ def test_the_regressions_loss_is_angle_and_squared_error() -> None:
     assert found["loss"].item() == pytest.approx(0.5 * float((one["embedding"] ** 2).mean()), rel=1e-4)
     opposite = method.loss({**one, "embedding": -one["embedding"]}, generator())
     assert opposite["angle"].item() == pytest.approx(2, abs=1e-5)
-
-
-def test_the_regression_reads_both_ends_of_the_network() -> None:
-    method, batch = build("regression"), world(2)
-    features = method.backbone(batch["image"], torch.zeros(2, dtype=torch.long))
-    method.backbone.forward = lambda *_: Features(features.map, features.pooled)
-    expected = method(batch["image"])
-    for changed in (Features(features.map + 1, features.pooled), Features(features.map, features.pooled + 1)):
-        method.backbone.forward = lambda *_, changed=changed: changed
-        assert not torch.allclose(method(batch["image"]), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(

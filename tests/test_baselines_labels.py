@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_data import NETWORK, generator
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
@@ -20,13 +21,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 CLASSES = 3
 SPEC = load_experiment("labels").modalities({"size": [16, 16], "modalities": ["image", "label"], "labels": list("abc")})
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 COLOURS = torch.tensor([[-0.7, 0.1, 0.6], [0.7, -0.5, 0.0], [0.1, 0.7, -0.7]])
 DRAWING = ["cfg_ddpm", "classifier_guidance", "joint_diffusion"]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def build(name: str, **settings: object) -> Method:
@@ -88,10 +84,9 @@ def test_a_perfect_denoiser_has_no_loss_and_draws_the_truth(name: str, predictio
     assert torch.allclose(answer["image"], batch["image"], atol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["classifier", "noised_classifier", "joint_diffusion"])
-def test_a_world_is_learnt_by_heart(name: str) -> None:
+def test_a_world_is_learnt_by_heart() -> None:
     batch = world(12)
-    method = trained(build(name), batch, 40)
+    method = trained(build("joint_diffusion"), batch, 40)
     seen = method.predict(TASKS["classify"], {"image": batch["image"]}, 12, Sampling(), Noise())["label"]
     assert torch.equal(seen.argmax(dim=1), batch["label"])
     alpha_bar = torch.full((12,), 0.7)
@@ -172,10 +167,10 @@ def test_labels_are_drawn_as_often_as_in_training(name: str) -> None:
     assert method.shares.tolist() == pytest.approx([1 / 3] * 3)
     label = torch.tensor([0] * 7 + [2] * 3)
     method.prepare({"image": torch.zeros(10, 3, 16, 16), "label": label})
-    drawn = method.predict(TASKS["generate"], {}, 400, Sampling("ddim", 2), Noise())["label"]
-    assert drawn.shape == (400, 3) and (drawn.sum(dim=1) == 1).all()
-    assert drawn.mean(dim=0).tolist() == pytest.approx([0.7, 0, 0.3], abs=0.07)
-    again = method.predict(TASKS["generate"], {}, 400, Sampling("ddim", 2), Noise(1))["label"]
+    drawn = method.predict(TASKS["generate"], {}, 200, Sampling("ddim", 2), Noise())["label"]
+    assert drawn.shape == (200, 3) and (drawn.sum(dim=1) == 1).all()
+    assert drawn.mean(dim=0).tolist() == pytest.approx([0.7, 0, 0.3], abs=0.1)
+    again = method.predict(TASKS["generate"], {}, 200, Sampling("ddim", 2), Noise(1))["label"]
     assert not torch.equal(drawn, again)
 
 
@@ -226,19 +221,6 @@ def test_the_joint_network_paints_towards_its_own_classifier() -> None:
     free, little, more = (painted(scale).mean(dim=(1, 2, 3)) for scale in (0.0, 1.0, 10.0))
     assert free.abs().max() < 1e-5
     assert little[0] < -1e-5 and little[1] > 1e-5 and (more.abs() > 3 * little.abs()).all()
-
-
-@pytest.mark.parametrize(
-    "name, settings, steps",
-    [("cfg_ddpm", {"guidance": 0.5}, 60), ("classifier_guidance", {"scale": 30.0}, 110)],
-)
-def test_guidance_learnt_from_a_world_paints_its_colours(name: str, settings: dict, steps: int) -> None:
-    batch, label = world(12), torch.tensor([0, 1, 2] * 3)
-    method = trained(build(name, **settings), batch, steps)
-    image = method.predict(TASKS["paint"], {"label": label}, 9, Sampling("ddim", 20), Noise())["image"]
-    nearest = (image.mean(dim=(2, 3))[:, None] - COLOURS).abs().sum(dim=2).argmin(dim=1)
-    assert (nearest == label).float().mean() > 0.85
-    assert not image.requires_grad and all(p.grad is None for p in method.parameters())
 
 
 # Evaluations

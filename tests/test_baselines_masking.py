@@ -7,22 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_data import NETWORK, generator
 
-from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.masking.tasks import TASKS
 from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 from mmbench.modalities.masked_image import draw_masks, hide
-from mmbench.models.diffusion.process import Process
-from mmbench.models.diffusion.sampler import sample, time_steps
 
 ROOT = Path(__file__).parents[1]
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 RECONSTRUCT = TASKS["reconstruct"]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def build(name: str, size: int = 16, **settings: object) -> Method:
@@ -61,25 +54,6 @@ def test_all_evaluations_go_into_the_steps_that_are_left(strength: float, calls:
     assert len(seen) == calls and seen[0] == round(strength * 1000) and seen == sorted(seen, reverse=True)
 
 
-@pytest.mark.parametrize("strength", [0.0, -1.0, 1.1])
-def test_a_strength_out_of_range_is_named(strength: float) -> None:
-    with pytest.raises(UserError, match="sdedit: strength"):
-        build("sdedit", strength=strength)
-
-
-def test_a_sampler_may_start_on_the_way() -> None:
-    process = Process()
-    assert time_steps(process, 4, 400) == [400, 300, 200, 100, 0]
-    with pytest.raises(ValueError, match="not 5 and 4"):
-        time_steps(process, 5, 4)
-    truth = torch.full((2, 3, 4, 4), 0.3)
-    t = torch.full((2,), 400)
-    z = process.marginal(truth, [], t, torch.randn(truth.shape, generator=generator()))
-    for sampler in ("ddim", "dpm++", "ancestral"):
-        drawn = sample(process, lambda z_t, t: (truth, []), z, sampler=sampler, nfe=5, start=400, generator=generator())
-        torch.testing.assert_close(drawn, truth, atol=1e-4, rtol=0)
-
-
 def test_the_autoencoder_learns_to_fill() -> None:
     batch = flat_images(8)
     method = build("mae")
@@ -94,16 +68,3 @@ def test_the_autoencoder_learns_to_fill() -> None:
     assert losses[-1] < 0.05 * losses[0]
     image = method.predict(RECONSTRUCT, {"masked_image": batch["masked_image"]}, 8, Sampling(), Noise())["image"]
     assert (image - batch["image"]).abs().mean() < 0.1
-
-
-def test_its_tokens_know_their_place() -> None:
-    """Moving the content of an image by a patch changes more than the place of the answer."""
-    method = build("mae")
-    x = torch.randn(1, 4, 16, 16, generator=generator())
-    moved = method.backbone(x.roll(4, dims=3)).roll(-4, dims=3)
-    assert (moved - method.backbone(x)).abs().max() > 1e-3
-
-
-def test_a_patch_of_no_pixels_is_named() -> None:
-    with pytest.raises(UserError, match="mae: patch: 0 is less than 1"):
-        build("mae", patch=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_data import NETWORK, generator
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
@@ -23,11 +24,6 @@ CLASSES = 4
 SPEC = load_experiment("segmentation").modalities(
     {"size": [16, 16], "modalities": ["image", "mask"], "classes": list("abcd")}
 )
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def build(name: str, **settings: object) -> Method:
@@ -72,19 +68,6 @@ def truth_of(name: str, batch: Batch) -> Tensor:
     """The z_0 of a diffusion baseline for a batch."""
     analog = helper(build(name)).to_analog(batch["mask"], CLASSES)
     return analog if name == "segdiff" else torch.cat([batch["image"], analog], dim=1)
-
-
-def test_class_maps_survive_being_diffused() -> None:
-    maps, batch = helper(build("segdiff")), world(3)
-    mask = batch["mask"].clone()
-    mask[:, 0] = 255
-    analog = maps.to_analog(mask, CLASSES)
-    assert analog.shape == (3, CLASSES, 16, 16) and set(analog.unique().tolist()) == {-1.0, 0.0, 1.0}
-    assert (analog[:, :, 0] == 0).all() and torch.equal(maps.from_analog(analog)[:, 1:], mask[:, 1:])
-    error = torch.ones(3, CLASSES, 16, 16)
-    error[:, :, 0] = 100
-    assert maps.masked_mean(error, mask) == 1
-    assert maps.masked_mean(error, torch.full_like(mask, 255)) == 0
 
 
 @pytest.mark.parametrize("prediction", ["z0", "v", "eps"])
@@ -145,9 +128,8 @@ def test_draws_share_the_evaluations(draws: int, nfe: int, calls: int) -> None:
     assert counted == [2] * calls
 
 
-@pytest.mark.parametrize("name", ["unet", "multitask_regression"])
-def test_a_world_is_learnt_by_heart(name: str) -> None:
-    method, batch = build(name), world(4)
+def test_a_world_is_learnt_by_heart() -> None:
+    method, batch = build("multitask_regression"), world(4)
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
     for step in range(80):
         optimizer.zero_grad()
@@ -155,9 +137,8 @@ def test_a_world_is_learnt_by_heart(name: str) -> None:
         optimizer.step()
     answer = method.predict(TASKS["segment"], {"image": batch["image"]}, 4, Sampling(), Noise())
     assert (answer["mask"] == batch["mask"]).float().mean() > 0.95
-    if name == "multitask_regression":
-        painted = method.predict(TASKS["paint"], {"mask": batch["mask"]}, 4, Sampling(), Noise())["image"]
-        assert (painted - batch["image"]).abs().mean() < 0.2
+    painted = method.predict(TASKS["paint"], {"mask": batch["mask"]}, 4, Sampling(), Noise())["image"]
+    assert (painted - batch["image"]).abs().mean() < 0.2
 
 
 def test_what_is_hidden_from_the_regression_does_not_reach_it() -> None:

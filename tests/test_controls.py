@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_data import generator
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import MULTITASK
 from mmbench.config.yaml_files import read_yaml
-from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
-from mmbench.experiments.masking.tasks import TASKS
 from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
 
 pytestmark = pytest.mark.slow
@@ -31,10 +30,6 @@ CARD = {
     "embedding": {"size": 20},
 }
 CONTROL = "mt_diffusion@omega_zero"
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @cache
@@ -120,33 +115,6 @@ def test_masked_items_are_the_masked_images_of_the_batch_and_said_to_be() -> Non
     torch.testing.assert_close(lost, expected, atol=1e-5, rtol=0)
     shares = build("masking", "mt_diffusion").shares["masked_image"]
     assert method.share == pytest.approx(shares[1] + shares[2]) and 0.4 < masked.float().mean() < 0.8
-
-
-def test_it_draws_whole_images() -> None:
-    method, told = build("masking", "ddpm_augmented"), []
-    method.backbone.register_forward_pre_hook(lambda _module, inputs: told.append(inputs[0][:, 3:]))
-    drawn = method.predict(TASKS["generate"], {}, 3, Sampling("ddim", 4), Noise())["image"]
-    assert drawn.shape == (3, 3, 16, 16) and len(told) == 4 and all((channel == 1).all() for channel in told)
-
-
-def test_it_learns_whole_images_and_what_is_seen_of_masked_ones() -> None:
-    """One image by heart: drawn with all seen it is whole, though most of what was shown of it had holes."""
-    image = batch_of("masking", 1)["image"].expand(8, -1, -1, -1)
-    method = build("masking", "ddpm_augmented")
-    optimizer = torch.optim.Adam(method.parameters(), lr=5e-3)
-    for step in range(60):
-        batch = made("masking", {"image": image}, generator(step))
-        optimizer.zero_grad()
-        method.loss(batch, generator(step))["loss"].backward()
-        optimizer.step()
-    drawn = method.predict(TASKS["generate"], {}, 4, Sampling("ddim", 8), Noise())["image"]
-    assert (drawn - image[:1]).abs().mean() < 0.1
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_a_share_without_whole_images_is_named(share: float) -> None:
-    with pytest.raises(UserError, match="ddpm_augmented: share"):
-        build("masking", "ddpm_augmented", share=share)
 
 
 # Heads without a shared space

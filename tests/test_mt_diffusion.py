@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from fake_data import NETWORK, generator
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.masking.tasks import TASKS
 from mmbench.experiments.segmentation.tasks import TASKS as SEGMENTATION
 from mmbench.method import Batch, Modality, Noise, Sampling, Spec, Task
-from mmbench.modalities.class_map import one_hot_map
-from mmbench.modalities.masked_image import draw_masks, hide
 from mmbench.models.diffusion.objective import evaluate, simple_terms
 from mmbench.models.diffusion.parameterisation import to_z0, training_target
 from mmbench.models.diffusion.states import States, at_the_ends
@@ -24,8 +20,6 @@ from mmbench.models.mt_diffusion import Method
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 MASKING = {"image": Modality("image", (3, 16, 16)), "masked_image": Modality("masked_image", (4, 16, 16))}
 FOUR = {
     "image": Modality("image", (3, 16, 16)),
@@ -34,10 +28,6 @@ FOUR = {
     "embedding": Modality("vector", (7,)),
 }
 FAST = Sampling("ddim", 3)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def batch_of(modalities: dict[str, Modality], count: int = 6) -> Batch:
@@ -73,26 +63,12 @@ def test_every_weight_that_is_used_learns(modalities: dict, conditioning: str, o
     assert [n for n in silent if not any(u in n for u in unused)] == []
 
 
-@pytest.mark.parametrize("modalities", [MASKING, FOUR], ids=["masking", "four"])
 @pytest.mark.parametrize("generation", ["joint", "absent"])
-def test_everything_can_be_drawn_from_noise(modalities: dict, generation: str) -> None:
-    method = Method(Spec(modalities, NETWORK), generation=generation, weights=dict.fromkeys(modalities, 0.1))
-    want = tuple(name for name in modalities if name != "masked_image")
-    answer = method.predict(Task("generate", (), want), {}, 2, FAST, Noise())
-    shapes = {"image": (2, 3, 16, 16), "mask": (2, 16, 16), "label": (2, 3), "embedding": (2, 7)}
-    assert {k: tuple(v.shape) for k, v in answer.items()} == {k: shapes[k] for k in want}
-    assert all(torch.isfinite(v).all() for v in answer.values())
-    again = method.predict(Task("generate", (), want), {}, 2, FAST, Noise())
-    assert all(torch.equal(answer[k], again[k]) for k in want)
-
-
-def test_a_given_image_stays_and_the_rest_is_recovered() -> None:
-    method = Method(Spec(FOUR, NETWORK))
-    given = {"image": batch_of(FOUR, 2)["image"]}
-    answer = method.predict(Task("all", ("image",), ("image", "mask", "label")), given, 2, FAST, Noise())
-    assert torch.equal(answer["image"], given["image"])
-    assert answer["mask"].dtype == torch.int64 and answer["mask"].shape == (2, 16, 16)
-    assert torch.allclose(answer["label"].sum(1), torch.ones(2), atol=1e-5)
+def test_everything_can_be_drawn_from_noise(generation: str) -> None:
+    method = Method(Spec(FOUR, NETWORK), generation=generation, weights=dict.fromkeys(FOUR, 0.1))
+    answer, again = (method.predict(Task("generate", (), tuple(FOUR)), {}, 2, FAST, Noise()) for _ in range(2))
+    assert answer.keys() == FOUR.keys() and all(torch.isfinite(v).all() for v in answer.values())
+    assert all(torch.equal(answer[k], again[k]) for k in FOUR)
 
 
 def test_a_given_image_is_read_in_one_evaluation_at_the_first_step() -> None:
@@ -324,21 +300,6 @@ def test_a_value_that_is_not_known_does_not_reach_the_network() -> None:
     assert not torch.equal(*[method.model.features(z, t, Known(b, flags), flags).map for b in (batch, other)])
 
 
-def test_one_pass_needs_channels() -> None:
-    given = {"masked_image": batch_of(MASKING, 2)["masked_image"]}
-    image = Method(Spec(MASKING, NETWORK)).predict_at_once(given, 2, Noise())
-    assert image.shape == (2, 3, 16, 16)
-    with pytest.raises(UserError, match="conditioning: channels"):
-        Method(Spec(MASKING, NETWORK), conditioning="aggregate").predict_at_once(given, 2, Noise())
-
-
-def test_wrong_settings_are_named() -> None:
-    with pytest.raises(ValueError, match="conditioning 'chanels' is not one of"):
-        Method(Spec(MASKING, NETWORK), conditioning="chanels")
-    with pytest.raises(ValueError, match=r"weights names \['imgae'\]"):
-        Method(Spec(MASKING, NETWORK), weights={"imgae": 1.0})
-
-
 def test_prediction_targets_invert() -> None:
     z0, eps = torch.randn(2, 3, 4, 4, generator=generator()), torch.randn(2, 3, 4, 4, generator=generator(1))
     signal, noise = torch.tensor(0.6), torch.tensor(0.8)
@@ -346,44 +307,3 @@ def test_prediction_targets_invert() -> None:
     for kind in ("eps", "v", "z0"):
         target = training_target(kind, z0, eps, signal, noise)
         assert torch.allclose(to_z0(target, kind, y, signal, noise), z0, atol=1e-6)
-
-
-def test_it_learns_to_reconstruct_one_batch() -> None:
-    torch.manual_seed(0)
-    method = Method(
-        Spec(MASKING, {**NETWORK, "width": 16}), states=(0, 0, 1), one_pass=1.0, weights={"image": 1.0, "generate": 0.0}
-    )
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 16), torch.linspace(-1, 1, 16), indexing="ij")
-    image = torch.stack([torch.stack([x, y, x * y]), torch.stack([-x, y * y, -y]), torch.stack([y, x * x, -x])])
-    batch = {"image": image, "masked_image": hide(image, draw_masks(torch.full((3,), 0.5), 16, 16, generator()))}
-    optimizer = torch.optim.Adam(method.parameters(), lr=5e-3)
-    losses = []
-    for step in range(60):
-        loss = method.loss(batch, generator(step))["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.25 * losses[0]
-
-
-def test_one_hot_map_ignores_255() -> None:
-    hot = one_hot_map(torch.tensor([[[0, 2, 255]]]), 3)
-    assert hot[0, :, 0].T.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
-
-
-def test_loading_it_hides_no_module_of_another_name() -> None:
-    """Its folder has a module called like one of the standard library."""
-    code = """
-import sys
-from pathlib import Path
-from mmbench.method import Modality, Spec, load_method
-load_method("mmbench/models/mt_diffusion.py", Spec({"image": Modality("image", (3, 16, 16))}, {"width": 8}))
-files = {n: Path(getattr(m, "__file__", None) or "/").resolve() for n, m in sys.modules.items()}
-own = [n for n, file in files.items() if file.is_relative_to(Path("mmbench").resolve())]
-assert "mmbench.method" in own
-assert all(n.startswith(("mmbench.", "mmbench_method_")) or n == "mmbench" for n in own), own
-assert "mmbench" not in __import__("statistics").__file__
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
