@@ -19,12 +19,11 @@ from torchvision.datasets import CIFAR10
 from mmbench import data
 from mmbench.data import SPLITS, DataSettings, camvid, card, image_folder, load, names, read_prepared
 from mmbench.errors import UserError
-from mmbench.files.store import save_arrays, sha256_arrays
+from mmbench.files.store import sha256_arrays
 from mmbench.stages import data as prepare_data
 
 CAMVID = Path(__file__).parents[2] / "shared" / "data" / "CamVid"
 needs_camvid = pytest.mark.skipif(not CAMVID.is_dir(), reason=f"no CamVid at {CAMVID}")
-Settings = Callable[..., DataSettings]
 
 
 @pytest.fixture(autouse=True)
@@ -89,10 +88,6 @@ def test_size_is_a_number_or_height_and_width() -> None:
     assert DataSettings.from_mapping({"size": [96, 128]}).shape == (96, 128)
 
 
-def test_unknown_split() -> None:
-    assert "did you mean 'validation'" in refused(DataSettings(), "valdation")
-
-
 @pytest.mark.parametrize(
     "name", ["camvid", "cifar10", "cityscapes", "emoji", "fashion_mnist", "image_folder", "imagenet64"]
 )
@@ -153,13 +148,6 @@ def test_camvid_image_and_mask_stay_together_when_resized(small_camvid: Path) ->
         assert np.abs((arrays["mask"][0, 10] == 3).astype(int) - middle).sum() <= 1
 
 
-def test_camvid_counts(small_camvid: Path) -> None:
-    some = load("train", DataSettings("camvid", (16, 20), train=2, root=str(small_camvid)))["image"]
-    everything = load("train", DataSettings("camvid", (16, 20), root=str(small_camvid)))["image"]
-    np.testing.assert_array_equal(some, everything[:2])
-    assert "data.train: 4 items wanted" in refused(DataSettings("camvid", 16, train=4, root=str(small_camvid)))
-
-
 def test_camvid_errors(small_camvid: Path) -> None:
     settings = DataSettings("camvid", 16, root=str(small_camvid))
     frame, labels = small_camvid / "train" / "f1.png", small_camvid / "trainannot" / "f1.png"
@@ -189,9 +177,8 @@ def test_camvid_errors(small_camvid: Path) -> None:
 
 
 @needs_camvid
-@pytest.mark.parametrize("size", [32, 64, (96, 128)])
-def test_camvid_itself(size: int | tuple[int, int]) -> None:
-    settings = DataSettings("camvid", size, train=40, root=str(CAMVID))
+def test_camvid_itself() -> None:
+    settings = DataSettings("camvid", (96, 128), train=40, root=str(CAMVID))
     arrays = load("train", settings)
     height, width = settings.shape
     assert arrays["image"].shape == (40, 3, height, width) and arrays["mask"].shape == (40, height, width)
@@ -343,14 +330,6 @@ def test_image_folder_splits_by_hash(folder: Path) -> None:
     assert image_folder.split_of("cat/3.bmp") == image_folder.split_of("cat/3.bmp")
 
 
-def test_image_folder_files_keep_their_split(folder: Path) -> None:
-    settings = DataSettings("image_folder", (16, 20), root=str(folder))
-    before = {item.tobytes() for item in load("test", settings)["image"]}
-    for i in range(0, 30, 3):
-        (folder / "cat" / f"{i}.{('png', 'bmp')[i % 2]}").unlink()
-    assert {item.tobytes() for item in load("test", settings)["image"]} <= before
-
-
 def test_image_folder_with_splits(folder: Path) -> None:
     root = folder / "sorted"
     for i, (split, name) in enumerate((s, c) for s in ("train", "val", "test") for c in ("a", "b")):
@@ -395,46 +374,21 @@ def grey(path: Path) -> None:
     Image.fromarray(picture(0)).convert("L").save(path)
 
 
-def grey16(path: Path) -> None:
-    Image.fromarray(np.zeros((16, 16), np.uint16)).save(path)
-
-
 def corrupt(path: Path) -> None:
     Image.fromarray(picture(0, 200, 200)).save(path)
     path.write_bytes(path.read_bytes()[:5000])
-
-
-def text(path: Path) -> None:
-    path.write_text("not a picture")
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
 
 
 def dot(path: Path) -> None:
     Image.fromarray(picture(0, 1, 1)).save(path)
 
 
-def bomb(path: Path) -> None:
-    Image.new("1", (12_000, 12_000)).save(path)
-
-
-def larger_bomb(path: Path) -> None:
-    Image.new("1", (20_000, 20_000)).save(path)
-
-
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
         (grey, "greyscale"),
-        (grey16, "greyscale"),
         (corrupt, "not a readable picture"),
-        (text, "not a readable picture"),
-        (empty, "not a readable picture"),
         (dot, "1x1 pixels"),
-        (bomb, "12000x12000 has more than 64,000,000 pixels"),
-        (larger_bomb, "more than 64,000,000 pixels"),
     ],
 )
 def test_image_folder_names_the_bad_file(folder: Path, spoil: Callable[[Path], None], says: str) -> None:
@@ -488,18 +442,6 @@ def test_prepare_and_read_back(tmp_path: Path) -> None:
         assert sum(described["label_counts"]) == count
 
 
-def test_prepared_data_that_were_changed_are_refused(tmp_path: Path) -> None:
-    prepare_data.prepare(DataSettings("toy_streets", 16, 2, 2, 2), tmp_path)
-    arrays = read_prepared(tmp_path, "test")
-    arrays["image"][0, 0, 0, 0] ^= 1
-    save_arrays(tmp_path / "test.npz", arrays)
-    with pytest.raises(UserError, match=r"test\.npz: not the arrays that card\.json describes"):
-        read_prepared(tmp_path, "test")
-    (tmp_path / "card.json").unlink()
-    with pytest.raises(UserError, match=r"card\.json: no such file"):
-        read_prepared(tmp_path, "train")
-
-
 def test_ignored_pixels_count_apart(small_camvid: Path, tmp_path: Path) -> None:
     settings = DataSettings("camvid", (16, 20), root=str(small_camvid))
     described = prepare_data.prepare(settings, tmp_path / "out")["splits"]["train"]
@@ -507,22 +449,15 @@ def test_ignored_pixels_count_apart(small_camvid: Path, tmp_path: Path) -> None:
     assert described["class_share"][0] == described["class_share"][10] == pytest.approx(1 / 3, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ('{"data": {"name": "toy_streets", "sise": 32}}', "data.sise: unknown key; did you mean 'size'?"),
-        ('{"train": {}}', "has no section `data`"),
-        ("{", "not a JSON file"),
-    ],
-)
-def test_the_command_fails_in_one_line(tmp_path: Path, content: str, says: str) -> None:
-    (tmp_path / "s.json").write_text(content)
+def test_the_command_fails_in_one_line(tmp_path: Path) -> None:
+    """As a shell sees it."""
+    (tmp_path / "s.json").write_text('{"data": {"name": "toy_streets", "sise": 32}}')
     command = [sys.executable, "-m", "mmbench.stages.data", "--settings", "s.json", "--out", "out"]
     environment = {"PYTHONPATH": str(Path(data.__file__).parents[2]), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and says in done.stderr
-    assert not (tmp_path / "out" / "card.json").exists()
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "data.sise" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_datasets_do_not_import_torch_until_needed() -> None:

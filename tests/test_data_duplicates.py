@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,13 +65,6 @@ def test_near_ones_are_seen(change: Change) -> None:
     assert not seen[:10].any() and seen[10:].sum() >= 28
 
 
-def test_every_two_splits_are_compared() -> None:
-    names = ("train", "validation", "test")
-    found = shared(dict.fromkeys(names, fingerprints(STREETS["test"][:5])))
-    pairs = [(pair["split"], pair["other"], pair["exact"]) for pair in found]
-    assert pairs == [("validation", "train", 5), ("test", "train", 5), ("test", "validation", 5)]
-
-
 def test_the_search_finds_what_comparing_all_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_duplicates, "BITS", 26)
     monkeypatch.setattr(_duplicates, "LEVELS", 40)
@@ -122,18 +114,3 @@ def test_the_card_and_the_page_say_it(tmp_path: Path, monkeypatch: pytest.Monkey
     page = (tmp_path / "page/index.html").read_text()
     assert all(note in page for note in data_notes(read_card(run / "data")))
     assert "2 .txt" in page and sentence in page
-
-
-def test_none_is_said_once(tmp_path: Path) -> None:
-    card = prepare(DataSettings("toy_streets", 32, 6, 3, 3), tmp_path)
-    assert [(pair["exact"], pair["near"]) for pair in card["shared"]] == [(0, 0)] * 3
-    assert len(data_notes(card)) == 1
-
-
-def test_cards_of_earlier_versions_say_nothing(tmp_path: Path) -> None:
-    prepare(DataSettings("toy_streets", 32, 6, 3, 3), tmp_path)
-    card = json.loads((tmp_path / "card.json").read_text())
-    del card["shared"], card["other_files"]
-    write_json(tmp_path / "card.json", card)
-    assert data_notes(read_card(tmp_path)) == []
-    assert "Images of" not in data_card(tmp_path)

@@ -107,10 +107,3 @@ def test_a_wrong_tree_is_named(tree: Path, spoil: Callable[[Path], object], says
     spoil(tree)
     with pytest.raises(UserError, match=says):
         load("train", settings(tree))
-
-
-def test_a_missing_drawing_is_named(tree: Path) -> None:
-    for path in (tree / "twitter/img/twitter/64").glob("*.png"):
-        path.unlink()
-    with pytest.raises(UserError, match=r"twitter/64/.*\.png: no such file"):
-        load("test", settings(tree))

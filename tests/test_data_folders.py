@@ -178,10 +178,3 @@ def test_validation_has_one_folder(fill: Callable[[Layout], DataSettings], tmp_p
     settings = fill(LAYOUTS[1])
     (tmp_path / "validation" / "cat").mkdir(parents=True)
     assert refused(settings).startswith(f"{tmp_path / 'validation'}: is there beside {tmp_path / 'val'}")
-
-
-def test_a_data_set_of_nothing_else_says_nothing(
-    fill: Callable[[Layout], DataSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert prepare(fill(LAYOUTS[2]), tmp_path / "prepared")["other_files"] == {}
-    assert "no pictures" not in capsys.readouterr().out

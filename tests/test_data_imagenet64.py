@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import numpy as np
 import pytest
 from test_data import refused
 
-from mmbench import data
 from mmbench.data import SPLITS, DataSettings, imagenet64, load
 
 #: Items of a training file; 2 of them are held out.
@@ -94,24 +91,13 @@ def test_folders_of_the_archives(root: Path) -> None:
     np.testing.assert_array_equal(load("train", settings(root, train=400))["image"], before["image"])
 
 
-def test_other_sizes_are_resized(root: Path) -> None:
-    image = load("test", settings(root, (32, 48)))["image"]
-    assert image.shape == (20, 3, 32, 48)
-    assert numbers({"image": image}) == numbers(load("test", settings(root)))  # uniform planes stay as they are
-
-
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"data": np.zeros((50, 3072), np.uint8)}, "data is uint8 (50, 3072) instead of uint8 (50, 12288)"),
-        ({"data": np.zeros((50, 12288), np.float32)}, "data is float32 (50, 12288)"),
-        ({"data": np.zeros((49, 12288), np.uint8)}, "data is uint8 (49, 12288) instead of uint8 (50, 12288)"),
         ({"data": None}, "has no array data"),
-        ({"labels": None}, "has no array labels"),
         ({"labels": np.arange(50)}, "labels are 0 to 49 instead of 1 to 1000"),
-        ({"labels": np.arange(952, 1002)}, "labels are 952 to 1001 instead of 1 to 1000"),
         ({"labels": np.ones(50)}, "labels are float64 (50,) instead of whole numbers (n,)"),
-        ({"labels": np.ones((50, 1), int)}, "labels are int64 (50, 1)"),
         ({"labels": np.array([1] * 50, object)}, "not a whole npz file of plain arrays"),
     ],
 )
@@ -146,17 +132,3 @@ def test_broken_files_are_refused(root: Path, spoil: Callable[[Path], None]) -> 
     spoil(root / "val_data.npz")
     message = refused(settings(root), "test")
     assert message.startswith(f"{root / 'val_data.npz'}: not a whole npz file of plain arrays; unpack it again")
-
-
-def test_more_items_than_there_are(root: Path) -> None:
-    assert f"data.train: 481 items wanted but {root} has 480" in refused(settings(root, train=481))
-
-
-def test_the_command_writes_the_card(root: Path) -> None:
-    section = f'{{"name": "imagenet64", "size": 64, "root": "{root}", "train": 40, "validation": 2, "test": 9}}'
-    (root / "s.json").write_text(f'{{"data": {section}}}')
-    command = [sys.executable, "-m", "mmbench.stages.data", "--settings", str(root / "s.json"), "--out", str(root)]
-    subprocess.run(command, check=True, cwd=Path(data.__file__).parents[2], capture_output=True)
-    written = data.read_card(root)
-    assert written["name"] == "imagenet64" and len(written["labels"]) == 1000
-    assert [written["splits"][split]["count"] for split in SPLITS] == [40, 2, 9]

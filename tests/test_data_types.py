@@ -13,10 +13,9 @@ from PIL import Image
 from mmbench.data import DataSettings, read_prepared, toy_streets
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import read_cases, to_stored
-from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import Arrays, read_json, sha256_arrays
 from mmbench.inference.inputs import as_stored
 from mmbench.modalities import Modality, kind_of
-from mmbench.runs.run import check_array
 from mmbench.stages import reference
 from mmbench.stages.cases import write_cases
 from mmbench.stages.data import prepare
@@ -72,19 +71,6 @@ def test_a_data_set_is_stored_in_one_type(
         assert card["splits"][split]["sha256"] == sha256_arrays(arrays)
 
 
-@pytest.mark.parametrize(("name", "dtype"), EACH)
-def test_a_prepared_folder_of_another_program_is_read(name: str, dtype: str, tmp_path: Path) -> None:
-    arrays = items()
-    changed = {**arrays, name: arrays[name].astype(dtype)}
-    save_arrays(tmp_path / "test.npz", changed)
-    card = {"size": [SIZE, SIZE], "modalities": ["image", "mask", "label", "depth"], "classes": ["a", "b", "c"],
-            "labels": ["x", "y", "z"], "embedding": {"size": 4}}  # fmt: skip
-    write_json(tmp_path / "card.json", {**card, "splits": {"test": {"sha256": sha256_arrays(changed)}}})
-    for key, array in read_prepared(tmp_path, "test").items():
-        assert array.dtype == STORED[key] and array.dtype.isnative
-        np.testing.assert_array_equal(array, arrays[key])
-
-
 @pytest.mark.parametrize(
     ("name", "dtype", "value", "says"),
     [
@@ -131,26 +117,12 @@ def test_a_given_array_is_stored_in_one_type(name: str, dtype: str, tmp_path: Pa
     np.testing.assert_array_equal(read, array)
 
 
-@pytest.mark.parametrize("dtype", ["i8", "u8", ">i2", "i1"])
-def test_given_labels_are_numbers_of_any_width(dtype: str) -> None:
-    read = as_stored("label", np.array([0, 2], dtype), MODALITIES["label"], {})
-    assert read.dtype == np.int64 and read.tolist() == [0, 2]
-
-
 @pytest.mark.parametrize(("name", "value"), [("mask", 300), ("depth", 1e300), ("embedding", 1e300), ("label", 3)])
 def test_a_given_value_that_the_type_does_not_hold_is_refused(name: str, value: float) -> None:
     array = items()[name].astype("f8" if name in ("depth", "embedding") else "u8")
     array[1] = value
     with pytest.raises(UserError, match=f"^{name}: "):
         as_stored(name, array, MODALITIES[name], {})
-
-
-@pytest.mark.parametrize("dtype", WHOLE)
-def test_answered_masks_become_bytes(dtype: str) -> None:
-    mask = items()["mask"]
-    checked = kind_of(MODALITIES["mask"]).check_answer("p.npz: array 'x'", mask.astype(dtype), 4)
-    assert checked.dtype == np.uint8
-    np.testing.assert_array_equal(checked, mask)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -178,21 +150,6 @@ def test_a_method_answers_masks_of_any_width(dtype: torch.dtype) -> None:
     stored = to_stored({"mask": mask.to(dtype)}, MODALITIES, 4)["mask"]
     assert stored.dtype == np.uint8
     np.testing.assert_array_equal(stored, mask)
-
-
-@pytest.mark.parametrize("name", ["image", "mask", "embedding"])
-def test_complex_answers_are_refused(name: str) -> None:
-    with pytest.raises(UserError, match="complex64"):
-        to_stored({name: torch.zeros(2, *MODALITIES[name].shape, dtype=torch.complex64)}, MODALITIES, 2)
-
-
-@pytest.mark.parametrize("dtype", WHOLE)
-def test_the_page_draws_masks_of_any_type(dtype: str) -> None:
-    """They are copied as somebody wrote them."""
-    mask = items()["mask"]
-    read = check_array(Path("p.npz"), "x", mask.astype(dtype), "uib", (4, SIZE, SIZE))
-    assert read.dtype == np.int64
-    np.testing.assert_array_equal(read, mask)
 
 
 # --- items without a value --------------------------------------------------------------------------------------------

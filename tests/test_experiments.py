@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from fake_data import write_splits
 from pydantic import ValidationError
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, Experiment, load_experiment, read_cases, to_batch, to_stored
 from mmbench.experiments.labels.cases import in_proportion
 from mmbench.experiments.labels.options import Options
-from mmbench.files.store import Arrays, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import Arrays, sha256_arrays
 from mmbench.modalities import Modality
 from mmbench.modalities.image import to_uint8
 from mmbench.modalities.masked_image import draw_masks
@@ -60,10 +61,7 @@ def test_cases_are_frozen_and_survive_their_files(tmp_path) -> None:
     assert [c.name for c in found] == [*(f"reconstruct-{s}" for s in (10, 25, 50, 75)), "generate"]
     assert all(sha256_arrays(a.given) == sha256_arrays(b.given) for a, b in zip(found, again, strict=True))
     image = some_images()
-    data = tmp_path / "data"
-    save_arrays(data / "test.npz", {"image": image})
-    split = {"count": len(image), "sha256": sha256_arrays({"image": image})}
-    write_json(data / "card.json", {"size": [32, 32], "splits": {"test": split}})
+    data = write_splits(tmp_path / "data", {"test": {"image": image}}, size=[32, 32])
     (tmp_path / "s.json").write_text(json.dumps(SETTINGS))
     cases_command.main(["--settings", str(tmp_path / "s.json"), "--data", str(data), "--out", str(tmp_path)])
     stored = read_cases(tmp_path)
@@ -116,22 +114,6 @@ def test_segmentation_takes_classes_from_the_card_and_refuses_data_without_masks
         with pytest.raises(UserError, match=r"data\.name: toy has no mask,.*segmentation") as caught:
             segmentation.modalities(card)
         assert "\n" not in str(caught.value)
-
-
-def test_segmentation_trains_on_image_and_mask_alone() -> None:
-    batch = {name: torch.zeros(2) for name in ("image", "mask", "label")}
-    found = segmentation.training_batch(batch, segmentation.modalities(CARD), torch.Generator())
-    assert found.keys() == {"image", "mask"}
-
-
-def test_answers_are_stored_as_their_kind_says() -> None:
-    modalities = segmentation.modalities(CARD)
-    mask = torch.randint(0, 3, (2, 32, 48))
-    arrays = to_stored({"image": torch.full((2, 3, 32, 48), 1.0), "mask": mask}, modalities, 2)
-    assert arrays["image"].dtype == arrays["mask"].dtype == np.uint8
-    assert (arrays["image"] == 255).all() and np.array_equal(arrays["mask"], mask.numpy())
-    with pytest.raises(UserError, match="prediction of 'image' is not finite"):
-        to_stored({"image": torch.full((2, 3, 32, 48), float("nan"))}, modalities, 2)
 
 
 EMBEDDED = {"name": "toy", "size": [32, 48], "modalities": ["image", "embedding"], "embedding": {"size": 7}}
@@ -232,18 +214,8 @@ def test_labels_takes_classes_from_the_card_and_refuses_data_without() -> None:
     assert labels.training_batch(batch, found, torch.Generator()).keys() == {"image", "label"}
 
 
-def test_labels_are_stored_as_probabilities() -> None:
-    p = torch.tensor([[0.2, 0.3, 0.5]])
-    assert np.array_equal(to_stored({"label": p}, labels.modalities(LABELLED), 1)["label"], p.numpy())
-
-
 def test_noise_levels_are_checked() -> None:
     assert Options(noise_levels=[0.9, 0.05]).options() == {"noise_levels": [0.9, 0.05]}
     for levels in ([], [0.0], [1.0], [0.5, 0.502], [0.999], [0.001], ["much"]):
         with pytest.raises(ValidationError, match="noise_levels"):
             Options(noise_levels=levels)
-
-
-def test_unknown_experiment_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"experiment 'maskin' does not exist.*there are .*masking"):
-        load_experiment("maskin")

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_data import write_splits
 from pydantic import ValidationError
 
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import find_methods
-from mmbench.config.literals import data_modalities
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, asked, load_experiment, read_cases, to_batch, used_modalities
 from mmbench.experiments.joint.options import Options
-from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import Arrays, load_arrays, read_json, sha256_arrays
 from mmbench.files.weights import save_weights
 from mmbench.stages import cases as cases_command
 from mmbench.stages import predict
@@ -66,11 +66,6 @@ def test_the_tasks_are_every_subset_given_and_all_others_wanted() -> None:
     assert joint.tasks["reconstruct"].given == ("masked_image",)
 
 
-def test_what_it_can_do_without() -> None:
-    assert joint.optional == joint.known == (*FREE, "masked_image") and masking.optional == ()
-    assert data_modalities(ROOT, "camvid") == {"image": "image", "mask": "class_map"}
-
-
 def test_cases_ask_every_task_over_the_first_test_items() -> None:
     test = items()
     found = by_name(joint.cases(test, joint.modalities(CARD), SETTINGS))
@@ -91,12 +86,6 @@ def test_cases_ask_every_task_over_the_first_test_items() -> None:
     assert np.abs(hidden.mean(axis=(1, 2)) - 0.5).max() < 0.05
     again = by_name(joint.cases(items(), joint.modalities(CARD), SETTINGS))
     assert all(sha256_arrays(case.given) == sha256_arrays(again[name].given) for name, case in found.items())
-
-
-def test_no_more_items_are_given_than_there_are_and_generation_is_free() -> None:
-    many = {**SETTINGS, "evaluate": {"reconstructions": 3, "samples": 60}}
-    found = by_name(joint.cases(items(), joint.modalities(CARD), many))
-    assert found["generate"].count == 60 and found["from_label"].count == 8
 
 
 def test_the_configuration_says_which_questions_are_asked() -> None:
@@ -132,12 +121,6 @@ def test_what_the_data_lack_is_neither_given_nor_wanted(have: tuple[str, ...]) -
     for case in found:
         assert case.want == tuple(name for name in joint.tasks[case.task].want if name in used)
         assert asked(joint, case).want == case.want and set(case.truth) <= {*case.want}
-
-
-def test_modalities_that_cannot_be_used_are_left_out_of_the_card() -> None:
-    for changed in ({"classes": []}, {"labels": ["all"]}, {"embedding": None}):
-        missing = {"classes": "mask", "labels": "label", "embedding": "embedding"}[next(iter(changed))]
-        assert missing not in joint.modalities({**CARD, **changed})
 
 
 def test_a_training_batch_has_what_there_is_and_fresh_masks() -> None:
@@ -186,11 +169,9 @@ def test_the_configuration_checks_them_too() -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A prepared folder of images and masks."""
-    arrays = items(names=("image", "mask"))
-    save_arrays(tmp_path / "data" / "test.npz", arrays)
-    card = {**CARD, "modalities": ["image", "mask"], "splits": {"test": {"sha256": sha256_arrays(arrays)}}}
-    write_json(tmp_path / "data" / "card.json", card)
-    return tmp_path / "data"
+    return write_splits(
+        tmp_path / "data", {"test": items(names=("image", "mask"))}, **CARD | {"modalities": ["image", "mask"]}
+    )
 
 
 def write(settings: dict, data: Path, out: Path) -> None:
@@ -286,22 +267,6 @@ def test_methods_say_what_they_need_and_a_task_is_a_modality_that_is_learnt() ->
     toys = config(override={"data": {"name": "toy_streets"}})
     assert toys.modalities("joint") == list(joint.optional)
     assert toys.section("joint", "segmenter@per_task").steps == round(steps / 6)
-
-
-def test_labels_that_there_are_none_of_are_not_taken_away() -> None:
-    found = config().settings("train", "joint", "mt_diffusion@half_labelled")
-    assert found["train"]["labelled"] == {"mask": 0.5, "embedding": 0.5}
-
-
-def test_the_chosen_modalities_reach_every_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = config()
-    for stage in ("cases", "train", "predict", "tune", "evaluate", "reference"):
-        assert "modalities" not in plain.settings(stage, "joint", "mt_diffusion")
-    chosen = plain.experiments["joint"].model_copy(update={"modalities": ["image", "mask"]})
-    monkeypatch.setitem(plain.experiments, "joint", chosen)
-    for stage in ("cases", "train", "predict", "tune", "evaluate", "reference"):
-        assert plain.settings(stage, "joint", "mt_diffusion")["modalities"] == ["image", "mask"]
-    assert plain.modalities("joint") == ["image", "mask"]
 
 
 def test_methods_of_one_experiment_leave_the_others_whole() -> None:
