@@ -14,7 +14,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.fid import _compute_fid
 
-from mmbench.scoring.metrics.frechet import covariance_root, frechet_distance
+from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.kernel import kernel_distance
 from mmbench.scoring.metrics.neighbours import neighbour_scores
 
@@ -40,28 +40,6 @@ def test_frechet_distance_is_that_of_torch_fidelity_and_torchmetrics(n: int, m: 
     assert ours == pytest.approx(float(_compute_fid(*moments)), rel=1e-6)
 
 
-def test_frechet_distance_of_known_gaussians() -> None:
-    # Rows +-a e_i have mean 0 and covariance a^2 * 2 / (2 d - 1) on the diagonal.
-    d = 6
-    unit = np.concatenate([np.eye(d), -np.eye(d)])
-    scale = np.sqrt((2 * d - 1) / 2)
-    # tr(1 + 9 - 2 * 3) = 4 for each axis, and a shift of 2 along one.
-    shift = 2 * np.eye(d)[0]
-    assert frechet_distance(scale * unit, 3 * scale * unit + shift) == pytest.approx(4 * d + 4, rel=1e-12)
-
-
-@pytest.mark.parametrize("n, d", [(30, 64), (200, 16)])
-def test_covariance_root(n: int, d: int) -> None:
-    x = features(n, d, 3)
-    root = covariance_root(x)
-    np.testing.assert_allclose(root.T @ root, np.cov(x, rowvar=False), atol=1e-10)
-
-
-def test_frechet_distance_is_symmetric_and_blind_to_order() -> None:
-    x, y = features(90, 32, 0), features(30, 32, 1, shift=1)
-    assert frechet_distance(x, y) == pytest.approx(frechet_distance(y[::-1], x), rel=1e-9)
-
-
 @pytest.mark.parametrize("n, m, d", SIZES)
 def test_kernel_distance_is_that_of_torch_fidelity(n: int, m: int, d: int) -> None:
     real, fake = features(n, d, 0), features(m, d, 1, shift=0.3)
@@ -76,14 +54,6 @@ def test_kernel_distance_is_that_of_torch_fidelity(n: int, m: int, d: int) -> No
     )
     assert ours[0] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
     assert ours[1] == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-6)
-
-
-def test_kernel_distance_is_unbiased_around_zero_for_equal_distributions() -> None:
-    values = [
-        kernel_distance(features(60, 8, s), features(60, 8, 100 + s), subset_size=60, subsets=1)[0] for s in range(40)
-    ]
-    assert min(values) < 0 < max(values)
-    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
 
 
 @pytest.mark.parametrize("n, m, k", [(300, 300, 5), (150, 220, 3), (90, 70, 1)])
@@ -104,20 +74,6 @@ def test_neighbours_are_those_of_torch_fidelity_and_prdc(n: int, m: int, k: int)
     assert found.precision == pytest.approx(fidelity["precision"], abs=1e-6)
     assert found.recall == pytest.approx(fidelity["recall"], abs=1e-6)
     assert found._asdict() == pytest.approx(naeem, abs=1e-6)
-
-
-def test_mode_collapse_keeps_precision_and_loses_recall() -> None:
-    real = features(400, 8, 0)
-    collapsed = real[:1] + 1e-3 * features(400, 8, 1)
-    precision, recall, density, coverage = neighbour_scores(real, collapsed)
-    assert precision == 1.0 and recall < 0.02
-    assert density > 0.5 and coverage < 0.1
-
-
-def test_scattered_images_lose_precision_and_keep_recall() -> None:
-    real, scattered = features(400, 4, 0), 4 * features(400, 4, 1)
-    precision, recall, *_ = neighbour_scores(real, scattered)
-    assert precision < 0.4 and recall > 0.9
 
 
 def test_identical_sets() -> None:
