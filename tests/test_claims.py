@@ -5,9 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +20,12 @@ from hypothesis import strategies as st
 from mmbench.claims.evidence import Evidence
 from mmbench.claims.language import Number, parse_bounds, parse_formula
 from mmbench.claims.power import POWER, Needed, combine, needed_for, seeds_needed
-from mmbench.claims.statements import FILE, Statement, load_claims, read_claims
+from mmbench.claims.statements import Statement, load_claims, read_claims
 from mmbench.claims.verdicts import Outcome, assess, assess_all, join, shares, state_of, summarise
 from mmbench.cli.app import main
 from mmbench.errors import UserError
 from mmbench.files.store import read_json
-from mmbench.report.parts.claims import claims_table, remarks, trials_frame, wanted, write_claims
+from mmbench.report.parts.claims import claims_table, remarks, trials_frame, write_claims
 from mmbench.report.tables.table import to_csv, to_json, to_latex, to_markdown
 from mmbench.runs.results import load_results
 
@@ -92,19 +89,12 @@ class TestExpressions:
             ('1 + value("a")', "column 5: value takes 2: write value(method, metric)"),
             ('value("a", m)', "column 12: 'm' is no name; write it in quotes"),
             ('value("a", "m", case="t")', "value takes task by name, each once"),
-            ('value(*["a", "m"])', "value takes 2"),
-            ('value(**{"a": 1})', "value takes 2"),
             ('ratio(best("m"), 1, by="f")', "ratio takes nothing by name"),
             ('best("m") ** 2', "is not known here; write numbers, + - * / and value, best, ratio"),
-            ('best("m").real', "is not known here"),
             ("ours * 2", "'ours' is not known here"),
             ('__import__("os").system("true")', "does not exist"),
-            ('best("m") + True', "'True' is not known here"),
-            ('best("m") + "1"', "is not known here"),
             ('best("m") if 1 else 2', "is not known here"),
-            ('[best("m")][0]', "is not known here"),
             ('best("m") + 1e999', "column 13: the number is too large"),
-            ("best('m') + 1" + "0" * 330, "the number is too large"),
             ('best("m"', "column 5: '(' was never closed; mend the expression"),
             ("1 / 3", "asks for no result; compare value(method, metric)"),
         ],
@@ -156,28 +146,17 @@ class TestExpressions:
         ("text", "margin", "says"),
         [
             ("ours", None, "does not compare by < <= > or >=; write it like ours < 1"),
-            ("ours == 1", None, "does not compare by"),
             ("ours < 1 < 2", None, "column 8: one side must be ours"),
-            ("ours < ours", None, "one side must be ours"),
-            ("1 < 2", None, "one side must be ours"),
             ("0 < ours > 1", None, "has two lower ends; write one"),
             ("2 < ours < 1", None, "can never hold; exchange its ends"),
-            ("1 < ours <= 1", None, "can never hold"),
             ("ours < 1 / 0", None, "divides by 0"),
             ("ours < x", None, "column 8: 'x' is no constant here"),
             ("ours < 1 + margin", None, "'margin' is no constant here; write a number, or margin and give its value"),
             ("ours < 1", 0.1, "and margin do not go together"),
-            ('ours < best("m")', None, "column 8: 'best' is no constant here"),
         ],
     )
     def test_what_is_no_comparison_is_refused(self, text: str, margin: float | None, says: str) -> None:
         assert says in message(parse_bounds, text, "here", margin)
-
-    def test_bounds_are_shown_as_they_are(self) -> None:
-        shown = {
-            t: wanted(parse_bounds(t, "", None)) for t in ("ours < 1", "ours <= 1.05", "ours > 0", "-0.5 <= ours < 0")
-        }
-        assert list(shown.values()) == ["< 1", "≤ 1.05", "> 0", "from −0.5 to 0"]
 
 
 BELOW_ONE = parse_bounds("ours < 1", "here", None)
@@ -224,7 +203,7 @@ class TestRule:
     @pytest.mark.parametrize("over", ["every", "some"])
     def test_nothing_but_noise_is_rarely_called_anything(self, over: Any) -> None:
         """Four cases of differences around 0: of "some is above 0" the best is picked, of "every" the worst refutes."""
-        rng, bounds, wrong, runs = np.random.default_rng(5), parse_bounds("ours > 0", "", None), 0, 250
+        rng, bounds, wrong, runs = np.random.default_rng(5), parse_bounds("ours > 0", "", None), 0, 150
         for _ in range(runs):
             cases = rng.normal(0, 1, (4, 3))
             part = join([state_of(list(case), False, bounds, *shares(over, 4, 1)) for case in cases], over)
@@ -324,13 +303,15 @@ class TestVerdicts:
 class TestPower:
     def test_that_many_seeds_decide_as_often_as_is_said(self) -> None:
         """Simulated: of trainings as far from 1 and as spread as these, 80 in 100 tests of that many seeds decide."""
-        rng, runs = np.random.default_rng(3), 1500
+        rng, runs = np.random.default_rng(3), 400
         for distances, bounds in (([0.8], "ours < 0"), ([1.0, 1.4], "-1 < ours < 1.4")):
             n, holds = int(seeds_needed(distances, 0.95)), parse_bounds(bounds, "", None)
             draws = rng.normal(-distances[0] if len(distances) == 1 else 0, 1, (runs, n))
             decided = np.mean([state_of(list(x), False, holds, 1, 1) == "holds" for x in draws])
             assert decided >= POWER - 3 * np.sqrt(POWER * (1 - POWER) / runs)
-            assert len(distances) == 2 or decided <= POWER + 0.06  # of two ends it is cautious
+            assert len(distances) == 2 or decided <= POWER + 0.03 + 3 * np.sqrt(
+                POWER * (1 - POWER) / runs
+            )  # of two ends it is cautious
 
     def test_more_are_needed_the_nearer_the_mean_is_and_the_surer_it_must_be(self) -> None:
         assert seeds_needed([2], 0.95) < seeds_needed([1], 0.95) < seeds_needed([1], 0.99) < seeds_needed([0.2], 0.95)
@@ -361,16 +342,11 @@ class TestFile:
         [
             ({}, {"papr": "x"}, "claim 'mine': key: 'papr' does not exist (did you mean 'paper'?)"),
             ({}, {"name": "My claim"}, "claim 'My claim': name: got 'My claim'"),
-            ({}, {"source": ""}, "claim 'mine': source: got ''"),
             ({}, {"parts": []}, "claim 'mine': write parts that test it, or in not_testable why nothing does"),
-            ({}, {"not_testable": "why"}, "write parts that test it, or in not_testable"),
             ({"over": "most"}, {}, "claim 'mine': part 1: over: got 'most'; input should be 'every' or 'some'"),
             ({"ours": "best()"}, {}, "claim 'mine': part 1: ours: column 1: best takes 1: write best(metric)"),
-            ({"holds": "ours"}, {}, "claim 'mine': part 1: holds: column 1: 'ours' does not compare"),
             ({"margin": 0.1}, {}, "part 1: margin and why go together"),
             ({"margin": 0.1, "why": "so"}, {}, "part 1: holds: 'ours > 1' and margin do not go together"),
-            ({"margin": -0.1, "why": "so"}, {}, "part 1: margin: got -0.1"),
-            ({"ours": "1 + " * 200 + "1"}, {}, "part 1: ours: got"),
         ],
     )
     def test_a_mistake_is_named_with_its_claim_and_part(
@@ -390,12 +366,10 @@ class TestFile:
             ({"experiment": "maskng"}, "experiment: 'maskng' does not exist (did you mean 'masking'?)"),
             ({"task": "reconstrct"}, "task: 'reconstrct' does not exist (did you mean 'reconstruct'?)"),
             ({"ours": 'value("palete", "ssim")'}, "method: 'palete' does not exist (did you mean 'palette'?)"),
-            ({"ours": 'value("ddpm@per_tsk", "ssim")'}, "(did you mean 'ddpm@per_task'?)"),
             (
                 {"ours": 'value("ddpm", "lpips_alxe")'},
                 "metric: 'lpips_alxe' does not exist (did you mean 'lpips_alex'?)",
             ),
-            ({"ours": 'best("ssim", by="fdd")'}, "metric: 'fdd' does not exist"),
             ({"ours": 'value("ddpm", "ssim", task="x")'}, "task: 'x' does not exist"),
         ],
     )
@@ -404,17 +378,6 @@ class TestFile:
         found = message(load_claims, ROOT, tmp_path / "claims.yaml")
         assert says in found and "claims.yaml: claim 'mine': part 1: " in found
 
-    def test_the_workflow_stops_at_a_mistake_before_anything_runs(self, tmp_path: Path) -> None:
-        for name in ("Snakefile", "workflow", "config", "profiles", "mmbench", "baselines"):
-            source, target = ROOT / name, tmp_path / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
-        text = (tmp_path / FILE).read_text()
-        (tmp_path / FILE).write_text(text.replace('value("sdedit"', 'value("sdedt"'))
-        command = [sys.executable, "-m", "snakemake", "-n", "--config", "profile=smoke"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode != 0
-        assert "error: config/claims.yaml: claim 'sdedit': part 1: ours: method: 'sdedt' does not exist" in done.stderr
-
 
 @pytest.fixture(scope="module")
 def shipped() -> list[Statement]:
@@ -422,13 +385,6 @@ def shipped() -> list[Statement]:
 
 
 class TestShipped:
-    def test_every_claim_says_where_it_is_from_and_what_is_second_hand(self, shipped: list[Statement]) -> None:
-        for stated in shipped:
-            claim = stated.claim
-            assert any(word in claim.source for word in ("paper", "article", "this project")), claim.name
-            if claim.paper:
-                assert "second-hand" in claim.source + claim.paper, claim.name
-
     def test_every_claim_can_have_every_verdict(self, shipped: list[Statement]) -> None:
         """On made-up numbers of all that is named: each part is evaluated, and none is decided by how it is written."""
         for stated in (s for s in shipped if s.comparisons):

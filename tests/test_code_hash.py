@@ -226,28 +226,21 @@ class TestEdit:
             ("mmbench/modalities/label.py", {"train mine"}),
             ("mmbench/modalities/depth.py", set()),
             ("mmbench/experiments/masking/cases.py", {"train mine", "train other"}),
-            (TRAIN, {"train mine", "train other"}),
             ("mmbench/training/loop.py", {"train mine", "train other"}),
             (EXPERIMENT, {"train mine", "train other", "evaluate"}),
             ("mmbench/scoring/metrics/pixel.py", {"evaluate", "judged"}),
-            (SCORES, {"evaluate"}),
             ("mmbench/experiments/joint/judge.py", {"judged"}),
-            ("mmbench/scoring/statistics.py", {"report"}),
             ("mmbench/report/page.py", {"report"}),
             ("mmbench/data/camvid.py", {"data"}),
-            ("mmbench/data/toy_streets.py", set()),
-            ("mmbench/models/mt_diffusion.py", set()),
             # The plumbing, of which only the report makes anything.
             ("mmbench/training/checkpoint.py", set()),
             ("mmbench/files/locks.py", {"report"}),
-            ("mmbench/config/configuration.py", set()),
-            ("mmbench/__init__.py", {"report"}),
         ],
     )
     def test_a_new_constant(self, edited: Path, path: str, jobs: set[str]) -> None:
         assert self.changed(edited, path, "CONSTANT = 1\n") == jobs
 
-    @pytest.mark.parametrize("path", [MINE, TRAIN, "mmbench/scoring/metrics/pixel.py", "mmbench/report/page.py"])
+    @pytest.mark.parametrize("path", [MINE, TRAIN])
     def test_a_remark(self, edited: Path, path: str) -> None:
         assert self.changed(edited, path, '# said otherwise\n"""A remark."""\nprint("done")\n') == set()
 
@@ -257,11 +250,6 @@ class TestEdit:
         before = stage_code(edited, "lpips")
         (edited / "mmbench" / "frozen" / "lpips-trunk.lock").write_bytes(b"other")
         assert stage_code(edited, "lpips") != before
-
-    def test_moving_the_checkout_changes_nothing(self, checkout: Path, tmp_path: Path) -> None:
-        moved = tmp_path / "elsewhere"
-        shutil.copytree(checkout, moved)
-        assert self.hashes(moved) == self.hashes(checkout)
 
     def test_a_file_that_is_not_python_is_named(self, edited: Path) -> None:
         (edited / self.MINE).write_text("TITLE = \n")

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from mmbench.config.configuration import STAGE_SECTIONS, Config, merge
-from mmbench.config.profiles import profile_name
 from mmbench.config.schema import Data, Evaluate, Network, Profile, Sample, Top, Train, experiment_schema
 from mmbench.config.yaml_files import read_yaml, typed
 from mmbench.errors import UserError
@@ -28,9 +27,7 @@ def checkout(tmp_path: Path) -> Path:
     """A folder with this configuration, `quick` of one experiment only, and the names of data sets and experiments."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
     edit(tmp_path / QUICK, "experiments", ["masking"])
-    shutil.copytree(ROOT / "mmbench" / "data", tmp_path / "mmbench" / "data")
-    shutil.copytree(ROOT / "mmbench" / "experiments", tmp_path / "mmbench" / "experiments")
-    shutil.copytree(ROOT / "mmbench" / "modalities", tmp_path / "mmbench" / "modalities")
+    (tmp_path / "mmbench").symlink_to(ROOT / "mmbench")
     return tmp_path
 
 
@@ -65,86 +62,49 @@ def message(run: Callable[[], Any]) -> str:
 MISTAKES = [
     (TOP, "profle", "quick", "there are conda_env"),
     (TOP, "profile", "quik", "did you mean 'quick'?"),
-    (TOP, "profile", 3, "valid string"),
     (TOP, "results", REMOVED, "add it"),
     (TOP, "results", "my results", "without spaces"),
-    (TOP, "results", "r{x}", "without spaces, quotes, brackets"),
     (TOP, "threads", 0, "greater than 0"),
-    (TOP, "threads", True, "valid integer"),
-    (TOP, "processes", 0, "greater than 0"),
     (TOP, "processes", 2, "2 of them cannot share 1 shards of a batch evenly"),
-    (TOP, "gpu", -1, "greater than or equal to 0"),
     (TOP, "override", [1], "write keys and values below it"),
     (TOP, "override", {"train": {"stepz": 1}}, "did you mean 'train.steps'?"),
-    (TOP, "override", {"train": 5}, "write keys and values below it"),
     (TOP, "override", {"data": {"name": "cifar100"}}, "did you mean 'cifar10'?"),
-    (TOP, "override", {"train": {"steps": "many"}}, "train.steps: got 'many'"),
     (TOP, "override", {"data": {"train": 1}}, "data.train: got 1; its images are compared with others"),
     (TOP, "override", {"data": {"test": 3}, "evaluate": {"reconstructions": 1}}, "data.test: got 3; its images"),
-    (
-        TOP,
-        "override",
-        {"data": {"validation": 3}, "evaluate": {"reference": "validation"}},
-        "data.validation: got 3; its images",
-    ),
-    (TOP, "override", {"seeds": [10**18]}, "seeds.0: got 1000000000000000000"),
-    (TOP, "override", {"train": {"steps": 10**19}}, "train.steps: got 10000000000000000000"),
     (QUICK, "experiments", ["maskng"], "did you mean 'masking'?"),
-    (QUICK, "experiments", [], "at least 1 item"),
     (QUICK, "experiments", ["masking", "masking"], "name each only once"),
-    (QUICK, "seeds", 0, "valid list"),
-    (QUICK, "seeds", [-1], "greater than or equal to 0"),
     (QUICK, "seeds", [1, 1], "name each only once"),
     (QUICK, "train", REMOVED, "add it"),
-    (QUICK, "train", None, "write keys and values below it"),
     (QUICK, "train.steps", REMOVED, "config/README.md"),
     (QUICK, "train.steps", 1.5, "valid integer"),
-    (QUICK, "train.steps", 0, "greater than 0"),
     (QUICK, "train.learning_rate", float("nan"), "finite number"),
-    (QUICK, "train.learning_rate", -1e-3, "greater than 0"),
     (QUICK, "train.ema", 1.0, "less than 1"),
     (QUICK, "train.precision", "fp16", "'fp32' or 'bf16'"),
-    (QUICK, "train.shards", 0, "greater than 0"),
     (QUICK, "train.shards", 3, "by which batch_size, 16, can be divided"),
-    (QUICK, "train.flip", "sometimes", "valid boolean"),
     (QUICK, "network.width", 20, "multiple of 8"),
-    (QUICK, "network.channel_mult", [], "at least 1 item"),
     (QUICK, "network.depth", 3, "there are network.attention"),
     (QUICK, "data.name", "toy_street", "did you mean 'toy_streets'?"),
     (QUICK, "data.size", 16, "from 32 to 1024"),
     (QUICK, "data.size", [32, 32, 3], "[height, width]"),
     (QUICK, "data.size", 36, "multiples of 8"),
-    (QUICK, "data.train", 0, "greater than 0"),
     (QUICK, "sample.sampler", "euler", "'ancestral', 'ddim', 'dpm++', 'dpm++snr' or 'dpm++sde'"),
     (QUICK, "sample.nfe", 1001, "less than or equal to 1000"),
     (QUICK, "evaluate.samples", 3, "greater than or equal to 16"),
     (QUICK, "evaluate.reference", "dev", "'train', 'validation' or 'test'"),
-    (QUICK, "evaluate.features", [], "at least 1 item"),
     (QUICK, "evaluate.features", ["vgg16"], "evaluate.features: 'vgg16' does not exist"),
     (QUICK, "evaluate.features", ["none.py"], "evaluate.features: none.py: no such file"),
-    (QUICK, "evaluate.features", ["efficientnet-lite0", "efficientnet-lite0"], "name each only once"),
     (QUICK, "evaluate.reconstructions", 501, "data.test has 500"),
-    (QUICK, "methods", [], "at least 1 item"),
     (QUICK, "methods", ["unet_regresion"], "did you mean 'unet_regression'?"),
     (QUICK, "methods", ["mt_diffusion@aggregate"], "match pattern"),
-    (QUICK, "snapshots", 0.5, "valid list"),
-    (QUICK, "snapshots", [0.0, 0.5], "greater than 0"),
-    (QUICK, "snapshots", [0.5, 1], "less than 1"),
-    (QUICK, "snapshots", [0.5, 0.5], "from small to large, each only once"),
     (QUICK, "snapshots", [0.5, 0.25], "from small to large, each only once"),
     (QUICK, "snapshots", [0.0001], "of the 800 steps of masking/"),
     (QUICK, "snapshots", [0.5, 0.5001], "0.5, 0.5001 are the steps 400, 400; name fewer, or train longer"),
-    (QUICK, "snapshots", [0.9999], "so that all differ and come before the last"),
     (TOP, "override", {"snapshots": [0.9999]}, "snapshots: of the 800 steps"),
     (QUICK, "variants", ["mt_diffusion@aggregat"], "did you mean 'mt_diffusion@aggregate'?"),
-    (MASKING, "shares", [], "at least 1 item"),
     (MASKING, "shares", [0.5, 1.0], "less than 1"),
     (MASKING, "shares", [0.101, 0.1], "whole percentages"),
-    (MASKING, "sharess", [0.5], "did you mean 'shares'?"),
     (MASKING, "methods", {"unet_regresion": {"loss": "l1"}}, "did you mean 'unet_regression'?"),
-    (MASKING, "methods", {"mt_diffusion": 3}, "write keys and values below it"),
     (MASKING, "variants", {"mt_difusion@x": {}}, "did you mean 'mt_diffusion'?"),
-    (MASKING, "variants", {"mt_diffusion": {}}, "match pattern"),
 ]
 
 
@@ -197,20 +157,6 @@ class TestProfilePath:
         config = read(checkout, profile=str(mine))
         assert (config.name, config.profile.train.steps) == ("mine", 7)
 
-    def test_a_name_may_have_dots(self, checkout: Path) -> None:
-        shutil.copy(checkout / QUICK, checkout / "config" / "profiles" / "tiny.v2.yaml")
-        config = read(checkout, profile="tiny.v2")
-        assert (config.name, config.results) == ("tiny.v2", Path("results/tiny.v2"))
-        assert profile_name("tiny.v2") == profile_name("elsewhere/tiny.v2.yaml") == "tiny.v2"
-
-    def test_a_name_that_is_not_plain_is_said_to_be_so(self, checkout: Path) -> None:
-        shutil.copy(checkout / QUICK, checkout / "config" / "profiles" / "my tiny.yaml")
-        assert "'my tiny' is no plain name" in message(lambda: read(checkout, profile="my tiny"))
-
-    def test_missing(self, checkout: Path) -> None:
-        said = message(lambda: read(checkout, profile="nowhere/mine.yaml"))
-        assert "nowhere/mine.yaml: No such file" in said
-
     @pytest.mark.parametrize("name", ["quick", "weights", "reference", "my profile"])
     def test_its_results_may_not_lie_where_others_are(self, checkout: Path, name: str) -> None:
         mine = checkout / "elsewhere" / f"{name}.yaml"
@@ -223,9 +169,7 @@ class TestProfilePath:
         [
             ("train: [1, 2", "line 1: not plain YAML"),
             ("a: 1\nb: 2\na: 3\n", "line 3: not plain YAML ('a' is there twice)"),
-            ("- 1\n- 2\n", "holds list, not keys and values"),
             ("", "holds NoneType"),
-            ("a: !!python/object/apply:os.system [date]\n", "not plain YAML"),
         ],
     )
     def test_not_yaml(self, checkout: Path, text: str, words: str) -> None:
@@ -238,15 +182,10 @@ class TestProfilePath:
         ("word", "value"),
         [
             ("1e-3", 0.001),
-            ("1E5", 100_000.0),
-            (".5", 0.5),
             ("010", 10),
             ("yes", "yes"),
-            ("off", "off"),
             ("1:30", "1:30"),
-            ("2026-11-30", "2026-11-30"),
             ("true", True),
-            ("'true'", "true"),
             ("~", None),
         ],
     )
@@ -256,9 +195,9 @@ class TestProfilePath:
         assert (read_value, type(read_value)) == (value, type(value))
         assert typed({"key": word}) == {"key": value}
 
-    def test_not_text(self, checkout: Path) -> None:
-        (checkout / QUICK).write_bytes(b"\xff\xfe\x00train")
-        assert message(lambda: read(checkout)).startswith(f"{QUICK}: not a YAML text file")
+    def test_missing(self, checkout: Path) -> None:
+        said = message(lambda: read(checkout, profile="nowhere/mine.yaml"))
+        assert "nowhere/mine.yaml: No such file" in said
 
 
 class TestOverride:
@@ -281,17 +220,6 @@ class TestOverride:
 
 
 class TestStageSettings:
-    @pytest.mark.parametrize("stage", STAGE_SECTIONS)
-    def test_a_stage_sees_its_sections_only(self, stage: str) -> None:
-        of_method = stage in ("train", "predict", "tune")
-        names = ["masking", "mt_diffusion"] if of_method else ["masking"] if stage != "data" else []
-        found = read(ROOT).settings(stage, *names)
-        extra = {"experiment"} if names else set()
-        extra |= {"method", "method_settings"} if of_method else set()
-        extra |= {"shares"} if stage in ("cases", "tune") else set()
-        extra |= {"choice"} if stage in ("predict", "tune") else set()
-        assert set(found) == {*STAGE_SECTIONS[stage], *extra}
-
     @pytest.mark.parametrize(
         ("section", "key", "value", "stages"),
         [
@@ -352,18 +280,6 @@ class TestStageSettings:
             assert config.settings(stage, "masking", "ddpm")["network"]["width"] == 24
         assert config.section("masking", "ddpm@wide").settings == {}
 
-    @pytest.mark.parametrize("widen", [0, 5, "twice", True])
-    def test_a_wrong_width_is_named(self, checkout: Path, widen: Any) -> None:
-        edit(checkout / MASKING, "variants", {"ddpm@wide": {"widen": widen}})
-        said = message(lambda: read(checkout))
-        assert f"config/experiments/masking.yaml: ddpm@wide: widen: got {widen!r}; write a multiple" in said
-
-    @pytest.mark.parametrize("budget", [0, 1.5, "half", True, None])
-    def test_a_wrong_budget_is_named(self, checkout: Path, budget: Any) -> None:
-        edit(checkout / MASKING, "variants", {"ddpm@less": {"budget": budget}})
-        said = message(lambda: read(checkout))
-        assert f"config/experiments/masking.yaml: ddpm@less: budget: got {budget!r}; write a share" in said
-
     def test_labelled_is_of_the_training_alone(self, checkout: Path) -> None:
         edit(checkout / QUICK, "experiments", ["joint"])
         edit(checkout / JOINT, "methods", {"ddpm": {"labelled": {"mask": 0.5}, "schedule": "linear"}})
@@ -374,20 +290,20 @@ class TestStageSettings:
         assert "labelled" not in config.settings("train", "joint", "segmenter")["train"]
 
     @pytest.mark.parametrize(
-        ("labelled", "words"),
+        ("settings", "words"),
         [
-            (0.5, "labelled: got 0.5; write modalities and their shares below it"),
-            ({"mask": 0}, "labelled: mask: got 0; write a share of the items above 0 up to 1"),
-            ({"mask": 1.5}, "labelled: mask: got 1.5; write a share"),
-            ({"mask": True}, "labelled: mask: got True; write a share"),
-            ({"lable": 0.5}, "labelled: 'lable' does not exist (did you mean 'label'?); there are mask, label, emb"),
-            ({"image": 0.5}, "labelled: image cannot be missing; there are mask, label, embedding"),
-            ({"masked_image": 0.5}, "labelled: masked_image cannot be missing"),
+            ({"widen": 5}, "widen: got 5; write a multiple"),
+            ({"budget": 1.5}, "budget: got 1.5; write a share"),
+            ({"budget": "half"}, "budget: got 'half'; write a share"),
+            ({"labelled": 0.5}, "labelled: got 0.5; write modalities and their shares below it"),
+            ({"labelled": {"mask": 1.5}}, "labelled: mask: got 1.5; write a share of the items above 0 up to 1"),
+            ({"labelled": {"lable": 0.5}}, "labelled: 'lable' does not exist (did you mean 'label'?)"),
+            ({"labelled": {"image": 0.5}}, "labelled: image cannot be missing; there are mask, label, embedding"),
         ],
     )
-    def test_a_wrong_labelled_is_named(self, checkout: Path, labelled: Any, words: str) -> None:
+    def test_a_wrong_variant_is_named(self, checkout: Path, settings: Any, words: str) -> None:
         edit(checkout / QUICK, "experiments", ["joint"])
-        edit(checkout / JOINT, "variants", {"ddpm@less": {"labelled": labelled}})
+        edit(checkout / JOINT, "variants", {"ddpm@less": settings})
         assert f"config/experiments/joint.yaml: ddpm@less: {words}" in message(lambda: read(checkout))
 
     def test_a_method_on_anothers_weights_has_its_settings_too(self, checkout: Path) -> None:

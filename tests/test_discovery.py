@@ -21,7 +21,11 @@ GOOD = 'TITLE = "Mine"\nTASKS = ("reconstruct",)\n'
 def checkout(tmp_path: Path) -> Path:
     """A copy of this checkout's code, with two baselines of its own."""
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "mmbench", tmp_path / "mmbench", ignore=ignore)
+    (tmp_path / "mmbench").mkdir()
+    shutil.copytree(ROOT / "mmbench" / "experiments", tmp_path / "mmbench" / "experiments", ignore=ignore)
+    for path in (ROOT / "mmbench").glob("[!_]*"):
+        if path.name != "experiments":
+            (tmp_path / "mmbench" / path.name).symlink_to(path)
     folder = tmp_path / "baselines" / "masking"
     folder.mkdir(parents=True)
     (folder / "mine.py").write_text(GOOD + "from _shared import x\nimport mmbench.models.nets.unet\n")
@@ -111,31 +115,22 @@ def test_a_method_of_some_modalities_needs_those_and_what_its_tasks_give(checkou
 
 MISTAKES = [
     ("bad.py", "TITLE = \n", "line 1: not Python"),
-    ("bad.py", "\0", "not "),
     ("bad.py", "\udcff", "line 1: not Python"),
     ("bad.py", 'TITLE = "Mine"\n', "TASKS is missing; add a line like TASKS ="),
     ("bad.py", 'TASKS = ("reconstruct",)\n', "TITLE is missing; add a line like TITLE ="),
     ("bad.py", GOOD.replace('"Mine"', '"Mi" + name'), "TITLE is computed"),
-    ("bad.py", GOOD.replace('"Mine"', '""'), "TITLE is ''; write it like"),
     ("bad.py", GOOD.replace('("reconstruct",)', '"reconstruct"'), "TASKS is 'reconstruct'; write it like"),
-    ("bad.py", GOOD.replace('("reconstruct",)', "()"), "TASKS is (); write it like"),
-    ("bad.py", GOOD.replace('("reconstruct",)', "(1,)"), "TASKS is (1,); write it like"),
     ("bad.py", GOOD.replace("reconstruct", "reconstuct"), "did you mean 'reconstruct'?"),
     ("bad.py", GOOD + 'TRAINED = "no"\n', "TRAINED is 'no'; write it like TRAINED = False"),
     ("bad.py", GOOD + 'WEIGHTS_FROM = "min"\n', "did you mean 'mine'?"),
-    ("bad.py", GOOD + 'WEIGHTS_FROM = "bad"\n', "there are mine, mt_diffusion, other"),
     ("bad.smk", "# TITLE: x\n", "TASKS is missing; add a comment line '# TASKS: ...'"),
     ("bad.smk", "# TITLE: x\n# TASKS: paint\n", "'paint' is no task of this experiment"),
     ("bad.py", GOOD + 'ANSWERS = "image"\n', "ANSWERS is 'image'; write it like ANSWERS = (\"mask\",)"),
-    ("bad.py", GOOD + "ANSWERS = ()\n", "ANSWERS is (); write it like"),
     ("bad.py", GOOD + 'ANSWERS = ("imag",)\n', "'imag' is wanted by none of its tasks (did you mean 'image'?)"),
     ("bad.smk", "# TITLE: x\n# TASKS: generate\n# ANSWERS: mask\n", "'mask' is wanted by none of its tasks"),
-    ("bad.py", GOOD + "TUNE = {[]: 1}\n", "TUNE is computed"),
-    ("bad.py", GOOD + "TUNE = dict(strength=(1, 2))\n", "TUNE is computed"),
-    ("bad.py", GOOD + "TUNE = {1: (1, 2)}\n", "TUNE: 1 is (1, 2); write its candidates"),
     ("bad.py", GOOD + "TUNE = {'strength': (True,)}\n", "TUNE: strength is (True,); write its candidates"),
+    ("bad.py", GOOD + "TUNE = {'strength': (1, 2)}\n", "TUNE_BY is None; write one of reconstruct and a metric"),
     ("bad.py", GOOD + f"x = {'-' * 100_000}1\n", "not a Python text file"),
-    ("bad.py", "# coding: nonsense\n" + GOOD, "line 1: not Python (unknown encoding: nonsense)"),
     ("bad.smk", "# TITLE: \udcff\n# TASKS: generate\n", "not a text file"),
     ("Bad-name.py", GOOD, "rename it"),
     ("mine.smk", "# TITLE: x\n# TASKS: generate\n", "there is already a method 'mine'"),

@@ -59,26 +59,19 @@ def put(name: str, change: Callable[[Any], Any]) -> Callable[[], Any]:
 
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
-    "None": (lambda: None, "NoneType"),
     "a tensor": (lambda: torch.zeros(3), "Tensor"),
     "nothing": (dict, "'image' is missing"),
     "one is missing": (lambda: {k: v for k, v in right().items() if k != "mask"}, "'mask' is missing"),
     "one too many": (lambda: right() | {"depth": torch.zeros(3)}, "'depth' is not wanted"),
-    "an array": (put("image", lambda x: x.numpy()), "'image' is a ndarray"),
     "None as one": (put("label", lambda _: None), "'label' is a NoneType"),
     "colours as bytes": (put("image", lambda x: x.to(torch.uint8)), "'image' is torch.uint8"),
     "colours of another scale": (put("image", lambda x: x + 255), "'image' is from 255 to 255"),
-    "channels last": (put("image", lambda x: x.movedim(1, -1)), "'image' is torch.float32"),
     "an item too few": (put("image", lambda x: x[:-1]), "'image' is torch.float32"),
     "no numbers": (put("image", lambda x: x / 0), "'image' is not finite"),
     "classes that a byte wraps": (put("mask", lambda x: x + 256), "'mask' holds classes from 256"),
-    "classes below 0": (put("mask", lambda x: x - 1), "'mask' holds classes from -1"),
-    "classes as floats": (put("mask", lambda x: x.float()), "'mask' is torch.float32"),
     "logits of a mask": (put("mask", lambda x: x[:, None].float().expand(-1, 3, -1, -1)), "'mask' is torch.float32"),
-    "class numbers as labels": (put("label", lambda x: x.argmax(dim=1)), "'label' is torch.int64"),
     "logits of a label": (put("label", lambda x: x * 9), "'label' holds rows that do not add up to 1"),
     "an embedding too short": (put("embedding", lambda x: x[:, 1:]), "'embedding' is torch.float32"),
-    "an embedding without numbers": (put("embedding", lambda x: x * float("inf")), "'embedding' is not finite"),
 }
 
 

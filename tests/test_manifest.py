@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_results import METHODS, write_results
 
-from mmbench.__main__ import COMMANDS
 from mmbench.__main__ import main as command
 from mmbench.config.configuration import Config
 from mmbench.config.yaml_files import read_yaml
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, sha256_file, write_json
-from mmbench.report.parts.origin import facts
 from mmbench.runs import verify
 from mmbench.runs.keep import keep
 from mmbench.runs.manifest import NAME, make_manifest, read_manifest
 from mmbench.runs.manifest_schema import Manifest
 from mmbench.runs.provenance import provenance
-from mmbench.runs.results import load_results
 from mmbench.runs.verify import check_files, configuration_notes, notes
 from mmbench.stages import manifest as stage
 
@@ -146,15 +141,6 @@ class TestManifest:
         assert found.source == "records"
         assert [(t.settings["train"]["steps"], len(t.of)) for t in found.trainings] == [(600, 6)]
 
-    def test_mistakes_are_one_line(self, run: Path, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="holds no record of a method"):
-            make_manifest(tmp_path / "empty", tmp_path / "empty")
-        with pytest.raises(UserError, match="is not in"):
-            stage.main(["--results", str(run), "--report", str(tmp_path)])
-        write_json(run / NAME, read_json(run / NAME) | {"format": 2})
-        with pytest.raises(UserError, match=r"manifest\.json: format: .*again: python -m mmbench\.stages\.manifest"):
-            read_manifest(run / NAME)
-
     def test_the_command_writes_the_same_again(self, run: Path) -> None:
         write_json(run / "c.json", configured())
         before = (run / NAME).read_bytes()
@@ -267,42 +253,7 @@ class TestKeep:
         assert {p.name for p in tmp_path.iterdir()} == {"smoke", "kept"}
 
 
-def test_the_page_names_the_commits(run: Path) -> None:
-    path = run / DDPM / "metrics.json"
-    record = read_json(path)
-    made = record["provenance"] | {"git_sha": OTHER, "git_dirty": True}
-    write_json(path, record | {"provenance": made})
-    here = provenance({}, {})
-    own = f"commit {here['git_sha'][:12]}{' with changes' if here['git_dirty'] else ''}"
-    assert set(dict(facts(load_results(run)))["Code"].split(", ")) == {own, f"commit {OTHER[:12]} with changes"}
-
-
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.parent.name)
 def test_the_runs_of_this_repository_are_as_they_were(path: Path) -> None:
     found = check_files(path.parent, read_manifest(path))
     assert not found.failed and not found.new, found
-
-
-def test_every_run_of_this_repository_has_a_manifest() -> None:
-    assert len(KEPT) == len(list((ROOT / "results" / "reference").glob("*/index.html"))) >= 3
-
-
-def test_every_command_is_a_module_with_a_help(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out = says(capsys, "--help")
-    assert status == 0
-    for name, text in COMMANDS.items():
-        assert f" {name} " in out and " ".join(text.split()[:4]) in out
-        status, own = says(capsys, name, "--help")
-        assert status == 0 and own.split()[:3] == ["Usage:", "mmbench", name]
-        assert name == "data" or "  mmbench " in own, "no example"
-
-
-def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mmbench", "verify", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1

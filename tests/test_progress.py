@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mmbench.cli.progress import STEP, Progress, Step, clock, described, read_step, view
+from mmbench.cli.progress import STEP, Progress, Step, clock, read_step, view
 from mmbench.training.loop import progress_line
 
 SAID = "mt_diffusion seed 0: step 120/400  loss 0.0312  345 images/s  0:26 left"
@@ -63,17 +63,6 @@ def test_the_end_of_a_run_names_its_page() -> None:
     assert progress.summary(3700.0) == "1 of 1 jobs in 1:01:40; the page is results/quick/only-masking/index.html"
 
 
-def test_the_longest_job_bounds_the_estimate() -> None:
-    progress = Progress(cores=16)
-    progress.begin({"train": 2, "total": 2}, 0.0)
-    for number in (1, 2):
-        progress.start(number, "train", {}, [], 0.0)
-    progress.finish(1, 100.0)
-    assert progress.seconds_left(110.0) == 0.0
-    progress.running[2] = progress.start(2, "train", {}, [], 90.0)
-    assert progress.seconds_left(110.0) == 80.0
-
-
 def test_the_view_shows_every_running_job(log: Path) -> None:
     progress = Progress()
     progress.begin({"train": 20, "total": 20}, 0.0)
@@ -85,17 +74,6 @@ def test_the_view_shows_every_running_job(log: Path) -> None:
     text = console.export_text()
     assert "0/20 jobs, 14 running, 6 waiting, 1:15" in text and "and 2 more" in text
     assert re.search(r"train +joint/method0 seed1 +1:15 +step 120/400, 345 images/s, 0:26 left", text)
-
-
-def test_jobs_are_called_by_what_they_are_of() -> None:
-    assert (
-        described({"experiment": "masking", "method": "ddpm", "seed": "2", "at": "at0.5/"})
-        == "masking/ddpm seed2 at0.5"
-    )
-    assert described({"experiment": "labels"}) == "labels"
-    assert described({"extractor": "vgg16-relu5_3-gap"}) == "vgg16-relu5_3-gap"
-    assert described({"page": "only-masking/"}) == "only-masking"
-    assert described({}) == ""
 
 
 @pytest.mark.parametrize(
