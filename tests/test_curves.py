@@ -221,18 +221,6 @@ class TestTables:
 
 
 class TestPage:
-    def test_it_shows_figure_tables_and_the_caveat(self, report: Path) -> None:
-        page = (report / "index.html").read_text()
-        assert page.count('id="figure-masking-curves"') == 1 and page.count('id="table-masking-reach-') == 2
-        assert "The learning rate follows a cosine" in page
-        assert (report / "figures" / "masking-curves.png").stat().st_size > 10_000
-        drawn = (report / "figures" / "masking-curves.svg").read_text()
-        assert "Generating images" in drawn and "MT-Diffusion" in drawn and "Biharmonic" not in drawn
-
-    def test_other_tables_are_those_of_the_whole_trainings(self, tree: Path, report: Path) -> None:
-        long = pd.read_csv(report / "tables" / "masking-long.csv")
-        assert len(long) == sum(len(read_json(p)["metrics"]) for p in tree.glob("masking/*/seed*/metrics.json"))
-
     def test_without_snapshots_there_is_nothing_of_it(self, tree: Path, tmp_path: Path) -> None:
         results = load_results(tree, snapshots=[])
         context = Context(results, results.experiments[0], tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from fake_results import FD, pictures, write_data
 from PIL import Image
 
 from mmbench.errors import UserError
-from mmbench.files.store import read_json, save_arrays, write_json
+from mmbench.files.store import load_arrays, read_json, save_arrays, write_json
 from mmbench.report.page import write_report
 from mmbench.runs.results import load_results
 
@@ -155,19 +154,6 @@ def test_differences_are_paired_image_by_image(report: Path) -> None:
     assert better["value"] == pytest.approx(0.1, abs=0.01) and better["tone"] == "better"
 
 
-def test_findings_are_computed(report: Path) -> None:
-    page = (report / "index.html").read_text()
-    found = [re.sub(r"<[^>]+>", "", item) for item in re.findall(r"<li>(.*?)</li>", page)]
-    segment = next(item for item in found if item.startswith("Segmenting, the best mIoU is 0.700, of U-Net &lt;b&gt;"))
-    assert "MT-Diffusion has 0.600" in segment
-    assert "on pixel accuracy, MT-Diffusion is worse than the best baseline, U-Net" in segment
-    paint = next(item for item in found if item.startswith("Generating images of given masks"))
-    assert "real data have 0.770" in paint and "is better than the best baseline, Concatenated DDPM" in paint
-    generate = next(item for item in found if item.startswith("Generating image and mask together"))
-    assert "the shuffled miou of MT-Diffusion is 0.200" in generate
-    assert "U-Net <b>" not in page
-
-
 def test_pictures_are_in_the_colours_of_the_card(report: Path) -> None:
     names = [f"segmentation-{task}-pictures.png" for task in ("segment", "paint", "generate")]
     assert all((report / "figures" / name).is_file() for name in names)
@@ -192,28 +178,9 @@ def test_less_than_everything_is_shown_as_such(tree: Path, tmp_path: Path) -> No
     assert "segmentation-segment-pixel-accuracy-differences" not in tables
 
 
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        ("palette", "3 classes but 2 colours"),
-        ("mask", "whole numbers"),
-        ("missing", "array 'generate/mask' is missing"),
-    ],
-)
-def test_what_is_broken_is_named(tmp_path: Path, spoil: str, says: str) -> None:
+def test_an_answer_that_is_missing_is_named(tmp_path: Path) -> None:
     folder = write_tree(tmp_path / "results")
-    if spoil == "palette":
-        card = read_json(folder / "data" / "card.json")
-        write_json(folder / "data" / "card.json", card | {"palette": PALETTE[:2]})
-    else:
-        path = folder / "segmentation" / "mt_diffusion" / "seed0" / "predictions.npz"
-        with np.load(path) as stored:
-            arrays = dict(stored)
-        if spoil == "mask":
-            arrays["segment/mask"] = arrays["segment/mask"].astype(float)
-        else:
-            del arrays["generate/mask"]
-        save_arrays(path, arrays)
-    with pytest.raises(UserError, match=says) as caught:
+    path = folder / "segmentation" / "mt_diffusion" / "seed0" / "predictions.npz"
+    save_arrays(path, {name: array for name, array in load_arrays(path).items() if name != "generate/mask"})
+    with pytest.raises(UserError, match="array 'generate/mask' is missing"):
         write_report(load_results(folder), tmp_path / "out")
-    assert "\n" not in str(caught.value)

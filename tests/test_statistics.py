@@ -35,13 +35,6 @@ def test_over_seeds_refuses(values):
         over_seeds(values)
 
 
-def simulated(rng, images, seeds=1, truth=0.02):
-    """Per-image values of two methods: skewed, correlated over images, and seeds that add noise."""
-    hard = rng.gamma(2.0, 0.1, images)
-    first = hard + rng.gamma(1.5, 0.04, images) - 0.06 + truth + rng.normal(0, 0.01, (seeds, images))
-    return first, hard + rng.normal(0, 0.01, (seeds, images))
-
-
 def chance(share, runs):
     """Three standard errors of a share that was simulated."""
     return 3 * np.sqrt(share * (1 - share) / runs)
@@ -85,11 +78,11 @@ def test_intervals_of_shares_stay_within_0_and_1_and_have_their_coverage(count, 
 
 def test_intervals_of_distances_stay_above_0_and_have_their_coverage():
     """Three seeds that spread by half of their mean: a plain interval goes below 0."""
-    draws = np.random.default_rng(0).lognormal(-(0.5**2) / 2, 0.5, (2000, 3))  # of mean 1
+    draws = np.random.default_rng(0).lognormal(-(0.5**2) / 2, 0.5, (500, 3))  # of mean 1
     summaries, plain = [over_seeds(row, bounds=(0, np.inf)) for row in draws], [over_seeds(row) for row in draws]
     assert all(0 <= s.low <= s.mean <= s.high for s in summaries) and min(s.low for s in plain) < 0
     covered, usual = (np.mean([s.low <= 1 <= s.high for s in kind]) for kind in (summaries, plain))
-    assert covered >= 0.93 and covered >= usual - 0.01
+    assert covered >= 0.95 - chance(0.05, 500) and covered >= usual - 0.01
     assert over_seeds([0.0, 0.0, 1e-300], bounds=(0, np.inf)).low >= 0
 
 
@@ -179,22 +172,6 @@ def test_seeds_are_averaged_per_image_before_the_bootstrap():
     assert replace(pooled, retrained=None) == compare_paired(first.mean(axis=0), second.mean(axis=0), resamples=499)
     assert pooled.count == 50  # images, not images times seeds
     assert pooled.difference == pytest.approx(first.mean() - second.mean())
-
-
-def test_pairing_removes_what_the_images_share():
-    rng = np.random.default_rng(0)
-    hard = rng.gamma(1.0, 10.0, 100)
-    result = compare_paired(hard + 0.1 + rng.normal(0, 0.01, 100), hard)
-    assert result.clear
-    assert result.high - result.low < 0.01
-
-
-def test_interval_turns_around_with_the_comparison():
-    first, second = simulated(np.random.default_rng(5), 80)
-    there, back = compare_paired(first, second), compare_paired(second, first)
-    assert there.difference == pytest.approx(-back.difference)
-    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), rel=0.05)
-    assert there.p == pytest.approx(back.p)
 
 
 def test_large_inputs_in_chunks_give_the_same_as_at_once(monkeypatch):
