@@ -57,7 +57,9 @@ OVERRIDE = {"experiments": ["masking"], "train": {"steps": 200, "checkpoint_ever
 SCORES = "results/smoke/masking/hungry/seed0/metrics.json"
 CONFIG = ("--config", "profile=smoke", "gpu=1", f"override={json.dumps(OVERRIDE)}")
 #: This Slurm keeps no accounts, and may be asked often.
-SLURM = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "7")
+SLURM = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2")
+#: A training starts the true Python, and so does the Snakemake that starts it: Slurm watches their memory.
+COLD = r"train:(?!.*slurm-jobstep)|stages\.train"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def cancel_training(cluster: slurm_cluster.Cluster, checkout: Checkout) -> None:
 
 def prepared(folder: Path, request: pytest.FixtureRequest, environment: dict[str, str] | None = None) -> Checkout:
     """A copy of the checkout with a method that needs much memory, and a profile edited to give it little."""
-    checkout = copied(folder, environment)
+    checkout = copied(folder, environment, warm=True)
     give_networks(checkout, request)
     (checkout.root / "baselines" / "masking" / "hungry.py").write_text(HUNGRY)
     profile = checkout.root / "profiles" / "slurm" / "config.yaml"
@@ -117,7 +119,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
         names = ", ".join(lacking)
         pytest.skip(f"no Slurm here ({names}): apt-get install munge slurmctld slurmd slurm-client")
     with TemporaryDirectory(prefix="slurm-") as short, slurm_cluster.running(Path(short) / "c") as cluster:
-        checkout = prepared(tmp_path_factory.mktemp("slurm"), request, cluster.environment)
+        checkout = prepared(tmp_path_factory.mktemp("slurm"), request, cluster.environment | {"COLD": COLD})
         alone = prepared(tmp_path_factory.mktemp("alone"), request)
         with ThreadPoolExecutor() as threads:
             profile = ("--workflow-profile", "profiles/slurm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -103,12 +104,12 @@ def test_without_slurm_it_says_where_to_start(monkeypatch: pytest.MonkeyPatch, t
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of the checkout."""
-    return copied(tmp_path_factory.mktemp("refused"))
+    return copied(tmp_path_factory.mktemp("refused"), warm=True)
 
 
 def submitted(checkout: Checkout, *more: str) -> list[str]:
     """What a run by Slurm says in its last lines; it fails."""
-    done = Checkout(checkout.root, dict(os.environ)).snakemake(
+    done = dataclasses.replace(checkout, environment=dict(os.environ)).snakemake(
         "--workflow-profile", "profiles/slurm", TARGET, *more, "--config", "profile=smoke"
     )
     assert done.returncode == 1, done.stdout

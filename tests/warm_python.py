@@ -3,7 +3,8 @@
 Most of the time of a small run passes while its jobs import torch, each anew. Here `python` in the PATH of Snakemake
 asks a process of this test session, which has imported it once, to fork. The fork has the words, folder, environment
 and files of the one that asked, and imports mmbench from that one's folder, since none of it is imported beforehand.
-What is about processes (signals, Slurm, faults, a newcomer's first run) starts the true Python.
+A fork is its own `sys.executable`, so that what it starts is forked too. What is about processes (signals, memory,
+faults) starts the true Python: by its path, or by words that match the regular expression COLD of the environment.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import runpy
 import select
 import signal
@@ -26,17 +28,20 @@ import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import NoReturn
+
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 #: What stages and Snakemake import on their way.
 LIBRARIES = ("matplotlib.pyplot", "seaborn", "scipy.stats", "snakemake.cli", "torchmetrics.image")
 ABOVE = 500  # numbers of files while they change places
 CLIENT = """#!{python} -IS
-import json, os, socket, sys
-words = sys.argv[1:]
-if not words or words[0] != "-m" and not words[0].endswith(".py"):
+import json, os, re, socket, sys
+words, cold = sys.argv[1:], os.environ.get("COLD")
+true = cold and re.search(cold, " ".join(words))
+if true or not words or words[0] != "-m" and not words[0].endswith(".py"):
     os.execv({python!r}, [{python!r}, *words])
 files = []
 for number in map(int, os.listdir("/proc/self/fd")):
@@ -45,7 +50,7 @@ for number in map(int, os.listdir("/proc/self/fd")):
         files.append(number)
     except OSError:
         pass
-asked = dict(words=words, folder=os.getcwd(), environment=dict(os.environ), files=files)
+asked = dict(program=sys.argv[0], words=words, folder=os.getcwd(), environment=dict(os.environ), files=files)
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
     connection.connect({address!r})
     socket.send_fds(connection, [json.dumps(asked).encode()], files)
@@ -55,19 +60,27 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
 
 @functools.cache
 def warm_python() -> Path:
-    """The folder of a program `python` that starts at once, until this process ends."""
-    folder = Path(mkdtemp(prefix="warm-"))
-    address = str(folder / "asked")
+    """The folder of a program `python` that starts at once, for as long as this session of tests lasts."""
+    session, worker = os.environ.get("PYTEST_XDIST_TESTRUNUID"), "PYTEST_XDIST_WORKER" in os.environ
+    folder = Path(gettempdir(), f"warm-{os.getuid()}-{session}") if session else Path(mkdtemp(prefix="warm-"))
+    folder.mkdir(mode=0o700, exist_ok=True)
+    program = folder / "python"
+    with FileLock(folder / "lock"):
+        if not program.exists():
+            start(program, os.getppid() if worker else os.getpid())
+    return folder
+
+
+def start(program: Path, owner: int) -> None:
+    """Start what forks for a program, until the process `owner` is gone."""
+    address = str(program.with_name("asked"))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(
-        [sys.executable, __file__, address], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, __file__, address, str(owner)], env=environment, stdout=subprocess.PIPE, start_new_session=True
     )
-    atexit.register(server.kill)
     assert server.stdout and server.stdout.readline() == b"ready\n"
-    program = folder / "python"
     program.write_text(CLIENT.format(python=sys.executable, address=address))
     program.chmod(0o700)
-    return folder
 
 
 def import_libraries() -> None:
@@ -75,14 +88,16 @@ def import_libraries() -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
     stages = importlib.import_module("mmbench.stages")
-    for module in pkgutil.iter_modules(stages.__path__, "mmbench.stages."):
+    plugins = [module for module in pkgutil.iter_modules() if re.match(r"snakemake_\w+_plugin_", module.name)]
+    for module in (*plugins, *pkgutil.iter_modules(stages.__path__, "mmbench.stages.")):
         importlib.import_module(module.name)
     for name in [name for name in sys.modules if name.partition(".")[0] == "mmbench"]:
         del sys.modules[name]
 
 
-def serve(address: str) -> None:
-    """Fork for everyone who asks, until the session is gone."""
+def serve(address: str, owner: int) -> None:
+    """Fork for everyone who asks, until the owner is gone."""
+    gone = os.pidfd_open(owner)
     import_libraries()
     gc.collect()
     gc.freeze()
@@ -92,8 +107,8 @@ def serve(address: str) -> None:
         print("ready", flush=True)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
-            ready, _, _ = select.select([listening, 0], [], [])
-            if 0 in ready:
+            ready, _, _ = select.select([listening, gone], [], [])
+            if gone in ready:
                 return
             connection, _ = listening.accept()
             if os.fork():
@@ -144,6 +159,7 @@ def become(connection: socket.socket) -> list[str]:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    sys.executable = asked["program"]
     # The streams of the server are of other kinds of files.
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
@@ -180,4 +196,4 @@ def end(status: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -36,9 +36,9 @@ from same_results import litter, results
 WHOLE = ["profile=smoke", "override={train: {steps: 60, checkpoint_every: 10}}"]
 SMALL = [
     "profile=smoke",
-    "override={experiments: [masking], methods: [mt_diffusion, mean_fill], train: {steps: 80, checkpoint_every: 10}}",
+    "override={experiments: [masking], methods: [mt_diffusion], train: {steps: 80, checkpoint_every: 10}}",
 ]
-SMALL_TARGETS = [f"results/smoke/masking/{name}/seed0/metrics.json" for name in ("mt_diffusion", "mean_fill")]
+SMALL_TARGETS = ["results/smoke/masking/mt_diffusion/seed0/predictions.npz"]
 FULL_DISK = "full disk"
 DISK_BYTES = 3 << 29
 INSIDE = "MMBENCH_FAULTS_INSIDE"
@@ -220,8 +220,9 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of moments, kinds and what is hit")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, metavar="KIND", help=f"only these of {', '.join(KINDS)}")
-    parser.add_argument("--small", action="store_true", help="one trained method and its scores instead of everything")
+    parser.add_argument("--small", action="store_true", help="the answers of one trained method instead of everything")
     parser.add_argument("--weights", type=Path, help="LPIPS networks that are not to be made again")
+    parser.add_argument("--python", default=sys.executable, help="that of the undisturbed run (tests/warm_python.py)")
     parser.add_argument("--markdown", type=Path, help="file for the table")
     parser.add_argument("--keep", type=Path, help="folder for both runs and their logs, kept; default: a temporary one")
     args = parser.parse_args()
@@ -237,7 +238,8 @@ def run_campaign(args: argparse.Namespace, folder: Path, mounts: bool) -> int:
     if not mounts:
         out.print(f'left out: "{FULL_DISK}": this user may not mount a disk to fill')
     config, targets = (SMALL, SMALL_TARGETS) if args.small else (WHOLE, [])
-    whole, faulty = (Run(folder / name, folder / f"{name}-logs", config, targets) for name in ("whole", "faulty"))
+    whole = Run(folder / "whole", folder / "whole-logs", config, targets, args.python)
+    faulty = Run(folder / "faulty", folder / "faulty-logs", config, targets)
     rng = random.Random(args.seed)
     try:
         whole.copy(ROOT, args.weights)

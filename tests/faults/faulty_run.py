@@ -18,7 +18,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["Snakefile", "workflow", "config", "profiles", "mmbench", "baselines", "environment.yml", "requirements.lock"]
-POLL_SECONDS = 0.03
+POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 2 * 3600
 
 
@@ -31,12 +31,14 @@ class Run:
         logs: folder for what each start says; not in `folder`, which may be full.
         config: values of Snakemake's `--config`.
         targets: what is made; by default everything.
+        python: program that runs Snakemake and its jobs.
     """
 
     folder: Path
     logs: Path
     config: Sequence[str]
     targets: Sequence[str] = ()
+    python: str = sys.executable
     starts: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -67,12 +69,12 @@ class Run:
 
     def command(self, *arguments: str) -> list[str]:
         """What is typed."""
-        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--config", *self.config]
+        return [self.python, "-m", "snakemake", "--cores", "2", *arguments, "--config", *self.config]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The jobs' `python` is this one."""
-        return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        """The jobs' `python` is that of Snakemake."""
+        return os.environ | {"PATH": f"{Path(self.python).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def start(self) -> None:
         """Start Snakemake in a process group of its own, as a shell does."""
@@ -135,12 +137,8 @@ class Run:
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 words = process.cmdline()
-                command = [*words, "", ""][1:3]
-                if (
-                    command[0] == "-m"
-                    and command[1].startswith("mmbench.stages.")
-                    and process.cwd() == str(self.folder)
-                ):
+                words = words[words.index("-m") :] if "-m" in words else []
+                if "".join(words[1:2]).startswith("mmbench.stages.") and process.cwd() == str(self.folder):
                     found.append(Job(process, words, self.folder))
         return found
 
@@ -203,8 +201,8 @@ class Job:
 
     @property
     def stage(self) -> str:
-        """Of `python -m mmbench.stages.<stage>`."""
-        return self.words[2].removeprefix("mmbench.stages.")
+        """Of `-m mmbench.stages.<stage>`."""
+        return self.words[1].removeprefix("mmbench.stages.")
 
     @property
     def place(self) -> str:

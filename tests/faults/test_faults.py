@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from faulty_run import ROOT
 from same_results import litter, results
+from warm_python import warm_python
 
-from mmbench.errors import UserError
 from mmbench.files.atomic import write_text
 from mmbench.files.store import save_arrays, write_json
 
@@ -24,13 +24,9 @@ SEED = "16"  # the state is cut off first, while there is a training
 
 
 @pytest.mark.timeout(1200)  # on cores that may have other work
-def test_an_interrupted_run_ends_with_the_results_of_an_undisturbed_one(request: pytest.FixtureRequest) -> None:
-    try:
-        weights = request.getfixturevalue("lpips_weights")
-    except UserError as error:
-        pytest.skip(f"the LPIPS networks are not here and cannot be fetched: {error}")
+def test_an_interrupted_run_ends_with_the_results_of_an_undisturbed_one() -> None:
     program = [sys.executable, str(ROOT / "tests" / "faults" / "campaign.py"), "--small", "--faults", str(len(KINDS))]
-    arguments = ["--seed", SEED, "--kinds", *KINDS, "--weights", str(weights)]
+    arguments = ["--seed", SEED, "--kinds", *KINDS, "--python", f"{warm_python()}/python"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([*program, *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
