@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from warm_python import warm_python
 
 from mmbench.config.checkout import PARTS
 from mmbench.errors import UserError
@@ -33,7 +33,7 @@ def content(checkout: Path) -> dict[str, str]:
 
 def mmbench(checkout: Path, *words: str) -> str:
     """What a command prints in a checkout, which must end well."""
-    command = [sys.executable, "-m", "mmbench", *words]
+    command = [f"{warm_python()}/python", "-m", "mmbench", *words]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"COLUMNS": "120"}
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from checkout import Checkout, copied, give_networks
+from warm_python import warm_python
 
 from mmbench.cli.reproduce import configured_profile
 from mmbench.errors import UserError
@@ -22,7 +22,7 @@ OVERRIDE = {"experiments": ["masking"], "methods": ["mean_fill", "unet_regressio
 
 
 def reproduce(checkout: Checkout, run: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "mmbench", "reproduce", str(run), "--cores", "2"]
+    words = [f"{warm_python()}/python", "-m", "mmbench", "reproduce", str(run), "--cores", "2"]
     environment = {**os.environ, "PYTHONPATH": str(checkout.root)}
     return subprocess.run(words, cwd=checkout.root, env=environment, check=False, text=True, capture_output=True)
 

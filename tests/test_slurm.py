@@ -92,7 +92,7 @@ def jobs_of(cluster: slurm_cluster.Cluster) -> dict[str, list[dict[str, str]]]:
 
 def cancel_training(cluster: slurm_cluster.Cluster, checkout: Checkout) -> None:
     """Cancel the second attempt, which has memory enough, once there is a checkpoint."""
-    end = time.monotonic() + 300
+    end = time.monotonic() + 600
     state = folder_of(checkout) / "state" / "checkpoint.safetensors"
     while len(jobs_of(cluster).get("train", ())) < 2 or not state.is_file():
         assert time.monotonic() < end, f"no second attempt began\n{cluster.logs()}"

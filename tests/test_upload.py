@@ -80,7 +80,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         environment = os.environ | {f"SNAKEMAKE_STORAGE_S3_{name}": value for name, value in keys.items()}
         s3 = boto3.resource("s3", region_name="us-east-1", endpoint_url=address, aws_access_key_id="key",
                             aws_secret_access_key="secret")  # fmt: skip
-        yield Cloud(run, Checkout(tmp_path, environment), s3)
+        yield Cloud(run, Checkout(tmp_path, environment, warm=True), s3)
     finally:
         answering.stop()
 
@@ -135,7 +135,7 @@ def test_a_run_that_is_not_as_its_manifest_says_is_not_uploaded(cloud: Cloud) ->
 
 
 def test_results_in_a_bucket_from_the_start_are_refused_in_one_line(cloud: Cloud) -> None:
-    here = Checkout(ROOT, cloud.here.environment)
+    here = Checkout(ROOT, cloud.here.environment, warm=True)
     done = here.smoke("--dry-run", "--default-storage-provider", "s3", "--default-storage-prefix", "s3://results")
     assert done.returncode == 1 and done.stdout.splitlines()[-1].startswith("error: --default-storage-provider: ")
 
