@@ -58,8 +58,8 @@ SCORES = "results/smoke/masking/hungry/seed0/metrics.json"
 CONFIG = ("--config", "profile=smoke", "gpu=1", f"override={json.dumps(OVERRIDE)}")
 #: This Slurm keeps no accounts, and may be asked often.
 SLURM = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2")
-#: A training starts the true Python, and so does the Snakemake that starts it: Slurm watches their memory.
-COLD = r"train:(?!.*slurm-jobstep)|stages\.train"
+#: A training starts the true Python, and so does the Snakemake of its job: Slurm watches their memory.
+COLD = r"train:|stages\.train"
 
 
 @dataclass(frozen=True)
