@@ -84,12 +84,12 @@ def test_no_git_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert git("status") is None
 
 
-def test_a_missing_package_has_no_version() -> None:
-    assert version("no-such-package-anywhere") is None
-
-
 def test_a_processor_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.platform, "processor", lambda: "")
     monkeypatch.setattr(module.platform, "machine", lambda: "arm64")
     monkeypatch.setattr(module.Path, "read_text", lambda *_args, **_options: "flags: none\n")
     assert processor() == "arm64"
+
+
+def test_a_missing_package_has_no_version() -> None:
+    assert version("no-such-package-anywhere") is None
