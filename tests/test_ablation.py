@@ -17,15 +17,14 @@ import yaml
 from checkout import Checkout, copied
 from fake_results import METHODS, Fake, write_results
 from scipy import stats
-from tiny_model import MODALITIES, NETWORK
+from tiny_model import NETWORK
 
 from mmbench.config.configuration import Config
 from mmbench.config.discovery import MULTITASK, find_methods, of_modalities
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
-from mmbench.files.store import load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.files.weights import save_weights
-from mmbench.method import Method, Noise, Sampling, Spec, load_method
+from mmbench.files.store import read_json
+from mmbench.method import Method, Noise, Sampling, load_method
 from mmbench.report.page import write_report
 from mmbench.report.parts.effect import Axes, compare
 from mmbench.report.parts.effects import write_effects
@@ -33,7 +32,6 @@ from mmbench.report.parts.section import Context, Headline
 from mmbench.report.tables.board import make_board
 from mmbench.runs.results import ExperimentResults, load_results
 from mmbench.scoring.statistics import bca_interval
-from mmbench.stages import predict
 
 pytestmark = pytest.mark.slow
 
@@ -89,13 +87,6 @@ def test_each_loss_term_is_switched_off_alone(experiment: str) -> None:
     assert off == {*terms, "generate"}
 
 
-def test_controls_are_no_ablations() -> None:
-    for experiment in EXPERIMENTS:
-        names = {name for axis in CONFIG.ablations(experiment).values() for name in axis}
-        assert not {name for name in names if name.endswith(("@per_task", "@half_labelled"))}
-        assert not names & set(CONFIG.experiments[experiment].variants)
-
-
 @pytest.mark.parametrize(("experiment", "name"), VARIANTS)
 def test_a_variant_learns_and_answers_all_that_is_left_to_it(experiment: str, name: str) -> None:
     """Not only is every setting known: none of them asks for what the others exclude."""
@@ -145,8 +136,8 @@ def answer_every_task(method: Method, experiment: str, name: str) -> list[torch.
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the configuration is checked against."""
-    for part in ("config", "mmbench/data", "mmbench/experiments", "mmbench/modalities"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "mmbench").symlink_to(ROOT / "mmbench")
     return tmp_path
 
 
@@ -161,17 +152,11 @@ def ablate(checkout: Path, experiment: str, axes: Any) -> Path:
     ("axes", "words"),
     [
         ({"omega": {"mt_diffusion@x": 3}}, "ablations.omega.mt_diffusion@x: got 3; write keys and values below it"),
-        ({"Omega!": {}}, "ablations.Omega!: got 'Omega!'; string should match pattern"),
-        ({"omega": {"Mt@x": {}}}, "ablations.omega.Mt@x: got 'Mt@x'; string should match pattern"),
         ({"omega": {"mt_difusion@x": {}}}, "ablations.omega: 'mt_difusion' does not exist (did you mean 'mt_d"),
         ({"omega": {"ddpm@x": {}}, "z": {"ddpm@x": {}}}, "ablations.z: ddpm@x is there already; give each variant one"),
-        ({"omega": {"ddpm@per_task": {}}}, "ablations.omega: ddpm@per_task is there already"),
         ({"omega": {"ddpm": {"schedule": "linear"}}}, "ablations.omega: ddpm is a whole method; write ddpm: {}, or"),
         ({"nfe": {"ddpm@x": {"sample": 5}}}, "ddpm@x: sample: got 5; write sampler or nfe"),
-        ({"nfe": {"ddpm@x": {"sample": {"nfe": 0}}}}, "ddpm@x: sample: nfe: got 0; input should be greater than 0"),
-        ({"nfe": {"ddpm@x": {"sample": {"sampler": "dpm"}}}}, "ddpm@x: sample: sampler: got 'dpm'; input should be 'a"),
         ({"nfe": {"ddpm@x": {"sample": {"nfes": 5}}}}, "'nfes' does not exist (did you mean 'nfe'?); there are commit"),
-        ({"nfe": {"ddpm@x": {"sample": {"batch_size": 5}}}}, "'batch_size' does not exist; there are commit, nfe,"),
         ({"a": {"ddpm@x": {"modalities": ["image", "mask"]}}}, "ddpm@x: modalities: this experiment needs all"),
     ],
 )  # fmt: skip
@@ -188,9 +173,7 @@ def test_a_mistake_is_one_line_with_file_key_and_fix(checkout: Path, axes: Any, 
     [
         (["image", "maks"], "modalities: 'maks' does not exist (did you mean 'mask'?); there are image, mask"),
         (["image"], "modalities: got ['image']; list image and at least one other, each once"),
-        (["mask", "label"], "got ['mask', 'label']; list image and"),
         (["image", "mask", "mask"], "each once"),
-        ("image", "modalities: got 'image'; list image"),
     ],
 )
 def test_wrong_modalities_of_a_variant_are_named(checkout: Path, modalities: Any, words: str) -> None:
@@ -240,41 +223,6 @@ def test_a_variant_of_fewer_modalities_is_asked_for_those() -> None:
     assert (two.tasks, two.answers) == (("generate", "reconstruct"), ("image",))
 
 
-def test_a_model_of_two_modalities_is_not_asked_of_others(tmp_path: Path) -> None:
-    """What predictions.npz then holds is what scoring expects of the variant."""
-    settings = {"experiment": "joint", "method": "mt_diffusion@two", "network": NETWORK, "method_settings": {},
-                "modalities": ["image", "mask"], "sample": {"sampler": "dpm++", "nfe": 2, "batch_size": 2}}  # fmt: skip
-    card = {"name": "toy", "size": [16, 16], "modalities": ["image", "mask", "label"], "classes": list("abc"),
-            "labels": list("abc"), "embedding": None}  # fmt: skip
-    write_json(tmp_path / "card.json", card)
-    write_json(tmp_path / "settings.json", settings)
-    method = load_method(ROOT / MULTITASK, Spec({n: MODALITIES[n] for n in ("image", "mask")}, NETWORK))
-    save_weights(tmp_path / "weights.safetensors", method.state_dict())
-    rng = np.random.default_rng(0)
-    items = {"image": rng.integers(0, 256, (40, 3, 16, 16), dtype=np.uint8), "label": rng.integers(0, 3, 40),
-             "mask": rng.integers(0, 3, (40, 16, 16), dtype=np.uint8)}  # fmt: skip
-    joint, counts = load_experiment("joint"), {"reconstructions": 2, "samples": 2}
-    cases = joint.cases(items, joint.modalities(card), {"evaluate": counts, "share": 0.5})
-    save_arrays(tmp_path / "cases.npz", {
-        f"{case.name}/{part}/{name}": array
-        for case in cases
-        for part, arrays in (("given", case.given), ("truth", case.truth))
-        for name, array in arrays.items()
-    })  # fmt: skip
-    write_json(tmp_path / "cases.json", {"cases": [
-        {"name": case.name, "task": case.task, "count": case.count, "given": list(case.given), "want": list(case.want),
-         "sha256": sha256_arrays({f"given/{k}": v for k, v in case.given.items()}
-                                 | {f"truth/{k}": v for k, v in case.truth.items()})}
-        for case in cases
-    ]})  # fmt: skip
-    predict.main(["--settings", str(tmp_path / "settings.json"), "--method", str(ROOT / MULTITASK), "--data",
-                  str(tmp_path), "--cases", str(tmp_path), "--weights", str(tmp_path / "weights.safetensors"),
-                  "--seed", "0", "--device", "cpu", "--out", str(tmp_path / "out")])  # fmt: skip
-    answered = load_arrays(tmp_path / "out" / "predictions.npz")
-    assert set(answered) == {"generate/image", "generate/mask", "from_image/mask", "from_mask/image"}
-    assert set(read_json(tmp_path / "out" / "predictions.json")["cases"]) == {"generate", "from_image", "from_mask"}
-
-
 # What the workflow plans
 
 
@@ -316,17 +264,6 @@ def test_the_ablation_trains_what_is_changed_and_nothing_for_another_way_of_draw
     told = json.loads(re.search(r"--ablations <\(echo '(.*?)'\)", report)[1])
     assert list(told["masking"]) == list(config(ablations=yaml.safe_load(axes)).ablations("masking"))
     assert told["masking"]["omega scale"] == entries["omega scale"]
-
-
-def test_other_reports_have_the_effects_of_the_variants_that_their_profile_names(fresh: Checkout) -> None:
-    override = "{experiments: [joint], methods: [mt_diffusion, ddpm], variants: [mt_diffusion@two, mt_diffusion@ddim]}"
-    jobs = planned(fresh, override)
-    report = next(shell for rule, _, shell in jobs if rule == "report")
-    told = json.loads(re.search(r"--ablations <\(echo '(.*?)'\)", report)[1])
-    assert {name for axis in told["joint"].values() for name in axis} == {"mt_diffusion@two", "mt_diffusion@ddim"}
-    scored = next(shell for rule, method, shell in jobs if (rule, method) == ("evaluate", "mt_diffusion@two"))
-    assert " --tasks generate from_image from_mask --answers image mask " in scored
-    assert {method for rule, method, _ in jobs if rule == "train"} == {"mt_diffusion", "ddpm", "mt_diffusion@two"}
 
 
 # What is reported
@@ -415,21 +352,6 @@ def test_intervals_are_over_seeds_and_over_images(results: Path, table: dict[str
         ]
         assert f"[{wide[0]:+.4f}, {wide[1]:+.4f}]" in lines and f"[{low:+.4f}, {high:+.4f}] over images only" in more
         assert len(table["rows"][1][4]["lines"]) == 3, "the interval of FD is over seeds"
-
-
-def test_a_colour_needs_an_interval_without_0_and_an_adjusted_p(results: Path, table: dict[str, Any]) -> None:
-    frame = pd.read_csv(results / "out" / "tables" / "masking-effects-long.csv")
-    assert len(frame) == 3 and set(frame["axis"]) == {"shared space", "loss terms"}
-    assert (frame["reading"] == "worse").any() and set(frame["reading"].dropna()) <= {"better", "worse", "unclear"}
-    several = frame["seeds"].iloc[0] > 1
-    for _, row in frame.dropna(subset=["reading"]).iterrows():
-        ends = ("retrained_low", "retrained_high") if several else ("bca_low", "bca_high")
-        ends = ends if row["images"] > 0 else ("t_low", "t_high")
-        clear = not row[ends[0]] <= 0 <= row[ends[1]] and row["p_holm"] <= 0.05
-        assert (row["reading"] != "unclear") == clear
-        assert row["p_holm"] >= row["p"]
-        if clear:
-            assert (row["reading"] == "better") == ((row["difference"] > 0) == row["higher_is_better"])
 
 
 def test_seeds_that_only_one_of_two_has_do_not_count(tmp_path: Path) -> None:

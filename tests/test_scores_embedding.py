@@ -7,20 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_data import coarse_images, write_splits
+from fake_scoring import evaluated, small_run, values
 
 from mmbench.errors import UserError
 from mmbench.experiments.embedding import scores as embedding
 from mmbench.experiments.experiment import Case, read_cases
 from mmbench.experiments.masking import scores as masking
-from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.frozen.features import EXTRACTOR, Reference, load_extractor
+from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays
+from mmbench.frozen.features import EXTRACTOR, Reference
 from mmbench.scoring.distribution import equally_many, shuffled
 from mmbench.scoring.metrics.frechet import frechet_distance
 from mmbench.scoring.metrics.retrieval import both_ways, cosine
 from mmbench.scoring.names import describe
-from mmbench.scoring.scores import Scored, Tools, score_floor
-from mmbench.stages import evaluate, reference
-from mmbench.stages.cases import write_cases
+from mmbench.scoring.scores import Tools, score_floor
+from mmbench.stages import reference
 from mmbench.stages.embed import write_embedded
 
 pytestmark = pytest.mark.slow
@@ -32,42 +33,29 @@ SETTINGS = {"experiment": "embedding", "evaluate": {"reconstructions": 5, "sampl
 FD = f"fd_embedding[{EXTRACTOR}]"
 
 
-def images(count: int, seed: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (count, 3, 4, 4), dtype=np.uint8)
-    return coarse.repeat(8, axis=2).repeat(8, axis=3)
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> Path:
     """Data, embedded data, cases and a reference, the last by its command."""
     folder = tmp_path_factory.mktemp("run")
-    splits = {}
-    for seed, (split, count) in enumerate(COUNTS.items()):
-        arrays = {"image": images(count, seed)}
-        save_arrays(folder / "raw" / f"{split}.npz", arrays)
-        splits[split] = {"count": count, "sha256": sha256_arrays(arrays)}
-    write_json(folder / "raw" / "card.json", {**CARD, "splits": splits})
+    splits = {split: {"image": coarse_images(count, seed)} for seed, (split, count) in enumerate(COUNTS.items())}
+    write_splits(folder / "raw", splits, **CARD)
     write_embedded(EXTRACTOR, weights=lpips_weights, data=folder / "raw", out=folder / "data", device=CPU)
-    write_json(folder / "settings.json", SETTINGS)
-    write_cases(SETTINGS, folder / "data", folder / "cases")
-    common = ["--settings", str(folder / "settings.json"), "--data", str(folder / "data"), "--device", "cpu"]
-    reference.main([*common, "--weights", str(lpips_weights), "--out", str(folder / "reference")])
+    embedded = {split: load_arrays(folder / "data" / f"{split}.npz") for split in splits}
+    card = read_json(folder / "data" / "card.json")
+    del card["splits"]
+    small_run(folder, lpips_weights, SETTINGS, embedded, **card)
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tools(run: Path, lpips_weights: Path) -> Tools:
     card = read_json(run / "data" / "card.json")
     return Tools(lpips_weights, run / "reference" / "reference.npz", CPU, card=card, data=run / "data")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def test_split(run: Path) -> Arrays:
     return load_arrays(run / "data" / "test.npz")
-
-
-def values(scored: Scored, case: str) -> dict[str, float]:
-    return {row["name"]: row["value"] for row in scored.metrics if row["case"] == case}
 
 
 def test_the_reference_keeps_the_real_embeddings_and_says_what_agrees_by_chance(
@@ -92,9 +80,9 @@ def test_embedding_is_scored_against_the_true_ones(tools: Tools, test_split: Arr
     found = values(right, "embed")
     ways = [f"{name}/{way}" for name in ("retrieval@1", "retrieval@5", "median_rank")
             for way in ("predicted-true", "true-predicted")]  # fmt: skip
-    assert found.keys() == {"cosine", FD, *ways}
+    assert found.keys() == {"cosine", "fd_embedding", *ways}
     assert found["cosine"] == pytest.approx(1) and all(found[name] == 1 for name in ways)
-    assert found[FD] == pytest.approx(frechet_distance(*equally_many(test_split["embedding"], 3 * truth)))
+    assert found["fd_embedding"] == pytest.approx(frechet_distance(*equally_many(test_split["embedding"], 3 * truth)))
     assert [item for _, item, metric, _ in right.items if metric == "cosine"] == list(range(8))
     row = next(row for row in right.metrics if row["name"] == "retrieval@5/true-predicted")
     assert (row["detail"]["gallery"], row["detail"]["k"], row["detail"]["tied_queries"]) == (8, 5, 0)
@@ -116,7 +104,7 @@ def test_painting_is_measured_by_embedding_the_image_anew(tools: Tools, test_spl
     case = Case("paint", "paint", 20, {"embedding": test_split["embedding"]}, {"image": test_split["image"]})
     scored = embedding.score([(case, {"image": test_split["image"]})], tools)
     right = values(scored, "paint")
-    other = values(embedding.score([(case, {"image": images(20, 9)})], tools), "paint")
+    other = values(embedding.score([(case, {"image": coarse_images(20, 9)})], tools), "paint")
     assert right["cosine"] == pytest.approx(1, abs=1e-5) and right["shuffled_cosine"] < 0.3
     assert right["retrieval@1/given-image"] == right["retrieval@1/image-given"] == right["median_rank/given-image"] == 1
     # noise, seen by few features of many: those of 20 images that agree by chance agree a lot
@@ -132,20 +120,20 @@ def test_painting_is_measured_by_embedding_the_image_anew(tools: Tools, test_spl
 
 
 def test_pairs_drawn_together_agree_above_the_shuffled_ones(tools: Tools) -> None:
-    drawn = images(12, 5)
+    drawn = coarse_images(12, 5)
     seen = tools.embedded(drawn)
     case = Case("generate", "generate", 12)
     scored = embedding.score([(case, {"image": drawn, "embedding": seen})], tools)
     found = values(scored, "generate")
     assert found["cosine"] == pytest.approx(1, abs=1e-5) and found["shuffled_cosine"] < 0.3
     assert found["shuffled_cosine"] == pytest.approx(cosine(shuffled(seen), seen).mean(), abs=1e-6)
-    assert found[FD] == pytest.approx(
+    assert found["fd_embedding"] == pytest.approx(
         frechet_distance(*equally_many(tools.reference.arrays["embedding"], seen)), rel=1e-4
     )
     swapped = values(
         embedding.score([(case, {"image": drawn, "embedding": np.roll(seen, 1, axis=0)})], tools), "generate"
     )
-    assert swapped["cosine"] < 0.3 and swapped[FD] == pytest.approx(found[FD], rel=1e-6)
+    assert swapped["cosine"] < 0.3 and swapped["fd_embedding"] == pytest.approx(found["fd_embedding"], rel=1e-6)
     assert all(describe(row["name"]).meaning for row in scored.metrics)
 
 
@@ -163,32 +151,21 @@ def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path) -> Non
         blind.embedder  # noqa: B018
 
 
-def test_tools_embed_with_the_extractor_of_the_card(run: Path, tools: Tools, test_split: Arrays) -> None:
-    extractor = load_extractor(tools.weights, CPU)
-    scaling = load_arrays(run / "data" / "scaling.npz")
-    expected = (extractor(test_split["image"]) - scaling["mean"]) / scaling["sd"]
-    np.testing.assert_allclose(tools.embedded(test_split["image"]), expected, atol=1e-4)
-
-
 def test_images_are_looked_at_once_where_their_embedding_is_the_extractors(run: Path, tools: Tools, tmp_path) -> None:
     cached = Tools(tools.weights, Path("none"), CPU, card=tools.card, data=run / "data", cache=tmp_path)
-    drawn, (extractor,) = images(3, 8), tools.extractors
+    drawn, (extractor,) = coarse_images(3, 8), tools.extractors
     np.testing.assert_array_equal(*(t.features(extractor, drawn) for t in (cached, tools)))
     np.testing.assert_array_equal(cached.embedded(drawn), tools.embedded(drawn))
     assert len(list(tmp_path.rglob("*.npz"))) == 1
 
 
 def test_a_whole_evaluation(run: Path, lpips_weights: Path, tools: Tools, tmp_path: Path) -> None:
-    drawn = images(12, 9)
+    drawn = coarse_images(12, 9)
     answers = {"generate/image": drawn, "generate/embedding": tools.embedded(drawn)}
     for case in read_cases(run / "cases"):
         answers |= {f"{case.name}/{name}": array for name, array in case.truth.items()}
     save_arrays(tmp_path / "predictions.npz", answers)
-    places = {"settings": run / "settings.json", "weights": lpips_weights, "data": run / "data", "cases": run / "cases"}
-    places |= {"reference": run / "reference" / "reference.npz", "predictions": tmp_path, "out": tmp_path}
-    flags = [text for name, path in places.items() for text in (f"--{name}", str(path))]
-    evaluate.main([*flags, "--device", "cpu", "--seed", "0", "--method", "truth"])
-    found = {(row["case"], row["name"]): row["value"] for row in read_json(tmp_path / "metrics.json")["metrics"]}
+    found = evaluated(run, lpips_weights, tmp_path)
     for case in ("embed", "paint", "generate"):
         assert found[case, "cosine"] == pytest.approx(1, abs=1e-5)
     assert found["generate", "shuffled_cosine"] < 0.4

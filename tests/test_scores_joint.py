@@ -7,20 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_data import NETWORK, TRAIN, write_splits
+from fake_scoring import made_tools, values
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, load_experiment
 from mmbench.experiments.joint import scores
-from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import Arrays, read_json, write_json
 from mmbench.files.weights import load_weights
-from mmbench.frozen.features import load_extractor, stored
 from mmbench.frozen.judges import Judge, load_judge
 from mmbench.method import Method, Spec, Task
 from mmbench.modalities import kind_of
 from mmbench.scoring.distribution import shuffled
 from mmbench.scoring.metrics.depth import delta
 from mmbench.scoring.metrics.retrieval import cosine
-from mmbench.scoring.scores import Scored, Tools, score_floor, score_real
+from mmbench.scoring.scores import Tools, score_floor, score_real
 from mmbench.stages import train
 from mmbench.stages.cases import write_cases
 
@@ -78,19 +79,13 @@ class ByColour(Method):
         return {name: answer[name] for name in task.want}
 
 
-@pytest.fixture
-def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
-    return made_tools(lpips_weights, tmp_path, Spec(MODALITIES))
+@pytest.fixture(scope="module")
+def tools(lpips_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    return joint_tools(lpips_weights, tmp_path_factory.mktemp("reference"), Spec(MODALITIES))
 
 
-def made_tools(weights: Path, folder: Path, spec: Spec) -> Tools:
-    device = torch.device("cpu")
-    extractor = load_extractor(weights, device)
-    save_arrays(folder / "reference.npz", stored({extractor.name: extractor(squares(30, 1)["image"])}))
-    card = {"split": "test", "extractors": {extractor.name: {"weights_sha256": extractor.weights_sha256}}}
-    write_json(folder / "reference.json", card)
-    judge = Judge("judge-joint", ByColour(spec), "ab" * 32, device)
-    tools = Tools(weights, folder / "reference.npz", device, judge, CARD)
+def joint_tools(weights: Path, folder: Path, spec: Spec) -> Tools:
+    tools = made_tools(weights, folder, squares(30, 1)["image"], ByColour(spec), card=CARD)
     tools.embedded = embed
     return tools
 
@@ -105,12 +100,6 @@ def right(case: Case, items: Arrays | None = None) -> Arrays:
     items = items or squares(case.count, 5)
     items["depth"] = np.nan_to_num(items["depth"], nan=500.0)  # an answer has one everywhere
     return {name: np.eye(4, dtype=np.float32)[items[name]] if name == "label" else items[name] for name in case.want}
-
-
-def values(scored: Scored, case: str) -> dict[str, float]:
-    return {
-        row["name"].replace("[vgg16-relu5_3-gap]", ""): row["value"] for row in scored.metrics if row["case"] == case
-    }
 
 
 @pytest.mark.parametrize("name", joint.tasks)
@@ -166,7 +155,7 @@ def test_an_image_shows_what_was_given_or_else_drawn(tools: Tools) -> None:
     assert found["shuffled_cosine[mean]"] == pytest.approx(chance, abs=1e-6) and chance < 0.9
     assert found["cosine"] < 0.9  # of the drawn embedding with the item's own
     rows = {row["name"]: row for row in scored.metrics}
-    assert rows["judged_miou"]["extractor"] == rows["shuffled_accuracy"]["extractor"] == "judge-joint"
+    assert rows["judged_miou"]["extractor"] == rows["shuffled_accuracy"]["extractor"] == "judge-made"
     assert rows["cosine[mean]"]["weights_sha256"] == "ef" * 32 and rows["cosine"]["extractor"] is None
     per_image = {metric for _, _, metric, _ in scored.items}
     assert per_image == {"accuracy", "cosine", "judged_accuracy", "cosine[mean]", *TRUTH["depth"], "judged_delta"}
@@ -216,7 +205,7 @@ def test_real_data_have_ceilings_and_floors(tools: Tools) -> None:
 def test_what_is_not_used_is_not_judged(lpips_weights: Path, tmp_path: Path) -> None:
     """The card has a label and an embedding, the configuration chose neither."""
     few = {name: MODALITIES[name] for name in ("image", "mask")}
-    tools = made_tools(lpips_weights, tmp_path, Spec(few))
+    tools = joint_tools(lpips_weights, tmp_path, Spec(few))
     real = squares(20, 3)
     assert set(values(score_real("joint", real, tools), "ceiling")) == {"judged_miou"}
     assert set(values(score_floor("joint", real, real, tools), "floor")) == {"shuffled_miou"}
@@ -229,13 +218,6 @@ def test_an_item_without_any_depth_is_said(tools: Tools) -> None:
         scores.score([(case, {"depth": right(case)["depth"]})], tools)
 
 
-def test_what_is_no_probability_is_said(tools: Tools) -> None:
-    case = cases(4)["from_image"]
-    with pytest.raises(UserError, match=r"'from_image/label': .*save softmax outputs"):
-        scores.score([(case, {"label": 3 * right(case)["label"]})], tools)
-
-
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 SETTINGS = {
     "experiment": "joint",
     "share": 0.5,
@@ -243,20 +225,18 @@ SETTINGS = {
     "method": "judge",
     "method_settings": {},
     "network": NETWORK,
-    "train": {"steps": 60, "batch_size": 8, "learning_rate": 1e-2, "warmup": 4, "ema": 0.9, "precision": "fp32",
-              "flip": False, "checkpoint_every": 60},
+    "train": {**TRAIN, "steps": 60, "learning_rate": 1e-2},
     "evaluate": {"reconstructions": 5, "samples": 12, "reference": "test"},
 }  # fmt: skip
 
 
 def trained(folder: Path, names: tuple[str, ...], **more: object) -> Judge:
     """The judge of data with these modalities, trained by its command."""
-    splits = {}
-    for seed, split in enumerate(("train", "test")):
-        arrays = {name: array for name, array in squares(40, seed).items() if name in names}
-        save_arrays(folder / f"{split}.npz", arrays)
-        splits[split] = {"sha256": sha256_arrays(arrays)}
-    write_json(folder / "card.json", {**CARD, "modalities": list(names), "splits": splits})
+    splits = {
+        split: {name: array for name, array in squares(40, seed).items() if name in names}
+        for seed, split in enumerate(("train", "test"))
+    }
+    write_splits(folder, splits, **{**CARD, "modalities": list(names)})
     write_json(folder / "settings.json", {**SETTINGS, **more})
     write_cases({**SETTINGS, **more}, folder, folder / "cases")
     flags = ["--settings", str(folder / "settings.json"), "--data", str(folder), "--seed", "1", "--device", "cpu"]

@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_data import NETWORK, TRAIN
+from fake_scoring import evaluated, made_tools, small_run, values
 from safetensors.torch import load_file
 
 from mmbench.errors import UserError
-from mmbench.experiments.experiment import Case, load_experiment, read_cases
+from mmbench.experiments.experiment import Case, load_experiment
 from mmbench.experiments.labels import scores
 from mmbench.experiments.labels.tasks import TASKS
-from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
-from mmbench.frozen.features import EXTRACTOR, load_extractor, stored
-from mmbench.frozen.judges import Judge, load_judge
+from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, write_json
+from mmbench.frozen.features import EXTRACTOR, stored
+from mmbench.frozen.judges import load_judge
 from mmbench.method import Method, Spec
 from mmbench.scoring.metrics.classification import ECE_BINS
-from mmbench.scoring.names import measured
-from mmbench.scoring.scores import Scored, Tools, score_real
-from mmbench.stages import evaluate, predict, reference, train
-from mmbench.stages.cases import write_cases
+from mmbench.scoring.scores import Tools, score_real
+from mmbench.stages import predict, train
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,6 @@ CARD = {"name": "patches", "modalities": ["image", "label"], "labels": LABELS, "
 labels = load_experiment("labels")
 MODALITIES = labels.modalities(CARD)
 COLOURS = np.array([[200, 60, 50], [60, 180, 60], [40, 70, 210], [120, 120, 120]], np.uint8)
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 SETTINGS = {
     "experiment": "labels",
     "data": {},
@@ -39,8 +38,7 @@ SETTINGS = {
     "method_settings": {},
     "network": NETWORK,
     "noise_levels": [0.9, 0.05],
-    "train": {"steps": 60, "batch_size": 8, "learning_rate": 1e-2, "warmup": 4, "ema": 0.9, "precision": "fp32",
-              "flip": False, "checkpoint_every": 60},
+    "train": {**TRAIN, "steps": 60, "learning_rate": 1e-2},
     "sample": {"sampler": "ddim", "nfe": 4, "batch_size": 8},
     "evaluate": {"reconstructions": 5, "samples": 12, "reference": "test"},
 }  # fmt: skip
@@ -74,21 +72,10 @@ class ByColour(Method):
         return {"label": torch.from_numpy(sure(nearest.numpy(), 0.97))}
 
 
-@pytest.fixture
-def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
-    device = torch.device("cpu")
-    extractor, real = load_extractor(lpips_weights, device), patches(40, 1)
-    save_arrays(
-        tmp_path / "reference.npz", {**stored({extractor.name: extractor(real["image"])}), "label": real["label"]}
-    )
-    card = {"split": "test", "extractors": {extractor.name: {"weights_sha256": extractor.weights_sha256}}}
-    write_json(tmp_path / "reference.json", card)
-    judge = Judge("judge-labels", ByColour(Spec(MODALITIES)), "ab" * 32, device)
-    return Tools(lpips_weights, tmp_path / "reference.npz", device, judge, CARD)
-
-
-def values(scored: Scored, case: str) -> dict[str, float]:
-    return {row["name"].partition("[")[0]: row["value"] for row in scored.metrics if row["case"] == case}
+@pytest.fixture(scope="module")
+def tools(lpips_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    real, folder = patches(40, 1), tmp_path_factory.mktemp("reference")
+    return made_tools(lpips_weights, folder, real["image"], ByColour(Spec(MODALITIES)), card=CARD, label=real["label"])
 
 
 def test_classification_is_scored_by_hand_made_numbers(tools: Tools) -> None:
@@ -134,9 +121,8 @@ def test_painting_is_judged_against_the_given_labels_and_compared_as_a_set(tools
     assert right["kjd"] < 0 < wrong["kjd"]  # unbiased: of equal sets it is around 0
     assert right["is"] == pytest.approx(wrong["is"]) == pytest.approx(SURE_OF_FOUR, abs=1e-4)
     rows = {row["name"].partition("[")[0]: row for row in scored.metrics}
-    assert rows["is"]["name"] == "is[judge-labels]"
     for name in ("is", "judged_accuracy"):
-        assert (rows[name]["extractor"], rows[name]["weights_sha256"]) == ("judge-labels", "ab" * 32)
+        assert (rows[name]["extractor"], rows[name]["weights_sha256"]) == ("judge-made", "ab" * 32)
     assert rows["fjd"]["extractor"] == rows["fd"]["extractor"] == "vgg16-relu5_3-gap"
     norm = np.linalg.norm(tools.reference.features[EXTRACTOR], axis=1).mean()
     assert rows["fjd"]["detail"]["scale"] == pytest.approx(norm) and rows["fjd"]["detail"]["real_split"] == "test"
@@ -152,16 +138,6 @@ def test_pairs_drawn_together_agree_above_the_shuffled_floor(tools: Tools) -> No
     mismatched = {**answer, "label": sure((drawn["label"] + 1) % 4)}
     other = values(scores.score([(case, mismatched)], tools), "generate")
     assert other["judged_accuracy"] == 0 and other["fd"] == found["fd"] and other["fjd"] > found["fjd"] + 1
-
-
-def test_sets_are_compared_at_as_many_items_of_either(tools: Tools) -> None:
-    few = patches(12, 4)
-    case = Case("paint", "paint", 12, {"label": few["label"]})
-    rows = scores.score([(case, {"image": few["image"]})], tools).metrics
-    details = {measured(row["name"]).partition("@")[0]: row["detail"] for row in rows}
-    sizes = {name: (detail["n_real"], detail["n_fake"]) for name, detail in details.items() if "n_real" in detail}
-    assert set(sizes.values()) == {(12, 12)} and {"fd", "fjd", "kd", "recall", "coverage"} <= sizes.keys()
-    assert details["coverage"] | {"of_real": 40, "of_fake": 12, "seed": 0} == details["coverage"]
 
 
 def test_the_ceiling_is_the_judge_on_real_data(tools: Tools) -> None:
@@ -183,31 +159,16 @@ def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path, tmp_pa
     painted = (Case("paint", "paint", 8, {"label": few["label"]}), {"image": few["image"]})
     with pytest.raises(UserError, match=r"reference\.npz: holds no labels"):
         scores.score([painted], old)
-    blind = Tools(lpips_weights, tmp_path / "reference.npz", torch.device("cpu"), card=CARD)
+    blind = Tools(lpips_weights, tools.reference, torch.device("cpu"), card=CARD)
     with pytest.raises(UserError, match="--judge: not given"):
         scores.score([painted], blind)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> Path:
-    """Data, cases, a judge trained by the ordinary command, and a reference, all by their commands."""
-    folder = tmp_path_factory.mktemp("run")
-    splits = {}
-    for seed, (split, count) in enumerate({"train": 60, "validation": 8, "test": 20}.items()):
-        arrays = patches(count, seed)
-        save_arrays(folder / "data" / f"{split}.npz", arrays)
-        splits[split] = {"count": count, "sha256": sha256_arrays(arrays)}
-    write_json(folder / "data" / "card.json", {**CARD, "splits": splits})
-    write_json(folder / "settings.json", SETTINGS)
-    write_cases(SETTINGS, folder / "data", folder / "cases")
-    file = str(ROOT / "mmbench/experiments/labels/judge.py")
-    common = ["--settings", str(folder / "settings.json"), "--data", str(folder / "data"), "--device", "cpu"]
-    train.main(
-        [*common, "--method", file, "--seed", "7", "--state", str(folder / "st"), "--out", str(folder / "judge")]
-    )
-    places = ["--weights", str(lpips_weights), "--judge", str(folder / "judge"), "--out", str(folder / "reference")]
-    reference.main([*common, *places])
-    return folder
+    counts = {"train": 60, "validation": 8, "test": 20}
+    splits = {split: patches(count, seed) for seed, (split, count) in enumerate(counts.items())}
+    return small_run(tmp_path_factory.mktemp("run"), lpips_weights, SETTINGS, splits, **CARD)
 
 
 def test_the_trained_judge_sees_what_is_there_and_the_reference_knows_the_labels(run: Path) -> None:
@@ -230,31 +191,6 @@ def test_a_method_is_trained_asked_and_scored(run: Path, lpips_weights: Path, tm
     train.main([*common, "--state", str(tmp_path / "state")])
     assert load_file(tmp_path / "weights.safetensors")["shares"].tolist() == [0.25] * 4
     predict.main([*common, "--weights", str(tmp_path / "weights.safetensors"), "--cases", str(run / "cases")])
-    found = evaluated(run, lpips_weights, tmp_path, "cfg_ddpm")
+    found = evaluated(run, lpips_weights, tmp_path)
     assert {case for case, _ in found} == {"paint", "generate"}
     assert {name.partition("[")[0] for case, name in found if case == "generate"} == DRAWN | {"shuffled_accuracy"}
-
-
-def test_true_answers_are_scored_as_such(run: Path, lpips_weights: Path, tmp_path: Path) -> None:
-    drawn = patches(12, 9)
-    answers = {"generate/image": drawn["image"], "generate/label": sure(drawn["label"])}
-    for case in read_cases(run / "cases"):
-        if case.truth:
-            answers[f"{case.name}/label"] = sure(case.truth["label"]).astype(np.float16)
-        if case.task == "paint":
-            plain = COLOURS[case.given["label"]][:, :, None, None]
-            answers["paint/image"] = np.broadcast_to(plain, (12, 3, 32, 32))
-    save_arrays(tmp_path / "predictions.npz", answers)
-    found = evaluated(run, lpips_weights, tmp_path, "truth")
-    assert found["classify", "accuracy"] == found["noised-90", "accuracy"] == found["noised-5", "accuracy"] == 1
-    assert found["classify", "ece"] == pytest.approx(0, abs=1e-6) and found["paint", "judged_accuracy"] > 0.9
-    assert found["generate", "judged_accuracy"] > found["generate", "shuffled_accuracy"] + 0.3
-
-
-def evaluated(run: Path, weights: Path, folder: Path, name: str) -> dict[tuple[str, str], float]:
-    places = {"settings": run / "settings.json", "weights": weights, "data": run / "data", "cases": run / "cases"}
-    places |= {"reference": run / "reference" / "reference.npz", "judge": run / "judge"}
-    flags = [text for key, path in places.items() for text in (f"--{key}", str(path))]
-    flags += ["--predictions", str(folder), "--out", str(folder), "--device", "cpu", "--seed", "0"]
-    evaluate.main([*flags, "--method", name])
-    return {(row["case"], row["name"]): row["value"] for row in read_json(folder / "metrics.json")["metrics"]}

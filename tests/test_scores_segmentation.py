@@ -7,20 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_data import NETWORK, TRAIN
+from fake_scoring import evaluated, made_tools, small_run, values
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import Case, read_cases
 from mmbench.experiments.masking import scores as masking
 from mmbench.experiments.segmentation import scores as segmentation
 from mmbench.experiments.segmentation.tasks import TASKS
-from mmbench.files.store import Arrays, read_json, save_arrays, sha256_arrays, sha256_file, write_json
-from mmbench.frozen.features import load_extractor, stored
-from mmbench.frozen.judges import Judge, load_judge
+from mmbench.files.store import Arrays, read_json, save_arrays, sha256_file
+from mmbench.frozen.judges import load_judge
 from mmbench.method import Method, Modality, Spec
-from mmbench.scoring import judged as _judged
-from mmbench.scoring.scores import Scored, Tools, score_real
-from mmbench.stages import evaluate, reference, train
-from mmbench.stages.cases import write_cases
+from mmbench.scoring.scores import Tools, score_real
 
 pytestmark = pytest.mark.slow
 
@@ -33,15 +31,13 @@ CARD = {
     "size": [32, 32],
 }
 COLOURS = np.array([[20, 60, 200], [90, 90, 90], [30, 160, 40], [220, 40, 40]], np.uint8)
-NETWORK = {"width": 8, "channel_mult": [1, 2], "patch": 2}
 SETTINGS = {
     "experiment": "segmentation",
     "data": {},
     "method": "judge",
     "method_settings": {},
     "network": NETWORK,
-    "train": {"steps": 40, "batch_size": 8, "learning_rate": 1e-2, "warmup": 4, "ema": 0.9, "precision": "fp32",
-              "flip": False, "checkpoint_every": 40},
+    "train": {**TRAIN, "steps": 40, "learning_rate": 1e-2},
     "evaluate": {"reconstructions": 5, "samples": 12, "reference": "test"},
 }  # fmt: skip
 
@@ -61,20 +57,11 @@ class ByColour(Method):
         return {"mask": (given["image"][:, None] - colours).abs().sum(dim=2).argmin(dim=1)}
 
 
-@pytest.fixture
-def tools(lpips_weights: Path, tmp_path: Path) -> Tools:
-    device = torch.device("cpu")
-    extractor = load_extractor(lpips_weights, device)
-    save_arrays(tmp_path / "reference.npz", stored({extractor.name: extractor(squares(30, 1)["image"])}))
-    card = {"split": "test", "extractors": {extractor.name: {"weights_sha256": extractor.weights_sha256}}}
-    write_json(tmp_path / "reference.json", card)
+@pytest.fixture(scope="module")
+def tools(lpips_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Tools:
     spec = Spec({"image": Modality("image", (3, 32, 32)), "mask": Modality("class_map", (32, 32), 4)})
-    judge = Judge("judge-segmentation", ByColour(spec), "ab" * 32, device)
-    return Tools(lpips_weights, tmp_path / "reference.npz", device, judge, CARD)
-
-
-def values(scored: Scored, case: str) -> dict[str, float]:
-    return {row["name"]: row["value"] for row in scored.metrics if row["case"] == case}
+    folder, real = tmp_path_factory.mktemp("reference"), squares(30, 1)["image"]
+    return made_tools(lpips_weights, folder, real, ByColour(spec), card=CARD)
 
 
 def test_segmenting_is_scored_by_hand_made_numbers(tools: Tools) -> None:
@@ -112,7 +99,7 @@ def test_painting_is_judged_against_the_given_masks_and_compared_as_a_set(tools:
         "fd", "kd", "precision@k5", "recall@k5", "density@k5", "coverage@k5", "judged_miou", "judged_accuracy"
     }  # fmt: skip
     row = segmentation.score([(case, {"image": test["image"]})], tools).metrics[-1]
-    assert (row["extractor"], row["weights_sha256"], row["n"]) == ("judge-segmentation", "ab" * 32, 20)
+    assert (row["extractor"], row["weights_sha256"], row["n"]) == ("judge-made", "ab" * 32, 20)
 
 
 def test_pairs_drawn_together_agree_above_the_shuffled_floor(tools: Tools) -> None:
@@ -123,25 +110,6 @@ def test_pairs_drawn_together_agree_above_the_shuffled_floor(tools: Tools) -> No
     assert len([1 for _, _, metric, _ in scored.items if metric == "judged_accuracy"]) == 20
     mismatched = {"image": drawn["image"], "mask": np.roll(drawn["mask"], 1, axis=0)}
     assert values(segmentation.score([(case, mismatched)], tools), "generate")["judged_miou"] < 0.4
-
-
-@pytest.mark.parametrize("count", [6, 7, 40])
-def test_no_map_of_the_shuffled_floor_stays_with_its_image(tools: Tools, count: int) -> None:
-    """Each image has a colour of its own class map alone, so one map that stayed would be seen."""
-    masks = np.zeros((count, 32, 32), np.uint8)
-    images = np.zeros((count, 3, 32, 32), np.uint8)
-    seen: list[np.ndarray] = []
-    masks[np.arange(count), 0, np.arange(count) % 32] = 1
-    masks[np.arange(count), 1, np.arange(count) // 32] = 1
-    original = _judged.confusion_matrix
-    _judged.confusion_matrix = lambda p, t, c: seen.append(t) or original(p, t, c)
-    try:
-        segmentation.score([(Case("generate", "generate", count), {"image": images, "mask": masks})], tools)
-    finally:
-        _judged.confusion_matrix = original
-    shuffled = seen[-1]
-    assert not (shuffled == masks).all(axis=(1, 2)).any()
-    assert sorted(map(bytes, shuffled)) == sorted(map(bytes, masks))
 
 
 def test_the_ceiling_is_the_judge_on_real_data_and_only_where_there_is_one(tools: Tools) -> None:
@@ -165,24 +133,9 @@ def test_what_cannot_be_scored_is_said(tools: Tools, lpips_weights: Path, tmp_pa
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, lpips_weights: Path) -> Path:
-    """Data, cases, a judge trained by the ordinary command, and a reference, all by their commands."""
-    folder = tmp_path_factory.mktemp("run")
-    splits = {}
-    for seed, (split, count) in enumerate({"train": 60, "validation": 4, "test": 20}.items()):
-        arrays = squares(count, seed)
-        save_arrays(folder / "data" / f"{split}.npz", arrays)
-        splits[split] = {"count": count, "sha256": sha256_arrays(arrays)}
-    write_json(folder / "data" / "card.json", {**CARD, "splits": splits})
-    write_json(folder / "settings.json", SETTINGS)
-    write_cases(SETTINGS, folder / "data", folder / "cases")
-    file = str(Path(segmentation.__file__).parent / "judge.py")
-    common = ["--settings", str(folder / "settings.json"), "--data", str(folder / "data"), "--device", "cpu"]
-    train.main(
-        [*common, "--method", file, "--seed", "7", "--state", str(folder / "st"), "--out", str(folder / "judge")]
-    )
-    places = ["--weights", str(lpips_weights), "--judge", str(folder / "judge"), "--out", str(folder / "reference")]
-    reference.main([*common, *places])
-    return folder
+    counts = {"train": 60, "validation": 4, "test": 20}
+    splits = {split: squares(count, seed) for seed, (split, count) in enumerate(counts.items())}
+    return small_run(tmp_path_factory.mktemp("run"), lpips_weights, SETTINGS, splits, **CARD)
 
 
 def test_the_trained_judge_sees_what_is_there(run: Path) -> None:
@@ -210,13 +163,8 @@ def test_a_whole_evaluation_with_its_judge(run: Path, lpips_weights: Path, tmp_p
         if case.truth:
             answers |= {f"{case.name}/{name}": array for name, array in case.truth.items()}
     save_arrays(tmp_path / "predictions.npz", answers)
-    places = {"settings": run / "settings.json", "weights": lpips_weights, "data": run / "data", "cases": run / "cases"}
-    places |= {"reference": run / "reference" / "reference.npz", "judge": run / "judge"}
-    flags = [text for name, path in places.items() for text in (f"--{name}", str(path))]
-    flags += ["--predictions", str(tmp_path), "--out", str(tmp_path), "--device", "cpu", "--seed", "0"]
-    evaluate.main([*flags, "--method", "truth"])
+    found = evaluated(run, lpips_weights, tmp_path)
     record = read_json(tmp_path / "metrics.json")
-    found = {(row["case"], row["name"]): row["value"] for row in record["metrics"]}
     assert found["segment", "miou"] == 1
     assert found["paint", "judged_miou"] > 0.8
     assert found["generate", "judged_miou"] > found["generate", "shuffled_miou"] + 0.3
