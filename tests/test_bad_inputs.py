@@ -2,7 +2,7 @@
 
 A small run of every stage lies ready. Each row of a table spoils one thing in a copy of it and says what the command
 must answer with. Mistakes in the configuration are in test_config.py, in pictures and data sets in test_data*.py, in
-declarations of methods in test_discovery.py, in results that a report reads in test_report.py.
+declarations of methods in test_discovery.py, in what a person gives a model in test_generate.py.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import io
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fake_data import TRAIN, write_splits
 from fake_results import METHODS, write_results
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -35,14 +36,11 @@ from mmbench.stages.cases import write_cases
 
 ROOT = Path(__file__).parents[1]
 UNET = ROOT / "baselines/masking/unet_regression.py"
-SEGMENTER = ROOT / "baselines/segmentation/unet.py"
-TRAIN = {"steps": 1, "batch_size": 4, "learning_rate": 1e-3, "warmup": 1, "ema": 0.9, "precision": "fp32",
-         "flip": False, "checkpoint_every": 1}  # fmt: skip
 SETTINGS = {
     "network": NETWORK,
     "method": "unet_regression",
     "method_settings": {},
-    "train": TRAIN,
+    "train": {**TRAIN, "steps": 1, "batch_size": 4},
     "sample": {"sampler": "ddim", "nfe": 2, "batch_size": 4},
     "evaluate": {"reconstructions": 4, "samples": 8, "reference": "test"},
     "shares": [0.25],
@@ -74,19 +72,16 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, settings, cases, reference, weights, checkpointed states and predictions, all whole."""
     folder = tmp_path_factory.mktemp("ready")
     rng = np.random.default_rng(0)
-    splits = {}
-    for split, n in COUNTS.items():
-        arrays = {
+    items = {
+        split: {
             "image": rng.integers(0, 256, (n, 3, SIZE, SIZE), dtype=np.uint8),
             "mask": rng.integers(0, 3, (n, SIZE, SIZE), dtype=np.uint8),
             "label": rng.integers(0, 3, n),
         }
-        save_arrays(folder / "data" / f"{split}.npz", arrays)
-        splits[split] = {"count": n, "sha256": sha256_arrays(arrays)}
+        for split, n in COUNTS.items()
+    }
     card = {"name": "toy", "size": [SIZE, SIZE], "modalities": ["image", "mask", "label"], "palette": PALETTE}
-    write_json(
-        folder / "data/card.json", {**card, "classes": ["sky", "road", "tree"], "labels": LABELS, "splits": splits}
-    )
+    write_splits(folder / "data", items, **card, classes=["sky", "road", "tree"], labels=LABELS)
     for name in ("masking", "segmentation", "labels"):
         write_json(folder / f"{name}.json", {"experiment": name, **SETTINGS})
         write_cases(read_json(folder / f"{name}.json"), folder / "data", folder / name)
@@ -153,7 +148,7 @@ BEGINNINGS = {
     "compare": {"": "results results"},
     "claims": {"results": "results", "out": "out"},
     "mmbench": {"": "verify results"},
-    "report": {"results": ".", "out": "out"},
+    "report": {"results": "results", "out": "out"},
 }  # fmt: skip
 
 
@@ -259,11 +254,6 @@ def put(name: str, **new: Any) -> Spoil:
     return lambda folder: np.savez(folder / name, **new)
 
 
-def put_array(name: str, array: np.ndarray) -> Spoil:
-    """Write an npy."""
-    return lambda folder: np.save(folder / name, array)
-
-
 def tensors(name: str, change: Callable[[dict[str, torch.Tensor]], object]) -> Spoil:
     """Change the tensors of a safetensors file."""
 
@@ -298,23 +288,16 @@ WEIGHTS = "unet/weights.safetensors"
 DRAWN, MASKS, CLASSES = (f"{name}/predictions.npz" for name in ("drawn", "masks", "classes"))
 CARD = "data/card.json"
 DEEP = "[" * 100_000
-TALL = np.zeros((SIZE + 2, SIZE, 3), np.uint8)
 
 COMMAND_LINES = [
-    flag("train", "settings", None, "--settings", "--help"),
     flag("predict", "sede", "0", "--sede"),
     flag("train", "seed", "one", "--seed", "'one'"),
     flag("train", "seed", "-1", "--seed"),
-    flag("train", "seed", "9" * 30, "--seed", "9" * 30),
     flag("train", "processes", "0", "--processes"),
     flag("train", "processes", "2", "train.shards: 1 parts of a batch", "among 2 processes"),
-    flag("train", "threads", "0", "--threads"),
     flag("predict", "device", "tpu", "--device: 'tpu' is not here", "cpu"),
-    flag("evaluate", "device", "cuda:99", "--device: 'cuda:99' is not here"),
     flag("cases", "out", "toy.json", "toy.json", "name another place"),
-    flag("cases", "out", "toy.json/below", "toy.json", "name another place"),
     flag("data", "settings", "nowhere.json", "nowhere.json: no such file"),
-    flag("data", "settings", "data", "data: Is a directory"),
     flag("train", "data", "nowhere", "nowhere/card.json: no such file"),
     flag("train", "method", "nowhere.py", "nowhere.py: no such method file"),
     flag("evaluate", "tasks", "generate draw", "--tasks draw: no such task"),
@@ -324,48 +307,40 @@ COMMAND_LINES = [
     flag("report", "results", "nowhere", "nowhere: holds no experiment"),
     flag("embed", "extractor", "vgg", "extractor: 'vgg' does not exist; there are vgg16"),
     flag("embed", "extractor", "clip.nothing.x", "open_clip has no model 'nothing'"),
+    flag("embed", "extractor", "clip.ViT-B-32.laion9b", "no weights 'laion9b' of ViT-B-32"),
+    flag("score", "", "nowhere.npz masking", "nowhere.npz: no such file or folder"),
+    flag("score", "name", "No", "--name: 'No' is no name"),
+    flag("manifest", "results", "weights", "holds no record of a method"),
     flag("sample", "", "nowhere", "nowhere: no such folder"),
     flag("sample", "given", "image", "--given: 'image' is no modality=value"),
-    flag("sample", "given", "image=picture.png image=picture.png", "--given: image comes twice"),
     flag("sample", "given", "imag=picture.png", "'imag' is no modality", "did you mean 'image'?"),
-    flag("sample", "want", "sound", "'sound' is no modality"),
-    flag("sample", "count", "0", "count", "at least 1"),
     flag("sample", "nfe", "many", "--nfe", "'many'"),
     flag("sample", "sampler", "euler", "--sampler", "'euler'", "ddim"),
-    flag("sample", "guidance", "nan", "guidance", "nan"),
     flag("sample", "seed", str(2**40), "seed", "2^31"),
 ]
 
 SETTINGS_FILES = [
     Bad("train", text("masking.json", "{"), ("masking.json: not a JSON file",)),
-    Bad("train", text("masking.json", b"\xff\xfe\x00"), ("masking.json: not a JSON file",)),
     Bad("train", text("masking.json", "[1, 2]"), ("masking.json: holds no keys but [1, 2]",)),
     Bad("train", text("masking.json", DEEP), ("masking.json: not a JSON file",)),
-    Bad("train", text("masking.json", '{"experiment": ' + "9" * 5000 + "}"), ("masking.json: not a JSON file",)),
     Bad("train", edit("masking.json", "experiment", REMOVED), ("masking.json: experiment: missing",)),
     Bad("cases", edit("masking.json", "experiment", "maskin"), ("'maskin' does not exist", "there are", "masking")),
-    Bad("cases", edit("masking.json", "experiment", "../evil"), ("masking.json: experiment: got '../evil'",)),
     Bad("cases", edit("masking.json", "shares", REMOVED), ("masking.json: shares: missing",)),
     Bad("cases", edit("masking.json", "shares", [2]), ("masking.json: shares.0: got 2; input should be less than 1",)),
-    Bad("cases", edit("masking.json", "evaluate.samples", 0), ("masking.json: evaluate.samples: got 0",)),
     Bad("reference", edit("masking.json", "evaluate.reference", "dev"), ("evaluate.reference: got 'dev'", "'test'")),
     Bad("train", edit("masking.json", "network", REMOVED), ("masking.json: network: missing",)),
     Bad("train", edit("masking.json", "network.width", 12), ("masking.json: network.width: got 12", "multiple of 8")),
-    Bad("train", edit("masking.json", "train.steps", "many"), ("masking.json: train.steps: got 'many'",)),
     Bad("train", edit("masking.json", "train.learning_rate", "NaN"), ("train.learning_rate: got 'NaN'", "finite")),
     Bad("train", edit("masking.json", "train.shards", 3), ("masking.json: train.shards: got 3", "batch_size, 4")),
     Bad("train", edit("masking.json", "train.labelled", {"mask": 2}), ("train.labelled.mask: got 2",)),
     Bad("train", edit("masking.json", "method_settings", {"los": "l1"}), ("unet_regression.py", "'los'")),
     Bad("train", edit("masking.json", "method_settings", {"loss": "l3"}), (".py: loss: got 'l3'", "'l2'")),
-    Bad("train", edit("masking.json", "method_settings", {"spec": 1}), ("unet_regression.py", "'spec'")),
     Bad("predict", edit("masking.json", "method_settings", [1]), ("masking.json: method_settings: got [1]",)),
-    Bad("predict", edit("masking.json", "sample.nfe", 0), ("masking.json: sample.nfe: got 0",)),
     Bad("predict", edit("masking.json", "sample.sampler", "euler"), ("sample.sampler: got 'euler'", "'ddim'")),
     Bad("tune", edit("masking.json", "evaluate", REMOVED), ("masking.json: evaluate: missing", "mmbench.stages.tune")),
     Bad("evaluate", edit("masking.json", "modalities", ["image", "depth"]), ("modalities: 'depth' does not exist",)),
     Bad("data", edit("toy.json", "data", [1]), ("toy.json: has no section `data`",)),
     Bad("data", edit("toy.json", "data.size", 10**9), ("data.size: 1000000000",)),
-    Bad("data", edit("toy.json", "data.name", "../toy_streets"), ("unknown dataset '../toy_streets'",)),
 ]  # fmt: skip
 
 ENDS = """
@@ -407,7 +382,6 @@ def ends(part: str) -> str:
 
 METHOD_FILES = [
     Bad("train", text("own.py", "TITLE = (\n"), ("own.py: line 1: not Python",), {"method": "own.py"}),
-    Bad("train", text("own.py", b"\xff"), ("own.py: line 1: not Python",), {"method": "own.py"}),
     Bad("train", text("own.py", "TITLE = 'x'\n"), ("own.py: TASKS is missing",), {"method": "own.py"}),
     Bad("train", text("own.py", "TITLE = 'x'\nTASKS = ('reconstruct',)\n"), ("own.py: defines no class Method",),
         {"method": "own.py"}),
@@ -422,12 +396,9 @@ DATA = [
     Bad("cases", text(CARD, "[]"), ("data/card.json: holds no keys",)),
     Bad("cases", edit(CARD, "size", REMOVED), ("data/card.json: size: missing", "prepare the data again")),
     Bad("cases", edit(CARD, "size", [16, 10**9]), ("data/card.json: size.1: got 1000000000",)),
-    Bad("cases", edit(CARD, "size", "16x16"), ("data/card.json: size: got '16x16'",)),
-    Bad("cases", edit(CARD, "splits", []), ("data/card.json: splits: got []",)),
     Bad("evaluate masks", edit(CARD, "classes", 3), ("data/card.json: classes: got 3",)),
     Bad("evaluate masks", edit(CARD, "classes", []), ("data.name: toy has no mask",)),
     Bad("train", cut("data/train.npz"), ("data/train.npz: not a readable npz",)),
-    Bad("train", gone("data/train.npz"), ("data/train.npz: no such file",)),
     Bad("train", arrays("data/train.npz", lambda a: a["image"].fill(0)), ("train.npz: not the arrays that card.json",)),
     Bad("train", arrays("data/train.npz", lambda a: a.pop("image"), CARD), ("data/train.npz: has no images",)),
     Bad("train", arrays("data/train.npz", lambda a: a.update(image=a["image"] / 255), CARD),
@@ -435,7 +406,6 @@ DATA = [
     Bad("train", arrays("data/train.npz", lambda a: a.update(image=a["image"][..., :8]), CARD),
         ("data/train.npz: image is uint8 (10, 3, 16, 8), not uint8 (10, 3, 16, 16)",)),
     Bad("train", arrays("data/train.npz", lambda a: a["mask"].fill(7), CARD), ("train.npz: mask has 7", "0 to 2")),
-    Bad("train", arrays("data/train.npz", lambda a: a["label"].fill(-2), CARD), ("train.npz: label has -2", "0 to 2")),
     Bad("train", arrays("data/train.npz", lambda a: a.update(label=a["label"][:3]), CARD), ("label is int64 (3,)",)),
     Bad("train", arrays("data/train.npz", lambda a: a.update(embedding=np.full((10, 4), np.nan)), CARD),
         ("data/train.npz: embedding holds NaN",)),
@@ -451,20 +421,9 @@ DATA = [
 
 CASES = [
     Bad("predict", gone("masking/cases.json"), ("masking/cases.json: no such file",)),
-    Bad("predict", gone("masking/cases.npz"), ("masking/cases.npz: no such file",)),
     Bad("predict", cut("masking/cases.npz"), ("masking/cases.npz: not a readable npz",)),
-    Bad(
-        "predict",
-        edit("masking/cases.json", "cases", {}),
-        ("masking/cases.json: cases: got {}", "mmbench.stages.cases"),
-    ),
-    Bad(
-        "predict",
-        edit("masking/cases.json", "cases.0.count", "4"),
-        ("masking/cases.json: cases.reconstruct-25.count: got '4'",),
-    ),
+    Bad("predict", edit("masking/cases.json", "cases.0.count", "4"), ("cases.reconstruct-25.count: got '4'",)),
     Bad("predict", edit("masking/cases.json", "cases.0.count", 3), ("case 'reconstruct-25' is not in cases.npz",)),
-    Bad("predict", edit("masking/cases.json", "cases.0.want", REMOVED), ("cases.reconstruct-25.want: missing",)),
     Bad("predict", edit("masking/cases.json", "cases.0.task", "guess"), ("its task 'guess' is not one", "reconstruct")),
     Bad("predict", edit("masking/cases.json", "cases.0.want", ["depth"]), ("the data have no 'depth'",)),
     Bad("evaluate", put("masking/cases.npz", x=np.zeros(3)), ("case 'reconstruct-25' is not in cases.npz",)),
@@ -474,7 +433,6 @@ CASES = [
 
 PREDICTIONS = [
     Bad("evaluate", gone(DRAWN), ("drawn/predictions.npz: no such file",)),
-    Bad("evaluate", text(DRAWN, "no zip"), ("drawn/predictions.npz: not a readable npz",)),
     Bad("evaluate", cut(DRAWN), ("drawn/predictions.npz: not a readable npz",)),
     Bad("evaluate", put(DRAWN), ("drawn/predictions.npz: holds no answer",)),
     Bad("evaluate", put(DRAWN, other=np.zeros(3)), ("drawn/predictions.npz: array 'other' answers no case",)),
@@ -485,7 +443,6 @@ PREDICTIONS = [
     Bad("evaluate", arrays(DRAWN, lambda a: a.update({"generate/image": a["generate/image"][:3]})),
         ("is uint8 (3, 3, 16, 16); expected uint8 (8, 3, 16, 16)",)),
     Bad("evaluate", nothing, ("array 'reconstruct-25/image' is missing",), {"tasks": "generate reconstruct"}),
-    Bad("evaluate masks", arrays(MASKS, lambda a: a["segment/mask"].fill(3)), ("holds classes outside 0 to 2",)),
     Bad("evaluate masks", arrays(MASKS, lambda a: a.update({"segment/mask": a["segment/mask"] - 1.0})),
         ("array 'segment/mask' is float64", "expected integer")),
     Bad("evaluate masks", arrays(MASKS, lambda a: a.update({"segment/mask": a["segment/mask"].astype(int) - 1})),
@@ -504,11 +461,9 @@ PREDICTIONS = [
 
 WEIGHT_FILES = [
     Bad("predict", gone(WEIGHTS), ("unet/weights.safetensors: no such weights", "train the method first")),
-    Bad("predict", text(WEIGHTS, b"\x80\x04N."), ("unet/weights.safetensors: not readable as safetensors",)),
     Bad("predict", text(WEIGHTS, b"\xff" * 8 + b"{}"), ("unet/weights.safetensors: not readable as safetensors",)),
     Bad("predict", cut(WEIGHTS), ("unet/weights.safetensors: not readable as safetensors",)),
     Bad("predict", tensors(WEIGHTS, lambda t: t.popitem()), ("weights of another network", "issing key")),
-    Bad("predict", tensors(WEIGHTS, lambda t: t.update(more=torch.zeros(1))), ("weights of another network", "more")),
     Bad("predict", edit("masking.json", "network.width", 16), ("weights of another network", "size mismatch")),
     Bad("predict", tensors(WEIGHTS, lambda t: [x.fill_(float("nan")) for x in t.values()]), ("is not finite",)),
     Bad("predict", nothing, ("unet: ", "safetensors"), {"weights": "unet"}),
@@ -525,36 +480,6 @@ WEIGHT_FILES = [
     Bad("evaluate", edit("masking/reference.json", "split", REMOVED), ("masking/reference.json: split: missing",)),
     Bad("evaluate", edit("masking/reference.json", "extractors", {}), ("reference.npz: not features of vgg16",)),
     Bad("evaluate", put("masking/reference.npz", **{FEATURES: np.full((8, 6), np.nan)}), ("has not a finite row",)),
-]  # fmt: skip
-
-GIVEN = [
-    Bad("sample", edit("model/training.json", "modalities", REMOVED), ("model/training.json: modalities: missing",)),
-    Bad("sample", edit("model/training.json", "modalities.mask.shape", [16, "16"]), ("modalities.mask.shape.1",)),
-    Bad("sample", edit("model/training.json", "modalities.mask.kind", "parts"), ("mask.kind: got 'parts'",)),
-    Bad("sample", edit("model/training.json", "settings.method", "unte"), ("'unte' is no method of joint here",)),
-    Bad("sample", edit("model/training.json", "settings.experiment", "jont"), ("'jont' does not exist",)),
-    Bad("sample", edit("model/training.json", "card.palette", [[0, 0, 999]]), ("card.palette.0.2: got 999",)),
-    Bad("sample", text("model/tuned.json", '{"chosen": 3}'), ("model/tuned.json: chosen: got 3",)),
-    Bad("sample", cut("model/weights.safetensors"), ("model/weights.safetensors: not readable",)),
-    Bad("sample", gone("picture.png"), ("picture.png: no such file",)),
-    Bad("sample", text("picture.png", "no picture"), ("picture.png: not a readable picture",)),
-    Bad("sample", cut("picture.png"), ("picture.png: not a readable picture",)),
-    Bad("sample", lambda folder: Image.fromarray(TALL).save(folder / "picture.png"), ("16x18 pixels", "16x16")),
-    flag("sample", "given", "mask=picture.png", "the colour", "is no class's"),
-    flag("sample", "given", "masked_image=picture.png", "picture.png: has no transparency"),
-    flag("sample", "given", "label=dusk", "label: 'dusk' is no class"),
-    flag("sample", "given", "label=7", "label: '7' is no class", "2 (night, clear)"),
-    flag("sample", "given", "embedding=picture.png", "embedding: picture.png is no .npy"),
-    Bad("sample", put_array("e.npy", np.zeros((1, 5))), ("embedding: got float64 (1, 5)",),
-        {"given": "embedding=e.npy"}),
-    Bad("sample", put_array("e.npy", np.full((1, 6), np.inf)), ("embedding: has inf in item 0",),
-        {"given": "embedding=e.npy"}),
-    Bad("sample", put_array("e.npy", np.array([{}])), ("e.npy: not a readable npy", "Python objects"),
-        {"given": "embedding=e.npy"}),
-    Bad("sample", put_array("m.npy", np.full((SIZE, SIZE), 9)), ("mask: has 9 in item 0, and there are 0 to 2",),
-        {"given": "mask=m.npy"}),
-    Bad("sample", put("e.npz", other=np.zeros(3)), ("e.npz: has no array 'embedding'",),
-        {"given": "embedding=e.npz"}),
 ]  # fmt: skip
 
 MANIFEST, NUMBERS = "results/manifest.json", "results/masking/mt_diffusion/seed0/metrics.json"
@@ -581,21 +506,48 @@ FINISHED = [
         ("'nobody' does not exist",), {"claims": "c.yaml"}),
 ]  # fmt: skip
 
-#: What spoils predictions spoils them for `mmbench score`, too, which then claims no name.
-SCORED = [replace(bad, command="score") for bad in PREDICTIONS if bad.command == "evaluate" and not bad.flags]
+MODELS = [
+    Bad("sample", edit("model/training.json", "modalities", REMOVED), ("model/training.json: modalities: missing",)),
+    Bad("sample", edit("model/training.json", "modalities.mask.shape", [16, "16"]), ("modalities.mask.shape.1",)),
+    Bad("sample", edit("model/training.json", "modalities.mask.kind", "parts"), ("mask.kind: got 'parts'",)),
+    Bad("sample", edit("model/training.json", "settings.method", "unte"), ("'unte' is no method of joint here",)),
+    Bad("sample", edit("model/training.json", "settings.experiment", "jont"), ("'jont' does not exist",)),
+    Bad("sample", edit("model/training.json", "settings.network.width", 16), ("weights of another network",)),
+    Bad("sample", edit("model/training.json", "card.palette", [[0, 0, 999]]), ("card.palette.0.2: got 999",)),
+    Bad("sample", text("model/tuned.json", '{"chosen": 3}'), ("model/tuned.json: chosen: got 3",)),
+    Bad("sample", gone("model/weights.safetensors"), ("model/weights.safetensors: no such weights",)),
+    Bad("sample", put("e.npz", other=np.zeros(3)), ("e.npz: has no array 'embedding'",),
+        {"given": "embedding=e.npz"}),
+]  # fmt: skip
+
+SCORED_RUN = "results/masking/mt_diffusion/seed0"
+ITEMS, CASE = f"{SCORED_RUN}/items.csv", "results/masking/cases.json"
+AGAIN = "mmbench.stages.evaluate again"
+REPORTED = [
+    Bad("report", cut(NUMBERS), ("metrics.json: not a JSON file", "delete it and rerun")),
+    Bad("report", edit(NUMBERS, "title", REMOVED), ("metrics.json: title: missing", AGAIN)),
+    Bad("report", edit(NUMBERS, "metrics.0.case", REMOVED), ("metrics.json: metrics.lpips_alex.case: missing",)),
+    Bad("report", edit(NUMBERS, "cost", {"parameters": "?"}), ("metrics.json: cost.parameters: got '?'",)),
+    Bad("report", edit(f"{SCORED_RUN}/training.json", "curve", [{"loss": 1.0}]), ("training.json: curve.0.step",)),
+    Bad("report", edit(f"{SCORED_RUN}/predictions.json", "cases", {"generate": {"nfe": "many"}}),
+        ("predictions.json: cases.generate.nfe: got 'many'", "mmbench.stages.predict again")),
+    Bad("report", edit("results/masking/reference.json", "split", REMOVED), ("reference.json: split: missing",)),
+    Bad("report", text(ITEMS, "case,item,value\nx,1,2\n"), ("items.csv: has no column 'metric'", AGAIN)),
+    Bad("report", text(ITEMS, ""), ("items.csv: not a readable table",)),
+    Bad("report", text(ITEMS, "case,item,metric,value\nx,1,ssim,\n"), ("items.csv: line 2 has 'nan' for a number",)),
+    Bad("report", text(ITEMS, "case,item,metric,value\nx,1,ssim,1\nx,1,ssim,1\n"), ("line 3 is a second ssim",)),
+    Bad("report", lambda root: shutil.copytree(root / SCORED_RUN, (root / SCORED_RUN).with_name("seed1")),
+        ("seed1/metrics.json: says the method and seed of", "remove one")),
+    Bad("report", edit(CASE, "cases.0.count", REMOVED), ("cases.json: cases.reconstruct-10.count: missing",)),
+    Bad("report", edit(CASE, "cases.0.share", REMOVED), ("cases.json: cases.reconstruct-10.share: missing",)),
+    Bad("report", gone("results/data/card.json"), ("results/data/card.json: no such file",)),
+    Bad("report", gone(NUMBERS), ("masking: no ", "metrics.json to report")),
+]  # fmt: skip
 
 EVERYTHING = {
-    "command line": COMMAND_LINES,
-    "settings": SETTINGS_FILES,
-    "method": METHOD_FILES,
-    "data": DATA,
-    "cases": CASES,
-    "predictions": PREDICTIONS,
-    "scored": SCORED,
-    "weights": WEIGHT_FILES,
-    "given": GIVEN,
-    "finished": FINISHED,
-}
+    "command line": COMMAND_LINES, "settings": SETTINGS_FILES, "method": METHOD_FILES, "data": DATA, "cases": CASES,
+    "predictions": PREDICTIONS, "weights": WEIGHT_FILES, "model": MODELS, "finished": FINISHED, "report": REPORTED,
+}  # fmt: skip
 
 
 def rows() -> Iterator[Any]:
@@ -640,24 +592,3 @@ def test_predictions_that_were_refused_are_scored_once_they_are_mended(
     own = here / "masking/elsewhere/seed0"
     assert sha256_file(own / "predictions.npz") == sha256_file(here / DRAWN)
     assert {path.name for path in own.iterdir()} == {"predictions.npz", "metrics.json", "items.csv"}
-
-
-@pytest.mark.parametrize(
-    ("command", "name", "dtype"),
-    [*(("evaluate masks", MASKS, dtype) for dtype in ("i1", ">i8", "u8")), *(("evaluate classes", CLASSES, dtype)
-     for dtype in (">f4", "f8", "g"))],
-)  # fmt: skip
-@pytest.mark.filterwarnings("ignore")  # metrics of so few items
-def test_predictions_are_scored_alike_whatever_their_type(
-    command: str, name: str, dtype: str, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = []
-    for kind in (None, dtype):
-        arrays(name, lambda a, kind=kind: a.update({k: x.astype(kind or x.dtype) for k, x in a.items()}))(here)
-        assert run(command, COMMANDS[command], monkeypatch) is None
-        scores.append(read_json(here / "out/metrics.json")["metrics"])
-    assert scores[0] == scores[1]
-
-
-def test_there_are_enough_of_them() -> None:
-    assert sum(map(len, EVERYTHING.values())) >= 60

@@ -43,21 +43,11 @@ def from_image_folder(folder: Path, save: Save, size: tuple[int, int]) -> np.nda
 
 def from_camvid(folder: Path, save: Save, size: tuple[int, int]) -> np.ndarray:
     frame, labels = folder / "train" / "a.png", folder / "trainannot" / "a.png"
-    return paired(frame, labels, save, DataSettings("camvid", size, root=str(folder)))
-
-
-def from_cityscapes(folder: Path, save: Save, size: tuple[int, int]) -> np.ndarray:
-    frame = folder / "leftImg8bit" / "train" / "aachen" / "a_leftImg8bit.png"
-    labels = folder / "gtFine" / "train" / "aachen" / "a_gtFine_labelIds.png"
-    return paired(frame, labels, save, DataSettings("cityscapes", size, root=str(folder)))
-
-
-def paired(frame: Path, labels: Path, save: Save, settings: DataSettings) -> np.ndarray:
     for path in (frame, labels):
         path.parent.mkdir(parents=True)
     save(frame)
-    Image.new("L", settings.shape[::-1], 1).save(labels)
-    return load("train", settings)["image"][0].transpose(1, 2, 0)
+    Image.new("L", size[::-1], 1).save(labels)
+    return load("train", DataSettings("camvid", size, root=str(folder)))["image"][0].transpose(1, 2, 0)
 
 
 def given(folder: Path, save: Save, size: tuple[int, int]) -> np.ndarray:
@@ -71,7 +61,7 @@ def given_open(folder: Path, save: Save, size: tuple[int, int]) -> np.ndarray:
         return as_stored("image", picture, Modality("image", (3, *size)), {})[0].transpose(1, 2, 0)
 
 
-READERS = [from_image_folder, from_camvid, from_cityscapes, given, given_open]
+READERS = [from_image_folder, from_camvid, given, given_open]
 
 
 @pytest.mark.parametrize("reader", READERS)
