@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_data import TRAIN, write_splits
 
 import mmbench
 from mmbench import experiments, modalities
@@ -16,7 +17,7 @@ from mmbench.config.literals import data_modalities
 from mmbench.errors import UserError
 from mmbench.experiments import Tasks
 from mmbench.experiments.experiment import Experiment, to_batch, to_stored
-from mmbench.files.store import Arrays, load_arrays, read_json, save_arrays, sha256_arrays, write_json
+from mmbench.files.store import Arrays, load_arrays, read_json, write_json
 from mmbench.inference.model import Model
 from mmbench.method import Modality, Spec, Task, available
 from mmbench.modalities import can_be_missing, class_of, default_kind, facts_of, kind_of, kinds_of_card, of_card
@@ -30,8 +31,7 @@ KINDS = modalities.names()
 MULTITASK = Path(mmbench.__file__).parent / "models" / "mt_diffusion.py"
 SIZE, COUNTS = 16, {"train": 12, "validation": 4, "test": 20}
 NETWORK = {"width": 8, "channel_mult": [1, 2], "layers": 1, "patch": 2, "attention": False}
-TRAIN = {"steps": 3, "batch_size": 6, "learning_rate": 1e-3, "warmup": 1, "ema": 0.9, "precision": "fp32",
-         "flip": True, "checkpoint_every": 10}  # fmt: skip
+OWN_TRAIN = {**TRAIN, "steps": 3, "batch_size": 6, "flip": True}
 #: What a card may have to say of a modality; each kind takes what it needs.
 FACTS = {"classes": ["a", "b", "c"], "palette": [[0, 0, 0], [9, 9, 9], [99, 9, 9]], "labels": ["x", "y"], "size": 5}
 SCORES = """
@@ -114,16 +114,13 @@ class Run:
         parts = {"tasks": "\n".join(lines), "scores": SCORES, "section": SECTION}
         for name, text in {**parts, **({"cases": MASKED} if asked.made else {})}.items():
             (home / f"{name}.py").write_text(text)
-        data, splits = self.folder / kind, {}
-        for seed, (split, count) in enumerate(COUNTS.items()):
-            arrays = made_up(kind, count, seed)
-            save_arrays(data / f"{split}.npz", arrays)
-            splits[split] = {"count": count, "sha256": sha256_arrays(arrays)}
-        write_json(data / "card.json", {**card_of(kind), "splits": splits})
+        data = self.folder / kind
+        splits = {split: made_up(kind, count, seed) for seed, (split, count) in enumerate(COUNTS.items())}
+        write_splits(data, splits, **card_of(kind))
         labelled = {"labelled": {"thing": 0.5}} if class_of(kind).missing is not None else {}
         own = {"weights": {"thing": 1.0}, "states": {"thing": [0.2, 0.4, 0.4]}, "scale": {"thing": 0.2}}
         settings = {"experiment": home.name, "method": "mt_diffusion", "network": NETWORK,
-                    "train": {**TRAIN, **labelled}, "method_settings": own,
+                    "train": {**OWN_TRAIN, **labelled}, "method_settings": own,
                     "sample": {"sampler": "ddim", "nfe": 2, "batch_size": 8},
                     "evaluate": {"reconstructions": 4, "samples": 8, "reference": "test"}}  # fmt: skip
         write_json(data / "settings.json", settings)
@@ -266,13 +263,13 @@ def test_a_mirrored_item_is_mirrored_in_every_spatial_modality(kind: str, monkey
     arrays, found = made_up(kind, 12), of_card(card_of(kind))
     asked = Experiment("made", tasks_of(kind).tasks)
     training = Training(
-        torch.nn.Linear(1, 1), asked, {"train": TRAIN, "method": "x"}, arrays,
+        torch.nn.Linear(1, 1), asked, {"train": OWN_TRAIN, "method": "x"}, arrays,
         modalities=found, seed=0, device=torch.device("cpu"), state=Path(), key="",
     )  # fmt: skip
     plain, turned = to_batch(arrays, found), 0
     for step in (1, 2, 3):
         batch = training.batch(step, step_generator(0, step))
-        for row, item in enumerate(batch_indices(0, step, TRAIN["batch_size"], 12)):
+        for row, item in enumerate(batch_indices(0, step, OWN_TRAIN["batch_size"], 12)):
             flip = not same(batch["image"][row], plain["image"][item], False)
             assert all(same(batch[name][row], plain[name][item], flip) for name in ("image", "thing"))
             turned += flip
