@@ -15,9 +15,11 @@ import pytest
 from fake_results import METHODS, Fake, write_results
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, write_json
+from mmbench.report.draw import figures
 from mmbench.report.page import write_report
 from mmbench.report.parts.curves import quality_against_compute
 from mmbench.report.parts.reach import Reach, compute_to_reach, over_ratios, ratio
@@ -141,7 +143,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(load_results(tree), tmp_path_factory.mktemp("report")).parent
+    """Tables alone: figures are built and not rendered, which takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_svg", lambda figure: "<svg/>")
+        for name in ("draw_without_rendering", "savefig"):
+            patch.setattr(Figure, name, lambda *_, **__: None)
+        return write_report(load_results(tree), tmp_path_factory.mktemp("report")).parent
 
 
 def cells(report: Path, kind: str) -> dict[str, dict[str, Any]]:
