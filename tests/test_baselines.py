@@ -195,10 +195,10 @@ def test_its_answers_do_not_depend_on_the_batch(experiment: str, found: MethodFi
                 torch.testing.assert_close(again, answer, atol=1e-4, rtol=1e-4)
 
 
-WAY = Sampling("ddim", 8, commit=0.25)
+WAY = Sampling("ddim", 12, commit=0.25)
 OTHER_WAYS = {
     "sampler": replace(WAY, sampler="dpm++sde"),
-    "nfe": replace(WAY, nfe=4),
+    "nfe": replace(WAY, nfe=6),
     "guidance": replace(WAY, guidance=1.0),
     "commit": replace(WAY, commit=None),
 }
