@@ -13,7 +13,7 @@ from mmbench.frozen.lpips import write_weights
 
 ROOT = Path(__file__).parents[1]
 #: Files whose tests take minutes, the longest first: begun last, they would run alone.
-LONG = ("test_workflow.py",)
+LONG = ("test_slurm.py", "test_workflow.py", "test_faults.py", "test_page_browser.py", "test_site.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,7 @@ import pytest
 import torch
 from checkout import NOTHING_TO_DO, copied
 from safetensors.torch import load_file
+from warm_python import warm_python
 
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, save_arrays, sha256_arrays, write_json
@@ -77,16 +78,21 @@ class Method(MultitaskModel):
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def write(folder: Path) -> Path:
     """Settings, data, and a method."""
     arrays = {"image": np.random.default_rng(0).integers(0, 256, (10, 3, 16, 16), dtype=np.uint8)}
-    save_arrays(tmp_path / "data" / "train.npz", arrays)
+    save_arrays(folder / "data" / "train.npz", arrays)
     splits = {"train": {"count": 10, "sha256": sha256_arrays(arrays)}}
-    write_json(tmp_path / "data" / "card.json", {"size": [16, 16], "splits": splits})
-    write_json(tmp_path / "settings.json", SETTINGS)
-    (tmp_path / "goes_wrong.py").write_text(METHOD)
-    return tmp_path
+    write_json(folder / "data" / "card.json", {"size": [16, 16], "splits": splits})
+    write_json(folder / "settings.json", SETTINGS)
+    (folder / "goes_wrong.py").write_text(METHOD)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a test's training."""
+    return write(tmp_path)
 
 
 def arguments(folder: Path, out: str, processes: int) -> list[str]:
@@ -130,10 +136,21 @@ def learnt(folder: Path) -> dict[str, Any]:
     return {**kept, "curve": curve, "weights": {name: value.tolist() for name, value in weights.items()}}
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What one process learns."""
+    return learnt(run(write(tmp_path_factory.mktemp("whole")), "one", 1))
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of a training start at once."""
+    monkeypatch.setattr(sys, "executable", str(warm_python() / "python"))
+
+
 def test_a_killed_process_ends_all_and_one_goes_on_with_what_two_have_learnt(
-    folder: Path, capfd: pytest.CaptureFixture[str]
+    folder: Path, whole: dict[str, Any], warm: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole = run(folder, "one", 1)
     (folder / "killed").touch()
     begin = time.monotonic()
     with pytest.raises(
@@ -143,25 +160,28 @@ def test_a_killed_process_ends_all_and_one_goes_on_with_what_two_have_learnt(
     assert time.monotonic() - begin < 300  # not the day for which the first may wait for others
     assert capfd.readouterr().err == ""
     assert (folder / "two/state" / NAME).exists() and not (folder / "two/weights.safetensors").exists()
-    assert learnt(run(folder, "two", 1)) == learnt(whole)
+    assert learnt(run(folder, "two", 1)) == whole
     assert re.search("resuming after step [24]", capfd.readouterr().out)
-    assert len(learnt(whole)["gradient_cosines"]) == 5
+    assert len(whole["gradient_cosines"]) == 5
 
 
 def test_two_processes_go_on_with_what_one_has_learnt(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    folder: Path,
+    whole: dict[str, Any],
+    warm: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    whole = run(folder, "one", 1)
     interrupted(folder, "two", 3, monkeypatch)
     capfd.readouterr()
     two = run(folder, "two", 2)
     said = capfd.readouterr()
     assert said.out.count("resuming after step 2") == said.out.count("step 6/6") == 1 and said.err == ""
-    assert learnt(two) == learnt(whole)
-    assert [read_json(out / "training.json")["processes"] for out in (whole, two)] == [1, 2]
+    assert learnt(two) == whole
+    assert read_json(two / "training.json")["processes"] == 2
 
 
-def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path) -> None:
+def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path, warm: None) -> None:
     """As the workflow starts it, with settings that can be read only once."""
     (folder / "diverged").touch()
     command = [sys.executable, "-m", "mmbench.stages.train", *arguments(folder, "two", 2)]
@@ -186,17 +206,16 @@ def test_what_one_process_finds_wrong_is_one_line_of_all(folder: Path) -> None:
     ],
 )
 def test_processes_that_are_asked_to_stop_keep_the_same_step(
-    folder: Path, capfd: pytest.CaptureFixture[str], trouble: str, status: int, says: str
+    folder: Path, whole: dict[str, Any], capfd: pytest.CaptureFixture[str], trouble: str, status: int, says: str
 ) -> None:
     """One alone, or what has started them, which tells all; some time passes until the last has heard it."""
-    whole = run(folder, "one", 1)
     (folder / trouble).touch()
     command = [sys.executable, "-m", "mmbench.stages.train", *arguments(folder, "two", 2)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
     assert done.returncode == status, done.stderr
     assert not (folder / "two/weights.safetensors").exists()
     capfd.readouterr()
-    assert learnt(run(folder, "two", 1)) == learnt(whole)
+    assert learnt(run(folder, "two", 1)) == whole
     (step,) = re.findall(r"resuming after step (\d)", capfd.readouterr().out)
     assert re.fullmatch(says.format(step=step), done.stderr), done.stderr
 

@@ -40,6 +40,7 @@ ABOVE = 500  # numbers of files while they change places
 CLIENT = """#!{python} -IS
 import json, os, re, socket, sys
 words, cold = sys.argv[1:], os.environ.get("COLD")
+words = words[words[:1] == ["-u"]:]  # so does torchrun start its processes
 true = cold and re.search(cold, " ".join(words))
 if true or not words or words[0] != "-m" and not words[0].endswith(".py"):
     os.execv({python!r}, [{python!r}, *words])
@@ -54,7 +55,10 @@ asked = dict(program=sys.argv[0], words=words, folder=os.getcwd(), environment=d
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
     connection.connect({address!r})
     socket.send_fds(connection, [json.dumps(asked).encode()], files)
-    sys.exit(int(connection.recv(100) or 1))
+    status = int(connection.recv(100) or 1)
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
 """
 
 
@@ -140,7 +144,7 @@ def keep(worker: int, connection: socket.socket) -> NoReturn:
         os.kill(worker, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     with suppress(OSError):
-        connection.send(str(status if status >= 0 else 128 - status).encode())
+        connection.send(str(status).encode())
     os._exit(0)
 
 
