@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_data import NETWORK, TRAIN, write_splits
 from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,23 +39,13 @@ from mmbench.training.validation import plan
 pytestmark = pytest.mark.slow
 
 METHOD = Path(__file__).parents[1] / "mmbench/models/mt_diffusion.py"
-TRAIN = {
-    "steps": 6,
-    "batch_size": 4,
-    "learning_rate": 1e-3,
-    "warmup": 2,
-    "ema": 0.9,
-    "precision": "fp32",
-    "checkpoint_every": 2,
-    "threads": 1,
-    "flip": True,
-}
+OWN_TRAIN = {**TRAIN, "batch_size": 4, "flip": True}
 SETTINGS = {
     "experiment": "masking",
     "method": "mt_diffusion",
     "method_settings": {"weights": {"image": 0.5, "masked_image": 0.1}},
-    "network": {"width": 8, "channel_mult": [1, 2], "patch": 2},
-    "train": TRAIN,
+    "network": NETWORK,
+    "train": OWN_TRAIN,
     "sample": {"sampler": "ddim", "nfe": 2, "batch_size": 3},
     "shares": [0.25, 0.5],
     "evaluate": {"reconstructions": 5, "samples": 4},
@@ -63,27 +54,9 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    splits = {}
-    for split in ("train", "test"):
-        arrays = {"image": rng.integers(0, 256, (10, 3, 16, 16), dtype=np.uint8)}
-        save_arrays(folder / f"{split}.npz", arrays)
-        splits[split] = {"count": 10, "sha256": sha256_arrays(arrays)}
-    write_json(folder / "card.json", {"size": [16, 16], "splits": splits})
-    return folder
-
-
-def run_training(
-    tmp_path: Path, data: Path, out: str, settings: dict = SETTINGS, method: Path = METHOD, more: Sequence[object] = ()
-) -> Path:
-    folder = tmp_path / out
-    (tmp_path / "s.json").write_text(json.dumps(settings))
-    paths = ["--settings", tmp_path / "s.json", "--method", method, "--data", data]
-    train.main(
-        [*map(str, paths), "--seed", "3", "--state", str(folder / "state"), "--out", str(folder), *map(str, more)]
-    )
-    return folder
+    splits = {s: {"image": rng.integers(0, 256, (10, 3, 16, 16), dtype=np.uint8)} for s in ("train", "test")}
+    return write_splits(tmp_path_factory.mktemp("data"), splits, size=[16, 16])
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +65,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     return run_training(tmp_path_factory.mktemp("undisturbed"), data, "whole")
 
 
+def run_training(
+    tmp_path: Path, data: Path, out: str, settings: dict = SETTINGS, method: Path = METHOD, more: Sequence[object] = ()
+) -> Path:
+    folder = tmp_path / out
+    write_json(tmp_path / "s.json", settings)
+    paths = ["--settings", tmp_path / "s.json", "--method", method, "--data", data]
+    train.main(
+        [*map(str, paths), "--seed", "3", "--state", str(folder / "state"), "--out", str(folder), *map(str, more)]
+    )
+    return folder
+
+
 def changed(**train_settings: object) -> dict:
-    return {**SETTINGS, "train": {**TRAIN, **train_settings}}
+    return {**SETTINGS, "train": {**OWN_TRAIN, **train_settings}}
 
 
 def same_weights(a: Path, b: Path) -> bool:
@@ -556,30 +541,6 @@ def test_predictions_answer_every_case_the_same_way_twice(tmp_path: Path, data: 
     assert (frames["generate/image"][0] != frames["generate/image"][1]).mean() > 0.5  # noise is no estimate
 
 
-PREPARING = """
-import torch
-from mmbench.method import Method as BaseMethod
-
-TITLE = "Preparing"
-TASKS = ("embed",)
-TRAINED = False
-
-
-class Method(BaseMethod):
-    def __init__(self, spec):
-        super().__init__(spec)
-        self.register_buffer("mean", torch.zeros(3))
-
-    def prepare(self, train):
-        assert sorted(train) == ["embedding", "image"], sorted(train)
-        assert train["image"].dtype == torch.float32 and len(train["image"]) == len(train["embedding"])
-        self.mean.copy_(train["embedding"].mean(dim=0))
-
-    def predict(self, task, given, count, sampling, generator):
-        return {"embedding": self.mean.expand(count, -1)}
-"""
-
-
 @pytest.fixture
 def embedded(tmp_path: Path) -> Path:
     """Images that are dark on one side, and embeddings that say which; those of the mirrored images beside them."""
@@ -589,18 +550,8 @@ def embedded(tmp_path: Path) -> Path:
     own = (sides[:, None] * np.array([1, 2, 0]) + [0, 0, 3]).astype(np.float32)
     mirrored = (-sides[:, None] * np.array([1, 2, 0]) + [0, 0, 3]).astype(np.float32)
     arrays = {"image": images, "embedding": own, "embedding_mirrored": mirrored, "label": np.arange(10)}
-    save_arrays(tmp_path / "embedded" / "train.npz", arrays)
     card = {"size": [16, 16], "modalities": ["image", "embedding"], "embedding": {"size": 3}}
-    card |= {"splits": {"train": {"count": 10, "sha256": sha256_arrays(arrays)}}}
-    write_json(tmp_path / "embedded" / "card.json", card)
-    return tmp_path / "embedded"
-
-
-def test_a_method_prepares_on_every_modality_of_its_experiment(tmp_path: Path, embedded: Path) -> None:
-    (tmp_path / "preparing.py").write_text(PREPARING)
-    settings = {**SETTINGS, "experiment": "embedding", "method_settings": {}}
-    folder = run_training(tmp_path, embedded, "out", settings, tmp_path / "preparing.py")
-    assert load_file(folder / "weights.safetensors")["mean"].tolist() == [0, 0, 3]
+    return write_splits(tmp_path / "embedded", {"train": arrays}, **card)
 
 
 @pytest.mark.parametrize("flip", [True, False])
@@ -610,7 +561,7 @@ def test_a_mirrored_image_has_the_embedding_of_the_mirrored_image(embedded: Path
     training = train.Training(
         method,
         load_experiment("embedding"),
-        {"train": {**TRAIN, "batch_size": 10, "flip": flip}, "method": "x"},
+        {"train": {**OWN_TRAIN, "batch_size": 10, "flip": flip}, "method": "x"},
         arrays,
         modalities={"image": Modality("image", (3, 16, 16)), "embedding": Modality("vector", (3,))},
         seed=0,
@@ -632,19 +583,18 @@ def test_a_mirrored_image_has_the_embedding_of_the_mirrored_image(embedded: Path
 @pytest.fixture
 def streets(tmp_path: Path) -> Path:
     """Images with masks and labels, as a data folder."""
-    rng, splits = np.random.default_rng(0), {}
-    for split in ("train", "test"):
-        arrays = {
+    rng = np.random.default_rng(0)
+    splits = {
+        split: {
             "image": rng.integers(0, 256, (10, 3, 16, 16), dtype=np.uint8),
             "mask": rng.integers(0, 3, (10, 16, 16), dtype=np.uint8),
             "label": rng.integers(0, 2, 10),
         }
-        save_arrays(tmp_path / "streets" / f"{split}.npz", arrays)
-        splits[split] = {"count": 10, "sha256": sha256_arrays(arrays)}
+        for split in ("train", "test")
+    }
     card = {"name": "made", "title": "Made", "size": [16, 16], "modalities": ["image", "mask", "label"]}
     card |= {"classes": ["a", "b", "c"], "palette": [[0, 0, 0], [9, 9, 9], [99, 9, 9]], "labels": ["day", "night"]}
-    write_json(tmp_path / "streets" / "card.json", card | {"splits": splits})
-    return tmp_path / "streets"
+    return write_splits(tmp_path / "streets", splits, **card)
 
 
 def test_the_record_says_what_the_method_was_built_for(tmp_path: Path, streets: Path) -> None:
@@ -697,7 +647,7 @@ class TestLabelled:
         settings = {**changed(labelled={"mask": 0.5}), "experiment": "segmentation"}
         settings |= {"method_settings": {"weights": {"mask": 1.0}}}
         part = run_training(tmp_path, streets, "part", settings)
-        assert not same_weights(part, run_training(tmp_path, streets, "all", {**settings, "train": TRAIN}))
+        assert not same_weights(part, run_training(tmp_path, streets, "all", {**settings, "train": OWN_TRAIN}))
         assert all(np.isfinite(point["loss"]) for point in read_json(part / "training.json")["curve"])
 
     @pytest.mark.parametrize(
