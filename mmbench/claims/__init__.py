@@ -1,5 +1,5 @@
-"""What the papers claim, held against results: a claim is a checkable expression, its verdict is computed.
+"""The claims of the papers, tested on results: a claim is a checkable expression, and its verdict is computed.
 
-`statements` reads config/claims.yaml, whose expressions `language` parses; `evidence` takes numbers for them from the
-results, `verdicts` says what they make of a claim, and `power` how many seeds would decide an open one.
+`statements` reads config/claims.yaml, whose expressions `language` parses. `evidence` takes the numbers that they name
+from the results, `verdicts` computes the verdicts, and `power` computes how many seeds would decide an open claim.
 """

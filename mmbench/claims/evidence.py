@@ -1,4 +1,4 @@
-"""The numbers of an experiment as claims ask for them."""
+"""The numbers of an experiment, in the form in which claims ask for them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmbench.claims.language import Number
-from mmbench.runs.results import ExperimentResults, Results
+from mmbench.runs.results import ExperimentResults
 
 
 class Untested(Exception):
-    """The results lack something; the message says what."""
+    """The results lack what a claim needs; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Evidence:
     """The numbers of an experiment.
 
     Attributes:
-        values: by method, metric and case, a value per training seed.
-        higher: whether a metric is better when it is higher.
-        baselines: methods that may be the best baseline.
-        cases: by task.
+        values: a value per training seed, by method, metric and case.
+        higher: whether higher values are better, by metric.
+        baselines: the methods among which the best baseline is chosen.
+        cases: the names of the cases, by task.
     """
 
     values: Mapping[tuple[str, str, str], Mapping[int, float]]
@@ -30,11 +30,7 @@ class Evidence:
     cases: Mapping[str, Sequence[str]]
 
     def find(self, number: Number, case: str) -> tuple[str, Mapping[int, float]]:
-        """The method of a number, which may be the best baseline, and its values by seed.
-
-        Raises:
-            Untested: there are none.
-        """
+        """The method of a number, which may be the best baseline, and its values by seed; Untested without any."""
         if number.task is not None:
             if len(cases := self.cases.get(number.task, ())) != 1:
                 raise Untested(f"task {number.task} has {len(cases) or 'no'} cases, not one")
@@ -47,11 +43,7 @@ class Evidence:
         return method, self.values[method, number.metric, case]
 
     def best(self, metric: str, case: str) -> str:
-        """The baseline with the best mean over its seeds; the first by name of equals.
-
-        Raises:
-            Untested: no baseline was scored so.
-        """
+        """The baseline with the best mean over its seeds, the first by name of equal ones; Untested without any."""
         sign = -1 if self.higher.get(metric) else 1
         means = {
             method: sign * sum(by_seed.values()) / len(by_seed)
@@ -64,7 +56,7 @@ class Evidence:
 
 
 def evidence_of(results: ExperimentResults) -> Evidence:
-    """The evidence that the results of an experiment are."""
+    """The evidence in the results of an experiment."""
     values: dict[tuple[str, str, str], dict[int, float]] = {}
     for row in results.metrics.sort_values("seed").itertuples():
         values.setdefault((str(row.method), str(row.metric), str(row.case)), {})[int(row.seed)] = float(row.value)
@@ -74,8 +66,3 @@ def evidence_of(results: ExperimentResults) -> Evidence:
         cases.setdefault(case["task"], []).append(case["name"])
     baselines = [method for method in results.titles if method not in results.studied]
     return Evidence(values, {str(name): bool(higher) for name, higher in directions.items()}, baselines, cases)
-
-
-def gather(results: Results) -> dict[str, Evidence]:
-    """The evidence of every experiment of a run, by its name."""
-    return {experiment.name: evidence_of(experiment) for experiment in results.experiments}

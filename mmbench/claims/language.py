@@ -1,11 +1,11 @@
-"""A small language for what is compared and when it counts: parsed by `ast`, never evaluated as Python.
+"""A small language for what a claim compares and when it holds: parsed by `ast`, never evaluated as Python.
 
 `ours` of a part is arithmetic over numbers of the results::
 
-    value("mt_diffusion", "accuracy")              a method's metric in the case at hand
-    value("mt_diffusion", "miou", task="from_image")     in the one case of another task
+    value("mt_diffusion", "accuracy")              a method's metric in the case that is tested
+    value("mt_diffusion", "miou", task="from_image")     the same in the only case of another task
     best("precision@k5[...]", by="fd[...]")        the baseline with the best mean of `by`, or else of the metric itself
-    ratio(a, b)                                    a / b; an interval of the whole is then that of its logarithm
+    ratio(a, b)                                    a / b; as the whole of `ours`, its interval is that of its logarithm
 
 `holds` is a comparison of `ours` with constants, such as `ours <= 1 + margin` or `0 < ours < margin`.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,10 +24,10 @@ OURS, MARGIN = "ours", "margin"
 FUNCTIONS = {"value": ("method", "metric"), "best": ("metric",), "ratio": ("a number", "another")}
 KEYWORDS: dict[str, tuple[str, ...]] = {"value": ("task",), "best": ("by", "task"), "ratio": ()}
 OPERATORS: dict[type, Callable[[float, float], float]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
 }
 
 
@@ -35,10 +36,10 @@ class Number:
     """A number of the results that an expression asks for.
 
     Attributes:
-        method: whose; None for the best baseline.
-        metric: which.
-        by: the metric by which the baseline is the best; None for `metric`.
-        task: the task whose only case it is from; None for the case at hand.
+        method: the method; None for the best baseline.
+        metric: the metric.
+        by: the metric by which the best baseline is chosen; None for `metric`.
+        task: the task whose only case has the number; None for the case that is tested.
     """
 
     method: str | None
@@ -55,10 +56,10 @@ class Formula:
     """A parsed `ours`.
 
     Attributes:
-        text: as it was written.
-        numbers: what it asks for.
-        logarithmic: whether it is a ratio as a whole.
-        run: its value, given those numbers; ZeroDivisionError where it divides by 0.
+        text: the expression as it was written.
+        numbers: the numbers that it asks for.
+        logarithmic: whether the whole expression is a ratio.
+        run: computes its value from these numbers; ZeroDivisionError if it divides by 0.
     """
 
     text: str
@@ -69,7 +70,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Bounds:
-    """A parsed `holds`: the values at which a claim holds, from `low` to `high`, each left out if it is open."""
+    """A parsed `holds`: the range of values at which a claim holds, without the ends that are open."""
 
     text: str
     low: float = -math.inf
@@ -95,9 +96,9 @@ def parse(text: str, where: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise UserError(f"{where}: column {error.offset or 1}: {error.msg}; mend the expression {text!r}") from None
+        raise UserError(f"{where}: column {error.offset or 1}: {error.msg}; correct the expression {text!r}") from None
     except (ValueError, MemoryError, RecursionError):
-        raise UserError(f"{where}: {text!r} cannot be read; write plain characters and fewer brackets") from None
+        raise UserError(f"{where}: {text!r} cannot be read; use plain characters and fewer brackets") from None
 
 
 def wrong(where: str, node: ast.AST, message: str) -> UserError:
@@ -106,11 +107,7 @@ def wrong(where: str, node: ast.AST, message: str) -> UserError:
 
 
 def parse_formula(text: str, where: str) -> Formula:
-    """Read `ours`.
-
-    Raises:
-        UserError: it is not an expression of this language, or asks for no number of the results.
-    """
+    """Read `ours`; UserError if it is not an expression of this language, or asks for no number of the results."""
     tree = parse(text, where)
     numbers: list[Number] = []
     run = _arithmetic(tree, where, numbers)
@@ -120,26 +117,28 @@ def parse_formula(text: str, where: str) -> Formula:
     return Formula(text, tuple(dict.fromkeys(numbers)), whole, run)
 
 
-def _arithmetic(node: ast.expr, where: str, numbers: list[Number]) -> Run:
-    """How a node is computed; collects the numbers that it asks for."""
+def _arithmetic(node: ast.expr, where: str, numbers: list[Number], margin: float | None = None) -> Run:
+    """A function that computes a node's value; the numbers that the node asks for are added to `numbers`."""
+    if isinstance(node, ast.Name) and node.id == MARGIN and margin is not None:
+        return lambda _: margin
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         constant = _finite(node, where)
         return lambda _: constant
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        inner, sign = _arithmetic(node.operand, where, numbers), -1 if isinstance(node.op, ast.USub) else 1
+        inner, sign = _arithmetic(node.operand, where, numbers, margin), -1 if isinstance(node.op, ast.USub) else 1
         return lambda known: sign * inner(known)
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-        left, right = (_arithmetic(side, where, numbers) for side in (node.left, node.right))
-        operator = OPERATORS[type(node.op)]
-        return lambda known: operator(left(known), right(known))
+        left, right = (_arithmetic(side, where, numbers, margin) for side in (node.left, node.right))
+        combine = OPERATORS[type(node.op)]
+        return lambda known: combine(left(known), right(known))
     if isinstance(node, ast.Call):
-        return _call(node, where, numbers)
+        return _call(node, where, numbers, margin)
     shown = ast.unparse(node)
     raise wrong(where, node, f"{shown!r} is not known here; write numbers, + - * / and {', '.join(FUNCTIONS)}")
 
 
 def _finite(node: ast.Constant, where: str) -> float:
-    """A constant as a float, which 1e999 or a whole number of 400 digits is not."""
+    """A constant as a float; 1e999 and a whole number of 400 digits are too large."""
     try:
         value = float(node.value)  # type: ignore[arg-type]
     except OverflowError:
@@ -149,7 +148,7 @@ def _finite(node: ast.Constant, where: str) -> float:
     return value
 
 
-def _call(node: ast.Call, where: str, numbers: list[Number]) -> Run:
+def _call(node: ast.Call, where: str, numbers: list[Number], margin: float | None) -> Run:
     name = ast.unparse(node.func)
     if name not in FUNCTIONS:
         raise wrong(where, node, f"'{name}' does not exist{near(name, FUNCTIONS)}; there are {', '.join(FUNCTIONS)}")
@@ -162,7 +161,7 @@ def _call(node: ast.Call, where: str, numbers: list[Number]) -> Run:
             raise wrong(where, keyword.value, f"{name} takes {' and '.join(options) or 'nothing'} by name, each once")
         words[keyword.arg] = _text(keyword.value, where)
     if name == "ratio":
-        above, below = (_arithmetic(argument, where, numbers) for argument in node.args)
+        above, below = (_arithmetic(argument, where, numbers, margin) for argument in node.args)
         return lambda known: above(known) / below(known)
     names = [_text(argument, where) for argument in node.args]
     method = names[0] if name == "value" else None
@@ -178,11 +177,11 @@ def _text(node: ast.expr, where: str) -> str:
 
 
 def parse_bounds(text: str, where: str, margin: float | None) -> Bounds:
-    """Read `holds`, in which `margin` stands for a number if there is one.
+    """Read `holds`, in which the word `margin` stands for the margin.
 
     Raises:
-        UserError: it is no comparison of `ours` with constants, it can never hold, or a margin is used that is not
-            given or given that is not used.
+        UserError: it is not a comparison of `ours` with constants, it can never hold, or a margin is given without
+            being used, or used without being given.
     """
     tree = parse(text, where)
     if not isinstance(tree, ast.Compare) or not all(
@@ -190,15 +189,15 @@ def parse_bounds(text: str, where: str, margin: float | None) -> Bounds:
     ):
         raise wrong(where, tree, f"{text!r} does not compare by < <= > or >=; write it like ours < 1")
     sides, ends, used = [tree.left, *tree.comparators], {}, False
-    for left, operator, right in zip(sides, tree.ops, sides[1:], strict=False):
+    for left, comparison, right in zip(sides, tree.ops, sides[1:], strict=False):
         if _is_ours(left) == _is_ours(right):
             raise wrong(where, left, "one side must be ours, the other a constant; write it like 0.9 <= ours <= 1.1")
         value, uses = _constant(left if _is_ours(right) else right, where, margin)
         used |= uses
-        above = isinstance(operator, ast.Gt | ast.GtE) == _is_ours(left)
+        above = isinstance(comparison, ast.Gt | ast.GtE) == _is_ours(left)
         if above in ends:
             raise wrong(where, left, f"{text!r} has two {'lower' if above else 'upper'} ends; write one")
-        ends[above] = value, isinstance(operator, ast.Lt | ast.Gt)
+        ends[above] = value, isinstance(comparison, ast.Lt | ast.Gt)
     if (margin is not None) != used:
         raise UserError(f"{where}: {text!r} and margin do not go together; give a margin and use it, or do neither")
     (low, low_open), (high, high_open) = ends.get(True, (-math.inf, True)), ends.get(False, (math.inf, True))
@@ -217,19 +216,7 @@ def _constant(node: ast.expr, where: str, margin: float | None) -> tuple[float, 
     for name in names:
         if name.id != MARGIN or margin is None:
             raise wrong(where, name, f"'{name.id}' is no constant here; write a number, or margin and give its value")
-    filled = _Filled(margin).visit(node) if names else node
     try:
-        return _arithmetic(filled, where, [])({}), bool(names)
+        return _arithmetic(node, where, [], margin)({}), bool(names)
     except (ZeroDivisionError, OverflowError):
         raise wrong(where, node, "the bound divides by 0 or is too large; write another") from None
-
-
-class _Filled(ast.NodeTransformer):
-    """Puts the margin's value where its name is."""
-
-    def __init__(self, margin: float | None) -> None:
-        self.margin = margin
-
-    def visit_Name(self, node: ast.Name) -> ast.Constant:
-        """The constant in place of the name."""
-        return ast.copy_location(ast.Constant(self.margin), node)

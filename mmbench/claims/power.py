@@ -1,4 +1,4 @@
-"""How many training seeds would decide what is open, if further seeds spread as those at hand do."""
+"""The training seeds that would decide an open claim, if further seeds have the spread of the present ones."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mmbench.claims.language import Bounds
 from mmbench.claims.verdicts import Over, PartOutcome, State, Trial, shares, summarise
 from mmbench.scoring.statistics import LEVEL
 
-#: The chance of a decision that so many seeds must have.
+#: The probability of a decision that the seeds must give.
 POWER = 0.8
-#: More are not counted: that many trainings are out of reach, and the estimate is too rough.
+#: The largest number that is searched: more training runs are out of reach, and the estimate is too rough.
 MOST = 1000
 
 
 @dataclass(frozen=True)
 class Needed:
-    """Seeds that it would take to decide that a claim holds, and that it fails; infinite where none would.
+    """The seeds that are needed to decide that a claim holds, and that it fails; infinite if no number decides it.
 
-    With the mean where it is, more seeds lead to one of the two only.
+    With the present mean, more seeds lead to only one of the two decisions.
     """
 
     holds: float = math.inf
@@ -30,24 +30,19 @@ class Needed:
 
     @property
     def seeds(self) -> float:
-        """That lead to either decision."""
+        """The seeds that are needed for either decision."""
         return min(self.holds, self.fails)
 
     @property
     def decision(self) -> State:
-        """Which of the two."""
+        """The decision that these seeds lead to."""
         return "holds" if self.holds <= self.fails else "fails"
 
 
 def needed_of(trial: Trial, logarithmic: bool, bounds: Bounds, confirm: int, refute: int) -> Needed:
-    """What it takes to decide one case; no number of seeds where these show no spread.
+    """The seeds that are needed to decide one case; infinite if the present seeds have no spread.
 
-    Args:
-        trial: the case.
-        logarithmic: whether its values are ratios.
-        bounds: where the claim holds.
-        confirm: the number that divides the error of an interval which confirms the claim.
-        refute: the number that divides the error of an interval which refutes the claim.
+    The other arguments are those of `mmbench.claims.verdicts.state_of`.
     """
     if trial.state != "open":
         return Needed(holds=0) if trial.state == "holds" else Needed(fails=0)
@@ -68,14 +63,14 @@ def _scale(value: float, logarithmic: bool) -> float:
 
 
 def seeds_needed(distances: Sequence[float], level: float) -> float:
-    """The fewest seeds whose t-interval leaves out every end with the chance `POWER`; infinite beyond `MOST`.
+    """The fewest seeds whose t-interval excludes every end with the probability `POWER`; infinite beyond `MOST`.
 
     Student's t of n seeds has the noncentrality d sqrt(n) against an end at a distance of d standard deviations, so the
-    interval reaches that end with the chance P(t < t_crit); the chances of several ends are added, which is cautious.
+    interval reaches that end with the probability P(t < t_crit); those of several ends are added, which is cautious.
 
     Args:
-        distances: of the mean from each end that must be left out, in standard deviations of a seed.
-        level: of the interval.
+        distances: the distance of the mean from each end to exclude, in standard deviations of a seed.
+        level: the level of the interval.
     """
 
     def chance(n: int) -> float:
@@ -84,7 +79,7 @@ def seeds_needed(distances: Sequence[float], level: float) -> float:
 
     if min(distances) <= 0 or chance(MOST) < POWER:
         return math.inf
-    few, enough = 1, MOST  # the chance rises with the seeds
+    few, enough = 1, MOST  # the probability rises with the seeds
     while enough - few > 1:
         middle = (few + enough) // 2
         few, enough = (few, middle) if chance(middle) >= POWER else (middle, enough)
@@ -92,7 +87,9 @@ def seeds_needed(distances: Sequence[float], level: float) -> float:
 
 
 def combine(parts: Sequence[Needed], over: Over) -> Needed:
-    """What it takes for every part to hold, the most demanding one, or for some, the least; to fail, the reverse."""
+    """The seeds needed by all parts together: for `every` to hold, those of the most demanding part, for `some` of the
+    least demanding one; to fail, the reverse.
+    """
     if not parts:
         return Needed()
     first, second = (max, min) if over == "every" else (min, max)
@@ -100,13 +97,13 @@ def combine(parts: Sequence[Needed], over: Over) -> Needed:
 
 
 def needed_by_case(part: PartOutcome, tested: int) -> list[Needed]:
-    """What it takes to decide each case of a part, where so many parts of the claim are tested."""
+    """The seeds that are needed to decide each case of a part, if `tested` parts of the claim are tested."""
     confirm, refute = shares(part.comparison.part.over, len(part.trials), tested)
     logarithmic, bounds = part.comparison.ours.logarithmic, part.comparison.holds
     return [needed_of(trial, logarithmic, bounds, confirm, refute) for trial in part.trials]
 
 
 def needed_for(parts: Sequence[PartOutcome]) -> Needed:
-    """What it takes to decide a claim of these parts; a part that was not tested keeps it from holding."""
+    """The seeds that are needed to decide a claim of these parts; it cannot hold if one of them was not tested."""
     tested = sum(bool(part.trials) for part in parts)
     return combine([combine(needed_by_case(part, tested), part.comparison.part.over) for part in parts], "every")

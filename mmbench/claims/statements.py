@@ -1,4 +1,4 @@
-"""config/claims.yaml: what it may hold, its expressions parsed, every name in it looked up in the checkout."""
+"""The schema of config/claims.yaml and its reader, which parses the expressions and looks up every name."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from mmbench.scoring.names import METRICS
 FILE = Path("config", "claims.yaml")
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-#: Short enough that no expression nests too deeply to be read.
+#: An expression of this length cannot be nested too deeply to be parsed.
 Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 ClaimName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 
 
 class Claims(Section):
-    """The file: its entries are checked one by one, so that errors can name them."""
+    """The whole file; its entries are checked one by one, so that errors can name them."""
 
     claims: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
 class Claim(Section):
-    """One sentence that is true or not, who says so, and the parts that it is tested by, each checked as a `Part`.
+    """A sentence that is true or false, its source, and the parts that test it, each of which is checked as a `Part`.
 
-    `contested` says how its source contradicts itself, if it does: then no verdict is possible but that.
+    `contested` says how the source contradicts itself, if it does; the verdict is then always "contested".
     """
 
     name: ClaimName
@@ -48,7 +48,7 @@ class Claim(Section):
 
 
 class Part(Section):
-    """What is compared in each case of a task of an experiment, and when the claim holds."""
+    """The comparison in each case of a task of an experiment, and the condition under which the claim holds."""
 
     what: Words
     experiment: Words
@@ -72,7 +72,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Statement:
-    """A claim and its comparisons; none if no method of the project can test it."""
+    """A claim and its comparisons; it has none if no method of the project can test it."""
 
     claim: Claim
     comparisons: Sequence[Comparison]
@@ -80,32 +80,24 @@ class Statement:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names that an experiment has: its methods with their variants, and its tasks."""
+    """The names in an experiment: its methods with their variants, and its tasks."""
 
     methods: Sequence[str]
     tasks: Sequence[str]
 
 
 def load_claims(root: Path, path: Path | None = None) -> list[Statement]:
-    """The claims of a checkout, whose experiments, tasks, methods and metrics all exist in it.
-
-    Args:
-        root: the checkout.
-        path: another file of claims.
-
-    Raises:
-        UserError: the file, an expression or a name in it is wrong.
-    """
+    """The claims of the checkout `root`, or of a file `path`; UserError if an expression or a name in them is wrong."""
     statements = read_claims(path or root / FILE, root)
     check_names(statements, vocabularies(root))
     return statements
 
 
 def read_claims(path: Path, root: Path) -> list[Statement]:
-    """The claims of a file, their names not looked up; errors call it as seen from `root`.
+    """The claims of a file, without a check of the names in them; errors show its path relative to `root`.
 
     Raises:
-        UserError: the file is missing or not YAML, a key or value is wrong, or an expression is.
+        UserError: the file is missing or not YAML, or a key, a value or an expression is wrong.
     """
     file = shown(path, root)
     statements: dict[str, Statement] = {}
@@ -130,7 +122,7 @@ def _comparison(values: dict[str, Any], where: str) -> Comparison:
 
 
 def vocabularies(root: Path) -> dict[str, Vocabulary]:
-    """The names that every configured experiment of a checkout has."""
+    """The names in every configured experiment of a checkout."""
     names = sorted(file.stem for file in (root / "config" / "experiments").glob("*.yaml"))
     vocabulary = {}
     for name, methods in find_methods(root, names).items():
@@ -141,7 +133,7 @@ def vocabularies(root: Path) -> dict[str, Vocabulary]:
 
 
 def _keys(values: Any) -> Iterator[str]:
-    """Every key of nested mappings: variants are among them, wherever they are described."""
+    """Every key of nested mappings; those of variants are among them, wherever the variants are described."""
     if isinstance(values, dict):
         for key, inner in values.items():
             yield str(key)
@@ -149,14 +141,14 @@ def _keys(values: Any) -> Iterator[str]:
 
 
 def check_names(statements: Sequence[Statement], known: Mapping[str, Vocabulary]) -> None:
-    """Every experiment, task, method and metric that the claims name must exist.
+    """Check that every experiment, task, method and metric in the claims exists.
 
     Args:
-        statements: what `read_claims` returns.
-        known: the names of each experiment.
+        statements: the result of `read_claims`.
+        known: the names in each experiment.
 
     Raises:
-        UserError: one does not.
+        UserError: one does not exist.
     """
     for comparison in (c for statement in statements for c in statement.comparisons):
         part, where = comparison.part, comparison.where
@@ -176,5 +168,5 @@ def check_names(statements: Sequence[Statement], known: Mapping[str, Vocabulary]
 
 
 def _is_metric(metric: str) -> bool:
-    """Whether it is a metric's name with or without what may follow it: `@k5`, `[extractor]`, `_hole`, `/class`."""
+    """Whether a word is the name of a metric, alone or followed by e.g. `@k5`, `[extractor]`, `_hole` or `/class`."""
     return any(metric == name or metric.startswith(tuple(f"{name}{sign}" for sign in "_@[/")) for name in METRICS)

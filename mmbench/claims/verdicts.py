@@ -1,8 +1,9 @@
-"""What results make of a claim: values by seed, intervals over training seeds alone, a verdict.
+"""The verdict on a claim by results: values by seed, and intervals over training seeds alone.
 
-A claim is the conjunction of its parts, a part is about every case of its task or about some. What must hold everywhere
-is confirmed case by case at the full level (an intersection-union test needs no adjustment) and refuted by one case, so
-refuting shares the error among the cases; what must hold somewhere is the other way round. Shares are Bonferroni's.
+A claim holds if all its parts hold; a part is about every case of its task, or about some case. A statement about every
+case is confirmed case by case at the full level (an intersection-union test needs no adjustment) and refuted by one
+case, so the error of refuting it is divided among the cases (Bonferroni). For a statement about some case, confirming
+and refuting are exchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mmbench.claims.evidence import Evidence, Untested, gather
+from mmbench.claims.evidence import Evidence, Untested, evidence_of
 from mmbench.claims.language import Bounds
 from mmbench.claims.statements import Comparison, Statement
 from mmbench.runs.results import Results
@@ -28,13 +29,13 @@ class Trial:
     """One case of a part.
 
     Attributes:
-        case: its name.
-        methods: whose numbers are compared.
-        values: of the expression, by the seeds that all of them have.
-        dropped: seeds that only some of them have.
-        summary: mean and interval at the usual level; None if an expression has no value.
-        state: what it means for the claim.
-        why: why it must stay open, if it must.
+        case: the name of the case.
+        methods: the methods whose numbers are compared.
+        values: the value of the expression, by the seeds that all these methods have.
+        dropped: the seeds that only some of the methods have.
+        summary: mean and interval at the usual level; None if the expression has no value.
+        state: whether the claim holds in this case.
+        why: the reason for which the case must stay open; empty if there is none.
     """
 
     case: str
@@ -48,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class PartOutcome:
-    """A part with the trials of its cases; without any, `missing` says what the results lack."""
+    """A part with the trials of its cases; if it has none, `missing` says what the results lack."""
 
     comparison: Comparison
     trials: Sequence[Trial]
@@ -58,16 +59,16 @@ class PartOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim and what came of it."""
+    """A claim with the outcomes of its parts."""
 
     statement: Statement
     parts: Sequence[PartOutcome]
 
     @property
     def verdict(self) -> Verdict:
-        """Computed from the parts; one that was not tested keeps a claim from being reproduced, not from failing.
+        """The verdict: a claim with a part that was not tested can fail, but cannot be reproduced.
 
-        A claim whose source also says the opposite is contested whatever the results are.
+        A claim whose source also says the opposite is contested, whatever the results are.
         """
         if not any(part.trials for part in self.parts):
             return "not tested"
@@ -77,26 +78,26 @@ class Outcome:
 
     @property
     def missing(self) -> list[str]:
-        """What the results lack for it, each once."""
+        """What the results lack to test the claim, each entry once."""
         lacks = [part.missing for part in self.parts if part.missing]
         return list(dict.fromkeys(lacks or filter(None, [self.statement.claim.not_testable])))
 
 
 def assess_all(statements: Sequence[Statement], results: Results) -> list[Outcome]:
-    """Every claim held against the results of a run."""
-    evidence = gather(results)
+    """The outcome of every claim by the results of a run."""
+    evidence = {experiment.name: evidence_of(experiment) for experiment in results.experiments}
     return [assess(statement, evidence) for statement in statements]
 
 
 def assess(statement: Statement, evidence: Mapping[str, Evidence]) -> Outcome:
-    """Hold a claim against the results, by experiment."""
+    """The outcome of a claim by the evidence of each experiment."""
     parts = [(comparison, *_trials(comparison, evidence)) for comparison in statement.comparisons]
     tested = sum(bool(trials) for _, trials, _ in parts)
     return Outcome(statement, [_judged(comparison, trials, tested, lack) for comparison, trials, lack in parts])
 
 
 def _trials(comparison: Comparison, evidence: Mapping[str, Evidence]) -> tuple[list[Trial], str]:
-    """Every case of a part, not judged yet; or, if there is none, what is missing."""
+    """The trials of all cases of a part, all of them open; if there are none, what the results lack."""
     experiment, task = comparison.part.experiment, comparison.part.task
     if experiment not in evidence:
         return [], f"no experiment {experiment}"
@@ -109,7 +110,7 @@ def _trials(comparison: Comparison, evidence: Mapping[str, Evidence]) -> tuple[l
 
 
 def _trial(comparison: Comparison, evidence: Evidence, case: str) -> Trial:
-    """The expression's value for each seed that all methods have."""
+    """The trial of one case: the value of the expression for each seed that all methods have."""
     numbers = {number: evidence.find(number, case) for number in comparison.ours.numbers}
     seeds = [set(by_seed) for _, by_seed in numbers.values()]
     shared, every = sorted(set.intersection(*seeds)), set.union(*seeds)
@@ -124,18 +125,18 @@ def _trial(comparison: Comparison, evidence: Evidence, case: str) -> Trial:
         }
         summary = summarise(list(values.values()), comparison.ours.logarithmic)
     except (ZeroDivisionError, OverflowError, ValueError):
-        why = "a value of 0, or on either side of it, has no ratio"
+        why = "a value of 0, or values of both signs, has no ratio"
         return Trial(case, methods, {}, dropped, None, why=why)
     why = ""
     if len(values) == 1:
         why = "one training seed: no interval"
     elif len(set(values.values())) == 1:
-        why = "the seeds agree to the last digit, which hides their spread"
+        why = "all seeds have the same value to the last digit, so their spread is not known"
     return Trial(case, methods, values, dropped, summary, why=why)
 
 
 def _judged(comparison: Comparison, trials: Sequence[Trial], parts: int, missing: str) -> PartOutcome:
-    """A part's trials with their state and its own, where so many parts of the claim are tested."""
+    """The outcome of a part from its trials, if `parts` parts of the claim are tested."""
     over, logarithmic = comparison.part.over, comparison.ours.logarithmic
     confirm, refute = shares(over, len(trials), parts)
     trials = [
@@ -146,7 +147,7 @@ def _judged(comparison: Comparison, trials: Sequence[Trial], parts: int, missing
 
 
 def summarise(values: Sequence[float], logarithmic: bool, level: float = LEVEL) -> SeedSummary:
-    """Mean and t-interval over seeds; of logarithms, and turned back, for ratios (then the mean is the geometric one).
+    """Mean and t-interval over seeds; for ratios those of the logarithms, transformed back (the geometric mean).
 
     Raises:
         ValueError: there are no values, one is not finite, or a ratio is not above 0.
@@ -157,13 +158,13 @@ def summarise(values: Sequence[float], logarithmic: bool, level: float = LEVEL) 
 def state_of(values: Sequence[float], logarithmic: bool, bounds: Bounds, confirm: int, refute: int) -> State:
     """Whether a case holds, fails or stays open.
 
-    It stays open with one seed, and where all seeds agree to the last digit: that is a measure too coarse to show their
-    spread, not certainty.
+    It stays open with one seed. It also stays open if all seeds have the same value to the last digit, since the metric
+    is then too coarse to show their spread.
 
     Args:
-        values: one per training seed.
-        logarithmic: whether they are ratios.
-        bounds: where the claim holds.
+        values: a value per training seed.
+        logarithmic: whether the values are ratios.
+        bounds: the values at which the claim holds.
         confirm: the number that divides the error of an interval which confirms the claim.
         refute: the number that divides the error of an interval which refutes the claim.
     """
@@ -179,12 +180,12 @@ def state_of(values: Sequence[float], logarithmic: bool, bounds: Bounds, confirm
 
 
 def shares(over: Over, cases: int, parts: int) -> tuple[int, int]:
-    """By how much the errors of confirming and of refuting a case are divided, in a claim of so many parts."""
+    """The numbers that divide the errors of confirming and of refuting a case, for these numbers of cases and parts."""
     return (1, cases * parts) if over == "every" else (cases, parts)
 
 
 def join(states: Sequence[State], over: Over) -> State:
-    """The state of a part from those of its cases: of every case, or of some; `every` joins parts, too."""
+    """The state of a part from the states of its cases; with `every`, also the state of a claim from its parts."""
     order: tuple[State, State] = ("fails", "holds") if over == "every" else ("holds", "fails")
     decisive, unanimous = order
     if decisive in states:
