@@ -21,11 +21,7 @@ from mmbench.runs.manifest_schema import Configured
 
 
 def configured_profile(run: Path) -> dict[str, Any]:
-    """The profile that a run was made with, its overrides on top.
-
-    Raises:
-        UserError: the run's manifest does not have it.
-    """
+    """The profile that a run was made with, its overrides on top; UserError if the run's manifest does not have it."""
     configuration = read_manifest(run / NAME).configuration
     if not isinstance(configuration, Configured):
         raise UserError(

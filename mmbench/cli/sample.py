@@ -16,11 +16,7 @@ Names = Annotated[list[str] | None, typer.Option(metavar="NAME", help="A modalit
 
 
 def pairs(words: Sequence[str]) -> dict[str, Any]:
-    """`name=value` words as a mapping.
-
-    Raises:
-        UsageError: a word has no `=`, or a name comes twice.
-    """
+    """`name=value` words as a mapping; UsageError if a word has no `=`, or a name comes twice."""
     values: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")

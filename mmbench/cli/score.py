@@ -47,11 +47,7 @@ def settings_of(run: Path, experiment: str) -> tuple[dict[str, Any], bool]:
 
 
 def check_place(folder: Path, predictions: Path) -> None:
-    """Check that a method's folder of the run has no other predictions.
-
-    Raises:
-        UserError: it has.
-    """
+    """Check that a method's folder of the run has no other predictions; UserError if it has."""
     stored = folder / PREDICTIONS
     other = stored.is_file() and sha256_file(stored) != sha256_file(predictions)
     if other or (folder / "training.json").is_file():

@@ -87,11 +87,7 @@ def check_limits(top: Top) -> None:
 
 
 def check_limited(top: Top, methods: Collection[str]) -> None:
-    """Check that every method or variant with a time limit exists.
-
-    Raises:
-        UserError: one does not.
-    """
+    """Check that every method or variant with a time limit exists; UserError if one does not."""
     for key in top.limits:
         if (method := key.partition("/")[2]) and method not in methods:
             raise unknown(f"{TOP}: limits: {key}", method, sorted(methods))
@@ -132,11 +128,7 @@ def check_ablations(section: Experiment, file: str) -> None:
 
 
 def check_choices(choices: Mapping[str, Choice], tasks: Collection[str], file: str) -> None:
-    """Check that candidates are stated for existing tasks, and once for each.
-
-    Raises:
-        UserError: they are not.
-    """
+    """Check that candidates are stated for existing tasks, and once for each; UserError if they are not."""
     seen: set[str] = set()
     for task, choice in choices.items():
         for name in (task, *choice.also):
@@ -149,11 +141,7 @@ def check_choices(choices: Mapping[str, Choice], tasks: Collection[str], file: s
 
 
 def check_described(section: Experiment, methods: Collection[str], file: str) -> None:
-    """Check that every method in an experiment's file exists.
-
-    Raises:
-        UserError: one does not.
-    """
+    """Check that every method in an experiment's file exists; UserError if one does not."""
     places: dict[str, Collection[str]] = {"methods": section.methods, "variants": section.variants}
     places |= {f"ablations.{axis}": entries for axis, entries in section.ablations.items()}
     for key, entries in places.items():

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmbench.config.literals import assigned, parse
+from mmbench.config.literals import assigned, literal, parse
 from mmbench.errors import UserError, near
 from mmbench.experiments import load_tasks
 
-#: Literal constants of a method's file: their type and whether they must be there.
-LITERALS = {
-    "TITLE": (str, True),
-    "TASKS": (tuple, True),
-    "ANSWERS": (tuple, False),
-    "WEIGHTS_FROM": (str, False),
-    "TRAINED": (bool, False),
-    "SAMPLES": (bool, False),
-    "TUNE": (dict, False),
-    "TUNE_BY": (tuple, False),
-    "SIZE_DIFFERS": (str, False),
+#: Literal constants of a method's file: their type and an example.
+LITERALS: dict[str, tuple[type, str]] = {
+    "TITLE": (str, '"My method"'),
+    "TASKS": (tuple, '("reconstruct",)'),
+    "ANSWERS": (tuple, '("mask",)'),
+    "WEIGHTS_FROM": (str, '"ddpm"'),
+    "TRAINED": (bool, "False"),
+    "SAMPLES": (bool, "True"),
+    "TUNE": (dict, '{"strength": (0.3, 0.6)}'),
+    "TUNE_BY": (tuple, '("reconstruct", "lpips_alex")'),
+    "SIZE_DIFFERS": (str, '"a second network classifies"'),
 }
-EXAMPLES = {
-    "TITLE": '"My method"',
-    "TASKS": '("reconstruct",)',
-    "ANSWERS": '("mask",)',
-    "WEIGHTS_FROM": '"ddpm"',
-    "TRAINED": "False",
-    "SAMPLES": "True",
-    "TUNE": '{"strength": (0.3, 0.6)}',
-    "TUNE_BY": '("reconstruct", "lpips_alex")',
-    "SIZE_DIFFERS": '"a second network classifies"',
-}
+#: The constants that every method's file has.
+NEEDED = ("TITLE", "TASKS")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 MULTITASK = Path("mmbench/models/mt_diffusion.py")
 EVERY_TASK = ("*",)
@@ -76,32 +67,17 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
     """
     shown = shown or path
     values = assigned(parse(path, shown))
-    literals = {}
-    for name, (kind, needed) in LITERALS.items():
-        if name not in values:
-            if needed:
-                raise UserError(f"{shown}: {name} is missing; add a line like {name} = {example(name)}")
-            continue
-        try:
-            literals[name] = ast.literal_eval(values[name])
-        except (ValueError, TypeError, RecursionError, MemoryError):
-            raise UserError(
-                f"{shown}: {name} is computed, but this file is read without being run; write it out like "
-                f"{name} = {example(name)}"
-            ) from None
-        texts = literals[name] if kind is tuple else ()
-        if (
-            not isinstance(literals[name], kind)
-            or literals[name] in ("", ())
-            or not all(isinstance(t, str) for t in texts)
-        ):
-            raise UserError(f"{shown}: {name} is {literals[name]!r}; write it like {name} = {example(name)}")
-    return literals
+    return {
+        name: literal(values, name, example, partial(is_of_type, kind=kind), shown)
+        for name, (kind, example) in LITERALS.items()
+        if name in values or name in NEEDED
+    }
 
 
-def example(name: str) -> str:
-    """An example of a literal constant of a method's file."""
-    return EXAMPLES[name]
+def is_of_type(value: Any, kind: type) -> bool:
+    """Whether a value has a type, and is neither an empty text nor a tuple that is empty or holds more than texts."""
+    texts = value if kind is tuple and isinstance(value, tuple) else ()
+    return isinstance(value, kind) and value not in ("", ()) and all(isinstance(text, str) for text in texts)
 
 
 def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Path) -> tuple[str, ...]:
@@ -114,7 +90,7 @@ def tuned_settings(literals: Mapping[str, Any], known: Iterable[str], shown: Pat
     for name, values in tune.items():
         numbers = isinstance(values, tuple) and all(type(value) in (int, float) for value in values)
         if not isinstance(name, str) or not values or not numbers:
-            raise UserError(f"{shown}: TUNE: {name} is {values!r}; write its candidates like {example('TUNE')}")
+            raise UserError(f"{shown}: TUNE: {name} is {values!r}; write its candidates like {LITERALS['TUNE'][1]}")
     if tune and (by is None or len(by) != 2 or by[0] not in tasks):
         raise UserError(f"{shown}: TUNE_BY is {by!r}; write one of {', '.join(tasks)} and a metric of it")
     return tuple(tune)
@@ -125,7 +101,7 @@ def read_external(path: Path, shown: Path) -> MethodFile:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except ValueError as error:
-        raise UserError(f"{shown}: not a text file ({error}); mend it") from None
+        raise UserError(f"{shown}: not a text file ({error}); save it as text in UTF-8") from None
     comments = dict(re.findall(r"^# (TITLE|TASKS|ANSWERS): *(.+?) *$", text, flags=re.MULTILINE))
     for key in ("TITLE", "TASKS"):
         if key not in comments:
@@ -163,28 +139,29 @@ def find_in(root: Path, experiment: str) -> dict[str, MethodFile]:
             raise UserError(f"{shown}: a method's name has only a-z, 0-9 and _, and starts with a letter; rename it")
         if name in methods:
             raise UserError(f"{shown}: there is already a method '{name}' in {methods[name].path}; rename one")
-        if path.suffix == ".smk":
-            methods[name] = read_external(path, shown)
-        else:
-            literals = read_literals(path, shown)
-            tasks = claimed_tasks(literals["TASKS"], known)
-            methods[name] = MethodFile(
-                name,
-                shown,
-                literals["TITLE"],
-                tasks,
-                literals.get("WEIGHTS_FROM"),
-                tune=tuned_settings(literals, tasks, shown),
-                answers=literals.get("ANSWERS", ()),
-                trained=literals.get("TRAINED", True),
-                samples=literals.get("SAMPLES", False),
-            )
-    methods = {name: replace(method, tasks=claimed_tasks(method.tasks, known)) for name, method in methods.items()}
+        method = read_external(path, shown) if path.suffix == ".smk" else read_method(path, shown, known)
+        methods[name] = replace(method, tasks=claimed_tasks(method.tasks, known))
     check_tasks(methods, known)
     check_sources(methods)
     return {
         name: with_needs(method, root, experiment) if method.answers else method for name, method in methods.items()
     }
+
+
+def read_method(path: Path, shown: Path, known: Iterable[str]) -> MethodFile:
+    """The declarations of a method's Python file; `known` are the tasks of its experiment."""
+    literals = read_literals(path, shown)
+    return MethodFile(
+        path.stem,
+        shown,
+        literals["TITLE"],
+        literals["TASKS"],
+        literals.get("WEIGHTS_FROM"),
+        tune=tuned_settings(literals, claimed_tasks(literals["TASKS"], known), shown),
+        answers=literals.get("ANSWERS", ()),
+        trained=literals.get("TRAINED", True),
+        samples=literals.get("SAMPLES", False),
+    )
 
 
 def find_judge(root: Path, experiment: str) -> Path | None:

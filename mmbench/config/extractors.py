@@ -6,14 +6,13 @@ that returns the network (docs/add-an-extractor.md).
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmbench.config.literals import assigned, parse
+from mmbench.config.literals import assigned, literal, parse
 from mmbench.errors import UserError, near
 
 VGG16 = "vgg16-relu5_3-gap"
@@ -23,10 +22,10 @@ DEFAULT = (VGG16,)
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 #: Constants of a user's file, with examples.
 LITERALS = {
-    "SIZE": "SIZE = 224, or None for images as they are",
-    "WEIGHTS": 'WEIGHTS = "dinov2_vits14.safetensors"',
-    "SOURCE": 'SOURCE = "https://github.com/facebookresearch/dinov2"',
-    "LICENCE": 'LICENCE = "Apache-2.0"',
+    "SIZE": "224, or None for images as they are",
+    "WEIGHTS": '"dinov2_vits14.safetensors"',
+    "SOURCE": '"https://github.com/facebookresearch/dinov2"',
+    "LICENCE": '"Apache-2.0"',
 }
 
 
@@ -35,12 +34,12 @@ class Described:
     """An extractor, as far as it is known without its network.
 
     Attributes:
-        name: as it stands in the names of metrics.
-        weights: its file.
-        size: side to which images are resized; None if they are looked at as they are.
-        source: where network and weights are from.
-        licence: of the weights.
-        code: the file of one's own; None for those that the project has.
+        name: the name, which is part of the names of metrics.
+        weights: the file of its weights.
+        size: the side to which images are resized; None if they are not resized.
+        source: the origin of network and weights.
+        licence: the licence of the weights.
+        code: the user's file; None for the project's extractors.
     """
 
     name: str
@@ -52,20 +51,20 @@ class Described:
 
     @property
     def files(self) -> list[str]:
-        """What it is made of: an input of every job that uses it."""
+        """The files of code and weights, which are inputs of every job that uses the extractor."""
         return [str(path) for path in (self.code, self.weights) if path]
 
 
 def described(entry: str, weights: Path, where: str = "evaluate.features") -> Described:
-    """What an entry of `evaluate.features` stands for.
+    """The extractor that an entry of `evaluate.features` names.
 
     Args:
-        entry: a name, or the path of a file of one's own.
+        entry: a name, or the path of a user's file.
         weights: folder of the networks that the workflow fetches.
-        where: file and key that have it, for errors.
+        where: the file and the key of the entry, for errors.
 
     Raises:
-        UserError: there is no such extractor, or the file is not one.
+        UserError: there is no such extractor, or the file does not describe one.
     """
     known = {
         VGG16: Described(
@@ -90,42 +89,39 @@ def described(entry: str, weights: Path, where: str = "evaluate.features") -> De
 
 
 def user_file(path: Path, known: Mapping[str, Described], where: str) -> Described:
-    """What a file of one's own says of itself; UserError if it lacks something, or its weights are not there."""
+    """The extractor that a user's file describes; UserError if a constant or the weights are missing."""
     if not path.is_file():
         raise UserError(f"{where}: {path}: no such file; write the path of a Python file that is there")
     name = path.stem
     if not NAME.fullmatch(name) or name in known:
         raise UserError(f"{path}: '{name}' cannot be an extractor's name; rename the file, e.g. to dinov2_vits14.py")
     values = assigned(parse(path, path))
-    constants: dict[str, Any] = {}
-    for key, example in LITERALS.items():
-        try:
-            constants[key] = ast.literal_eval(values[key])
-        except KeyError:
-            raise UserError(f"{path}: {key} is missing; add a line like {example}") from None
-        except (ValueError, TypeError, RecursionError, MemoryError):
-            raise UserError(
-                f"{path}: {key} is computed, but this file is read without being run; write it out like {example}"
-            ) from None
-        if not (side(constants[key]) if key == "SIZE" else isinstance(constants[key], str) and constants[key]):
-            raise UserError(f"{path}: {key} is {constants[key]!r}; write it like {example}")
+    constants = {
+        key: literal(values, key, example, is_side if key == "SIZE" else is_text, path)
+        for key, example in LITERALS.items()
+    }
     weights = path.parent / constants["WEIGHTS"]
     if not weights.is_file():
         raise UserError(f"{path}: WEIGHTS: there is no {weights}; put the weights there, or name their file")
     return Described(name, weights, constants["SIZE"], constants["SOURCE"], constants["LICENCE"], path)
 
 
-def side(value: Any) -> bool:
-    """Whether a value can be the side of an image."""
+def is_side(value: Any) -> bool:
+    """Whether a value can be the side of an image, or None."""
     return value is None or (type(value) is int and 0 < value <= 4096)
 
 
+def is_text(value: Any) -> bool:
+    """Whether a value is a text that is not empty."""
+    return isinstance(value, str) and bool(value)
+
+
 def user_code(evaluate: Mapping[str, Any], weights: Path) -> dict[str, Path]:
-    """The files of one's own behind a section `evaluate`, by the extractor's name."""
+    """The users' files among the extractors of a section `evaluate`, by the extractor's name."""
     extractors = [described(entry, weights) for entry in named(evaluate)]
     return {about.name: about.code for about in extractors if about.code}
 
 
 def named(evaluate: Mapping[str, Any]) -> list[str]:
-    """The extractors of a section `evaluate`: the first is the one that headlines, claims and choices are by."""
+    """The extractors of a section `evaluate`; headlines, claims and choices use the first of them."""
     return list(evaluate.get("features", DEFAULT))

@@ -74,7 +74,7 @@ class MethodSection:
 
     @cached_property
     def width(self) -> int:
-        """Channels of its backbone: the profile's, or `widen` times as many, to the next multiple of 8."""
+        """Channels of its backbone: the profile's, or `widen` times as many, rounded to the nearest multiple of 8."""
         widen = self.values.get(WIDEN, 1)
         if not is_number(widen) or not 0 < widen <= 4:
             raise UserError(

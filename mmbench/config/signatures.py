@@ -78,11 +78,7 @@ def _read(path: Path, root: Path, *_version: int) -> Module:
 
 
 def method_signature(path: Path, root: Path) -> Signature:
-    """The settings of the class `Method` of a method's file.
-
-    Raises:
-        UserError: the file is not Python.
-    """
+    """The settings of the class `Method` of a method's file; UserError if the file is not Python."""
     return _signature("Method", read_module(path, root))
 
 

@@ -15,12 +15,11 @@ import yaml
 
 from mmbench.errors import UserError
 
-#: What reading a text raises that is no YAML, or whose values are none: a month 13, a number of 5,000 digits, lists
-#: nested too deep.
+#: The errors of reading a text that is not YAML, or that has an impossible value: a month 13, a number of 5,000 digits,
+#: lists that are nested too deeply.
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
 
-
-#: What YAML 1.2 (its core schema, section 10.3.2) takes for something other than text, by the tag it then has.
+#: The words that YAML 1.2 (its core schema, section 10.3.2) does not read as text, by the tag that it gives them.
 PLAIN_WORDS = {
     "null": r"~|null|Null|NULL|",
     "bool": r"true|True|TRUE|false|False|FALSE",
@@ -30,9 +29,9 @@ PLAIN_WORDS = {
 
 
 class UniqueKeys(yaml.SafeLoader):
-    """Builds plain values only, and refuses a key that a mapping has twice, and aliases.
+    """Builds only plain values, and refuses aliases and a key that a mapping has twice.
 
-    Aliases of aliases are how a few lines become more values than any memory holds.
+    With aliases of aliases, a few lines could stand for more values than any memory holds.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -45,7 +44,7 @@ class UniqueKeys(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """The mapping; yaml.constructor.ConstructorError if a key comes again, or is not one word."""
+        """The mapping; yaml.constructor.ConstructorError if it has a key twice, or a key that is not one word."""
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -59,16 +58,12 @@ class UniqueKeys(yaml.SafeLoader):
 UniqueKeys.yaml_implicit_resolvers = {
     None: [(f"tag:yaml.org,2002:{tag}", re.compile(rf"({pattern})\Z")) for tag, pattern in PLAIN_WORDS.items()]
 }
-# What looks like an octal number to PyYAML is a decimal one.
+# PyYAML would read a number that begins with 0 as an octal one.
 UniqueKeys.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 def read_yaml(path: Path, root: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file.
-
-    Raises:
-        UserError: the file is missing, is not YAML, has a key twice, or holds something else.
-    """
+    """The keys and values of a YAML file; UserError if it is missing, is not YAML, or holds something else."""
     name = shown(path, root)
     try:
         mapping = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
@@ -76,16 +71,16 @@ def read_yaml(path: Path, root: Path) -> dict[str, Any]:
         raise UserError(f"{name}: {error.strerror}; give the name or the path of a file that is there") from None
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
-        raise UserError(f"{name}: {line}: not plain YAML ({error.problem}); mend it") from None
+        raise UserError(f"{name}: {line}: not plain YAML ({error.problem}); correct that line") from None
     except NOT_YAML as error:
-        raise UserError(f"{name}: not a YAML text file ({error}); mend it") from None
+        raise UserError(f"{name}: not a YAML text file ({error}); save it as text in UTF-8") from None
     if not isinstance(mapping, dict):
         raise UserError(f"{name}: holds {type(mapping).__name__}, not keys and values; start from a file in config/")
     return mapping
 
 
 def typed(value: Any) -> Any:
-    """`value` with YAML's types: below the top level of `--config`, Snakemake hands over everything as text."""
+    """`value` with YAML's types, because Snakemake passes everything below the top level of `--config` as text."""
     if isinstance(value, Mapping):
         return {key: typed(entry) for key, entry in value.items()}
     if isinstance(value, list):

@@ -37,11 +37,7 @@ def is_picture(name: str) -> bool:
 
 
 def folders(folder: Path) -> Iterator[str]:
-    """Names of the folders in a folder of folders.
-
-    Raises:
-        UserError: a picture lies beside them.
-    """
+    """Names of the folders in a folder of folders; UserError if a picture lies beside them."""
     for entry in entries(folder):
         if entry.is_dir():
             yield entry.name

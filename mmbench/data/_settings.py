@@ -190,11 +190,7 @@ def hashed_parts(name: str, available: int, split: str, share: int) -> list[int]
 
 
 def take(available: int, settings: DataSettings, split: str, where: object) -> int:
-    """Number of items of a split to use.
-
-    Raises:
-        UserError: there are fewer than asked for, or none at all.
-    """
+    """Number of items of a split to use; UserError if there are fewer than asked for, or none at all."""
     wanted = settings.count(split)
     if available == 0 or (wanted is not None and wanted > available):
         raise UserError(f"data.{split}: {wanted or 'all'} items wanted but {where} has {available}; lower data.{split}")

@@ -26,11 +26,7 @@ WORKING = ("log", "state")  # folders of what is no result
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest.
-
-    Raises:
-        UserError: it is missing, or no manifest of this version.
-    """
+    """Read a manifest; UserError if it is missing, or no manifest of this version."""
     try:
         return Manifest.model_validate(read_json(path))
     except ValidationError as error:

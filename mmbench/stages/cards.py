@@ -17,11 +17,7 @@ NAME = "README.md"
 
 
 def card_of(folder: Path) -> str:
-    """The card of the data or the model in a folder.
-
-    Raises:
-        UserError: the folder holds neither data nor a model.
-    """
+    """The card of the data or the model in a folder; UserError if the folder holds neither data nor a model."""
     if (folder / "card.json").is_file():
         return data_card(folder)
     if (folder / "training.json").is_file() or (folder / "metrics.json").is_file():

@@ -46,11 +46,7 @@ class Team:
         return self.rank == 0
 
     def share(self, shards: int) -> range:
-        """The shards of this process.
-
-        Raises:
-            UserError: the shards cannot be divided evenly.
-        """
+        """The shards of this process; UserError if the shards cannot be divided evenly."""
         if shards % self.size:
             raise UserError(
                 f"train.shards: {shards} parts of a batch cannot be shared out evenly among {self.size} processes; set "
@@ -83,11 +79,7 @@ class Team:
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
     def check_same(self, values: Mapping[str, Tensor], step: int, state: Path) -> None:
-        """Check that all processes have finished the same step with the same tensors.
-
-        Raises:
-            UserError: they have not.
-        """
+        """Check that all processes have finished the same step with the same tensors; UserError if they have not."""
         if self.size == 1:
             return
         sums = [value.detach().double().sum().cpu() for value in values.values()]

@@ -68,11 +68,7 @@ class Source:
 
 
 def read_sources(runs: Sequence[Path], out: Path, root: Path) -> list[Source]:
-    """Every experiment of the runs.
-
-    Raises:
-        UserError: a folder is not a finished run.
-    """
+    """Every experiment of the runs; UserError if a folder is not a finished run."""
     sources = []
     for run in runs:
         manifest, results = read_manifest(run / NAME), load_results(run)

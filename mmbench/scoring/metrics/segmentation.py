@@ -50,11 +50,7 @@ def iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(confusion: np.ndarray) -> float:
-    """Mean of `iou` over the classes that are in either map, in [0, 1].
-
-    Raises:
-        ValueError: there is no labelled pixel.
-    """
+    """Mean of `iou` over the classes that are in either map, in [0, 1]; ValueError if there is no labelled pixel."""
     if not confusion.any():
         raise ValueError("no pixel has a class")
     return float(np.nanmean(iou(confusion)))
