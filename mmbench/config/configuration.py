@@ -11,9 +11,9 @@ from mmbench.config.check import TOP, check, origin
 from mmbench.config.extractors import Described, described
 from mmbench.config.literals import data_modalities
 from mmbench.config.method_section import LABELLED, MODALITIES, SAMPLE, MethodSection
-from mmbench.config.methods import method_of, tag_of
+from mmbench.config.methods import tag_of
 from mmbench.config.profiles import find_named, find_profile
-from mmbench.config.schema import Experiment, Profile, Top, experiment_schema
+from mmbench.config.schema import Experiment, Profile, Top, experiment_schema, merge
 from mmbench.config.yaml_files import read_yaml, shown, typed
 from mmbench.errors import UserError
 from mmbench.experiments import Tasks, load_tasks
@@ -162,11 +162,10 @@ class Config:
         key = (experiment, name)
         if key not in self._sections:
             configured = self.experiments[experiment]
-            base, changes = configured.methods.get(method_of(name), {}), configured.every_variant().get(name, {})
             self._sections[key] = MethodSection(
                 f"{experiment_file(experiment)}: {name}",
-                merge(base, changes),
-                changes,
+                configured.settings(name),
+                configured.every_variant().get(name, {}),
                 self.profile,
                 self.tasks(experiment),
                 self.modalities(experiment),
@@ -269,12 +268,3 @@ class Config:
 def experiment_file(experiment: str) -> str:
     """The file of an experiment's configuration, for errors."""
     return f"config/experiments/{experiment}.yaml"
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` overridden by the values of `over`, mapping by mapping."""
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged

@@ -7,6 +7,7 @@ An experiment with additional keys describes them in its module `options`, as a 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from mmbench.config.extractors import DEFAULT
+from mmbench.config.methods import method_of
 from mmbench.config.yaml_files import typed
 from mmbench.errors import LARGEST_NUMBER
 from mmbench.experiments import load_part, names
@@ -30,6 +32,7 @@ Count = Annotated[int, Field(gt=0, le=LARGEST_NUMBER, strict=True)]
 Minutes = Annotated[float, Field(gt=0, le=525_600, strict=True)]  # a year
 Whole = Annotated[int, Field(ge=0, le=LARGEST_NUMBER, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+Evaluations = Annotated[int, Field(gt=0, le=1000, strict=True)]
 #: A share of the evaluations, see mmbench.method.Sampling.
 Commit = Annotated[float, Field(ge=0, lt=1)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -67,6 +70,14 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def distinct_percent(shares: list[float]) -> list[float]:
+    """`shares` if no two round to the same whole percentage, which names the case of a share."""
+    percent = [round(100 * share) for share in shares]
+    if len(set(percent)) < len(percent) or not all(0 < p < 100 for p in percent):
+        raise ValueError("cases are named by whole percentages from 1 to 99: no two may round to the same")
+    return shares
+
+
 def rising(values: list[float]) -> list[float]:
     """`values` if each is larger than the one before."""
     if values != sorted(set(values)):
@@ -79,6 +90,15 @@ def even_parts(value: int, info: ValidationInfo) -> int:
     if info.data.get("batch_size", 0) % value:
         raise ValueError(f"write a number by which batch_size, {info.data['batch_size']}, can be divided")
     return value
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` overridden by the values of `over`, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
 
 
 class Section(BaseModel):
@@ -127,21 +147,19 @@ class Train(Section):
         return {key: value for key, value in handler(self).items() if (key, value) != ("shards", 1)}
 
 
-class Sample(Section):
-    """The sampling of methods: the sampler (that of each task if null) and the largest number of evaluations, `nfe`."""
-
-    sampler: SamplerName | None = None
-    commit: Commit | Literal["never"] | None = None
-    nfe: Annotated[int, Field(gt=0, le=1000, strict=True)]
-    batch_size: Count
-
-
 class SampleOverride(Section):
     """The sampling of a single method or variant; the batch size is the same for all methods."""
 
     sampler: SamplerName | None = None
     commit: Commit | Literal["never"] | None = None
-    nfe: Annotated[int, Field(gt=0, le=1000, strict=True)] | None = None
+    nfe: Evaluations | None = None
+
+
+class Sample(SampleOverride):
+    """The sampling of methods: the sampler (that of each task if null) and the largest number of evaluations, `nfe`."""
+
+    nfe: Evaluations
+    batch_size: Count
 
 
 class Evaluate(Section):
@@ -202,6 +220,10 @@ class Experiment(Section):
         """The settings of every variant, whether it is on an axis of the ablation or not."""
         ablated = {name: settings for axis in self.ablations.values() for name, settings in axis.items() if "@" in name}
         return {**self.variants, **ablated}
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings of a method; a variant's are its method's, overridden by its own."""
+        return merge(self.methods.get(method_of(name), {}), self.every_variant().get(name, {}))
 
     def options(self) -> dict[str, Any]:
         """The values of the keys that only this experiment has, as far as they are set."""

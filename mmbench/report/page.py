@@ -27,7 +27,7 @@ from mmbench.report.parts.extractors import other_extractors
 from mmbench.report.parts.method_notes import method_notes
 from mmbench.report.parts.multitask import delta_table
 from mmbench.report.parts.overview import write_overview
-from mmbench.report.parts.section import Context, Section, load_section
+from mmbench.report.parts.section import Context, load_section
 from mmbench.report.parts.trajectory import trajectory
 from mmbench.report.tables import bars
 from mmbench.report.tables import table as tables
@@ -145,6 +145,3 @@ def point_lines(drawing: Drawing) -> str:
 def svg_uri(drawing: Drawing, mode: Mode) -> str:
     """A figure's SVG in one theme as a data URI."""
     return pictures.data_uri(drawing.svg[mode].encode(), "image/svg+xml")
-
-
-__all__ = ["Section", "listed", "render", "svg_uri", "write_report"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 DASH = "—"
 MINUS = "\u2212"
@@ -27,9 +28,14 @@ def signed(value: float | None, decimals: int) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
+def brackets(ends: tuple[float, float] | None, form: Callable[[float], str]) -> str:
+    """`[low, high]`, each end formatted by `form`; a dash without an interval."""
+    return f"[{', '.join(map(form, ends))}]" if ends else DASH
+
+
 def interval(ends: tuple[float, float] | None, decimals: int) -> str:
-    """`[low, high]` of differences, or a dash without one."""
-    return f"[{', '.join(signed(end, decimals) for end in ends)}]" if ends else DASH
+    """`[low, high]` of a difference, with signs; a dash without an interval."""
+    return brackets(ends, partial(signed, decimals=decimals))
 
 
 def p_value(p: float | None) -> str:

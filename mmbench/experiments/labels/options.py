@@ -6,17 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from mmbench.config.schema import Experiment
+from mmbench.config.schema import Experiment, distinct_percent
 
 Level = Annotated[float, Field(gt=0, lt=1)]
-
-
-def distinct_percent(levels: list[float]) -> list[float]:
-    """`levels` if no two round to the same whole percentage, which names the case."""
-    percent = [round(100 * level) for level in levels]
-    if len(set(percent)) < len(percent) or not all(0 < p < 100 for p in percent):
-        raise ValueError("cases are named by whole percentages from 1 to 99: no two levels may round to the same")
-    return levels
 
 
 class Options(Experiment):

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mmbench.config.discovery import find_methods
 from mmbench.config.methods import STUDIED, method_of
+from mmbench.config.schema import Experiment
 from mmbench.report.commands import of_experiment
 from mmbench.report.parts.multitask import COMPUTES, delta_m, task_changes
 from mmbench.report.parts.section import Headline, NumbersOnly, Section, load_section
@@ -61,10 +62,8 @@ class Source:
         configured = self.manifest.configuration
         if not isinstance(configured, Configured):
             return ""
-        experiment = configured.values["experiments"].get(self.results.name, {})
-        axes = [*experiment.get("ablations", {}).values(), experiment.get("variants", {})]
-        changes: dict[str, Any] = next((axis[method] for axis in axes if method in axis and "@" in method), {})
-        return json.dumps({**experiment.get("methods", {}).get(method_of(method), {}), **changes}, sort_keys=True)
+        experiment = Experiment.model_construct(**configured.values["experiments"].get(self.results.name, {}))
+        return json.dumps(experiment.settings(method), sort_keys=True)
 
 
 def read_sources(runs: Sequence[Path], out: Path, root: Path) -> list[Source]:

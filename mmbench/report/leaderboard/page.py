@@ -17,7 +17,7 @@ from mmbench.report.leaderboard.collect import board_frame, delta_frame, read_so
 from mmbench.report.leaderboard.figures import difference_figure, pareto_figure
 from mmbench.report.leaderboard.ranks import Ranking, rankings
 from mmbench.report.page import SCRIPTS, render
-from mmbench.report.parts.multitask import NOTE, per_cent, per_cent_interval
+from mmbench.report.parts.multitask import NOTE, per_cent
 from mmbench.report.tables.table import write_frame
 from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL
@@ -82,20 +82,19 @@ def draw_differences(ranking: Ranking, out: Path) -> figures.Drawing:
     )
 
 
-def number(value: float | None, metric: str) -> str:
+def number(value: float, metric: str) -> str:
     """A value with its metric's decimals; a dash where there is none."""
-    return text.DASH if value is None or pd.isna(value) else text.number(value, describe(metric).decimals)
+    return text.number(value, describe(metric).decimals)
 
 
 def shown_row(row: dict[Any, Any]) -> dict[str, Any]:
     """A row for the template, with the values of the filters."""
-    metric, images = str(row["metric"]), row["images_seen"]
-    interval = "" if pd.isna(row["t_low"]) else f"[{number(row['t_low'], metric)}, {number(row['t_high'], metric)}]"
+    metric, images, ends = str(row["metric"]), row["images_seen"], (row["t_low"], row["t_high"])
     budget = "not trained" if pd.isna(images) or not images else f"{images:,.0f} images seen"
     return {
         **row,
         "shown": number(row["mean"], metric),
-        "interval": interval,
+        "interval": "" if pd.isna(ends[0]) else text.brackets(ends, partial(number, metric=metric)),
         "label": describe(metric).label + (" ↑" if row["higher_is_better"] else " ↓"),
         "place": text.DASH if pd.isna(row["rank"]) else f"{row['rank']:g}",
         "images": None if pd.isna(images) else images,
@@ -108,15 +107,16 @@ def shown_row(row: dict[Any, Any]) -> dict[str, Any]:
 
 def shown_delta(row: dict[Any, Any]) -> dict[str, Any]:
     """Delta-m of one experiment for the template."""
-    low, high = row["t_low"], row["t_high"]
-    interval = "one seed" if pd.isna(low) else per_cent_interval(low, high)
+    ends = row["t_low"], row["t_high"]
+    interval = "one seed" if pd.isna(ends[0]) else text.brackets(ends, per_cent)
     return {**row, "shown": per_cent(row["delta_m"]), "interval": interval}
 
 
 def rank_rows(ranking: Ranking) -> list[tuple[str, str, str, str]]:
     """Name, title, mean rank and its interval of each method."""
+    form = "{:.2f}".format
     return [
-        (m, ranking.titles[m], f"{s.mean:.2f}", f"[{s.low:.2f}, {s.high:.2f}]" if s.low is not None else "one data set")
+        (m, ranking.titles[m], form(s.mean), text.brackets(s.interval, form) if s.interval else "one data set")
         for m, s in ranking.means.items()
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,17 +127,16 @@ def value(trial: Trial) -> str:
     """Mean and interval; a dash where the expression has no value."""
     if trial.summary is None:
         return text.DASH
-    interval = f"[{text.number(trial.summary.low, 3)}, {text.number(trial.summary.high, 3)}]"
-    return text.number(trial.summary.mean, 3) + (f" {interval}" if trial.summary.low is not None else "")
+    form, ends = partial(text.number, decimals=3), trial.summary.interval
+    return form(trial.summary.mean) + (f" {text.brackets(ends, form)}" if ends else "")
 
 
 def reading(part: PartOutcome, trial: Trial) -> str:
     """A case's state, the reason if it is open despite its interval, and the seeds that were left out."""
     bounds, words = part.comparison.holds, [trial.state, trial.why]
-    low, high = (trial.summary.low, trial.summary.high) if trial.summary else (None, None)
-    if trial.state == "open" and low is not None and high is not None:
+    if trial.state == "open" and trial.summary and trial.summary.interval:
         unadjusted = {"holds": bounds.contain, "fails": bounds.miss}
-        words += [f"{state} only unadjusted" for state, test in unadjusted.items() if test(low, high)]
+        words += [f"{state} only unadjusted" for state, test in unadjusted.items() if test(*trial.summary.interval)]
     if trial.dropped:
         words.append(f"without seed {text.listing([str(seed) for seed in trial.dropped])}, which not all have")
     return ", ".join(filter(None, words))

@@ -119,7 +119,7 @@ def reach_cell(goal: Goal, method: str, curves: Mapping[int, pd.DataFrame]) -> C
         return Cell("no ratio", more=more)
     mean, summary = over
     if summary.interval:
-        lines.append(f"[{', '.join(map(times, summary.interval))}]")
+        lines.append(text.brackets(summary.interval, times))
     return Cell(f"{mean.bound} {times(mean.compute)}×".strip(), mean.compute, lines, more=more)
 
 

@@ -99,11 +99,6 @@ def per_cent(share: float) -> str:
     return f"{100 * share:+.1f}\u00a0%".replace("-", text.MINUS)
 
 
-def per_cent_interval(low: float, high: float) -> str:
-    """Both ends in per cent, in brackets."""
-    return f"[{per_cent(low)}, {per_cent(high)}]"
-
-
 def delta_cell(values: Sequence[Mapping[int, float]]) -> Cell:
     """Delta-m in per cent, its interval, the number of tasks and the single seeds."""
     if (summary := delta_m(values)) is None:
@@ -113,7 +108,7 @@ def delta_cell(values: Sequence[Mapping[int, float]]) -> Cell:
         return Cell(per_cent(summary.mean), 100 * summary.mean, [*lines, "one seed"])
     low, high = summary.interval
     tone = "better" if low > 0 else "worse" if high < 0 else ""
-    lines.append(per_cent_interval(low, high))
+    lines.append(text.brackets(summary.interval, per_cent))
     more, ends = [single_seeds(list(mean_by_seed(values).values()), per_cent)], (100 * low, 100 * high)
     return Cell(per_cent(summary.mean), 100 * summary.mean, lines, tone=tone, ends=ends, more=more)
 

@@ -16,9 +16,8 @@ from mmbench.runs.results import ExperimentResults, Results
 from mmbench.runs.run import Run
 from mmbench.scoring.names import describe, in_order, short_label
 
-#: The records of a run's stages: stage and file.
+#: The attributes of a `Run` that hold the records of its stages, and the stages.
 STAGES = (("training", "train"), ("prediction", "predict"), ("scores", "evaluate"))
-LONG = 60
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,12 @@ def origins(results: ExperimentResults) -> list[Origin]:
     """Settings and provenance of every stage: what all runs share, and in what they differ."""
     stages = []
     for attribute, stage in STAGES:
-        records = {f"{run.method} seed {run.seed}": dict(_record(run, attribute)) for run in results.runs}
-        records = {name: record for name, record in records.items() if record}
+        records = {}
+        for run in results.runs:
+            stored: Mapping[str, Any] = getattr(run, attribute)
+            facts = {"settings": stored.get("settings") or {}, **(stored.get("provenance") or {})}
+            if record := dict(flatten(facts)):
+                records[f"{run.method} seed {run.seed}"] = record
         if not records:
             continue
         keys = list(dict.fromkeys(key for record in records.values() for key in record))
@@ -68,12 +71,6 @@ def origins(results: ExperimentResults) -> list[Origin]:
                 different.append((key, list(values.items())))
         stages.append(Origin(stage, shared, different))
     return stages
-
-
-def _record(run: Run, attribute: str) -> Iterator[tuple[str, str]]:
-    record: Mapping[str, Any] = getattr(run, attribute)
-    for part in ("settings", "provenance"):
-        yield from flatten(record.get(part) or {}, "settings" if part == "settings" else "")
 
 
 def measures_table(results: ExperimentResults, out: Path) -> Table:

@@ -71,8 +71,7 @@ def seeds_cell(
     summary = over_seeds(values, bounds=bounds)
     if summary.sd is None or summary.interval is None:
         return Cell(form(summary.mean), summary.mean)
-    low, high = summary.interval
-    more = [f"[{form(low)}, {form(high)}]", single_seeds(values, form)]
+    more = [text.brackets(summary.interval, form), single_seeds(values, form)]
     return Cell(f"{form(summary.mean)} ± {form(summary.sd)}", summary.mean, more=more)
 
 

@@ -168,7 +168,7 @@ def change_cell(change: Change | None) -> Cell:
     ends = None
     if summary.interval is not None:
         low, high = summary.interval
-        lines = [f"[{per_cent(low)}, {per_cent(high)}]"]
+        lines = [text.brackets(summary.interval, per_cent)]
         more = [single_seeds(change.values, per_cent), text.p_value(change.p_holm)]
         ends = 100 * low, 100 * high
     return Cell(shown, 100 * summary.mean, lines, tone=change.tone, ends=ends, more=more)

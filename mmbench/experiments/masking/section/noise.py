@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from mmbench.report.draw import pictures
 from mmbench.report.parts.section import Card, Context
 from mmbench.report.parts.shared import real_notes
 from mmbench.report.tables.board import Board
-from mmbench.report.tables.cells import method_cell, network_notes, number_cell, seeds_cell, seeds_note
-from mmbench.report.tables.table import NONE, Cell, Table
-from mmbench.report.tables.values import answering
+from mmbench.report.tables.cells import seeds_cell
+from mmbench.report.tables.table import NONE, Table
+from mmbench.report.tables.values import answering, case_table
 from mmbench.report.text import slug
 from mmbench.runs.results import ExperimentResults
 from mmbench.scoring.statistics import LEVEL, over_seeds
@@ -32,43 +33,27 @@ def distance(boards: Sequence[Board]) -> Board | None:
 
 def generation_table(boards: Sequence[Board], results: ExperimentResults) -> Table:
     """A row per method that generates from noise, a column per metric, the ratio of FD to plain DDPM, and the floor."""
-    fd = distance(boards)
-    header = ["Method", *(board.column for board in boards)]
-    if fd:
-        header.insert(2, f"FD ÷ {results.titles.get(PLAIN, 'plain DDPM')}")
-    rows = []
-    for method in answering(boards):
-        cells = []
-        for board in boards:
-            cells.append(board.cell(method, board.cases[0]))
-            if board is fd:
-                over_plain = ratios(fd, method)
-                cells.append(seeds_cell(over_plain, lambda value: f"{value:.2f}×") if over_plain else NONE)
-        rows.append([method_cell(results, method), *cells])
-    real = results.real()
-    if real:
-        rows.append([Cell("Real images (floor)"), *_floor_cells(boards, fd, real)])
+    fd, methods = distance(boards), answering(boards)
     caption = "Images generated from noise against real ones."
-    if real:
+    if results.real():
         caption += " The last row is the floor: other real images in place of generated ones."
-    return Table(f"{results.name}-generation", caption, header, rows, _notes(results, boards))
-
-
-def _floor_cells(boards: Sequence[Board], fd: Board | None, real: Mapping[str, float]) -> list[Cell]:
-    cells = []
-    for board in boards:
-        cells.append(number_cell(real.get(board.metric), board.decimals))
-        if board is fd:
-            cells.append(NONE)
-    return cells
-
-
-def _notes(results: ExperimentResults, boards: Sequence[Board]) -> list[str]:
-    notes, drawing = [seeds_note(results), *network_notes(board.metric for board in boards)], answering(boards)
-    if others := [title for method, title in results.titles.items() if method not in drawing]:
-        notes.append(f"These methods do not generate from noise: {text.listing(others)}.")
-    notes += real_notes(results)
-    return notes
+    others = [title for method, title in results.titles.items() if method not in methods]
+    notes = [f"These methods do not generate from noise: {text.listing(others)}."] if others else []
+    table = case_table(
+        f"{results.name}-generation",
+        caption,
+        boards,
+        results,
+        real="Real images (floor)",
+        notes=[*notes, *real_notes(results)],
+    )
+    if fd is None:
+        return table
+    place, name = 2 + boards.index(fd), f"FD ÷ {results.titles.get(PLAIN, 'plain DDPM')}"
+    over_plain = [ratios(fd, method) for method in methods] + [[]] * (len(table.rows) - len(methods))
+    cells = [seeds_cell(values, "{:.2f}×".format) if values else NONE for values in over_plain]
+    rows = [[*row[:place], cell, *row[place:]] for row, cell in zip(table.rows, cells, strict=True)]
+    return replace(table, header=[*table.header[:place], name, *table.header[place:]], rows=rows)
 
 
 def ratios(fd: Board, method: str) -> list[float]:
