@@ -108,7 +108,7 @@ def test_other_questions_data_and_code_are_noted(runs: tuple[Path, Path], capsys
         write_json(run / DDPM, record | {"provenance": {"git_sha": sha, "packages": {"torch": "2"}}})
     status, out = says(capsys, *runs)
     assert status == 0
-    assert "note: questions: masking asks something else in reconstruct-10" in out
+    assert "note: cases: masking has other cases of the name reconstruct-10" in out
     assert "note: data: data has other items in test" in out
     assert f"note: git_sha: A {'a' * 40} | B {'b' * 40}" in out and "note: packages" not in out
 

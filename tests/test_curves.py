@@ -244,10 +244,10 @@ class TestPage:
     [
         (
             lambda run: (run / "at0.5").rename(run / "athalf"),
-            "athalf: is of no share of a training; rename it like at0.25",
+            "athalf: its name has no share of the training; rename it like at0.25",
         ),
-        (lambda run: set_flops(run / "at0.5"), "not of more and more compute, so not of one training"),
-        (lambda run: set_settings(run / "at0.5"), "at0.5/metrics.json: is of another training than"),
+        (lambda run: set_flops(run / "at0.5"), "does not rise, so they are not of one training run"),
+        (lambda run: set_settings(run / "at0.5"), "at0.5/metrics.json: belongs to another training run than"),
     ],
 )
 def test_what_is_no_snapshot_of_the_training_is_named(

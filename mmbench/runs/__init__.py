@@ -1,1 +1,1 @@
-"""What a run leaves behind: records, provenance, the manifest, and how two runs are verified and compared."""
+"""The files that a run leaves: records, provenance and the manifest, and how runs are verified and compared."""

@@ -25,13 +25,13 @@ Bound = Annotated[float, Field(ge=0)]
 
 
 class Tolerance(Section):
-    """How far two values of a metric may be apart: the larger of the two bounds.
+    """The largest allowed difference of two values of a metric: the largest of the bounds.
 
     Attributes:
-        absolute: in the metric's unit.
-        relative: share of the larger of the two values.
-        items: that many of the items that the value is of, for shares of right answers.
-        reason: where the bounds come from.
+        absolute: a bound in the metric's unit.
+        relative: a bound as a share of the larger of the two values.
+        items: a bound as a number of items whose answers differ, for shares of right answers.
+        reason: the origin of the bounds.
     """
 
     absolute: Bound = 0.0
@@ -40,12 +40,12 @@ class Tolerance(Section):
     reason: Annotated[str, Field(min_length=1)]
 
     def allowed(self, a: float, b: float, n: int) -> float:
-        """The largest difference of two values over `n` items that is within."""
+        """The largest allowed difference of two values over `n` items."""
         return max(self.absolute, self.relative * max(abs(a), abs(b)), self.items / max(n, 1))
 
 
 class Tolerances(Section):
-    """config/tolerances.yaml: by the metric's name without what is in brackets or after @ or /, and for all others."""
+    """config/tolerances.yaml: tolerances by the metric's name up to a bracket, @ or /, and the one of all others."""
 
     default: Tolerance
     metrics: dict[str, dict[str, Any]]
@@ -55,7 +55,7 @@ EXACT = Tolerance(reason="the same bits")
 
 
 class Key(NamedTuple):
-    """What a value is of."""
+    """What a value belongs to."""
 
     experiment: str
     method: str
@@ -68,7 +68,7 @@ class Key(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A metric's value, None if it could not be measured, and the number of items it is of."""
+    """A metric's value, None if it could not be measured, and the number of items that it was measured on."""
 
     value: float | None
     n: int
@@ -76,7 +76,7 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two values of the same, and how far they may be apart."""
+    """The values that two runs have for one key, and their largest allowed difference."""
 
     key: Key
     a: float | None
@@ -85,19 +85,19 @@ class Pair:
 
     @property
     def apart(self) -> float:
-        """Their distance; infinite if only one is known."""
+        """Their difference; infinite if only one is known."""
         if self.a is None or self.b is None:
             return 0.0 if self.a == self.b else float("inf")
         return abs(self.a - self.b)
 
     @property
     def outside(self) -> bool:
-        """Whether they are farther apart than allowed."""
+        """Whether they differ by more than allowed."""
         return self.apart > self.allowed
 
     @property
     def badness(self) -> tuple[bool, float, float]:
-        """Sorts pairs: those outside last, then by how much of what is allowed they take."""
+        """A key for sorting: pairs outside the tolerance come last, others by their share of the allowed difference."""
         return self.outside, self.apart / self.allowed if self.allowed else self.apart, self.apart
 
 
@@ -107,11 +107,7 @@ def kind(metric: str) -> str:
 
 
 def read_tolerances(path: Path) -> dict[str, Tolerance]:
-    """The tolerance of every kind of metric that has its own, and of the others as `default`.
-
-    Raises:
-        UserError: a file is missing, a key is unknown or a value is wrong.
-    """
+    """The tolerances by metric, with the one of all other metrics as `default`; UserError if the file is not valid."""
     where = shown(path, ROOT)
     tolerances = check(Tolerances, read_yaml(path, ROOT), where)
     metrics = {name: check(Tolerance, entry, f"{where}: metrics.{name}") for name, entry in tolerances.metrics.items()}
@@ -119,11 +115,7 @@ def read_tolerances(path: Path) -> dict[str, Tolerance]:
 
 
 def read_values(results: Path) -> dict[Key, Value]:
-    """Every value of every scored method of a folder of results.
-
-    Raises:
-        UserError: there is none, or a file is not as scoring writes it.
-    """
+    """Every value of every scored method in a folder of results; UserError if there is none, or a file is not valid."""
     values = {}
     for path in sorted(results.glob("*/*/seed*/metrics.json")):
         scores = read_result(path)
@@ -136,7 +128,7 @@ def read_values(results: Path) -> dict[Key, Value]:
 
 
 def pair_up(a: Mapping[Key, Value], b: Mapping[Key, Value], tolerances: Mapping[str, Tolerance] | None) -> list[Pair]:
-    """The values that both have; without tolerances, they must be equal."""
+    """The values that both runs have; without tolerances, no difference is allowed."""
     pairs = []
     for key in sorted(a.keys() & b.keys()):
         (left, n), (right, m) = a[key], b[key]
@@ -147,7 +139,7 @@ def pair_up(a: Mapping[Key, Value], b: Mapping[Key, Value], tolerances: Mapping[
 
 
 def table(pairs: Sequence[Pair]) -> list[str]:
-    """One line for each metric: how many values, how many are equal or outside, and the worst of them."""
+    """A table with a row per metric: the numbers of values, of equal ones and of those outside, and the worst pair."""
     rows = [("metric", "values", "equal", "outside", "worst", "relative", "allowed", "of")]
     for metric, group in groupby(sorted(pairs, key=lambda pair: pair.key.metric), key=lambda pair: pair.key.metric):
         members = list(group)
@@ -175,20 +167,20 @@ def number(value: float | None) -> str:
 
 
 def only(name: str, values: Mapping[Key, Value], other: Mapping[Key, Value]) -> Iterator[str]:
-    """What only one of two runs has, a line for each method and seed."""
+    """The values that only one of two runs has, a line for each method and seed."""
     keys = sorted(values.keys() - other.keys())
     for (experiment, method, seed), group in groupby(keys, key=lambda key: key[:3]):
         yield f"only in {name}: {experiment}/{method} seed {seed} ({sum(1 for _ in group)} values)"
 
 
 def notes(a: Path, b: Path) -> Iterator[str]:
-    """What else differs between two runs: questions, data, code, packages, machines."""
+    """Other differences between two runs: cases, data, code, packages and machines."""
     for name in sorted(set(experiments_in(a)) & set(experiments_in(b))):
         asked = [{case["name"]: case["sha256"] for case in read_result(folder / name / "cases.json")["cases"]}
                  for folder in (a, b)]  # fmt: skip
         others = sorted(case for case in asked[0].keys() & asked[1].keys() if asked[0][case] != asked[1][case])
         if others:
-            yield f"questions: {name} asks something else in {', '.join(others)}: these numbers are not of the same"
+            yield f"cases: {name} has other cases of the name {', '.join(others)}, so their numbers are not comparable"
     data = [describe_data(folder) for folder in (a, b)]
     for name in sorted(data[0].keys() & data[1].keys()):
         splits = sorted(s for s in data[0][name].keys() & data[1][name].keys() if data[0][name][s] != data[1][name][s])
@@ -205,7 +197,7 @@ def notes(a: Path, b: Path) -> Iterator[str]:
 
 
 def unique(values: Iterator[Any]) -> list[str]:
-    """Different values for a reader, sorted."""
+    """The different values, as sorted texts."""
     texts = (
         ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
         for value in values

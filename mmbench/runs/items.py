@@ -1,4 +1,4 @@
-"""items.csv: the values of single items of a scored run. Apart from the other records, as most stages need no table."""
+"""The reader of items.csv, the values of single items; it is a separate module, since most stages need no pandas."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ ITEM_COLUMNS = ["case", "item", "metric", "value"]
 
 
 def read_items(path: Path) -> pd.DataFrame:
-    """The columns case, item, metric and value of items.csv: every item once, with a finite value.
-
-    Raises:
-        UserError: the file is no such table.
-    """
+    """The columns case, item, metric and value of items.csv; UserError if a value is not finite or an item is twice."""
     remedy = "run mmbench.stages.evaluate again"
     try:
         frame = pd.read_csv(path, dtype={"case": str, "metric": str})

@@ -1,6 +1,6 @@
-"""The small files of a finished run, copied for others to read: page, tables, figures and records.
+"""Copies the small files of a finished run, to publish them: page, tables, figures and records.
 
-What is large (weights, arrays, values of single items) stays behind; the copy's manifest has its hashes as `left_out`.
+Large files (weights, arrays, values of single items) are left out; the copy's manifest has their hashes as `left_out`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def keep(run: Path, out: Path) -> Manifest:
     """Copy the small files of a run's manifest to `out`, in place of an earlier copy; returns the copy's manifest.
 
     Raises:
-        UserError: a file is not as the manifest says, or `out` holds something else than such a copy.
+        UserError: a file differs from the manifest, or `out` exists and is not such a copy.
     """
     whole = read_manifest(run / NAME)
     if whole.results != ".":
-        raise UserError(f"{run}: is a page of a part of {run.parent}; keep that")
+        raise UserError(f"{run}: is a page of a part of {run.parent}; keep the whole run")
     if out.exists() and not (out / "index.html").is_file():
-        raise UserError(f"{out}: is there and holds no page; name a new folder, or one that was kept before")
+        raise UserError(f"{out}: exists and holds no page; name a new folder, or that of an earlier copy")
     small = {name: content for name, content in whole.files.items() if not name.endswith(LARGE)}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as made:
@@ -37,7 +37,7 @@ def keep(run: Path, out: Path) -> Manifest:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not (run / name).is_file() or sha256_file(shutil.copyfile(run / name, target)) != content.sha256:
-                raise UserError(f"{run / name}: is not what {run / NAME} says; finish the run: snakemake --cores all")
+                raise UserError(f"{run / name}: differs from {run / NAME}; finish the run: snakemake --cores all")
         left_out = {name: content for name, content in whole.files.items() if name not in small} | whole.left_out
         manifest = whole.model_copy(update={"files": small, "left_out": left_out})
         write_json(folder / NAME, manifest.model_dump(mode="json"))

@@ -1,6 +1,6 @@
-"""The manifest: one file that says what a run was made with, what it took, and what every file of it is, by hash.
+"""The manifest: one file with the code, settings, machines and cost of a run, and the hash of each of its files.
 
-All of it is read from the records beside the numbers, so that a run that finished long ago can be described too.
+All of it is read from the records beside the numbers, so an old run can be described as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAME = "manifest.json"
 REPORT = ("index.html", "tables", "figures")
 DATA = ("data", "embedded")
 JUDGE = "judge"
-WORKING = ("log", "state")  # folders of what is no result
+WORKING = ("log", "state")  # folders whose files are not results
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -38,7 +38,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def experiments_in(results: Path) -> list[str]:
-    """Names of the experiments that have questions in a folder of results."""
+    """Names of the experiments that have cases in a folder of results."""
     return sorted(path.parent.name for path in results.glob("*/cases.json"))
 
 
@@ -54,9 +54,9 @@ def list_files(
     Args:
         results: folder of a profile.
         report: folder of the page: `results`, or one below it.
-        experiments: whose files.
-        methods: those of these, as `<experiment>/<method>`; None for all.
-        seeds: those of these; None for all.
+        experiments: the experiments whose files are listed.
+        methods: the methods, as `<experiment>/<method>`; None for all.
+        seeds: the seeds; None for all.
     """
     prefix = report.relative_to(results).parts
     numbers = None if seeds is None else {f"seed{seed}" for seed in seeds}
@@ -83,7 +83,7 @@ def contents(results: Path, files: Iterable[str]) -> dict[str, Content]:
 
 
 def read_records(results: Path, files: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Those of a run's JSON files that say how they were made, by path."""
+    """The JSON files of a run that have a provenance, by path."""
     records = {}
     for name in files:
         if name.endswith(".json") and name.split("/")[0] not in (*DATA, *REPORT):
@@ -95,7 +95,7 @@ def read_records(results: Path, files: Iterable[str]) -> dict[str, dict[str, Any
 
 
 def tally(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Different entries in the order in which they come, each with the number of records that have it."""
+    """The different entries in the order of their first occurrence, each with its number of `records`."""
     counts: dict[str, int] = {}
     for entry in entries:
         key = json.dumps(entry)
@@ -104,14 +104,14 @@ def tally(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def hardware_of(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What computed each record, as far as it says so."""
+    """The hardware in each record that has any."""
     for record in records:
         if "hardware" in record or "device" in record:
             yield record.get("hardware") or {"device": record["device"], "threads": None, "gpu": None}
 
 
 def describe_making(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Code, environments, hardware, and when the first and the last record was finished."""
+    """Code, environments, hardware, and the times at which the first and the last record were finished."""
     made = [record["provenance"] for record in records.values()]
     times = sorted(entry["finished"] for entry in made if entry.get("finished"))
     code = [{key: entry.get(key) for key in ("mmbench", "git_sha", "git_dirty", "lock_sha256")} for entry in made]
@@ -141,7 +141,7 @@ def describe_data(results: Path) -> dict[str, dict[str, Any]]:
 
 
 def total(values: Iterable[float | None]) -> Any:
-    """The sum of what is known; None if nothing is."""
+    """The sum of the known values; None if there are none."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
@@ -172,7 +172,7 @@ def describe_methods(records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
 
 
 def sum_up(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What all methods together took."""
+    """The seeds and the cost of all methods together."""
     judged = {name for name in methods if name.endswith(f"/{JUDGE}")}
     seeds = {key: [s for name, took in methods.items() if name not in judged for s in took[key]]
              for key in ("trained", "scored")}  # fmt: skip
@@ -184,7 +184,7 @@ def sum_up(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def recorded_settings(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The different settings in the records of training runs, and which runs had them."""
+    """The different settings in the records of training runs, with the runs that had them."""
     groups: dict[str, list[str]] = {}
     for name, record in records.items():
         if name.endswith("/training.json") and record.get("settings"):
@@ -206,12 +206,9 @@ def make_manifest(
     """The manifest of a finished run.
 
     Args:
-        results: folder of a profile.
-        report: folder of the page: `results`, or one in it.
-        methods: those that belong to it, as `<experiment>/<method>`; None for all.
-        seeds: those that belong to it; None for all.
-        command: how it was made.
-        configuration: what `mmbench.config.configuration.Config.described` says; None to take what the records say.
+        results, report, methods, seeds: as for `list_files`.
+        command: the command that made the run.
+        configuration: the result of `mmbench.config.configuration.Config.described`; None for that of the records.
 
     Raises:
         UserError: there is no record of any method.

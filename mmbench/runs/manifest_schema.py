@@ -1,4 +1,4 @@
-"""What results/<profile>/manifest.json holds, see docs/results.md."""
+"""The schema of results/<profile>/manifest.json, see docs/results.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmbench.config.schema import Section
 
 
 def below(name: str) -> str:
-    """`name` if it is a plain path below the folder that it is seen from."""
+    """`name` if it is a plain path below the folder that it starts from."""
     parts = name.split("/")
     if not all(part.isprintable() and part not in ("", ".", "..") for part in parts):
         raise ValueError("write a path below the folder, without . and ..")
@@ -22,14 +22,14 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Content(Section):
-    """What a file holds, by hash, and its size."""
+    """The hash and the size of a file."""
 
     sha256: Sha256
     bytes: int
 
 
 class Code(Section):
-    """The code that records name, and how many of them do; None where they do not say."""
+    """A version of the code, and the number of records that it made; None where they do not have an entry."""
 
     mmbench: str | None
     git_sha: str | None
@@ -39,7 +39,7 @@ class Code(Section):
 
 
 class Environment(Section):
-    """The packages and the machine that records name, and how many of them do."""
+    """The packages and the machine of an environment, and the number of records that were made in it."""
 
     packages: dict[str, str | None]
     python: str | None
@@ -49,7 +49,7 @@ class Environment(Section):
 
 
 class Hardware(Section):
-    """What computed, and how many records name it; None where they do not say."""
+    """The hardware that computed, and the number of records that name it; None where they do not have an entry."""
 
     device: str
     threads: int | None
@@ -58,14 +58,14 @@ class Hardware(Section):
 
 
 class Split(Section):
-    """Items of a split of the data, and the hash of their arrays."""
+    """The number of items of a split, and the hash of their arrays."""
 
     count: int
     sha256: Sha256
 
 
 class Took(Section):
-    """A method's seeds, and what all of them together took; None where nothing says so."""
+    """A method's seeds, and the cost of all of them together; None where it was not recorded."""
 
     trained: list[int]
     scored: list[int]
@@ -76,7 +76,7 @@ class Took(Section):
 
 
 class Configured(Section):
-    """The configuration that the workflow was given."""
+    """The configuration with which the workflow ran."""
 
     source: Literal["workflow"] = "workflow"
     profile: str
@@ -92,14 +92,14 @@ class Settings(Section):
 
 
 class Recorded(Section):
-    """The configuration as far as the records of training runs have it, if there is no other source."""
+    """The configuration as far as the records of training runs have it, for runs without another source."""
 
     source: Literal["records"] = "records"
     trainings: list[Settings]
 
 
 class Manifest(Section):
-    """results/<profile>/manifest.json; `results` is the folder that paths start from, seen from the manifest's."""
+    """results/<profile>/manifest.json; paths start from the folder `results`, relative to the manifest's own folder."""
 
     format: Literal[1] = 1
     profile: str

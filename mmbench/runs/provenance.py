@@ -1,4 +1,4 @@
-"""Where a result comes from: code, settings, inputs, packages, machine."""
+"""The provenance of a result: code, settings, inputs, packages and machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGES = ("torch", "torchvision", "lpips", "torchmetrics", "numpy", "scipy", "
 
 
 def git(*arguments: str) -> str | None:
-    """What git says about this checkout; None without git or outside a checkout."""
+    """The output of a git command about this checkout; None without git or outside a checkout."""
     folder = Path(mmbench.__file__).parent
     try:
         command = ["git", "-C", str(folder), *arguments]
@@ -30,7 +30,7 @@ def git(*arguments: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The processor's name, or its architecture if the system does not know the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -39,7 +39,7 @@ def processor() -> str:
 
 
 def lock_sha256() -> str | None:
-    """Hash of the checkout's requirements.lock, whatever is installed; None outside a checkout."""
+    """Hash of the checkout's requirements.lock, which need not be installed; None outside a checkout."""
     path = Path(mmbench.__file__).parents[1] / "requirements.lock"
     return sha256_file(path) if path.is_file() else None
 
@@ -53,11 +53,11 @@ def version(package: str) -> str | None:
 
 
 def provenance(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
-    """Everything that tells one result's making from another's.
+    """Everything that may distinguish how two results were made.
 
     Args:
-        settings: the stage's settings, hashed.
-        inputs: files the stage read, hashed by content.
+        settings: the settings of the stage, of which the hash is recorded.
+        inputs: the files that the stage read, of which the hashes are recorded.
     """
     status = git("status", "--porcelain", "--untracked-files=no")
     return {

@@ -1,6 +1,6 @@
-"""The one reader of the records of a run: what each must hold, checked where it is read; what is wrong is one line.
+"""The only reader of the records of a run: the schema of each, checked when it is read; an error is one line.
 
-They may have been written by hand, by somebody else's program or by another version. More keys than these are allowed.
+Records may have been written by hand, by another program or by another version. Further keys are allowed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Side = Annotated[int, Field(ge=8, le=1024, strict=True)]
 
 
 class Record(BaseModel):
-    """Keys that must be there; others may."""
+    """A record with required keys; further keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
@@ -50,7 +50,7 @@ class Embedded(Record):
 
 
 class Described(Record):
-    """What a data set says of its classes and labels."""
+    """The classes, labels and embeddings that a data set's card describes."""
 
     classes: Annotated[list[str], Field(max_length=255)] | None = None
     palette: Annotated[list[Colour], Field(max_length=255)] | None = None
@@ -59,7 +59,7 @@ class Described(Record):
 
 
 class Shared(Record):
-    """How many pictures of a split are in another one, and how many more nearly are."""
+    """The number of images of a split that are in another one, and of further ones that are near duplicates."""
 
     split: str
     other: str
@@ -91,13 +91,13 @@ class Split(Record):
 
 
 class Prepared(Record):
-    """card.json, as far as a run is described by it."""
+    """The entries of card.json that the manifest of a run needs."""
 
     splits: dict[str, Split]
 
 
 class CaseEntry(Record):
-    """One question in cases.json."""
+    """One case in cases.json."""
 
     name: str
     task: str
@@ -116,7 +116,7 @@ class Cases(Record):
 
 
 def known_kind(kind: str) -> str:
-    """`kind` if there is one of that name, or was in an earlier version."""
+    """`kind` if this version or an earlier one has a kind of that name."""
     if kind not in (known := [*kinds(), *FORMER]):
         raise ValueError(f"there are {', '.join(known)}")
     return kind
@@ -131,7 +131,7 @@ class Shape(Record):
 
 
 class Built(Record):
-    """What a method was built with."""
+    """The settings that a method was built with."""
 
     experiment: MethodName
     method: MethodName | VariantName
@@ -140,7 +140,7 @@ class Built(Record):
 
 
 class Training(Record):
-    """training.json, as far as a model is made of it."""
+    """The entries of training.json that are needed to build the model."""
 
     settings: Built
     modalities: Annotated[dict[str, Shape], Field(min_length=1)]
@@ -148,7 +148,7 @@ class Training(Record):
 
 
 class Provenance(Record):
-    """Where a record comes from, as far as it says."""
+    """The provenance of a record, as far as it was recorded."""
 
     git_sha: str | None = None
     git_dirty: bool | None = None
@@ -156,7 +156,7 @@ class Provenance(Record):
 
 
 class Cost(Record):
-    """What a record says of what it took, and of where it comes from, all of it as far as it is known."""
+    """The cost and the provenance of a stage, as far as they were recorded."""
 
     parameters: Number | None = None
     images_seen: Number | None = None
@@ -170,21 +170,21 @@ class Cost(Record):
 
 
 class Loss(Record):
-    """A point of a training's curve."""
+    """A point of a training curve."""
 
     step: Whole
     loss: Number | None = None
 
 
 class Cosines(Record):
-    """Cosines of the gradients of pairs of loss terms at a step; null where one of them is 0."""
+    """Cosines between the gradients of pairs of loss terms at a step; null where a gradient is 0."""
 
     step: Whole
     pairs: dict[str, Number | None]
 
 
 class Trained(Cost):
-    """training.json, as far as the training is described by it."""
+    """The entries of training.json that describe the training run."""
 
     settings: dict[str, Any] | None = None
     curve: list[Loss] | None = None
@@ -200,14 +200,14 @@ class Answer(Record):
 
 
 class Predicted(Cost):
-    """predictions.json, which an external method may have written."""
+    """predictions.json; an external method may have written it."""
 
     cases: dict[str, Answer] = {}
     tuned: dict[str, Number] | None = None
 
 
 class Metric(Record):
-    """A value of a metric; null stands for what could not be measured."""
+    """A value of a metric; null if it could not be measured."""
 
     name: str
     case: str
@@ -221,7 +221,7 @@ class Metric(Record):
 
 
 class Spent(Record):
-    """What training and answering took, as it stands beside the scores."""
+    """The cost of training and prediction, as metrics.json repeats it."""
 
     parameters: Number | None = None
     images_seen: Number | None = None
@@ -252,13 +252,13 @@ class Floor(Record):
 
 
 class Seen(Record):
-    """An extractor by which real items are compared."""
+    """An extractor that compares images."""
 
     weights_sha256: str
 
 
 class Real(Record):
-    """reference.json: the real items that generated ones are compared with."""
+    """reference.json: the real items with which generated ones are compared."""
 
     split: str
     n: Whole | None = None
@@ -269,14 +269,14 @@ class Real(Record):
 
 
 class Tried(Record):
-    """Settings that were tried on the validation split, and how they scored."""
+    """Settings that were tried on the validation split, and their scores."""
 
     settings: dict[str, Number]
     metrics: list[Metric] = []
 
 
 class Drawing(Record):
-    """How answers are drawn: what `mmbench.method.Sampling` holds."""
+    """The sampling of answers: the fields of `mmbench.method.Sampling`."""
 
     sampler: SamplerName
     nfe: Count
@@ -285,14 +285,14 @@ class Drawing(Record):
 
 
 class ChosenDrawing(Record):
-    """What was chosen for some tasks."""
+    """The sampling that was chosen for some tasks."""
 
     tasks: Annotated[list[str], Field(min_length=1)]
     chosen: Drawing
 
 
 class Tuned(Record):
-    """tuned.json: the method's own settings, and how it draws."""
+    """tuned.json: the choices of the method's own settings and of its sampling."""
 
     chosen: dict[str, Number]
     drawings: list[ChosenDrawing] = []
@@ -300,13 +300,13 @@ class Tuned(Record):
 
 
 class TimedOut(Record):
-    """timed_out.json of a job whose time was up: the key of the configuration that says how long it may take."""
+    """timed_out.json of a job that exceeded its time limit: the configuration's key of the limit, and the limit."""
 
     key: str
     minutes: Number
 
 
-#: What each record of a run holds, and the stage that writes it.
+#: The schema of each record of a run, and the stage that writes it.
 RECORDS: dict[str, tuple[type[Record], str]] = {
     "cases.json": (Cases, "cases"),
     "training.json": (Trained, "train"),
@@ -318,25 +318,21 @@ RECORDS: dict[str, tuple[type[Record], str]] = {
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A record of a run as it stands there, checked by its name, a key of `RECORDS`.
-
-    Raises:
-        UserError: as `checked`.
-    """
+    """The content of a record of a run, whose name is a key of `RECORDS`; errors are those of `checked`."""
     model, stage = RECORDS[path.name]
     return checked(path, model, f"delete it and run mmbench.stages.{stage} again")
 
 
 def checked(path: str | Path, model: type[Record], remedy: str) -> dict[str, Any]:
-    """The record in a JSON file, as it stands there, if it is what `model` says.
+    """The content of a JSON file, after it was checked by the schema `model`.
 
     Args:
         path: the file.
-        model: what it must hold.
-        remedy: what to do about a file that holds something else.
+        model: the schema.
+        remedy: the advice in errors about a file with another content.
 
     Raises:
-        UserError: it is missing, is not JSON, or a key is missing or has a wrong value.
+        UserError: the file is missing or not JSON, or a key is missing or has a wrong value.
     """
     record = read_record(path)
     try:
@@ -349,7 +345,7 @@ def checked(path: str | Path, model: type[Record], remedy: str) -> dict[str, Any
 
 
 def keys(record: Any, path: Sequence[int | str]) -> Iterator[str]:
-    """The keys on the way to a value; an entry of a list goes by its name if it has one, else by its number."""
+    """The keys that lead to a value; an entry of a list is called by its name if it has one, else by its number."""
     for key in path:
         try:
             record = record[key]
@@ -365,21 +361,21 @@ def read_card(folder: str | Path) -> dict[str, Any]:
 
 
 def read_tuned(path: Path) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
-    """What `python -m mmbench.stages.tune` chose: settings of the method, and how it draws, by task."""
+    """The choices of `python -m mmbench.stages.tune`: settings of the method, and sampling by task."""
     record = checked(path, Tuned, "delete it and run mmbench.stages.tune again")
     by_task = {task: entry["chosen"] for entry in record.get("drawings", []) for task in entry["tasks"]}
     return record["chosen"], by_task
 
 
 class Asked(Record):
-    """How many items are asked for."""
+    """The numbers of items in the cases."""
 
     reconstructions: Count
     samples: Count
 
 
 class Compared(Record):
-    """What drawn items are compared with, and by which extractors."""
+    """The real items with which generated ones are compared, and the extractors that compare them."""
 
     samples: Count
     reference: Literal["train", "validation", "test"]
@@ -387,7 +383,7 @@ class Compared(Record):
 
 
 class Looked(Record):
-    """By which extractors drawn items are compared."""
+    """The extractors that compare generated items with real ones."""
 
     features: Extractors = list(DEFAULT)
 
@@ -400,7 +396,7 @@ class Labelled(Train):
 
 
 class StageSettings(Record):
-    """Settings of every stage that knows an experiment."""
+    """Settings of every stage of an experiment."""
 
     experiment: MethodName
     modalities: list[str] | None = None
@@ -459,14 +455,10 @@ STAGES: dict[str, type[StageSettings]] = {
 
 
 def read_settings(path: str | Path, stage: str) -> dict[str, Any]:
-    """The settings of a job from a JSON file, as the workflow writes them (`Config.settings`).
-
-    Args:
-        path: the file.
-        stage: a key of `STAGES`.
+    """The settings of a job of a stage, a key of `STAGES`, from a JSON file as the workflow writes it.
 
     Raises:
-        UserError: it is missing, is not JSON, or a key that the stage needs is missing or has a wrong value.
+        UserError: the file is missing or not JSON, or a key that the stage needs is missing or has a wrong value.
     """
     settings = checked(path, STAGES[stage], f"write what mmbench.stages.{stage} needs, see config/README.md")
     if stage in ("cases", "tune"):

@@ -1,4 +1,4 @@
-"""Read a tree of results: what was scored, by whom, on which questions. Checked, so that the rest can trust it."""
+"""Reads a folder of results: the scores of every method on every case. Everything is checked when it is read."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from mmbench.runs.titles import with_titles
 
 @dataclass(frozen=True)
 class ExperimentResults:
-    """Everything there is about one experiment.
+    """All results of one experiment.
 
     Attributes:
-        name: of the experiment.
-        folder: of its results.
-        cases: entries of cases.json.
-        runs: sorted by method and seed.
-        reference: content of reference.json, empty if there is none.
+        name: the name of the experiment.
+        folder: the folder of its results.
+        cases: the entries of cases.json.
+        runs: the scored runs, sorted by method and seed.
+        reference: the content of reference.json, empty if there is none.
         metrics: one row per method, seed, case and metric: method, title, seed, case, share, metric, value, n,
             higher_is_better, extractor, weights_sha256.
         items: one row per method, seed, case, item and metric: method, seed, case, item, metric, value.
-        unscored: runs without metrics.json, which the report names but cannot show, see `unscored_run`.
-        snapshots: the runs with the weights that they had before their training ended, by method, seed and share.
+        unscored: descriptions of the runs without metrics.json, see `unscored_run`.
+        snapshots: the scores of snapshots of the training runs, sorted by method, seed and share.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ExperimentResults:
 
     @property
     def titles(self) -> dict[str, str]:
-        """Title of each method, in the order of their names."""
+        """The title of each method, in the order of the methods' names."""
         return {run.method: run.title for run in self.runs}
 
     @property
@@ -72,10 +72,10 @@ class ExperimentResults:
         return [run for run in self.runs if run.method == method]
 
     def real(self, *cases: str) -> dict[str, float]:
-        """What each metric says of real data, by its name.
+        """The values of the metrics on real data, by name.
 
         Args:
-            cases: `floor`, of other real items as a set, and `ceiling`, of what judges see in them; all unless given.
+            cases: `floor` (other real items as a set) or `ceiling` (the judge's predictions); both unless given.
         """
         return {
             row["name"]: float(row["value"])
@@ -84,15 +84,7 @@ class ExperimentResults:
         }
 
     def cases_of(self, task: str, level: str = "") -> list[Mapping[str, Any]]:
-        """The cases of a task, in their order.
-
-        Args:
-            task: its name.
-            level: the key by which they differ, a share from 0 to 1.
-
-        Raises:
-            UserError: a case has no such key.
-        """
+        """The cases of a task, in order; UserError if one lacks the key `level`, a share by which they differ."""
         cases = [case for case in self.cases if case["task"] == task]
         for case in cases:
             if level and case.get(level) is None:
@@ -101,7 +93,7 @@ class ExperimentResults:
         return cases
 
     def case_arrays(self, names: Collection[str]) -> Arrays:
-        """Arrays of cases.npz called `<case>/<given or truth>/<modality>`; none of them if the file was not kept."""
+        """The named arrays `<case>/<given or truth>/<modality>` of cases.npz; empty if the file was not kept."""
         path = self.folder / "cases.npz"
         return load_arrays(path, names) if path.is_file() else {}
 
@@ -116,7 +108,7 @@ class Results:
 
     @property
     def profile(self) -> str:
-        """Name of the profile, which is the folder's."""
+        """The name of the profile, which is that of the folder."""
         return self.folder.resolve().name
 
 
@@ -132,13 +124,13 @@ def load_results(
 
     Args:
         folder: results/<profile>.
-        experiments: only these; None for every folder with a cases.json.
-        methods: only these; None for all.
-        seeds: only these; None for all.
-        snapshots: only those at these shares of a training; None for all.
+        experiments: the experiments to read; None for every folder with a cases.json.
+        methods: the methods to read; None for all.
+        seeds: the seeds to read; None for all.
+        snapshots: the shares of the training runs whose snapshots are read; None for all.
 
     Raises:
-        UserError: a file is missing or broken, or there is nothing scored to report.
+        UserError: a file is missing or broken, or nothing was scored.
     """
     folder = Path(folder)
     if experiments is None:
@@ -170,7 +162,7 @@ def load_experiment(
             continue
         if same := runs.get((run.method, run.seed)):
             raise UserError(
-                f"{path / 'metrics.json'}: says the method and seed of {same.folder}; remove one of the two"
+                f"{path / 'metrics.json'}: has the same method and seed as {same.folder}; remove one of the two"
             )
         runs[run.method, run.seed] = run
     if not runs:
@@ -191,7 +183,7 @@ def load_experiment(
 
 
 def unscored_run(folder: Path) -> str:
-    """What a run without metrics.json is called, and whether that is because the time of one of its jobs was up."""
+    """The name of a run without metrics.json, and the time limit that one of its jobs exceeded, if that happened."""
     name, note = f"{folder.parent.name}/{folder.name}", folder / "timed_out.json"
     if not note.is_file():
         return name
@@ -200,7 +192,7 @@ def unscored_run(folder: Path) -> str:
 
 
 def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row per run, case and metric whose value is known."""
+    """A frame with one row per run, case and metric whose value is known."""
     keys = ("case", "share", "name", "value", "n", "higher_is_better", "extractor", "weights_sha256")
     rows = [
         {"method": run.method, "title": run.title, "seed": run.seed, **{key: row.get(key) for key in keys}}
@@ -214,7 +206,7 @@ def metrics_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def items_frame(runs: Sequence[Run]) -> pd.DataFrame:
-    """Per-item values of every run; a run without items.csv has none."""
+    """A frame of the values of single items of every run; a run without items.csv has none."""
     frames = [
         read_items(path).assign(method=run.method, seed=run.seed)
         for run in runs

@@ -1,4 +1,4 @@
-"""One training of one method, scored: its records, its answers, and its snapshots."""
+"""One scored training run of one method: its records, its answers and its snapshots."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Run:
     """One method, trained and scored with one seed.
 
     Attributes:
-        method: its name, `file` or `file@variant`.
-        title: for a reader.
-        seed: of the training.
-        folder: where its files are.
-        scores: content of metrics.json.
-        training: content of training.json, empty for a method that was trained elsewhere or not at all.
-        prediction: content of predictions.json, empty if an external method gave none.
-        tuning: content of tuned.json, empty if nothing was chosen on the validation split.
-        share: of the training that was done when its weights were taken; 1 for the whole.
+        method: the name of the method, `file` or `file@variant`.
+        title: the name for readers.
+        seed: the seed of the training run.
+        folder: the folder of its files.
+        scores: the content of metrics.json.
+        training: the content of training.json, empty for a method that was trained elsewhere or not at all.
+        prediction: the content of predictions.json, empty if an external method wrote none.
+        tuning: the content of tuned.json, empty if nothing was chosen on the validation split.
+        share: the share of the training run after which the weights were taken; 1 for the whole run.
     """
 
     method: str
@@ -42,26 +42,26 @@ class Run:
 
     @property
     def cost(self) -> Mapping[str, Any]:
-        """What training and prediction took; missing values are None or absent."""
+        """The cost of training and prediction; missing values are None or absent."""
         cost: Mapping[str, Any] = self.scores.get("cost") or {}
         return cost
 
     @property
     def weights_sha256(self) -> str | None:
-        """Hash of the weights that it answered with; None where they are not known."""
+        """The hash of the weights that made the predictions; None if it was not recorded."""
         inputs: Mapping[str, str] = (self.prediction.get("provenance") or {}).get("inputs_sha256") or {}
         return inputs.get("weights")
 
     def answers(self, case: Mapping[str, Any], names: Collection[str], size: Sequence[int] | None = None) -> Arrays:
-        """What it answered in a case, by modality; nothing if the predictions were not kept.
+        """The answers to a case, by modality; empty if the predictions were not kept.
 
         Args:
             case: the entry of cases.json.
-            names: of the modalities that are wanted, of which those that are not there are left out.
-            size: height and width that pictures must have; None for any.
+            names: the modalities to read; those that were not answered are left out.
+            size: height and width that images must have; None for any.
 
         Raises:
-            UserError: images or masks are not what the case asks for.
+            UserError: images or masks do not have the form that the case requires.
         """
         path, prefix = self.folder / "predictions.npz", f"{case['name']}/"
         stored = load_arrays(path, [prefix + name for name in names]) if path.is_file() else {}
@@ -74,10 +74,12 @@ class Run:
         return {key.removeprefix(prefix): array for key, array in stored.items()}
 
     def trajectory(self, case: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """How a case's first image came about, (frames, 3, h, w) and the step of each (frames,); None if not kept.
+        """The trajectory of a case's first image, (frames, 3, h, w), and the step of each frame, (frames,).
+
+        It is None if it was not kept.
 
         Raises:
-            UserError: the file holds something else.
+            UserError: the file has another content.
         """
         path, names = self.folder / "trajectory.npz", (f"{case}/image", f"{case}/step")
         stored = load_arrays(path, names) if path.is_file() else {}
@@ -89,10 +91,10 @@ class Run:
 
 
 def check_array(path: Path, name: str, array: np.ndarray, kinds: str, shape: Sequence[int | None]) -> np.ndarray:
-    """An array as uint8 (`u1`) or int64 (`ui`: whole numbers of any width; `b`: or booleans).
+    """An array, after a check, as uint8 (`u1`) or int64 (`ui`: from whole numbers of any width; `uib`: or booleans).
 
     Raises:
-        UserError: it has another type, or another shape (None: any extent).
+        UserError: it has another type, or another shape (None stands for any extent).
     """
     fits = array.ndim == len(shape) and all(want in (None, n) for n, want in zip(array.shape, shape, strict=True))
     whole = np.typecodes["AllInteger"]
@@ -116,29 +118,31 @@ def load_run(folder: Path) -> Run:
 
 
 def load_snapshots(run: Run, shares: Collection[float] | None) -> list[Run]:
-    """Read what is below the folder of a run, `at<share>/`, by share; see `load_results`.
+    """Read the snapshots in the folders `at<share>/` of a run, sorted by share; see `load_results`.
 
     Raises:
-        UserError: it is of no share, or of another method, seed or training.
+        UserError: a folder's name has no share, or a snapshot belongs to another method, seed or training run.
     """
     parts = []
     for path in run.folder.glob("at*/metrics.json"):
         try:
             share = float(path.parent.name.removeprefix("at"))
         except ValueError:
-            raise UserError(f"{path.parent}: is of no share of a training; rename it like at0.25") from None
+            raise UserError(f"{path.parent}: its name has no share of the training; rename it like at0.25") from None
         if shares is not None and share not in shares:
             continue
         part = replace(load_run(path.parent), title=run.title, share=share)
         settings = [record.get("settings") for record in (part.training, run.training) if record]
         if (part.method, part.seed) != (run.method, run.seed) or settings[:1] != settings[-1:]:
-            raise UserError(f"{path}: is of another training than {run.folder}; delete {path.parent} or make it again")
+            raise UserError(
+                f"{path}: belongs to another training run than {run.folder}; delete {path.parent} or make it again"
+            )
         parts.append(part)
     parts.sort(key=lambda part: part.share)
     spent = [part.cost.get("training_flops") or 0 for part in [*parts, run]]
     if parts and spent != sorted(set(spent)):
         raise UserError(
-            f"{run.folder}: its snapshots at {', '.join(str(part.share) for part in parts)} and its end are not of "
-            "more and more compute, so not of one training; delete its at*/ or make them again"
+            f"{run.folder}: the compute of its snapshots at {', '.join(str(part.share) for part in parts)} and of its "
+            "end does not rise, so they are not of one training run; delete its at*/ or make them again"
         )
     return parts

@@ -1,4 +1,4 @@
-"""Titles of variants for a reader: what a tag stands for, in words."""
+"""Titles of variants for readers: the meaning of a tag in words."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7:
 
 
 def with_titles(runs: Sequence[Run]) -> list[Run]:
-    """The runs of an experiment, each variant's title in words: `U-Net, a quarter of the steps`."""
+    """The runs of an experiment with the titles of variants in words: `U-Net, a quarter of the steps`."""
     steps = {run.method: own for run in runs if (own := steps_of(run))}
     return [replace(run, title=title_of(run, steps.get(STUDIED) or steps.get(method_of(run.method)))) for run in runs]
 
 
 def steps_of(run: Run) -> int | None:
-    """How many steps a run was to be trained for; None if no record has it."""
+    """The number of training steps in a run's settings; None if it was not recorded."""
     steps: int | None = ((run.training.get("settings") or {}).get("train") or {}).get("steps")
     return steps
 
 
 def title_of(run: Run, whole: int | None) -> str:
-    """A run's title, a tag in brackets replaced by words; `whole` is the number of steps of a whole training."""
+    """A run's title, in which words replace a tag in brackets; `whole` is the number of steps of a whole run."""
     tag = tag_of(run.method)
     plain = run.title.removesuffix(f" [{tag}]")
     if plain == run.title:

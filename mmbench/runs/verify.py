@@ -1,4 +1,4 @@
-"""A run's files against its manifest: their hashes computed again, and what is not as it says."""
+"""Compares a run's files with its manifest: the hashes are computed again, and the differences are listed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmbench.runs.provenance import provenance
 ROOT = Path(__file__).parents[2]
 SHOWN = 8  # differences of the configuration that are listed
 
-#: Inputs that a record names, and the file that each is: `here` is the record's folder, `all` the experiment's.
+#: The inputs whose hashes a record has, and their files: `here` is the record's folder, `all` the experiment's.
 LINKS = {
     "predictions.json": {"cases": "{all}/cases.json"},
     "metrics.json": {
@@ -32,12 +32,12 @@ LINKS = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What is not as the manifest says.
+    """The differences between a run's files and its manifest.
 
     Attributes:
         changed, missing, new: files, as paths from the folder of results.
-        broken: records and what of their inputs is another file now.
-        kept: number of files that are as they were.
+        broken: the records of which an input is a different file now, with that input.
+        kept: number of files that did not change.
     """
 
     changed: list[str] = field(default_factory=list)
@@ -48,12 +48,12 @@ class Findings:
 
     @property
     def failed(self) -> bool:
-        """Whether the numbers cannot be taken for those of the run."""
+        """Whether the numbers may differ from those of the run."""
         return bool(self.changed or self.missing or self.broken)
 
 
 def check_files(folder: Path, manifest: Manifest) -> Findings:
-    """Compare the files with a manifest that lies in `folder`; those that a copy left out may be there or not."""
+    """Compare the files with the manifest in `folder`; files that a copy left out may be absent."""
     folder = folder.resolve()
     results = folder if manifest.results == "." else folder.parent
     experiments = {name.partition("/")[0] for name in manifest.methods}
@@ -69,7 +69,7 @@ def check_files(folder: Path, manifest: Manifest) -> Findings:
 
 
 def broken_links(results: Path, manifest: Manifest, files: Mapping[str, Content]) -> Iterator[str]:
-    """Records of this run that were made from another file than the one that is there, or that the run had."""
+    """The records of this run of which an input is a different file than the present one, or the one of the run."""
     known = {name: content.sha256 for name, content in {**manifest.left_out, **files}.items()}
     cards = {digest for name, digest in known.items() if name.endswith("/card.json")}
     records = read_records(results, [name for name in manifest.files if name in files])
@@ -88,7 +88,7 @@ def broken_links(results: Path, manifest: Manifest, files: Mapping[str, Content]
 
 
 def differences(then: Any, now: Any, path: str = "") -> Iterator[str]:
-    """The values that are not the same in two nested mappings, as `key: then -> now`."""
+    """The values that differ between two nested mappings, as `key: then -> now`."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         for key in [*then, *(key for key in now if key not in then)]:
             inner = f"{path}.{key}" if path else str(key)
@@ -98,7 +98,7 @@ def differences(then: Any, now: Any, path: str = "") -> Iterator[str]:
 
 
 def configuration_notes(manifest: Manifest, root: Path) -> Iterator[str]:
-    """How the checkout's configuration differs from the run's."""
+    """The differences between the checkout's configuration and the run's."""
     then = manifest.configuration
     choices = {"profile": then.profile, "override": then.override} if isinstance(then, Configured) else {}
     try:
@@ -114,15 +114,15 @@ def configuration_notes(manifest: Manifest, root: Path) -> Iterator[str]:
                 yield from differences({**training.settings, "experiment": experiment, "method": method}, settings,
                                        f"{experiment}/{method}")  # fmt: skip
     except UserError as error:
-        yield f"it has no such configuration now ({error})"
+        yield f"this checkout has no such configuration ({error})"
     except KeyError as error:
-        yield f"it has no experiment {error} now"
+        yield f"this checkout has no experiment {error}"
     except TypeError:
-        yield "what it says of the configuration cannot be read"
+        yield "the configuration in the manifest cannot be read"
 
 
 def notes(manifest: Manifest, root: Path = ROOT) -> Iterator[str]:
-    """How this checkout and environment differ from those that made the run, as far as the run says."""
+    """The recorded differences between this checkout and environment and those that made the run."""
     now = provenance({}, {})
     commits = [code.git_sha for code in manifest.code]
     if now["git_sha"] not in commits or now["git_dirty"] or len(commits) > 1:
