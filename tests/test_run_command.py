@@ -96,7 +96,7 @@ def test_a_job_that_fails_says_why_and_the_status_is_passed_on(checkout: Path) -
     done = ran(checkout, "masking", "--cores", "1", "--config", "ends=no-such-program")
     assert done.returncode == 1
     assert re.search(r"failed   train: made/first\n.*step 3/9.*\n.*no-such-program: (command )?not found", done.stdout)
-    assert "all of it: log/first.log" in done.stdout and "0 of 3 jobs" in done.stdout and "1 failed" in done.stdout
+    assert "the whole log: log/first.log" in done.stdout and "0 of 3 jobs" in done.stdout and "1 failed" in done.stdout
 
 
 def test_on_a_terminal_there_is_one_view(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -168,8 +168,8 @@ def test_what_is_snakemakes_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> Non
         (["maskin"], "did you mean 'masking'"),
         (["--forcerun", "data"], "data: no experiment; there are .* goes after --"),
         (["--profile", "smok"], "'smok' does not exist .did you mean 'smoke'"),
-        (["--config", "gpu"], "'gpu' is no key=value"),
-        (["--", "--config", "gpu=1"], "--config: give it before --"),
+        (["--config", "gpu"], "'gpu' is not key=value"),
+        (["--", "--config", "gpu=1"], "--config: write it before --"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:

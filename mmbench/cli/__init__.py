@@ -1,1 +1,1 @@
-"""The command `mmbench`: a module for each of its commands, and what they share."""
+"""The command `mmbench`: a module for each of its commands, and their common functions."""

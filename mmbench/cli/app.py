@@ -1,4 +1,4 @@
-"""What `mmbench` can do: the commands by name, each in a module that is imported when it is asked for."""
+"""The list of the commands of `mmbench`; the module of a command is imported when the command is called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import mmbench
 from mmbench.cli.user_account import settle
 from mmbench.command import call, clickable, prose
 
-#: Commands by what they are for: name, which is that of a module here, and one line of help.
+#: The commands by purpose: the name, which is that of a module in this folder, and one line of help.
 PANELS = {
     "Start": (
         ("doctor", "check machine, packages, data, weights and disk, and state how to fix each problem"),
@@ -45,7 +45,7 @@ ALIASES = {"generate": "sample"}
 
 
 class Later(TyperCommand):
-    """A command whose module is imported when its words are read, so that `mmbench --help` imports none."""
+    """A command whose module is imported when its arguments are read, so `mmbench --help` imports none."""
 
     def __init__(self, name: str, of: str | None = None, **shown: Any) -> None:
         super().__init__(name, **shown)
@@ -59,7 +59,7 @@ class Later(TyperCommand):
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and stop."""
+    """Print the version and stop, if `wanted`."""
     if wanted:
         print(mmbench.__version__)
         raise typer.Exit
@@ -98,10 +98,6 @@ def make_group() -> TyperGroup:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command that the first word names with the others.
-
-    Raises:
-        UserError: there is an error that the user can fix.
-    """
+    """Run the command that the first argument names; UserError for an error that the user can fix."""
     settle()
     call(make_group(), "mmbench", argv)

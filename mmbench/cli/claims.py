@@ -1,4 +1,4 @@
-"""`mmbench claims`: hold the claims of config/claims.yaml against the results of a profile, without a page."""
+"""`mmbench claims`: test the claims of config/claims.yaml on the results of a run, without a page."""
 
 from __future__ import annotations
 

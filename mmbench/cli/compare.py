@@ -1,4 +1,4 @@
-"""`mmbench compare`: the numbers of two runs within stated tolerances."""
+"""`mmbench compare`: compare the numbers of two runs within stated tolerances."""
 
 from __future__ import annotations
 

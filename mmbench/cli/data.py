@@ -1,4 +1,4 @@
-"""`mmbench data`: the data sets there are, one of them prepared, and its card."""
+"""`mmbench data`: list the data sets, prepare one, and show its card."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def list_all() -> None:
         try:
             held = ", ".join(card(settings).modalities)
         except UserError:
-            held = "what its folder has"
+            held = "the modalities in its folder"
         table.add_row(name, held, place)
     console().print(table)
-    print("\nFiles are looked for in data.root of a profile, else in $MMBENCH_DATA/<name>.")
+    print("\nFiles are expected in data.root of a profile, or else in $MMBENCH_DATA/<name>.")
 
 
 def prepare_one(
@@ -76,7 +76,7 @@ def prepare_one(
     section |= {"size": (size[0] if len(size) == 1 else size) if size else 32, "root": str(root) if root else None}
     if profile:
         if size or root or any(n is not None for n in (train, validation, test)):
-            raise UsageError("--profile: has size, items and root of its own; leave those out, or it")
+            raise UsageError("--profile: it sets size, items and root; leave those options out, or --profile")
         folder = find_checkout()
         section = read_yaml(find_profile(profile, folder), folder)["data"] | {"name": name}
     written = prepare(DataSettings.from_mapping(section), out)
@@ -112,7 +112,7 @@ def show_card(
 
 
 def as_text(value: Any) -> str:
-    """A value of a card for a reader."""
+    """A value of a card as text."""
     if isinstance(value, dict):
         return "\n".join(
             f"{key}: {one.get('count', '') if isinstance(one, dict) else one}" for key, one in value.items()

@@ -1,4 +1,4 @@
-"""`mmbench doctor`: can this machine run a profile, and if not, what to do."""
+"""`mmbench doctor`: check whether this machine can run a profile, and state how to fix each problem."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("P
 
 
 def examine(root: Path | None, profile: str | None) -> Iterator[Check]:
-    """All checks; without a checkout only those of the environment."""
+    """All checks; without a checkout, only those of the environment."""
     yield from checks.machine()
     yield checks.home()
     yield from checks.packages(root or ROOT)
@@ -84,10 +84,10 @@ def command(
 
 
 def show(checks: Sequence[Check]) -> None:
-    """A table, and what it comes to."""
+    """Print a table of the checks, and a summary."""
     screen = console()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("", "what", "found, and what to do"):
+    for column in ("", "check", "found, and how to fix it"):
         table.add_column(column, overflow="fold")
     for check in checks:
         word, style = LOOKS[check.status]
@@ -97,5 +97,5 @@ def show(checks: Sequence[Check]) -> None:
         table.add_row(Text(word, style=style), check.name, text)
     screen.print(table)
     count = Counter(check.status for check in checks)
-    verdict = "ready" if not count["problem"] else f"{count['problem']} to mend before a run"
+    verdict = "ready" if not count["problem"] else f"{count['problem']} to fix before a run"
     screen.print(f"\n{verdict}; {count['ok']} ok, {count['warning']} warnings, {count['absent']} absent", markup=False)

@@ -1,4 +1,4 @@
-"""`mmbench export`: a trained model as a folder of its own that loads with one call on another machine, or on a hub."""
+"""`mmbench export`: write a trained model to a folder for another machine, or to a hub."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def command(
     `mmbench.inference.model` the repository.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is there already; name a new folder")
+        raise UserError(f"{out}: exists already; name a new folder")
     model = mmbench.load(folder, "cpu")
     model.save_pretrained(out)
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     if push:
         try:
             print(model.push_to_hub(push, private=private or None))
-        except Exception as error:  # the hub's own, and those of whichever HTTP client it has
+        except Exception as error:  # errors of the hub's library and of its HTTP client have no common base
             reason = " ".join(str(error).split())
             raise UserError(f"--push {push}: {reason:.200}; log in, or copy {out} there yourself") from None

@@ -1,4 +1,4 @@
-"""`mmbench init`: a folder to work in, made from an installed package."""
+"""`mmbench init`: make a working folder from the installed package."""
 
 from __future__ import annotations
 
@@ -17,13 +17,9 @@ LEFT = shutil.ignore_patterns("__pycache__", CARRIED.name, ".*")
 
 
 def make_checkout(folder: Path) -> None:
-    """Copy the workflow, its configuration, the baselines and this package to a new folder.
-
-    Raises:
-        UserError: the folder is there and not empty.
-    """
+    """Copy the workflow, its configuration, the baselines and this package to a new folder; UserError if it exists."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there and not empty; name a new folder")
+        raise UserError(f"{folder}: exists and is not empty; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         made = Path(temporary) / folder.name

@@ -1,4 +1,4 @@
-"""`mmbench keep`: the small files of a finished run, copied for others to read."""
+"""`mmbench keep`: copy the small files of a finished run, to publish them."""
 
 from __future__ import annotations
 

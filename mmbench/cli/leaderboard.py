@@ -1,4 +1,4 @@
-"""`mmbench leaderboard`: one page over several runs."""
+"""`mmbench leaderboard`: write one page over several runs."""
 
 from __future__ import annotations
 

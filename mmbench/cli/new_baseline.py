@@ -1,4 +1,4 @@
-"""`mmbench new-baseline`: one file that is a baseline, works as it is, and says where to edit it."""
+"""`mmbench new-baseline`: write a file with a working baseline, and say where to edit it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from mmbench.files.atomic import write_text
 from mmbench.modalities import class_of
 
 TEMPLATES = PackageLoader("mmbench.cli")
-#: Folders beside those of the methods in an experiment's results.
+#: The folders beside those of the methods in an experiment's results.
 TAKEN = ("judge", "log")
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a new baseline of an experiment begins with: a task, and what it makes of what.
+    """The task of a new baseline.
 
     Attributes:
-        task, given, want: names of the task and of two modalities.
-        answers: whether `want` is not all that the task wants.
+        task, given, want: the names of the task, of its input and of the output that the baseline answers.
+        answers: whether the task has further outputs.
     """
 
     task: str
@@ -41,16 +41,12 @@ class Start:
 
 
 def known() -> list[str]:
-    """Names of the experiments, for a shell that completes them."""
+    """The names of the experiments, for completion in a shell."""
     return experiments.names()
 
 
 def start_of(experiment: str, root: Path) -> Start:
-    """The first task that gives one modality which enters a network as a map, and the first that it wants.
-
-    Raises:
-        UserError: there is no such experiment, or no such task.
-    """
+    """The first task whose only input enters a network as a map; UserError if there is no such experiment or task."""
     if experiment not in (known := experiments.names(root)):
         raise UserError(f"{experiment}: no experiment{near(experiment, known)}; there are {', '.join(known)}")
     tasks = experiments.load_tasks(experiment, root)
@@ -59,7 +55,7 @@ def start_of(experiment: str, root: Path) -> Start:
     for name, task in tasks.tasks.items():
         if len(task.given) == 1 and task.given[0] in kinds and class_of(kinds[task.given[0]]).spatial:
             return Start(name, task.given[0], task.want[0], len(task.want) > 1)
-    raise UserError(f"{experiment}: no task gives one picture alone; copy a file of baselines/ that does what is alike")
+    raise UserError(f"{experiment}: no task has a single image as input; copy a file of baselines/ that is similar")
 
 
 def render(experiment: str, name: str, start: Start) -> str:
@@ -75,7 +71,7 @@ def write_baseline(root: Path, experiment: str, name: str) -> Path:
     """Write a baseline to baselines/<experiment>/<name>.py of a checkout; returns the path.
 
     Raises:
-        UserError: there is no such experiment, the name is no name or is taken.
+        UserError: there is no such experiment, or the name is not allowed or taken.
     """
     start = start_of(experiment, root)
     if not NAME.fullmatch(name):
@@ -91,7 +87,7 @@ def write_baseline(root: Path, experiment: str, name: str) -> Path:
 
 
 def left_out(root: Path, experiment: str, name: str) -> str | None:
-    """The file of the configured profile, if it names the experiment's methods and this one is not among them."""
+    """The file of the configured profile, if it does not run this method; else None."""
     config = Config(read_yaml(root / TOP, root), root)
     used = experiment in config.experiments and name in config.chosen(experiment, [*find_in(root, experiment)])
     return None if used else config.file
@@ -121,10 +117,10 @@ def command(
     shown = path.relative_to(root)
     print(f"written: {shown} (in {root})\n")
     if file := left_out(root, experiment, name):
-        print(f"first    add {experiment}/{name} to `methods` in {file}, which names those that it runs")
+        print(f"first    add {experiment}/{name} to `methods` in {file}, which lists the methods that it runs")
     print(f"edit     {shown}: its `loss` first")
     if (root / "tests" / "test_baselines.py").is_file():
         print(f"test     python -m pytest tests/test_baselines.py -k {name}")
-    print(f"try      mmbench run {experiment} --profile smoke   (does it run? its numbers mean nothing)")
+    print(f"try      mmbench run {experiment} --profile smoke   (it shows only whether the baseline runs)")
     print(f"run      mmbench run {experiment}")
     print("see      mmbench results")

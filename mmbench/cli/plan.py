@@ -1,4 +1,4 @@
-"""`mmbench plan`: what a profile takes on this machine, before it is run."""
+"""`mmbench plan`: predict the hours, memory and disk that a profile takes on this machine."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def command(
 
 
 def span(seconds: float) -> str:
-    """A time for a reader: of days, if it is of more than two."""
+    """Seconds as a time on the clock, or in days from two days on."""
     return clock(seconds) if seconds < 2 * 86400 else f"{seconds / 86400:,.0f} days"
 
 
 def show(plan: Any, config: Config, target: str) -> None:
-    """A line for each rule, and what they come to."""
+    """Print a line for each rule, and the totals."""
     screen = console()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("rule", "jobs", "each", "together"):
@@ -95,5 +95,5 @@ def show(plan: Any, config: Config, target: str) -> None:
     print(f"disk: about {plan.disk / GB:.1f} GB in {Path(config.results)}")
     note = f"{plan.timed} of {plan.possible} methods were timed"
     print(
-        "; ".join([note + ("" if plan.timed >= plan.possible else ", others are taken to be like them"), *plan.notes])
+        "; ".join([note + ("" if plan.timed >= plan.possible else ", the others are assumed to be alike"), *plan.notes])
     )

@@ -1,4 +1,4 @@
-"""How far a run of the workflow is: jobs done, running and left, the step of each training, and when it may end."""
+"""The progress of a run: jobs done, running and left, the step of each training run, and the expected end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-#: What `python -m mmbench.stages.train` prints every ten seconds.
+#: The line that `python -m mmbench.stages.train` prints every ten seconds.
 STEP = re.compile(r"step (\d+)/(\d+) .*?(\d+) images/s\s+(\S+) left")
 TAIL = 4096
 SHOWN = 12  # running jobs that are listed
@@ -21,7 +21,7 @@ SHOWN = 12  # running jobs that are listed
 
 @dataclass(frozen=True)
 class Step:
-    """Where a training stands: its step, the last one, images a second, and what it says is left, like 3:07."""
+    """The state of a training run: its step, the last step, images per second, and the time left, such as 3:07."""
 
     step: int
     last: int
@@ -30,13 +30,13 @@ class Step:
 
     @property
     def seconds_left(self) -> float:
-        """What is left, in seconds."""
+        """The time left, in seconds."""
         minutes, _, seconds = self.left.partition(":")
         return 60 * float(minutes) + float(seconds)
 
 
 def read_step(log: Path) -> Step | None:
-    """The last step that a training's log has; None if it has none yet."""
+    """The last step in the log of a training run; None if there is none yet."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL))
@@ -48,7 +48,7 @@ def read_step(log: Path) -> Step | None:
 
 @dataclass(frozen=True)
 class Job:
-    """One running job: its rule, what it is of, its log, and the time (of any clock, in seconds) it started at."""
+    """A running job: its rule, its subject (`what`), its log, and its start in seconds of any clock."""
 
     rule: str
     what: str
@@ -61,15 +61,15 @@ class Job:
 
 @dataclass
 class Progress:
-    """What a run's events add up to.
+    """The state of a run by its events.
 
     Attributes:
-        left: jobs of each rule that have not ended.
-        running: by Snakemake's number.
-        took: seconds of each rule's finished jobs.
-        total, done, failed: jobs.
-        cores: what jobs share.
-        page: the report that the run makes.
+        left: the number of jobs that have not ended, by rule.
+        running: the running jobs, by Snakemake's number.
+        took: the seconds of the finished jobs, by rule.
+        total, done, failed: numbers of jobs.
+        cores: the number of cores that the jobs share.
+        page: the path of the page that the run makes.
     """
 
     left: dict[str, int] = field(default_factory=dict)
@@ -83,18 +83,18 @@ class Progress:
     page: str = ""
 
     def begin(self, stats: Mapping[str, int], now: float) -> None:
-        """Jobs of each rule, and `total`."""
+        """The run starts with the jobs in `stats`, by rule and as `total`."""
         self.left = {rule: count for rule, count in stats.items() if rule != "total"}
         self.total, self.began = stats["total"], now
 
     def start(self, number: int, rule: str, wildcards: Mapping[str, str], logs: Sequence[str], now: float) -> Job:
-        """A job has started."""
+        """A job starts; returns it."""
         job = Job(rule, described(wildcards), Path(logs[0]) if logs else None, now)
         self.running[number] = job
         return job
 
     def finish(self, number: int, now: float) -> Job | None:
-        """A job has ended well; None if nobody said that it had started."""
+        """A job ends successfully; returns it, or None if its start was not reported."""
         self.done += 1
         job = self.running.pop(number, None)
         if job:
@@ -103,20 +103,20 @@ class Progress:
         return job
 
     def fail(self, number: int, now: float) -> None:
-        """A job has failed."""
+        """A job fails."""
         self.failed += 1
         if job := self.running.pop(number, None):
             self.left[job.rule] = self.left.get(job.rule, 1) - 1
 
     def note_page(self, outputs: Sequence[str]) -> None:
-        """Remember the page among what a job makes."""
+        """Record the path of the page, if it is among the outputs of a job."""
         self.page = next((path for path in outputs if path.endswith("index.html")), self.page)
 
     def seconds_left(self, now: float) -> float | None:
-        """When the run may end: jobs left at the mean of their rule so far, shared out to the cores.
+        """The expected seconds to the end: the jobs left, at the mean time of their rule so far, divided by the cores.
 
-        None as long as no job has ended. A rule of which none has ended is taken to last as long as the mean of all; a
-        training that prints its own estimate is believed.
+        It is None until a job has ended. A job of a rule without a finished job is assumed to take the mean of all
+        jobs. For a training run, its own estimate is used.
         """
         known = {rule: sum(times) / len(times) for rule, times in self.took.items()}
         if not known:
@@ -133,7 +133,7 @@ class Progress:
         return max((work + sum(running)) / max(self.cores, 1), max(running, default=0.0))
 
     def line(self, now: float) -> str:
-        """Where the run stands, in one line."""
+        """The state of the run in one line."""
         left = self.seconds_left(now)
         parts = [f"{self.done}/{self.total} jobs", f"{len(self.running)} running",
                  f"{self.total - self.done - self.failed - len(self.running)} waiting"]  # fmt: skip
@@ -142,7 +142,7 @@ class Progress:
         return ", ".join(parts)
 
     def summary(self, now: float) -> str:
-        """How the run ended."""
+        """The result of the run in one line."""
         text = f"{self.done} of {self.total} jobs in {clock(now - self.began)}"
         text += f", {self.failed} failed" if self.failed else ""
         whole = self.page and self.done == self.total
@@ -150,7 +150,7 @@ class Progress:
 
 
 def described(wildcards: Mapping[str, str]) -> str:
-    """What a job is of, e.g. `masking/ddpm seed0`."""
+    """The subject of a job, e.g. `masking/ddpm seed0`."""
     names = [wildcards[key] for key in ("experiment", "method") if wildcards.get(key)]
     seed = [f"seed{wildcards['seed']}"] if wildcards.get("seed") else []
     rest = [wildcards[key].strip("/") for key in ("at", "extractor", "page") if wildcards.get(key)]
@@ -164,7 +164,7 @@ def clock(seconds: float) -> str:
 
 
 def view(progress: Progress, now: float) -> Group:
-    """The whole state as something that rich can draw."""
+    """The live view of a run for rich."""
     head = Table.grid(padding=(0, 1))
     head.add_row(ProgressBar(total=progress.total or 1, completed=progress.done, width=30), Text(progress.line(now)))
     jobs = Table.grid(padding=(0, 2))

@@ -1,4 +1,4 @@
-"""`mmbench reproduce`: a kept run made again from its manifest, and compared with what was kept."""
+"""`mmbench reproduce`: make a kept run again from its manifest, and compare the two."""
 
 from __future__ import annotations
 

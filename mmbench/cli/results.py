@@ -1,4 +1,4 @@
-"""`mmbench results`: the scores of a run in the terminal."""
+"""`mmbench results`: show the scores of a run in the terminal."""
 
 from __future__ import annotations
 
@@ -21,19 +21,15 @@ from mmbench.report.tables.board import Board, make_board
 from mmbench.runs.results import ExperimentResults, load_results
 from mmbench.scoring.names import describe, in_order
 
-#: Beginnings of the metrics that are shown unless others are asked for, where an experiment has them.
+#: The beginnings of the names of the main metrics, which are shown by default.
 LEADING = ("lpips_alex", "fd[", "fd_embedding", "miou", "judged_miou", "accuracy", "judged_accuracy", "cosine")
 STYLES = {"best": "bold green", "second": "underline"}
-#: What marks the best where there are no colours.
+#: The mark of the best value in a table without colours.
 STAR = "*"
 
 
 def matching(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The metrics whose names begin with one of the wanted words, in the report's order.
-
-    Raises:
-        UsageError: a word begins none.
-    """
+    """The metrics whose names begin with one of the words, in the report's order; UsageError if a word begins none."""
     for word in wanted:
         if not any(name.startswith(word) for name in known):
             short = sorted({name.partition("[")[0].partition("@")[0] for name in known})
@@ -42,7 +38,7 @@ def matching(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def board_table(board: Board, results: ExperimentResults, *, colours: bool) -> Table:
-    """One metric: methods by cases, or cases by methods if there are more of these."""
+    """The table of one metric: methods by cases, or cases by methods if there are more cases."""
     arrow = "higher is better" if board.higher_is_better else "lower is better"
     methods = [m for m in board.methods if any((m, case) in board.entries for case in board.cases)]
     turned = len(board.cases) > max(len(methods), 5)
@@ -70,7 +66,7 @@ def board_table(board: Board, results: ExperimentResults, *, colours: bool) -> T
 
 
 def boards(results: ExperimentResults, wanted: Sequence[str], everything: bool) -> list[Board]:
-    """The metrics to show, ranked; without comparisons, which the page has."""
+    """The boards of the metrics to show, without comparisons, which only the page has."""
     bare = replace(results, items=results.items.iloc[:0])
     known = in_order(results.metrics["metric"].unique())
     leading = [name for name in known if name.startswith(LEADING)] or known
@@ -83,7 +79,7 @@ def boards(results: ExperimentResults, wanted: Sequence[str], everything: bool) 
 
 
 def rows(results: ExperimentResults, board: Board) -> Iterator[dict[str, Any]]:
-    """A row for each mean over the seeds of a board, for a program."""
+    """The rows of a board for CSV and JSON, one for each mean over the seeds."""
     for (method, case), entry in board.entries.items():
         yield {
             "experiment": results.name,
@@ -139,7 +135,7 @@ def command(
             raise UsageError(f"--experiment: {folder} has no '{name}'{near(name, known)}; there are {', '.join(known)}")
     scored = [name for name in experiment or known if any((folder / name).glob("*/seed*/metrics.json"))]
     if not scored:
-        raise UserError(f"{folder}: nothing is scored yet; go on with the run: mmbench run")
+        raise UserError(f"{folder}: nothing is scored yet; continue the run: mmbench run")
     parts = load_results(folder, experiments=scored).experiments
     shown = [(part, boards(part, metric or (), everything)) for part in parts]
     if as_csv or as_json:

@@ -1,4 +1,4 @@
-"""`mmbench run`: Snakemake in the checkout, with one view of all jobs."""
+"""`mmbench run`: run Snakemake in the checkout, with one view of all jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_TARGETS = ("all", "ablation")
 
 
 class Front(TyperCommand):
-    """Flags that it does not know, and all words after `--`, are left in the context's `args` for Snakemake."""
+    """A command that leaves unknown flags, and all words after `--`, in the context's `args` for Snakemake."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read this command's own words."""
@@ -47,18 +47,18 @@ class Front(TyperCommand):
 
 
 def config_keys(profile: str | None, config: Sequence[str] | None, root: Path) -> list[str]:
-    """The `key=value` words for the workflow in the checkout `root` that `--profile` and `--config` stand for.
+    """The `key=value` words of `--profile` and `--config` for the workflow in the checkout `root`.
 
     Raises:
-        UserError: there is no such profile, or a word is none of these.
+        UserError: there is no such profile, or a word has another form.
     """
     if profile and not profile.endswith((".yaml", ".yml")):
-        find_profile(profile, root)  # its error is quicker than the workflow's
+        find_profile(profile, root)  # its error comes sooner than the workflow's
     elif profile:
         profile = str(Path(profile).absolute())  # the workflow runs in the checkout
     keys = [*([f"profile={profile}"] if profile else []), *(config or ())]
     if wrong := [word for word in keys if "=" not in word]:
-        raise UsageError(f"--config: '{wrong[0]}' is no key=value; write e.g. --config gpu=1")
+        raise UsageError(f"--config: '{wrong[0]}' is not key=value; write e.g. --config gpu=1")
     return keys
 
 
@@ -98,9 +98,9 @@ def command(
       mmbench run masking -- --forcerun data
     """
     root = find_checkout()
-    check_target(target, root, hint=", and what is Snakemake's goes after --")
+    check_target(target, root, hint="; write Snakemake's own targets and flags after --")
     if any(word.partition("=")[0] in ("--config", "-C") for word in context.args):
-        raise UsageError("--config: give it before --, once for each key: --config gpu=1 --config profile=smoke")
+        raise UsageError("--config: write it before --, once for each key: --config gpu=1 --config profile=smoke")
     keys = config_keys(profile, config, root)
     own_view = not plain and not DRY & set(context.args) and (root / PLUGINS).is_dir()
     words = snakemake_words(target, cores, keys, context.args, own_view)
@@ -117,7 +117,7 @@ def snakemake_words(target: str, cores: str, keys: Sequence[str], more: Sequence
 
 
 def environment(root: Path, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of Snakemake: this Python first for its jobs, the checkout's code first for itself."""
+    """The environment of Snakemake: its jobs find this Python first, and it finds the checkout's code first."""
     programs = [str(Path(sys.executable).parent), variables.get("PATH", os.defpath)]
     modules = [str(root), str(root / PLUGINS), variables.get("PYTHONPATH", "")]
     return {**variables, "PATH": os.pathsep.join(programs), "PYTHONPATH": os.pathsep.join(filter(None, modules))}

@@ -1,4 +1,4 @@
-"""Finding a run: the folder of results that a command is about."""
+"""Finds the run of a command: its folder of results, its configuration and its data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_run(run: Path | None) -> Path:
     """The folder of a run: `run` itself, else that of the configured profile, else the one that was changed last.
 
     Raises:
-        UserError: there is none, or it has no questions.
+        UserError: there is none, or it has no cases.
     """
     if run is not None:
         return check_run(run)
@@ -29,23 +29,19 @@ def find_run(run: Path | None) -> Path:
     top = read_yaml(root / TOP, root)
     results = root / str(top["results"])
     if not (runs := runs_in(results)):
-        raise UserError(f"{results}: holds no run yet; start one: mmbench run --profile smoke")
+        raise UserError(f"{results}: there is no run yet; start one: mmbench run --profile smoke")
     configured = results / profile_name(str(top["profile"]))
     chosen = configured if configured in runs else max(runs, key=lambda path: path.stat().st_mtime)
     return chosen.relative_to(Path.cwd()) if chosen.is_relative_to(Path.cwd()) else chosen
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The runs that stand in a folder, sorted."""
+    """The folders of runs in a folder, sorted."""
     return sorted({path.parents[1] for path in folder.glob("*/*/cases.json") if path.parents[1].name not in RESERVED})
 
 
 def check_run(run: Path) -> Path:
-    """`run`, if it is the folder of a run.
-
-    Raises:
-        UserError: it is not there, or holds no experiment; if it holds runs, they are listed.
-    """
+    """`run`, if it is the folder of a run; UserError if it does not exist or holds no experiment."""
     if not run.is_dir():
         raise UserError(f"{run}: no such folder; give a run like results/quick")
     if not any(run.glob("*/cases.json")):
@@ -56,10 +52,10 @@ def check_run(run: Path) -> Path:
 
 
 def profile_values(run: Path) -> Mapping[str, Any]:
-    """What a run was configured with: `profile` and `experiments`, by its manifest, else by the profile of its name.
+    """The configuration of a run, `profile` and `experiments`, by its manifest or else by the profile of its name.
 
     Raises:
-        UserError: neither is there.
+        UserError: there is neither.
     """
     if (run / NAME).is_file():
         configured = read_manifest(run / NAME).configuration
@@ -70,20 +66,16 @@ def profile_values(run: Path) -> Mapping[str, Any]:
     try:
         config = Config(read_yaml(root / TOP, root) | {"profile": name}, root)
     except UserError as error:
-        raise UserError(f"{run}: nothing says how it was configured ({error}); finish it: mmbench run") from None
+        raise UserError(f"{run}: its configuration is not known ({error}); finish the run: mmbench run") from None
     values: Mapping[str, Any] = config.described()["values"]
     return values
 
 
 def data_folder(run: Path, experiment: str) -> Path:
-    """The prepared data that an experiment's reference was made of, with or without embeddings.
-
-    Raises:
-        UserError: there is no reference, or no such data.
-    """
+    """The prepared data of an experiment, with or without embeddings; UserError if its reference was made of others."""
     record = read_record(run / experiment / "reference.json")
     wanted = record["provenance"]["inputs_sha256"]["data"]
     for card in [run / "data" / "card.json", *sorted(run.glob("embedded/*/card.json"))]:
         if card.is_file() and sha256_file(card) == wanted:
             return card.parent
-    raise UserError(f"{run}: has not the data that {experiment}/reference.json was made of; run it again: mmbench run")
+    raise UserError(f"{run}: the data behind {experiment}/reference.json are missing; run it again: mmbench run")

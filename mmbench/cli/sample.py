@@ -1,4 +1,4 @@
-"""`mmbench sample`: give a trained model some modalities, get the others as files."""
+"""`mmbench sample`: give a trained model some modalities, and write the others as files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not value:
-            raise UsageError(f"--given: '{word}' is no modality=value; write e.g. image=street.png")
+            raise UsageError(f"--given: '{word}' is not modality=value; write e.g. image=street.png")
         if name in values:
-            raise UsageError(f"--given: {name} comes twice; give it once")
+            raise UsageError(f"--given: {name} is given twice; give it once")
         values[name] = value
     return values
 

@@ -1,4 +1,4 @@
-"""`mmbench score`: predictions that were made elsewhere, against an experiment of a run."""
+"""`mmbench score`: score predictions that were made elsewhere, against an experiment of a run."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ PREDICTIONS = "predictions.npz"
 
 
 def settings_of(run: Path, experiment: str) -> tuple[dict[str, Any], bool]:
-    """The settings of the stage `evaluate`, and whether the run's reference was made with the same.
+    """The settings of the stage `evaluate`, and whether the run's reference was made with the same settings.
 
-    It need not have been: the questions are on file, and evaluating checks that they are of these modalities.
+    Other settings are allowed, since the stage checks that the stored cases have these modalities.
     """
     values = profile_values(run)
     settings = {"evaluate": values["profile"]["evaluate"], "experiment": experiment}
@@ -51,18 +51,18 @@ def check_place(folder: Path, predictions: Path) -> None:
     stored = folder / PREDICTIONS
     other = stored.is_file() and sha256_file(stored) != sha256_file(predictions)
     if other or (folder / "training.json").is_file():
-        raise UserError(f"{folder}: is there with other predictions; give another --name or --seed, or an --out")
+        raise UserError(f"{folder}: exists with other predictions; give another --name or --seed, or an --out")
 
 
 def score(settings: Mapping[str, Any], predictions: Path, device: str, threads: int, **others: Any) -> None:
-    """What the stage evaluate does, with its arguments, but for what it prints; its module loads torch."""
+    """Run the function of the stage evaluate without its output; the stage's module, which loads torch, is imported."""
     stage = importlib.import_module("mmbench.stages.evaluate")
     with contextlib.redirect_stdout(io.StringIO()):
         stage.evaluate(settings, predictions, device=stage.choose_device(device, threads), **others)
 
 
 def put(scores: Path, predictions: Path, folder: Path, out: Path | None) -> None:
-    """Put the scores into `out`, or beside a copy of the predictions into a method's `folder`; metrics.json is last."""
+    """Put the scores into `out`, or into a method's `folder` beside a copy of the predictions; metrics.json is last."""
     record = predictions.with_suffix(".json")
     copied = [] if out else [(predictions, PREDICTIONS), (record, record.name)]
     for source, name in [*copied, (scores / "items.csv", "items.csv"), (scores / "metrics.json", "metrics.json")]:
@@ -109,7 +109,7 @@ def command(
         remedy = f"there are {', '.join(known)}" if known else "none has a reference yet: mmbench run"
         raise UserError(f"{experiment}: no experiment of {folder}{near(experiment, known)}; {remedy}")
     if not NAME.fullmatch(name):
-        raise UsageError(f"--name: '{name}' is no name; write a-z, 0-9 and _, and a letter first, like my_idea")
+        raise UsageError(f"--name: '{name}' is not allowed; write a-z, 0-9 and _, and a letter first, like my_idea")
     file = predictions / PREDICTIONS if predictions.is_dir() else predictions
     (settings, same), data = settings_of(folder, experiment), data_folder(folder, experiment)
     read_headers(file)
@@ -129,14 +129,14 @@ def command(
     screen, target = console(), out or place
     screen.print(scores_table(read_record(target / "metrics.json")))
     if not same:
-        screen.print("note: the run's reference was made with other settings than its configuration has now")
+        screen.print("note: the run's reference was made with other settings than its present configuration has")
     screen.print(f"written: {target / 'metrics.json'}", markup=False)
     if out is None:
         screen.print(f"beside the others: mmbench results {folder} -e {experiment}", markup=False)
 
 
 def scores_table(record: Mapping[str, Any]) -> Table:
-    """A row for each metric, a column for each case; which direction is better stands beside the metric."""
+    """A row for each metric, with an arrow in the better direction, and a column for each case."""
     rows = record["metrics"]
     cases = list(dict.fromkeys(row["case"] for row in rows))
     table = Table(title=f"{record['title']}, {record['experiment']}", title_justify="left", box=None, padding=(0, 1))

@@ -1,6 +1,6 @@
-"""A home and a name for a user who has none, as in a container that runs under a number that no one has there.
+"""A home folder and a name for a user who has none, as in a container that runs under an unknown user number.
 
-Snakemake does not start without a home that it may write to, and other programs ask for the name.
+Snakemake does not start without a home folder that it may write to, and other programs need the name.
 """
 
 from __future__ import annotations
@@ -14,21 +14,17 @@ from pathlib import Path
 
 
 def stand_in() -> Path:
-    """The folder that serves as a home; that of a user, for all commands of his, and nobody else's."""
+    """The folder that serves as a home; it is the same for all commands of a user, and of no other user."""
     return Path(tempfile.gettempdir(), f"mmbench-home-{os.getuid()}")
 
 
 def is_home(folder: str | Path) -> bool:
-    """Whether a folder, by its whole path, is there and can be written to."""
+    """Whether a path is absolute and names a folder that can be written to."""
     return os.path.isabs(folder) and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def settle(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set HOME and USER where they, and the list of users, name nobody; for this process and all that it starts.
-
-    Args:
-        environment: whose HOME it is.
-    """
+    """Set HOME and USER in `environment` if the user has neither; they hold for this process and all that it starts."""
     if not is_home(os.path.expanduser("~")):
         environment["HOME"] = str(_made(stand_in()))
     try:
@@ -38,7 +34,7 @@ def settle(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def _made(folder: Path) -> Path:
-    """The folder, made if need be; another of a new name if that one is not this user's alone."""
+    """The folder, made if needed; a folder of a new name if others have access to it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if status.st_uid == os.getuid() and stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077:

@@ -1,4 +1,4 @@
-"""`mmbench verify`: the hashes of a run's files computed again."""
+"""`mmbench verify`: recompute the hashes of a run's files, and list what changed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def command(
     absent = sum(not (folder / manifest.results / name).is_file() for name in manifest.left_out)
     left_out = f", {absent} left out of this copy" if absent else ""
     print(
-        f"{'FAILED' if checked.failed else 'ok'}: {folder}: {checked.kept} files as they were, "
+        f"{'FAILED' if checked.failed else 'ok'}: {folder}: {checked.kept} files unchanged, "
         f"{len(checked.changed)} changed, {len(checked.missing)} missing, {len(checked.new)} new{left_out}, "
         f"{len(checked.broken)} made from another file"
     )
     if checked.failed:
         command = manifest.command or f"mmbench run --profile {manifest.profile}"
-        print(f"remove what is changed or made from another file, and make it again: {command}")
+        print(f"remove the files that are changed or made from another file, and make them again: {command}")
         raise typer.Exit(1)

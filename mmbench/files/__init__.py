@@ -1,1 +1,1 @@
-"""Files between the stages: arrays, JSON and weights, written atomically, read without trust, hashed and locked."""
+"""Files between the stages: arrays, JSON and weights, written atomically, checked when read, hashed and locked."""

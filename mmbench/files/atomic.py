@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends, and vanishes when it fails.
+    """A temporary path beside `path` that replaces it when the block ends, and is removed when the block fails.
 
-    A reader therefore sees the old file or the whole new one, also after a full disk, a kill or a power cut. What a
-    killed process has left of an earlier attempt is removed.
+    A reader therefore sees the old file or the complete new one, even after a full disk, a kill or a power cut. The
+    temporary files of killed processes are removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     try:
         yield temporary
-        _sync(temporary)  # else a power cut may leave an empty file of this name
+        _sync(temporary)  # otherwise a power cut may leave an empty file of this name
         os.replace(temporary, path)
         _sync(path.parent)
     except OSError as error:
@@ -41,10 +41,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def _claim(path: Path) -> tuple[Path, int]:
-    """A new file beside `path`, locked while its writer lives so that no other process takes it for a left-over."""
+    """A new file beside `path`, locked while its writer lives, so that no other process removes it."""
     while True:
         temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-        try:  # with the mode that the umask, or the folder, leaves: others may read what they may read of other files
+        try:  # with the usual mode of new files, so that others may read it
             held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
             continue
@@ -56,7 +56,7 @@ def _claim(path: Path) -> tuple[Path, int]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left beside it."""
+    """Remove the temporary files that killed writers of `path` have left beside it."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"):
         with suppress(OSError), left.open("r+b") as stream:  # another process may be sweeping too
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +64,7 @@ def _sweep(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the list of names in a folder, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -76,6 +76,6 @@ def _sync(path: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically; bytes of a file's name that are none are written as `\\udcff`."""
+    """Write `text` as UTF-8, atomically; bytes of a file's name that are not UTF-8 are written as `\\udcff`."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""One process at a time for each job of a folder: one that a killed run has left behind is waited for."""
+"""Locks that let one process at a time do a job in a folder; a process that a killed run has left is waited for."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ POLL_SECONDS = 0.5
 
 @contextmanager
 def alone(folder: Path, job: str) -> Iterator[bool]:
-    """Be the only process at `job` in `folder`; yields whether another one had to be waited for.
+    """Hold the lock of `job` in `folder`; yields whether this process had to wait for another one.
 
-    Without it, a job that outlives a killed run could write over the results of the next. The lock is the kernel's and
-    ends with the process that holds it, however that ends; who is waited for, and how to stop it, is printed once.
+    Without the lock, a job that outlives a killed run could overwrite the results of the next run. The kernel releases
+    the lock when the process that holds it ends. The process that is waited for is printed once, with how to stop it.
 
     Raises:
-        UserError: the file system knows no locks.
+        UserError: the file system has no locks.
         OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,12 +46,12 @@ def alone(folder: Path, job: str) -> Iterator[bool]:
         path.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
         yield waited
     finally:
-        path.unlink(missing_ok=True)  # before the release: who waits for a file without a name opens a new one
+        path.unlink(missing_ok=True)  # before the release: a process that waits for it then opens a new file
         lock.release()
 
 
 def _holder(path: Path) -> str:
-    """Who has the lock, as far as its file says."""
+    """The process that holds the lock, as far as the lock's file names it."""
     try:
         number, _, host = path.read_text(encoding="utf-8", errors="replace").partition(" ")
     except OSError:

@@ -1,4 +1,4 @@
-"""Pickles that others published, from which numpy arrays are taken and nothing else; nothing here is ever pickled."""
+"""Reads numpy arrays, and nothing else, from pickles that others published; nothing here is ever pickled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import pickle
 from typing import Any
 
-#: Numpy's names in a pickle of arrays, in the places where numpy 2 keeps them.
+#: The names that a pickle of arrays uses, by their modules in numpy 2.
 ALLOWED = ("numpy._core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype")
 
 
@@ -14,7 +14,7 @@ class _ArraysOnly(pickle.Unpickler):
     """Unpickles numpy arrays, of numpy 1 and 2, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """One of the three names; pickle.UnpicklingError for whatever else a pickle wants to call."""
+        """One of the three names; pickle.UnpicklingError for anything else that a pickle calls."""
         module = module.replace("numpy.core", "numpy._core")
         if f"{module}.{name}" in ALLOWED:
             return super().find_class(module, name)
@@ -25,10 +25,10 @@ def unpickle_arrays(data: bytes, encoding: str = "ASCII") -> Any:
     """Nested dictionaries and lists of numpy arrays, numbers and text from a pickle.
 
     Args:
-        data: the pickle, whose hash must have been checked: an array can still be made to hold anything.
-        encoding: of text that Python 2 pickled.
+        data: the pickle; its hash must have been checked, since an array may hold anything.
+        encoding: the encoding of text that Python 2 pickled.
 
     Raises:
-        pickle.UnpicklingError: it names anything but an array.
+        pickle.UnpicklingError: the pickle holds more than arrays.
     """
     return _ArraysOnly(io.BytesIO(data), encoding=encoding).load()

@@ -1,8 +1,7 @@
-"""Picture files that other people made: opened without trusting them, shown as a person sees them, refused in one line.
+"""The only reader of users' image files: it does not trust them, and decodes them as a viewer would show them.
 
-All that reads people's pictures reads them here. The orientation that a camera noted is applied, to class maps too, so
-that a picture and its map stay together. Colours are what is seen on a white page: `as_colour`. Colour profiles are
-not applied.
+The orientation that a camera recorded is applied, to class maps too, so that an image and its map stay together.
+Transparent images are shown on white (`as_colour`). Colour profiles are not applied.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from PIL import ExifTags, Image
 
 from mmbench.errors import UserError
 
-#: Pictures of more pixels than this are refused before they are decoded.
+#: An image with more pixels is refused before it is decoded.
 MAX_PIXELS = 64_000_000
-#: Sides in pixels below which a picture shows nothing.
+#: The smallest side of an image, in pixels.
 MIN_SIDE = 8
-#: Whatever a file is called: Pillow would give PostScript to a program that runs it.
+#: The formats that are read, whatever a file is called: Pillow would pass PostScript to a program that runs it.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
-#: Modes of one unsigned number per pixel, of which 16 bits are those of a picture.
+#: The modes with one unsigned 16-bit number per pixel.
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
-#: What transparent pixels are seen on.
+#: The colour behind transparent pixels.
 BACKGROUND = (255, 255, 255)
 Turn = Image.Transpose
-#: How to turn a picture upright, by the orientation that its file notes (Exif 2.32, tag 274).
+#: How to turn an image upright, by the orientation in its file (Exif 2.32, tag 274).
 UPRIGHT = {
     2: Turn.FLIP_LEFT_RIGHT, 3: Turn.ROTATE_180, 4: Turn.FLIP_TOP_BOTTOM, 5: Turn.TRANSPOSE, 6: Turn.ROTATE_270,
     7: Turn.TRANSVERSE, 8: Turn.ROTATE_90,
@@ -35,14 +34,14 @@ UPRIGHT = {
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Decode a picture of any mode, upright.
+    """Decode an image of any mode, upright.
 
     Raises:
-        UserError: it is missing, not a picture or several, cut off, smaller than 8 x 8 or has too many pixels.
+        UserError: the file is missing, truncated, not an image, or several images, or it has too few or many pixels.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged metadata, and of sizes that are refused here
+            warnings.simplefilter("ignore")  # about damaged metadata, and about sizes that are refused here
             picture = Image.open(path, formats=FORMATS)
             width, height = picture.size
             if width * height > MAX_PIXELS:
@@ -61,12 +60,12 @@ def open_picture(path: Path) -> Image.Image:
         raise UserError(f"{path}: more than {MAX_PIXELS:,} pixels; shrink or remove it") from None
     except UserError:
         raise
-    except Exception as error:  # a damaged file gets into every corner of a decoder, whose errors share no base
+    except Exception as error:  # a decoder's errors for damaged files have no common base
         raise UserError(f"{path}: not a readable picture ({error}); replace or remove it") from None
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """A picture as its camera was held; what is upright stays the same object."""
+    """An image turned as its camera was held; an upright image stays the same object."""
     turn = UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     if turn is None:
         return picture
@@ -76,16 +75,16 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def as_colour(picture: Image.Image, shown: str) -> Image.Image:
-    """A picture as RGB, as it is seen on a white page: palettes resolved, what is transparent laid on `BACKGROUND`.
+    """An image as RGB: palettes are resolved, and transparent pixels are laid on `BACKGROUND`.
 
     Of 16 bits the upper 8 are kept; CMYK is converted without a profile.
 
     Args:
-        picture: of any mode.
-        shown: what errors call it.
+        picture: an image of any mode.
+        shown: the name of the image in errors.
 
     Raises:
-        UserError: its mode has no stated range or no conversion to RGB.
+        UserError: the image's mode has no fixed range or no conversion to RGB.
     """
     if picture.mode in DEEP_MODES:
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Arrays and records between the stages: written atomically, read without trusting them, hashed."""
+"""Arrays and records between the stages: written atomically, checked when they are read, and hashed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -27,24 +28,24 @@ T = TypeVar("T")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON with sorted layout kept as given, atomically; NaN and infinity are refused (ValueError)."""
+    """Write JSON atomically, with the keys in their order; ValueError for NaN and infinity."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
     """Read a JSON file; UserError names the file if it is missing or not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_unique)
+        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=partial(_without_twins, what="key"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the stage that writes it first") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a file that can be read") from None
-    except (ValueError, RecursionError) as error:  # also too many digits, and too deep
+    except (ValueError, RecursionError) as error:  # also of numbers with too many digits and of too deep nesting
         raise UserError(f"{path}: not a JSON file ({error}); delete it and rerun the stage that writes it") from None
 
 
 def _without_twins(pairs: list[tuple[str, T]], what: str) -> dict[str, T]:
-    """Names and what they stand for; ValueError if a name comes again, of which a reader would take the last."""
+    """Pairs of a name and a value as a mapping; ValueError if a name occurs twice."""
     named = dict(pairs)
     if len(named) < len(pairs):
         twin = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
@@ -52,17 +53,8 @@ def _without_twins(pairs: list[tuple[str, T]], what: str) -> dict[str, T]:
     return named
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The keys and values of a JSON object; ValueError if a key comes again."""
-    return _without_twins(pairs, "key")
-
-
 def read_record(path: str | Path) -> dict[str, Any]:
-    """Read a JSON file that holds keys and values.
-
-    Raises:
-        UserError: as `read_json`, or it holds something else.
-    """
+    """Read a JSON file that holds keys and values; UserError as for `read_json`, or if it holds something else."""
     record = read_json(path)
     if not isinstance(record, dict):
         raise UserError(f"{path}: holds no keys but {record!r:.40}; delete it and rerun the stage that writes it")
@@ -75,7 +67,7 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(stream, **dict(arrays))  # type: ignore[arg-type]
 
 
-#: What zipfile and numpy raise for a file that is no whole npz of plain arrays, or is too large for this machine.
+#: The errors of zipfile and numpy for a file that is not a complete npz of plain arrays, or does not fit in memory.
 BROKEN = (
     ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, AttributeError, TypeError, KeyError,
     IndexError, OverflowError, MemoryError, SyntaxError, struct.error, tokenize.TokenError,
@@ -84,18 +76,14 @@ BROKEN = (
 
 @dataclass(frozen=True)
 class Header:
-    """What an array on file says it is, read without reading its values."""
+    """The type and the shape of an array in a file, read without its values."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
 
 
 def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Arrays:
-    """Read the arrays of an npz called `names`, without reading the others, and without unpickling anything.
-
-    Args:
-        path: the file.
-        names: the arrays wanted, of which those that are not there are left out; None for all.
+    """Read the arrays `names` of an npz (None: all), as far as it has them; nothing is unpickled.
 
     Raises:
         UserError: the file is missing, is not an npz, is truncated or damaged, or holds Python objects.
@@ -111,18 +99,14 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> Array
 
 
 def read_headers(path: str | Path) -> dict[str, Header]:
-    """Type and shape of every array of an npz, before anything is unpacked: what is on file may be too large to read.
-
-    Raises:
-        UserError: as `load_arrays`.
-    """
+    """Type and shape of every array of an npz, whose values may be too large to read; errors as for `load_arrays`."""
     with _members(path) as (archive, members):
         return {name: _header(archive, name, member) for name, member in members.items()}
 
 
 @contextmanager
 def _members(path: str | Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
-    """An npz and its members by the names of the arrays; what is wrong with it is a UserError."""
+    """An npz and its members by the names of the arrays; UserError if it is not valid."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive, _without_twins([(i.filename.removesuffix(".npy"), i) for i in archive.infolist()], "array")
@@ -138,7 +122,7 @@ def _header(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> Hea
 
 
 def _checked_header(stream: IO[bytes], name: str, size: int) -> Header:
-    """The header of an npy of `size` bytes; ValueError if it is none, of objects, or promises another size."""
+    """The header of an npy of `size` bytes; ValueError if it is not valid, has objects, or states another size."""
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = np.lib.format.read_magic(stream)
     if version not in readers:
@@ -152,11 +136,7 @@ def _checked_header(stream: IO[bytes], name: str, size: int) -> Header:
 
 
 def load_array(path: str | Path) -> np.ndarray:
-    """Read an npy, without unpickling anything.
-
-    Raises:
-        UserError: the file is missing, is not an npy, is cut off, or holds Python objects.
-    """
+    """Read an npy, without unpickling; UserError if it is missing, damaged, not an npy, or holds Python objects."""
     try:
         with Path(path).open("rb") as stream:
             _checked_header(stream, Path(path).name, os.fstat(stream.fileno()).st_size)
@@ -176,7 +156,7 @@ def sha256_file(path: str | Path) -> str:
 
 
 def sha256_arrays(arrays: Mapping[str, np.ndarray]) -> str:
-    """Hex SHA-256 over names, dtypes, shapes and values, independent of order and of the container."""
+    """Hex SHA-256 over names, dtypes, shapes and values, independent of the arrays' order and of their file."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -1,4 +1,4 @@
-"""A network's weights on file: safetensors, written atomically, loaded only if every tensor matches."""
+"""The files of a network's weights: safetensors, written atomically and loaded only if every tensor matches."""
 
 from __future__ import annotations
 
@@ -17,17 +17,13 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Write tensors as safetensors, atomically."""
     whole = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
     with atomic_path(path) as temporary:
-        # Without tensors, an empty header of metadata makes a file that cannot be read (safetensors issue 466). Not
-        # save_file: it hides a full disk in an error of its own, and leaves files of its own when it is killed.
+        # An empty header of metadata without tensors makes a file that cannot be read (safetensors issue 466).
+        # save_file is not used, since it hides a full disk in another error, and leaves temporary files when killed.
         temporary.write_bytes(save(whole, dict(metadata) if metadata else None))
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """Load weights that `save_weights` wrote into `module`; every tensor must match.
-
-    Raises:
-        UserError: the file is missing, damaged, or belongs to another network.
-    """
+    """Load the weights of a file into `module`; UserError if it is missing, damaged, or of another network."""
     try:
         module.load_state_dict(load_file(path))
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Snakemake's logger plugin `mmbench`: one live view of a run on a terminal, plain lines elsewhere.
+"""Snakemake's logger plugin `mmbench`: one live view of a run in a terminal, plain lines elsewhere.
 
-`mmbench run` puts this folder's parent on the path and asks for it with `--logger mmbench`.
+`mmbench run` puts this folder's parent on the path and selects the plugin by `--logger mmbench`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from mmbench.cli.progress import Progress, view
 
-#: Beginnings of messages that the view, or nobody, needs.
+#: The beginnings of messages that are not printed.
 NOISE = ("Building DAG", "Using shell", "Provided ", "Rules claiming", "Conda environments: ignored", "Select jobs",
          "Execute ", "Job stats", "Workflow has started", "host: ", "Job counts", "Singularity containers",
          "Selected jobs", "Resources ", "Complete log(s)", "Elapsed time")  # fmt: skip
@@ -42,14 +42,14 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def emit(self, record: LogRecord) -> None:
-        """Take one event."""
+        """Handle one event."""
         try:
             self.take(getattr(record, "event", None), record, vars(record))
         except Exception:  # a view that breaks must not break the run
             self.handleError(record)
 
     def take(self, event: Any, record: LogRecord, said: dict[str, Any]) -> None:
-        """What an event changes, and what is said of it."""
+        """Update the progress by an event, and print a line if it needs one."""
         now = time.monotonic()
         if event == LogEvent.RUN_INFO and not self.ended:
             self.progress.begin(said["stats"], now)
@@ -73,7 +73,7 @@ class LogHandler(LogHandlerBase):
                 self.console.print(text.rstrip(), markup=False)
 
     def open(self) -> None:
-        """Show the view, if there is a terminal; what jobs print is in their logs, and would tear it."""
+        """Show the view in a terminal; the output of jobs, which is also in their logs, is hidden meanwhile."""
         if self.live is not None or not self.console.is_terminal:
             return
         self.stdout = os.dup(1)
@@ -87,12 +87,12 @@ class LogHandler(LogHandlerBase):
         self.live.start()
 
     def say(self, line: str) -> None:
-        """A plain line, where there is no view that shows the same."""
+        """Print a plain line, unless the view shows the same."""
         if line and self.live is None:
             self.console.print(line, markup=False)
 
     def close(self) -> None:
-        """Leave the view as it is at the end, and say how it went."""
+        """Leave the last state of the view, and print the result."""
         if not self.ended:
             self.ended = True
             if self.live is not None:
@@ -106,7 +106,7 @@ class LogHandler(LogHandlerBase):
 
 
 def failure(said: dict[str, Any]) -> str:
-    """What is known of a job that failed: its log says the rest."""
+    """A description of a failed job, with the end of its log."""
     lines = [f"failed   {said['rule_name']}: {', '.join(said['output'])}"]
     for path in said["log"]:
         try:
@@ -114,5 +114,5 @@ def failure(said: dict[str, Any]) -> str:
                 lines += [f"         {line}" for line in log.read().splitlines()[-5:]]
         except OSError:
             continue
-        lines.append(f"         all of it: {path}")
+        lines.append(f"         the whole log: {path}")
     return "\n".join(lines)
