@@ -1,8 +1,8 @@
 """Datasets, each a module of this package with `CARD` and `load(split, settings)`; a new file is a new dataset.
 
-A module may have `other_files(settings)`, too: how many files are at places of items and are none, by suffix.
 `load` returns arrays with one row per item: `image` uint8 (n, 3, h, w), others as the card says, e.g. `mask` uint8
-(n, h, w) with 255 to ignore, `label` int64 (n,); `factors` float32 (n, k) are no modality.
+(n, h, w) with 255 for ignored pixels, `label` int64 (n,); `factors` float32 (n, k) are not a modality. A module may
+also have `other_files(settings)`: the numbers of files among the items' files that are not items, by suffix.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["SPLITS", "Card", "DataSettings", "card", "load", "names", "other_fil
 
 
 def names() -> list[str]:
-    """Names of the datasets there are, sorted."""
+    """The names of all datasets, sorted."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not (m.ispkg or m.name.startswith("_")))
 
 
@@ -43,14 +43,10 @@ def _module(name: str) -> ModuleType:
 
 
 def load(split: str, settings: DataSettings) -> Arrays:
-    """Read or draw a split.
-
-    Args:
-        split: `train`, `validation` or `test`.
-        settings: which dataset, how large, how many items.
+    """Read or draw a split: `train`, `validation` or `test`.
 
     Raises:
-        UserError: the dataset or split is unknown, or its files are missing or broken.
+        UserError: the dataset or the split is unknown, or its files are missing or broken.
     """
     check_split(split)
     arrays: Arrays = _module(settings.name).load(split, settings)
@@ -58,10 +54,10 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def card(settings: DataSettings) -> Card:
-    """What the dataset says about itself; a module whose card depends on the files has a function `card`.
+    """The card of a dataset; a module whose card depends on the files has a function `card`.
 
     Raises:
-        UserError: it names what is neither `factors` nor said to be of a kind, or the dataset or its files are missing.
+        UserError: the card lists a modality without a kind, or the dataset or its files are missing.
     """
     module = _module(settings.name)
     described = module.card(settings) if hasattr(module, "card") else module.CARD
@@ -72,13 +68,13 @@ def card(settings: DataSettings) -> Card:
 
 
 def other_files(settings: DataSettings) -> dict[str, int]:
-    """How many files that lie where items do are none, by their suffixes; empty for what does not list folders."""
+    """The numbers of files among the items' files that are not items, by suffix; empty without `other_files`."""
     module = _module(settings.name)
     return dict(sorted(module.other_files(settings).items())) if hasattr(module, "other_files") else {}
 
 
 def read_prepared(folder: str | Path, split: str) -> Arrays:
-    """A split that `prepare_data` wrote, checked against the hash and the shapes in its card.
+    """A split that the stage data wrote, checked by the hash and the shapes in its card.
 
     Raises:
         UserError: the split or the card is missing, or the arrays are not those that the card describes.
@@ -96,14 +92,14 @@ def read_prepared(folder: str | Path, split: str) -> Arrays:
 
 
 def converted(arrays: Arrays, card: Mapping[str, Any]) -> Arrays:
-    """A split's arrays, each in the type in which its kind is stored; what is no modality as float32.
+    """A split's arrays, each in the type in which its kind is stored; an array that is not a modality as float32.
 
     Args:
-        arrays: of any types that the kinds take.
-        card: content of card.json, with `size`.
+        arrays: arrays of any types that the kinds accept.
+        card: the content of card.json, with `size`.
 
     Raises:
-        UserError: one has another type or shape, or values that its kind has not; its name comes first.
+        UserError: an array has another type or shape, or values that its kind does not have.
     """
     images = arrays.get("image")
     if images is None or not images.shape or not len(images):
@@ -126,7 +122,7 @@ def converted(arrays: Arrays, card: Mapping[str, Any]) -> Arrays:
 
 
 def _of_kind(array: np.ndarray, kind: Kind, count: int) -> np.ndarray:
-    """Stored items of a kind, checked and converted."""
+    """Items of a kind, checked and converted to their stored type."""
     wanted = (count, *kind.stored.shape)
     if not kind.stored.fits(array.dtype) or array.shape != wanted:
         raise UserError(f"is {array.dtype} {array.shape}, not {kind.stored.dtype} {wanted}")
@@ -134,7 +130,7 @@ def _of_kind(array: np.ndarray, kind: Kind, count: int) -> np.ndarray:
 
 
 def _row_of_floats(array: np.ndarray, count: int) -> np.ndarray:
-    """What is no modality, float32 (n, k)."""
+    """An array that is not a modality, as float32 (n, k)."""
     if array.ndim != 2 or len(array) != count or not np.issubdtype(array.dtype, np.floating):
         raise UserError(f"is {array.dtype} {array.shape}, not a row of floats for each of {count} images")
     with np.errstate(over="ignore"):

@@ -1,8 +1,8 @@
-"""Pictures that are in more than one split: exactly, by the hash of their pixels, and nearly, by how they look.
+"""Images that are in more than one split: exact duplicates by the hash of their pixels, and near duplicates.
 
-Two pictures are nearly the same if their difference hashes (dHash: which of neighbours in 8 x 9 greys is brighter, 64
-bits) differ in no more than `BITS`, and their 16 x 16 greys by no more than `LEVELS` of 255 on average. So compression
-and a change of size are seen through; a shift by a pixel, and streets that only look alike, are not the same.
+Two images are near duplicates if their difference hashes (dHash: which of two neighbours in 8 x 9 greys is brighter)
+differ in at most `BITS` of 64 bits, and their 16 x 16 greys by at most `LEVELS` of 255 on average. Compressed or
+resized copies are therefore found; images shifted by a pixel, and streets that are only similar, are not.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SIDE, BATCH = 16, 1024
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What the pictures of a split are known by.
+    """The fingerprints of the images of a split.
 
     Attributes:
-        digests: of their pixels.
-        greys: (n, 256), 0 to 255.
-        hashes: 64 bits each, (n,).
+        digests: the hash of each image's pixels.
+        greys: the 16 x 16 greys of each image (n, 256), 0 to 255.
+        hashes: the difference hash of each image, 64 bits (n,).
     """
 
     digests: tuple[bytes, ...]
@@ -35,7 +35,7 @@ class Fingerprints:
 
 
 def fingerprints(images: np.ndarray) -> Fingerprints:
-    """Those of images, uint8 (n, 3, h, w)."""
+    """The fingerprints of images, uint8 (n, 3, h, w)."""
     digests = tuple(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
     greys, hashes = np.empty((len(images), SIDE**2), np.uint8), np.empty(len(images), np.uint64)
     for start in range(0, len(images), BATCH):
@@ -63,7 +63,7 @@ def boxes(parts: int, size: int) -> np.ndarray:
 
 
 def shared(splits: Mapping[str, Fingerprints]) -> list[dict[str, Any]]:
-    """For each two splits how many pictures of the later one are in the earlier one, and how many more nearly are."""
+    """For each two splits, the numbers of images of the later one that are exact and near duplicates of the earlier."""
     pairs = []
     for (other, first), (split, second) in combinations(splits.items(), 2):
         known = set(first.digests)
@@ -74,10 +74,10 @@ def shared(splits: Mapping[str, Fingerprints]) -> list[dict[str, Any]]:
 
 
 def nearly(first: Fingerprints, second: Fingerprints) -> np.ndarray:
-    """Which of the second pictures look like any of the first, bool (n,).
+    """Which of the second images are near duplicates of any of the first, bool (n,).
 
-    Greys that differ by no more than `LEVELS` on average differ no more in their means: only the pictures whose means
-    are that near are compared, which are neighbours once they are sorted.
+    Greys that differ by at most `LEVELS` on average also differ by at most that in their means. Only images whose means
+    are that near are compared; they are neighbours once the means are sorted.
     """
     means = first.greys.mean(axis=1)
     order = np.argsort(means)

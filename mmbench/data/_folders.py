@@ -1,7 +1,7 @@
-"""What lies in the folders of a data set: one way for all loaders, by which nothing is left out in silence.
+"""The listing of a data set's folders, the same for all loaders, so that no image is left out without notice.
 
-What systems put beside pictures (`HIDDEN`, and all that begins with a dot) is nobody's data and is passed over. A
-picture where none is read, or a folder among pictures, stops the run; files that are no pictures are counted.
+Files that operating systems create (`HIDDEN`, and names that begin with a dot) are ignored. An image in a place where
+none is read, or a folder among images, is an error; files that are not images are counted.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from pathlib import Path
 from mmbench.errors import UserError
 from mmbench.files.pictures import SUFFIXES
 
-#: Files and folders that systems make, in lower case.
+#: The files and folders that operating systems create, in lower case.
 HIDDEN = ("@eadir", "#recycle", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini")
 
 
 def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder, as the system lists it, without what is hidden: there may be too many to hold.
+    """The entries of a folder, without hidden ones, in the system's order; UserError if the folder cannot be read.
 
-    Raises:
-        UserError: the folder cannot be read.
+    They are yielded one by one, since there may be too many to hold.
     """
     try:
         with os.scandir(folder) as listed:
@@ -32,12 +31,12 @@ def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's suffix, in any case, is one of a picture."""
+    """Whether a file has the suffix of an image, in upper or lower case."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def folders(folder: Path) -> Iterator[str]:
-    """Names of the folders in a folder of folders; UserError if a picture lies beside them."""
+    """The names of the folders in a folder; UserError if an image lies beside them."""
     for entry in entries(folder):
         if entry.is_dir():
             yield entry.name
@@ -46,10 +45,10 @@ def folders(folder: Path) -> Iterator[str]:
 
 
 def pictures(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> Iterator[str]:
-    """Names of the pictures in a folder, all of which must end so, in any case.
+    """The names of the images in a folder, all of which must have one of the suffixes, in upper or lower case.
 
     Raises:
-        UserError: there is a folder among them, or a picture whose name ends otherwise.
+        UserError: there is a folder among them, or an image with another suffix.
     """
     for entry in entries(folder):
         if entry.is_dir():
@@ -61,16 +60,16 @@ def pictures(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> Iterator[str]:
 
 
 def pairs(frames: Path, maps: Path, ending: str, map_endings: Sequence[str]) -> list[tuple[Path, Path]]:
-    """Pictures and their class maps, by the names of the frames; a map need not be there.
+    """The images and their class maps, matched by the names of the frames; a class map may be missing.
 
     Args:
-        frames: folder of the pictures.
+        frames: folder of the images.
         maps: folder of the class maps.
-        ending: of the pictures' names, in any case, after the name of the frame.
-        map_endings: of the class maps' names, and of other pictures in their folder.
+        ending: the end of the images' names, in any case, after the name of the frame.
+        map_endings: the end of the class maps' names, then those of other images in their folder.
 
     Raises:
-        UserError: as `pictures`, or a frame has two pictures or maps, or a class map has no picture.
+        UserError: see `pictures`; or a frame has two images or maps, or a class map has no image.
     """
     pictured, mapped = _by_frame(frames, (ending,)), _by_frame(maps, map_endings)
     for frame in sorted(mapped.keys() - pictured.keys())[:1]:
@@ -80,7 +79,7 @@ def pairs(frames: Path, maps: Path, ending: str, map_endings: Sequence[str]) -> 
 
 
 def _by_frame(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """Pictures whose names have the first of the endings, by what stands before it."""
+    """The images whose names have the first of the endings, by the part of the name before it."""
     paths: dict[str, Path] = {}
     for name in sorted(pictures(folder, endings)):
         frame = name[: -len(endings[0])]
@@ -90,6 +89,6 @@ def _by_frame(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
 
 
 def count_others(folder: Path) -> Counter[str]:
-    """How many files in a folder of pictures are none, by their suffixes."""
+    """The numbers of files in a folder that are not images, by suffix."""
     names = (entry.name for entry in entries(folder) if not entry.is_dir() and not is_picture(entry.name))
     return Counter(os.path.splitext(name)[1].lower() or "(no suffix)" for name in names)

@@ -1,4 +1,4 @@
-"""Pictures of data sets: colour ones, with their class maps, at the size that is asked for."""
+"""Reads the images of data sets and their class maps, and resizes them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ GREY_MODES = ("1", "L", "LA", "La", "I", "F", *DEEP_MODES)
 
 
 def open_colour(path: Path) -> Image.Image:
-    """Decode a colour picture as RGB, see `as_colour`.
-
-    Raises:
-        UserError: as `open_picture`, or the file is greyscale.
-    """
+    """Decode a colour image as RGB, see `as_colour`; UserError as for `open_picture`, or if the file is greyscale."""
     picture = open_picture(path)
     if picture.mode in GREY_MODES:
         raise UserError(f"{path}: greyscale (mode {picture.mode}), colour is needed; convert it to RGB or remove it")
@@ -27,10 +23,10 @@ def open_colour(path: Path) -> Image.Image:
 
 
 def open_pair(frame: Path, annotation: Path) -> tuple[Image.Image, Image.Image]:
-    """Decode a colour picture as RGB and its class map, which has one number per pixel (mode L or P).
+    """Decode a colour image as RGB, and its class map, which has one number per pixel (mode L or P).
 
     Raises:
-        UserError: as `open_colour` and `open_picture`, or the map is missing, has another mode or another size.
+        UserError: see `open_colour` and `open_picture`; or the map is missing, or has another mode or size.
     """
     picture = open_colour(frame)
     if not annotation.is_file():
@@ -45,7 +41,7 @@ def open_pair(frame: Path, annotation: Path) -> tuple[Image.Image, Image.Image]:
 
 
 def chw(picture: Image.Image, shape: tuple[int, int]) -> np.ndarray:
-    """The whole picture at (height, width), antialiased (Lanczos); uint8 (3, height, width)."""
+    """The whole image resized to (height, width), antialiased (Lanczos); uint8 (3, height, width)."""
     height, width = shape
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -53,12 +49,12 @@ def chw(picture: Image.Image, shape: tuple[int, int]) -> np.ndarray:
 
 
 def hw(labels: Image.Image, shape: tuple[int, int], classes: np.ndarray, annotation: Path) -> np.ndarray:
-    """The whole class map at (height, width), by the nearest neighbour; says so if no pixel has a class.
+    """The whole class map resized to (height, width), by the nearest neighbour; a map without any class is printed.
 
     Args:
-        labels: numbers as they are in the file.
+        labels: the numbers in the file.
         shape: height and width.
-        classes: the class of each number, uint8 (256,); `IGNORED` for none.
+        classes: the class of each number, uint8 (256,); `IGNORED` for a number without a class.
         annotation: the file.
 
     Returns:

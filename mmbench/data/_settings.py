@@ -1,4 +1,4 @@
-"""What every dataset is asked with, and what every dataset says about itself."""
+"""The settings and the card that every dataset has, and common functions of the loaders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from mmbench.errors import UserError, closest
 
 SPLITS = ("train", "validation", "test")
-#: The class of a mask's pixel that has none.
+#: The number of a mask's pixel that has no class.
 IGNORED = 255
 Colour = tuple[int, int, int]
 
@@ -23,10 +23,10 @@ class DataSettings:
     """The `data` section of a profile.
 
     Attributes:
-        name: a module of `mmbench.data`.
-        size: height and width in pixels; one number means square.
-        train: number of training items, None for all there are; likewise `validation` and `test`.
-        root: folder of the files; None means `$MMBENCH_DATA/<name>`.
+        name: the name of a module of `mmbench.data`.
+        size: height and width in pixels; one number for a square.
+        train: number of training items, None for all; likewise `validation` and `test`.
+        root: folder of the files; None for `$MMBENCH_DATA/<name>`.
     """
 
     name: str = "toy_streets"
@@ -47,11 +47,7 @@ class DataSettings:
 
     @classmethod
     def from_mapping(cls, section: Mapping[str, Any]) -> DataSettings:
-        """Read a `data` section.
-
-        Raises:
-            UserError: a key is unknown or a value makes no sense; the message names it.
-        """
+        """Read a `data` section; UserError names a key that is unknown or has a wrong value."""
         known = [f.name for f in fields(cls)]
         for key in section:
             if key not in known:
@@ -70,7 +66,7 @@ class DataSettings:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def count(self, split: str) -> int | None:
-        """Number of items asked for, None for all."""
+        """The requested number of items, None for all."""
         check_split(split)
         count: int | None = getattr(self, split)
         return count
@@ -78,26 +74,26 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class Card:
-    """What a dataset is: shown in the report and written to `card.json`.
+    """The description of a dataset, which is shown in the report and written to `card.json`.
 
     Attributes:
         name: the module's name.
-        title: for a reader.
-        provenance: where the data come from and how they got here.
-        licence: of the data.
-        citation: of the data's authors, empty for generated data.
-        modalities: names of the arrays that `load` returns, or a mapping of them to their kinds, files of
-            `mmbench.modalities`; or of its `kind` and `classes`, `palette`, `labels` of its own.
-        classes: names of the mask's classes by value; empty without masks.
-        palette: a colour for each of them, 0 to 255.
-        labels: names of the scene or object labels by value; empty if only the files tell.
-        factors: names of the columns of `factors`.
-        download: what to fetch, from where, how large; empty for generated data.
-        layout: which files must lie below the root.
-        version: of the generator or of the reading rules; part of the identity of the arrays.
-        notes: what else a reader must know.
-        dependence: why the items of a split are not independent, as intervals over images take them to be; empty if
-            they are.
+        title: the name for readers.
+        provenance: the origin of the data, and how they were processed.
+        licence: the licence of the data.
+        citation: the publication of the data's authors, empty for generated data.
+        modalities: the names of the arrays that `load` returns, or a mapping of these names to their kinds (files of
+            `mmbench.modalities`), or to mappings with `kind` and the array's own `classes`, `palette` or `labels`.
+        classes: the names of the mask's classes by value; empty without masks.
+        palette: the colour of each class, 0 to 255.
+        labels: the names of the scene or object labels by value; empty if only the files have them.
+        factors: the names of the columns of `factors`.
+        download: the files to fetch, their source and size; empty for generated data.
+        layout: the files that must be below the root.
+        version: the version of the generator or of the reading rules; it is part of the arrays' identity.
+        notes: further remarks for readers.
+        dependence: the reason for which the items of a split are not independent, as intervals over images assume;
+            empty if they are independent.
     """
 
     name: str
@@ -117,7 +113,7 @@ class Card:
     dependence: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The card as plain values for JSON."""
         return asdict(self)
 
 
@@ -128,16 +124,16 @@ def check_split(split: str) -> None:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?` if something known is close, else nothing."""
+    """`; did you mean 'x'?` if a known word is close, else an empty text."""
     close = closest(str(word), known)
     return f"; did you mean {close!r}?" if close else ""
 
 
 def data_root(settings: DataSettings, card: Card, create: bool = False) -> Path:
-    """Folder of a dataset's files: `data.root`, else `$MMBENCH_DATA/<name>`; made if `create`.
+    """The folder of a dataset's files: `data.root`, or else `$MMBENCH_DATA/<name>`; it is made if `create` is true.
 
     Raises:
-        UserError: neither is there; says what to download, from where, how large, and where to put it.
+        UserError: there is no such folder; the message says what to download and where to put it.
     """
     base = os.environ.get("MMBENCH_DATA")
     root = settings.root or (os.path.join(base, card.name) if base else None)
@@ -151,19 +147,19 @@ def data_root(settings: DataSettings, card: Card, create: bool = False) -> Path:
 
 
 def name_hash(name: str) -> bytes:
-    """SHA-256 of a name, which may be a file's whose bytes are no UTF-8."""
+    """SHA-256 of a name; a file's name may have bytes that are not UTF-8."""
     return hashlib.sha256(name.encode(errors="surrogateescape")).digest()
 
 
 def hashed_order(names: Sequence[str]) -> list[int]:
-    """Indices of `names` in the order of their SHA-256: fixed, and unrelated to how the files were made."""
+    """Indices of `names` in the order of their SHA-256, which is fixed and unrelated to how the files were made."""
     return sorted(range(len(names)), key=lambda i: (name_hash(names[i]), names[i]))
 
 
 def hashed_first(names: Iterable[str], count: int | None) -> tuple[list[str], int]:
-    """The first `count` of different `names` (None: all) in the order of `hashed_order`, and how many names there are.
+    """The first `count` of different `names` (None: all) in the order of `hashed_order`, and the number of all names.
 
-    No more than `count` names are held.
+    At most `count` names are held in memory.
     """
     seen = 0
 
@@ -178,9 +174,9 @@ def hashed_first(names: Iterable[str], count: int | None) -> tuple[list[str], in
 
 
 def hashed_parts(name: str, available: int, split: str, share: int) -> list[int]:
-    """Items of a split where `validation` is one `share`-th of the training file and `test` a file of its own.
+    """The items of a split, where `validation` is one `share`-th of the training file and `test` is a separate file.
 
-    The order is fixed by the hash of the item's number; validation is its last part.
+    The order is fixed by the hash of the item's number; the validation items are the last ones.
     """
     order = hashed_order([f"{name}/{i}" for i in range(available)])
     held = available // share
@@ -190,7 +186,7 @@ def hashed_parts(name: str, available: int, split: str, share: int) -> list[int]
 
 
 def take(available: int, settings: DataSettings, split: str, where: object) -> int:
-    """Number of items of a split to use; UserError if there are fewer than asked for, or none at all."""
+    """The number of items of a split to use; UserError if there are fewer than requested, or none at all."""
     wanted = settings.count(split)
     if available == 0 or (wanted is not None and wanted > available):
         raise UserError(f"data.{split}: {wanted or 'all'} items wanted but {where} has {available}; lower data.{split}")

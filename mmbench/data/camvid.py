@@ -1,7 +1,7 @@
 """CamVid: road scenes filmed from a car, with a class for each pixel, in the SegNet folder layout.
 
-Frames of any resolution are read and resized as a whole, so a square size squeezes the width: image by an antialiased
-(Lanczos) filter, class map by nearest neighbour. Label 11 (unlabelled) becomes 255, to be ignored.
+Frames of any resolution are read and resized as a whole, so a square size squeezes the width: the image by an
+antialiased (Lanczos) filter, the class map by nearest neighbour. Label 11 (unlabelled) becomes 255, which is ignored.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def other_files(settings: DataSettings) -> Counter[str]:
-    """How many files in the folders of pictures and class maps are none."""
+    """The numbers of files in the folders of images and class maps that are neither, by suffix."""
     root = data_root(settings, CARD)
     names = [name + part for name in FOLDERS.values() for part in ("", "annot")]
     return sum((count_others(_folder(root, name)) for name in names), Counter())
@@ -73,7 +73,7 @@ def _folder(root: Path, name: str) -> Path:
 
 
 def _read(frame: Path, annotation: Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Picture and class map at (height, width)."""
+    """Image and class map at (height, width)."""
     picture, labels = open_pair(frame, annotation)
     worst = int(np.asarray(labels).max())
     if worst > UNLABELLED:

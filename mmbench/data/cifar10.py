@@ -1,7 +1,7 @@
-"""CIFAR-10: 60,000 colour pictures of 32 x 32 in 10 classes.
+"""CIFAR-10: 60,000 colour images of 32 x 32 in 10 classes.
 
-The files are pickles. They are read only if they have the MD5 of the original ones, which torchvision lists, and
-nothing but arrays is taken from them.
+The files are pickles. They are read only if they have the MD5 of the original ones, which torchvision lists, and only
+arrays are taken from them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def _read(root: Path, train: bool, download: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 (n, 32, 32, 3) and labels int64 (n,) of the training or the test files."""
+    """Images uint8 (n, 32, 32, 3) and labels int64 (n,) of the training or the test files."""
     from torchvision.datasets import CIFAR10  # noqa: PLC0415 (slow to import, needed only here)
     from torchvision.datasets.utils import check_integrity, download_and_extract_archive  # noqa: PLC0415
 

@@ -1,11 +1,11 @@
 """Cityscapes: road scenes filmed from a car, with a class for each pixel, in the official folder layout.
 
-Frames of 2048 x 1024 are read one by one and resized as a whole, so a square size squeezes the width: image by an
-antialiased (Lanczos) filter, class map by nearest neighbour. The 19 classes of the official evaluation have their train
-ids, every other label becomes 255, to be ignored.
+Frames of 2048 x 1024 are read one by one and resized as a whole, so a square size squeezes the width: the image by an
+antialiased (Lanczos) filter, the class map by nearest neighbour. The 19 classes of the official evaluation have their
+train ids; every other label becomes 255, which is ignored.
 
-The official test split has no public labels. So `test` is the official `val`, and `validation` is three cities of the
-official `train`: whole cities, because frames of one city are neighbours.
+The official test split has no public labels. Therefore `test` is the official `val`, and `validation` is three cities
+of the official `train`: whole cities, because frames of one city are neighbours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mmbench.files.store import Arrays
 FOLDERS = {"train": "train", "validation": "train", "test": "val"}
 VALIDATION_CITIES = ("erfurt", "monchengladbach", "ulm")
 CITIES = ", ".join(VALIDATION_CITIES)
-#: Of the pictures' names, and of the class maps' and what the archive has beside them.
+#: The end of the images' names; that of the class maps' names, and those of other files in the archive.
 ENDINGS = "_leftImg8bit.png", ("_gtFine_labelIds.png", "_gtFine_color.png", "_gtFine_instanceIds.png")
 
 CARD = Card(
@@ -81,7 +81,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def other_files(settings: DataSettings) -> Counter[str]:
-    """How many files beside the cities and beside their pictures are none."""
+    """The numbers of files in the folders of the cities and of their images that are not images, by suffix."""
     counts: Counter[str] = Counter()
     for split in sorted(set(FOLDERS.values())):
         frames, _ = _folders(data_root(settings, CARD), split)
@@ -98,7 +98,7 @@ def _torchvision() -> Any:
 
 
 def _folders(root: Path, folder: str) -> tuple[Path, Path]:
-    """Where the pictures and the class maps of an official split are, by city."""
+    """The folders of the images and of the class maps of an official split, which have a folder for each city."""
     places = root / "leftImg8bit" / folder, root / "gtFine" / folder
     for place in places:
         if not place.is_dir():
@@ -107,7 +107,7 @@ def _folders(root: Path, folder: str) -> tuple[Path, Path]:
 
 
 def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
-    """Pictures and class maps of a split, by city."""
+    """The images and class maps of a split, city by city."""
     frames, maps = _folders(root, FOLDERS[split])
     cities = sorted(folders(frames))
     for orphan in sorted(set(folders(maps)) - set(cities))[:1]:
@@ -119,14 +119,14 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
 
 
 def _train_ids() -> dict[int, int]:
-    """Train id of every label id as bytes, in which the licence plate's -1 is 255 and so ignored."""
+    """The train id of every label id, as bytes: -1, that of the licence plate, becomes 255 and is ignored."""
     return {c.id % 256: c.train_id % 256 for c in _torchvision().classes}
 
 
 def _read(
     frame: Path, annotation: Path, shape: tuple[int, int], train_ids: Mapping[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Picture and map of train ids at (height, width)."""
+    """Image and map of train ids at (height, width)."""
     picture, labels = open_pair(frame, annotation)
     for label, pixels in enumerate(labels.histogram()):
         if pixels and label not in train_ids:

@@ -1,7 +1,7 @@
 """Emoji: each symbol in two styles, with its outline as a mask and its category.
 
-Symbols are split, never pictures: variants of a symbol, as its skin tones, are nearly the same picture. Training has
-all variants; validation and test have the plain picture of each symbol alone, so that no symbol counts several times.
+Whole symbols are assigned to the splits, since the variants of a symbol, such as its skin tones, are nearly the same
+image. Training has all variants; validation and test have only the plain image of each symbol, so each counts once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmbench.files.pictures import as_colour, open_picture
 from mmbench.files.store import Arrays, read_json
 
 VERSION = "16.0.0"
-#: Whose drawings are `image` and `style`.
+#: The designers of the drawings `image` and `style`.
 STYLES = {"image": "google", "style": "twitter"}
 #: Categories of emoji.json; its `Component` holds five swatches of skin and no symbol.
 LABELS = ("Activities", "Animals & Nature", "Flags", "Food & Drink", "Objects", "People & Body", "Smileys & Emotion",
@@ -60,7 +60,7 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Symbol:
-    """A symbol: its code points, its category and the files of its plain picture and its variants."""
+    """A symbol: its code points, its category, and the files of its plain image and of its variants."""
 
     code: str
     category: str
@@ -93,7 +93,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def other_files(settings: DataSettings) -> Counter[str]:
-    """How many entries of emoji.json are left out: they are no symbols, or lack one of the two drawings."""
+    """The numbers of entries of emoji.json that are left out: they are not symbols, or lack one of the two drawings."""
     left_out: Counter[str] = Counter()
     for entry in _entries(data_root(settings, CARD)):
         if entry["category"] == NO_SYMBOL:
@@ -104,7 +104,7 @@ def other_files(settings: DataSettings) -> Counter[str]:
 
 
 def symbols(root: Path) -> list[Symbol]:
-    """The symbols with the files of those of their pictures that are drawn in both styles, the plain one first.
+    """The symbols with the files of their images that exist in both styles, the plain one first.
 
     Raises:
         UserError: emoji.json is missing, broken or of another version.
@@ -123,7 +123,7 @@ def split_of(symbol: Symbol) -> str:
 
 
 def _entries(root: Path) -> Iterator[dict[str, Any]]:
-    """What emoji.json says of each symbol, checked."""
+    """The entries of emoji.json, each checked."""
     for style in STYLES.values():
         package = root / style / "package.json"
         version = read_json(_existing(package)).get("version")
@@ -142,7 +142,7 @@ def _entries(root: Path) -> Iterator[dict[str, Any]]:
 
 
 def _pictures(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The plain picture of a symbol and those of its variants."""
+    """The entries of the plain image of a symbol and of its variants."""
     return [entry, *entry.get("skin_variations", {}).values()]
 
 

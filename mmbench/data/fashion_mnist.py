@@ -1,7 +1,7 @@
-"""Fashion-MNIST: 70,000 grey pictures of clothes in 10 classes, read from the four IDX files wherever they lie.
+"""Fashion-MNIST: 70,000 grey images of clothes in 10 classes, read from the four IDX files.
 
-Grey is repeated to three channels. The 28 x 28 pictures get a border of 2 black pixels and so are 32 x 32; other sizes
-are resized from there (Lanczos), only 28 is taken as it is.
+Grey is repeated to three channels. The 28 x 28 images get a border of 2 black pixels, which makes them 32 x 32; other
+sizes are resized from these (Lanczos), and only the size 28 is used without a border.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def _folder(settings: DataSettings) -> Path:
-    """The folder with the IDX files, downloading them first where that is allowed."""
+    """The folder with the IDX files, which are downloaded first if that is allowed."""
     download = os.environ.get("MMBENCH_DOWNLOAD") == "1"
     root = data_root(settings, CARD, create=download)
     places = [root / place for place in PLACES if _file(root / place, "t10k-labels-idx1-ubyte") is not None]

@@ -1,11 +1,11 @@
-"""Your own pictures: one folder for each class, `root/<class>/*.png` (also jpg, webp, bmp, tif, ppm, gif).
+"""The user's own images: one folder for each class, `root/<class>/*.png` (also jpg, webp, bmp, tif, ppm, gif).
 
 Either `root` holds `train`, `val` (or `validation`) and `test`, each with the class folders, or it holds the class
-folders and every file falls into a split by the SHA-256 of its name: 80 % train, 10 % validation, 10 % test. A file
-keeps its split when others come or go.
+folders, and the SHA-256 of a file's name assigns it to a split: 80 % train, 10 % validation, 10 % test. A file keeps
+its split if others are added or removed.
 
-A picture is cropped around its centre to the wanted shape and resized (Lanczos). Greyscale files are refused rather
-than turned into colour: convert them if that is what you want.
+An image is cropped around its centre to the requested shape and resized (Lanczos). Greyscale files are refused, since
+they may be in the folder by mistake.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FOLDERS = {"train": ("train",), "validation": ("val", "validation"), "test": ("t
 
 
 def card(settings: DataSettings) -> Card:
-    """The card with the classes that the folders name."""
+    """The card with the names of the class folders as labels."""
     return replace(CARD, labels=tuple(_classes(data_root(settings, CARD))))
 
 
@@ -67,7 +67,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def other_files(settings: DataSettings) -> Counter[str]:
-    """How many files are no pictures, and the folders beside those of the splits, `<name>/`."""
+    """The numbers of files that are not images, by suffix, and the folders beside those of the splits, `<name>/`."""
     root = data_root(settings, CARD)
     bases = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
     places = [*bases, *(base / label for base in bases for label in _classes(root))]
@@ -77,13 +77,13 @@ def other_files(settings: DataSettings) -> Counter[str]:
 
 
 def split_of(name: str) -> str:
-    """Split of the file `<class>/<name>` in a folder without splits."""
+    """The split of the file `<class>/<name>` in a folder without splits."""
     share = int.from_bytes(name_hash(name)[:8], "big") / 2**64
     return "train" if share < 0.8 else "validation" if share < 0.9 else "test"
 
 
 def _is_split(root: Path) -> bool:
-    """Whether `train` is a split, which holds folders, and not a class, which holds pictures."""
+    """Whether `train` is a split, which holds folders, and not a class, which holds images."""
     return (root / "train").is_dir() and any(entry.is_dir() for entry in entries(root / "train"))
 
 
@@ -97,7 +97,7 @@ def _split_folder(root: Path, split: str) -> Path:
 
 
 def _classes(root: Path) -> list[str]:
-    """Sorted names of the class folders; every split must have the same ones."""
+    """The sorted names of the class folders; every split must have the same ones."""
     splits = [_split_folder(root, split) for split in FOLDERS] if _is_split(root) else [root]
     labels = [set(folders(folder)) for folder in splits]
     classes = sorted(set.union(*labels))

@@ -1,8 +1,8 @@
-"""Downsampled ImageNet, 64 x 64: 1,281,167 training and 50,000 validation pictures in the authors' npz files.
+"""Downsampled ImageNet, 64 x 64: 1,281,167 training and 50,000 validation images in the authors' npz files.
 
 `test` is the official validation file, `validation` a fixed twenty-fifth of every training file, about as many items. A
-split takes its files in their order and from each its items in the order of a hash. So a few items need the first file
-only, and which they are does not depend on which other files are there. One file at a time is in memory (1.6 GB).
+split uses its files in their order, and the items of each file in the order of a hash. A few items therefore need only
+the first file, and do not depend on the presence of other files. One file at a time is in memory (1.6 GB).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PLACES = (".", "Imagenet64_train_part1_npz", "Imagenet64_train_part2_npz", "Imag
 
 
 def load(split: str, settings: DataSettings) -> Arrays:
-    """Read a split; a training file is needed, and read, only for items that the files before it do not have.
+    """Read a split; a training file is read only if the files before it have too few items.
 
     Returns:
         `image` uint8 (n, 3, h, w), `label` int64 (n,): the number in the file less one.
@@ -77,7 +77,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def _find(root: Path, name: str, split: str, before: int) -> Path:
-    """A file below the root; `before` is how many items of the split the files before it have."""
+    """A file below the root; `before` is the number of items of the split in the files before it."""
     for place in PLACES:
         if (root / place / name).is_file():
             return root / place / name
@@ -86,7 +86,7 @@ def _find(root: Path, name: str, split: str, before: int) -> Path:
 
 
 def _labels(path: Path) -> np.ndarray:
-    """Labels of a file from 0, int64 (n,)."""
+    """The labels of a file, counted from 0, int64 (n,)."""
     labels = _array(path, "labels")
     if labels.ndim != 1 or labels.dtype.char not in np.typecodes["AllInteger"]:
         raise _other(path, f"labels are {labels.dtype} {labels.shape} instead of whole numbers (n,)")
@@ -96,7 +96,7 @@ def _labels(path: Path) -> np.ndarray:
 
 
 def _copy(path: Path, count: int, chosen: list[int], out: np.ndarray) -> None:
-    """Copy chosen ones of a file's `count` pictures to `out`, uint8 (len(chosen), 3, h, w), resized where needed."""
+    """Copy some of a file's `count` images to `out`, uint8 (len(chosen), 3, h, w), resized if needed."""
     data = _array(path, "data")
     if data.dtype != np.uint8 or data.shape != (count, 3 * SIDE**2):
         raise _other(path, f"data is {data.dtype} {data.shape} instead of uint8 {(count, 3 * SIDE**2)}")

@@ -1,9 +1,9 @@
 """Toy streets: street scenes drawn by a seeded generator, the dataset that needs no files.
 
-Item i of a split is a function of (VERSION, split, i): asking for more items or another size does not change which
-street it is, and no seed is shared by two splits. A street has hundreds of continuous choices (camera, road, each
-house, tree, car, person, sign, the light), so an unseen one is not a copy of one seen: a model that does well on `test`
-cannot have memorised it, and `train` can be made as large as wanted.
+Item i of a split is a function of (VERSION, split, i): another number of items or another size does not change the
+street, and no two splits share a seed. A street has hundreds of continuous choices (camera, road, each house, tree,
+car, person, sign, the light), so a test street is not a copy of a training street: a model that is good on `test`
+cannot have memorised it. `train` can be of any size.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from mmbench.data.streets.record import CLASSES
 from mmbench.data.streets.scene import FACTORS, LABELS, VERSION
 from mmbench.files.store import Arrays
 
-#: Sizes of the splits where the settings give none.
+#: The sizes of the splits if the settings do not set them.
 COUNTS = {"train": 20_000, "validation": 1_000, "test": 5_000}
-#: Pixels to draw at once: enough to hide numpy's overhead, few enough for the cache.
+#: Pixels that are drawn at once: enough to hide numpy's overhead, few enough for the cache.
 BATCH = 8 * 1024
-#: Bytes of a block that malloc learns from, see `_keep_heap`; above 32 MiB it would not.
+#: Bytes of the block from which malloc learns, see `_keep_heap`; it learns from blocks up to 32 MiB.
 HEAP = 24 * 2**20
 
 CARD = Card(
@@ -68,8 +68,8 @@ def load(split: str, settings: DataSettings) -> Arrays:
 
 
 def _keep_heap() -> None:
-    """Free a large block: glibc's malloc learns from it to keep memory instead of giving it back after each batch.
+    """Free a large block: glibc's malloc learns from it to keep memory instead of returning it after each batch.
 
-    The page faults of getting it again would take a quarter of the time. Elsewhere this does nothing.
+    Requesting the memory again would take a quarter of the time, for page faults. Other C libraries ignore this.
     """
     np.empty(HEAP, np.uint8)

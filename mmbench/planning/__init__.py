@@ -1,1 +1,1 @@
-"""What a profile takes on this machine: its jobs as Snakemake plans them, each at what was measured here."""
+"""Predicts the cost of a profile on this machine: the jobs that Snakemake plans, with the times measured here."""

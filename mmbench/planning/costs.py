@@ -1,4 +1,4 @@
-"""What every job of a profile takes, from the timings of a few."""
+"""The cost of every job of a profile, estimated from the timings of a few."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mmbench.planning.jobs import Job
 from mmbench.planning.measure import Bench, Step, starting
 from mmbench.planning.plan import Plan
 
-#: Seconds of the metrics of an item beside its networks, see benchmarks/results/evaluation-cpu.md.
+#: Seconds of an item's metrics in addition to its networks, see benchmarks/results/evaluation-cpu.md.
 SCORE_DRAWN, SCORE_GIVEN = 0.003, 0.0015
-#: Reading one picture of a data set whose files are not here.
+#: Seconds of reading one image of a data set whose files are missing here.
 PICTURE = 0.003
-#: The report's tables and figures: of an experiment, and of each of its methods; what Snakemake spends on a job; the
-#: hashing of a manifest. From runs of `quick`.
+#: Seconds of the report for an experiment, and for each of its methods; of Snakemake for a job; of hashing a manifest.
+#: They are from runs of `quick`.
 REPORT_EXPERIMENT, REPORT_METHOD, SCHEDULING, MANIFEST = 5.0, 0.5, 0.25, 1.0
-#: Items of a split of which a profile takes all there are.
+#: The assumed number of items of a split, if a profile uses all of them.
 TYPICAL = {"train": 50_000, "validation": 5_000, "test": 10_000}
-COMPARED = 20  # steps of a training at which gradients are compared
-#: What a kind of job imports before it begins.
+COMPARED = 20  # steps of a training run at which gradients are compared
+#: The modules that a kind of job imports before it begins.
 STARTS = {
     "method": "mmbench.stages.train",
     "network": "mmbench.stages.train, mmbench.models.nets.unet",
@@ -37,12 +37,12 @@ STARTS = {
 
 
 class Costs:
-    """Seconds of each job of a profile.
+    """The seconds of each job of a profile.
 
     Args:
-        config: the profile.
-        seconds: that timing may take; what it does not reach is taken to be like what it did.
-        said: is told what is timed.
+        config: the configuration with the profile.
+        seconds: the time for timing; methods that are not reached in time are assumed to be like the others.
+        said: is called with the name of each method that is timed.
     """
 
     def __init__(self, config: Config, seconds: float, said: Callable[[str], None] = lambda _: None) -> None:
@@ -62,17 +62,17 @@ class Costs:
         self.said, self.report = said, 0.0
 
     def seen(self, extractor: str) -> float:
-        """Seconds of an image in an extractor; one that is not of the project, or a CLIP, is taken to be like VGG16."""
+        """Seconds of an image in an extractor; a user's extractor and a CLIP are assumed to be like VGG16."""
         return self.networks.get(extractor, self.networks[VGG16])
 
     def method_of(self, job: Job) -> MethodFile:
-        """The method of a job, less what its settings leave out."""
+        """The method of a job, restricted to the modalities in its settings."""
         method = self.methods[job.experiment][job.method.partition("@")[0]]
         learns = self.config.section(job.experiment, job.method).modalities
         return of_modalities(method, learns, self.config.root, job.experiment) if learns else method
 
     def measure(self, jobs: Sequence[Job]) -> int:
-        """Time the methods of these jobs, an experiment's after another's, until the time is up; returns how many."""
+        """Time the methods of these jobs, in turn from each experiment, until the time is up; returns their number."""
         self.report = self.reporting(jobs)
         of: dict[str, list[Job]] = defaultdict(list)
         first = self.config.profile.seeds[0]
@@ -97,7 +97,7 @@ class Costs:
         return len(self.steps)
 
     def step(self, experiment: str, method: str) -> Step | None:
-        """The steps of a method, or the mean of its experiment's, or of all."""
+        """The steps of a method; if it was not timed, the mean over its experiment's methods, or over all."""
         if (experiment, method) in self.steps:
             return self.steps[experiment, method]
         known = [s for (e, _), s in self.steps.items() if s and e == experiment] or [
@@ -111,7 +111,7 @@ class Costs:
         return Step(usual, compared, first, round(sum(s.parameters for s in known) / len(known)))
 
     def answer(self, job: Job) -> dict[str, float]:
-        """Seconds of an item of each case that a method answers, or the mean of those that were timed."""
+        """Seconds of an item of each case that a method answers; if it was not timed, the mean of those that were."""
         key = (job.experiment, job.method)
         if key in self.items:
             return self.items[key]
@@ -124,7 +124,7 @@ class Costs:
         return {n: sum(v) / len(v) if v else sum(others) / len(others) for n, v in known.items()}
 
     def training(self, job: Job, step: Step | None) -> float:
-        """Seconds of a training, or of its beginning."""
+        """Seconds of a training run, or of its first part."""
         if step is None:
             return 0.0
         steps = (
@@ -133,7 +133,7 @@ class Costs:
             else self.config.section(job.experiment, job.method).steps
         )
         steps = round(steps * job.share)
-        compared = min(steps - 1, COMPARED)  # never in the first step, whose operations are counted
+        compared = min(steps - 1, COMPARED)  # not in the first step, whose operations are counted
         return step.first + (steps - 1 - compared) * step.usual + compared * step.compared
 
     def predicting(self, job: Job) -> float:
@@ -142,7 +142,7 @@ class Costs:
         return sum(counts[name] * seconds for name, seconds in self.answer(job).items())
 
     def scoring(self, job: Job) -> float:
-        """Seconds of the scores of a method's answers: networks see every image, and metrics compare them."""
+        """Seconds of scoring a method's answers: networks process every image, and metrics compare them."""
         answered, total = self.answer(job), 0.0
         for case in self.cases[job.experiment]:
             if case.name not in answered:
@@ -157,12 +157,12 @@ class Costs:
         return total
 
     def draws(self, job: Job) -> bool:
-        """Whether images are among what a method answers."""
+        """Whether a method answers images."""
         answers = self.method_of(job).answers
         return not answers or "image" in answers
 
     def seconds(self, job: Job) -> float:
-        """Seconds of a job on a core, or GPU, of its own."""
+        """Seconds of a job that has a core, or a GPU, alone."""
         evaluate = self.config.profile.evaluate
         sizes = {split: self.size(split) for split in TYPICAL}
         start, score = self.start[self.kind(job)], self.start["scores"]
@@ -186,14 +186,14 @@ class Costs:
         return SCHEDULING + whole[job.rule]() if job.rule in whole else SCHEDULING
 
     def kind(self, job: Job) -> str:
-        """What a job imports: a method that is trained, or asks another's weights, has a network."""
+        """The kind of a job's imports: a method that is trained, or uses the weights of another, has a network."""
         if not job.method:
             return "method"
         other = job.rule != "judge" and self.method_of(job).weights_from
         return "network" if other or self.step(job.experiment, job.method) else "method"
 
     def tuning(self, job: Job) -> float:
-        """Seconds of every candidate on the validation split: settings of the method, and ways of drawing."""
+        """Seconds of all candidates on the validation split: settings of the method, and sampling."""
         method, total = self.method_of(job), 0.0
         settings = self.config.settings("tune", job.experiment, job.method, method.weights_from)
         literals = read_literals(self.config.root / method.path)
@@ -207,7 +207,7 @@ class Costs:
         return total
 
     def trying(self, job: Job, task: str, items: int | None) -> float:
-        """Seconds of a task's cases of so many items at most, answered with all evaluations and scored."""
+        """Seconds of answering a task's cases with all evaluations and of scoring them, with at most `items` items."""
         counts = {
             case.name: min(self.bench.count(case), items or math.inf)
             for case in self.cases[job.experiment]
@@ -218,16 +218,16 @@ class Costs:
         return asked + sum(counts.values()) * (both if task == "reconstruct" else self.seen(self.extractors[0]))
 
     def reporting(self, jobs: Sequence[Job]) -> float:
-        """Seconds of the tables and figures of the experiments and methods that are scored."""
+        """Seconds of the tables and figures of the scored experiments and methods."""
         scored = {(job.experiment, job.method) for job in jobs if job.rule == "evaluate"}
         return REPORT_EXPERIMENT * len({experiment for experiment, _ in scored}) + REPORT_METHOD * len(scored)
 
     def size(self, split: str) -> int:
-        """Items of a split; a guess where the profile takes all, whose number nobody says before they are read."""
+        """The number of items of a split; an assumption if the profile uses all, since that is not known before."""
         return getattr(self.config.profile.data, split) or TYPICAL[split]
 
     def memory(self) -> float:
-        """Bytes of the largest job that was timed, with the training items in it."""
+        """Bytes of the largest job that was timed, including the training items."""
         height, width = self.bench.settings.shape
         items = self.size("train") * height * width * 4.0
         return peak_memory(self.device) + items
@@ -251,22 +251,18 @@ def make_plan(
     """Time the profile's methods and add up its jobs.
 
     Args:
-        config: the profile.
-        jobs: of its run.
-        cores: of the CPU that the run may use.
-        seconds: that timing may take.
-        said: is told what is timed.
+        config, seconds, said: as for `Costs`.
+        jobs: the jobs of the run.
+        cores: the number of CPU cores that the run may use.
     """
     costs = Costs(config, seconds, said)
     timed = costs.measure(jobs)
     possible = len({(j.experiment, j.method) for j in jobs if j.rule in ("predict", "judge")})
     notes = []
     if costs.read is None:
-        notes.append(f"{config.profile.data.name} is not here: reading it is guessed")
+        notes.append(f"the files of {config.profile.data.name} are missing, so the time to read them is a guess")
     if any(getattr(config.profile.data, split) is None for split in TYPICAL):
-        notes.append(
-            "the profile takes all items of a split: 50,000, 5,000 and 10,000 are guessed where it is not said"
-        )
+        notes.append("the profile uses all items of a split, whose number is assumed (50,000, 5,000 and 10,000)")
     slots = max(1, cores // config.top.threads) if costs.device.type == "cpu" else 1
     return Plan(
         jobs, [costs.seconds(job) for job in jobs], costs.memory(), costs.disk(jobs), costs.device.type, slots,

@@ -19,9 +19,9 @@ SEED = re.compile(r"(?P<experiment>[^/]+)/(?P<method>[^/]+)/seed(?P<seed>\d+)/(?
 
 @dataclass(frozen=True)
 class Job:
-    """One job: its rule, what it is of as far as its rule has that, and whether it has still to be done.
+    """One job: its rule, its experiment, method and seed if the rule has them, and whether it is left to do.
 
-    `share` is of the training, 1 for the whole; `folder` is that of its first output.
+    `share` is the share of the training run, 1 for the whole; `folder` is the folder of the job's first output.
     """
 
     rule: str
@@ -34,16 +34,16 @@ class Job:
 
 
 def read_jobs(root: Path, results: Path, keys: Sequence[str], target: str = "all") -> list[Job]:
-    """The jobs of a run in a checkout, finished ones too.
+    """The jobs of a run in a checkout, including finished ones.
 
     Args:
         root: the checkout.
-        results: of the profile, as the workflow names it.
-        keys: `key=value` of config/config.yaml.
+        results: the folder of the profile's results, as the workflow names it.
+        keys: `key=value` words for config/config.yaml.
         target: an experiment, `ablation` or `all`.
 
     Raises:
-        UserError: the workflow cannot be planned.
+        UserError: Snakemake cannot plan the workflow.
     """
     command = [sys.executable, "-m", "snakemake", target, "--summary", "--cores", "1", "--config", *keys]
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -57,7 +57,7 @@ def read_jobs(root: Path, results: Path, keys: Sequence[str], target: str = "all
 
 
 def jobs_of(table: str, results: Path) -> list[Job]:
-    """The jobs of what `snakemake --summary` printed: a line for each output, of which a job may have several."""
+    """The jobs in the output of `snakemake --summary`, which has a line for each output file of a job."""
     jobs: dict[tuple[str, str], Job] = {}
     for row in csv.DictReader(io.StringIO(table), delimiter="\t"):
         path = Path(row["output_file"])

@@ -1,4 +1,4 @@
-"""Timings of a profile's stages on this machine, on made-up items of its sizes."""
+"""Timings of a profile's stages on this machine, with artificial items of the profile's sizes."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from mmbench.method import Method, Sampling, Task, load_method
 from mmbench.modalities import kind_of, kinds_of_card, of_card
 from mmbench.training.loop import Training
 
-#: Test items that represent the profile's, with a different number for each kind of case.
+#: The numbers of test items that stand for the profile's; they differ, so that they identify the kind of a case.
 RECONSTRUCTIONS, SAMPLES = 16, 17
 EMBEDDING = 512  # numbers in an embedding
-PATIENCE = 2.0  # seconds that one timing may take; what would take longer is timed on fewer items
-CLASSES = 10  # of a data set whose files tell how many it has
-WARM = 3  # steps before the clock: the first ones make buffers and caches
+PATIENCE = 2.0  # seconds that one timing may take; a longer one uses fewer items
+CLASSES = 10  # the assumed number of classes, if only the files of a data set have it
+WARM = 3  # steps before timing starts, since the first ones fill buffers and caches
 
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of a training's steps: a usual one, one that compares gradients, the first; and the parameters."""
+    """Seconds of a usual training step, of one that compares gradients, and of the first; number of parameters."""
 
     usual: float
     compared: float
@@ -50,12 +50,12 @@ class Step:
 
 
 class Bench:
-    """Times what jobs do.
+    """Times the work of jobs.
 
     Args:
-        config: the profile.
-        device: where jobs compute.
-        threads: of one job.
+        config: the configuration with the profile.
+        device: the device of the jobs.
+        threads: the number of threads of one job.
     """
 
     def __init__(self, config: Config, device: torch.device, threads: int) -> None:
@@ -66,7 +66,7 @@ class Bench:
         self.rng = np.random.default_rng(0)
 
     def clock(self) -> float:
-        """Seconds: of a core's own work where a job is one thread, so that other programs do not count; else wall."""
+        """Seconds: CPU time if a job has one thread, so that other programs do not count; else wall time."""
         if self.on_core:
             return time.process_time()
         if self.device.type == "cuda":
@@ -80,11 +80,11 @@ class Bench:
         return self.clock() - began
 
     def arrays(self, count: int) -> Arrays:
-        """Made-up items of the data set, as stored."""
+        """Artificial items of the data set, in stored form."""
         return {name: kind_of(modality).made_up(count, self.rng) for name, modality in of_card(self.card).items()}
 
     def build(self, experiment: str, file: Path, settings: Mapping[str, Any]) -> Method:
-        """A method as a job builds it."""
+        """A method, built as in a job."""
         torch.manual_seed(0)
         module = load_experiment(experiment)
         modalities = used_modalities(module, self.card, settings)
@@ -92,7 +92,7 @@ class Bench:
         return method.to(self.device)
 
     def prepare(self, method: Method, experiment: str) -> None:
-        """Let a method that looks at the training set see a few items."""
+        """Give a few items to a method that reads the training set before it is trained."""
         if type(method).prepare is not Method.prepare:
             module = load_experiment(experiment)
             modalities = module.modalities(self.card)
@@ -100,7 +100,7 @@ class Bench:
             method.prepare(module.training_batch(batch, modalities, torch.Generator()))
 
     def step(self, experiment: str, name: str, file: Path) -> Step | None:
-        """A training's steps; None for a method that has none."""
+        """The timings of a method's training steps; None for a method without any."""
         settings = self.config.settings("train", experiment, name)
         method = self.build(experiment, file, settings)
         if not read_literals(file).get("TRAINED", True) or not any(p.requires_grad for p in method.parameters()):
@@ -130,17 +130,17 @@ class Bench:
         training.method.train()
         first = self.timed(lambda: training.counted_step(1))
         parameters = sum(p.numel() for p in method.parameters() if p.requires_grad)
-        if first > 2 * PATIENCE:  # so large a network is neither cold nor warm
+        if first > 2 * PATIENCE:  # a network this large needs no warm-up
             usual = self.timed(lambda: training.step(2))
             return Step(usual, usual, max(first, usual), parameters)
         for step in range(2, 2 + WARM):
             training.step(step)
         usual = median(self.timed(lambda step=step: training.step(step)) for step in range(11, 16))  # type: ignore[misc]
-        compared = self.timed(lambda: training.step(50_000))  # divides by what is compared every so often
+        compared = self.timed(lambda: training.step(50_000))  # a multiple of the interval of comparisons
         return Step(usual, max(compared, usual), max(first, usual), parameters)
 
     def cases(self, experiment: str) -> list[Case]:
-        """The experiment's questions, over a few made-up items."""
+        """The experiment's cases, over a few artificial items."""
         settings = self.config.settings("cases", experiment)
         module = load_experiment(experiment)
         few = {**settings["evaluate"], "reconstructions": RECONSTRUCTIONS, "samples": SAMPLES}
@@ -148,11 +148,11 @@ class Bench:
         return module.cases(self.arrays(SAMPLES + 15), used, {**settings, "evaluate": few})
 
     def task(self, experiment: str, case: Case) -> Task:
-        """What a case asks."""
+        """The task of a case."""
         return asked(load_experiment(experiment), case)
 
     def count(self, case: Case) -> int:
-        """Items that a case has in the profile."""
+        """The number of items that a case has in the profile."""
         evaluate = self.config.profile.evaluate
         return {RECONSTRUCTIONS: evaluate.reconstructions, SAMPLES: evaluate.samples}.get(case.count, case.count)
 
@@ -186,7 +186,7 @@ class Bench:
         return answered
 
     def _item(self, ask: Callable[[int, int], tuple[float, float]], nfe: int, whole: int) -> float:
-        """Seconds of an item from a few evaluations of as many items as patience allows."""
+        """Seconds of an item, from a few evaluations of as many items as `PATIENCE` allows."""
         short = min(nfe, 4)
         ask(1, short)
         count = min(whole, 4)
@@ -197,7 +197,7 @@ class Bench:
         return seconds / count * (nfe / short if evaluations > 1 else 1)
 
     def networks(self, count: int = 8) -> dict[str, float]:
-        """Seconds of an image in the networks that score, which take as long whatever their weights are."""
+        """Seconds of an image in the networks of the metrics; they do not depend on the weights."""
         height, width = self.settings.shape
         seconds = {}
         for net in ("alex", "vgg"):
@@ -223,7 +223,7 @@ class Bench:
         return seconds
 
     def reading(self, count: int = 8) -> float | None:
-        """Seconds of reading or drawing one item; None if the files are not here."""
+        """Seconds of reading or drawing one item; None if the files are missing."""
         few = DataSettings(self.settings.name, self.settings.size, count, count, count, self.settings.root)
         try:
             return self.timed(lambda: load("validation", few)) / count
@@ -232,7 +232,7 @@ class Bench:
 
 
 def described(settings: DataSettings) -> dict[str, Any]:
-    """What the modalities of a data set depend on, whether or not its files are here."""
+    """The card's entries that the modalities of a data set depend on, even if its files are missing."""
     try:
         facts = card(settings).as_dict()
     except UserError:
@@ -245,7 +245,7 @@ def described(settings: DataSettings) -> dict[str, Any]:
 
 
 def starting(modules: str) -> float:
-    """CPU seconds until these modules, `a, b`, are imported in a process of their own."""
+    """CPU seconds of importing these modules, `a, b`, in a separate process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", f"import {modules}"], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

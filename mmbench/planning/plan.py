@@ -1,4 +1,4 @@
-"""What a run takes together, from the seconds of its jobs."""
+"""The total cost of a run, from the seconds of its jobs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mmbench.planning.jobs import Job
 
 @dataclass
 class Plan:
-    """What a run takes.
+    """The predicted cost of a run.
 
     Attributes:
-        seconds: of each job, on a core (or GPU) of its own.
-        jobs: in the same order.
-        memory: bytes of the largest job, as far as it was seen.
-        disk: bytes that are written.
-        device: where jobs compute.
-        slots: jobs at once.
-        timed, possible: methods that were timed, and all there are to time.
-        notes: what a reader must know.
+        jobs: the jobs.
+        seconds: the seconds of each job, in the same order, if it has a core (or a GPU) alone.
+        memory: bytes of the largest job that was timed.
+        disk: bytes that the run writes.
+        device: the device of the jobs.
+        slots: the number of jobs that run at once.
+        timed, possible: the number of methods that were timed, and of all methods that could be.
+        notes: remarks for readers.
     """
 
     jobs: Sequence[Job]
@@ -36,7 +36,7 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
     def by_rule(self, left: bool = False) -> dict[str, tuple[int, float]]:
-        """Jobs and seconds of each rule; of what is left to do only, if asked."""
+        """The number of jobs and the seconds of each rule; with `left`, only of the jobs that are left to do."""
         rules: dict[str, tuple[int, float]] = {}
         for job, seconds in zip(self.jobs, self.seconds, strict=True):
             if job.left or not left:
@@ -45,11 +45,11 @@ class Plan:
         return rules
 
     def total(self, left: bool = False) -> float:
-        """Seconds of all jobs, one after the other."""
+        """Seconds of all jobs if they run one after the other."""
         return sum(seconds for _, seconds in self.by_rule(left).values())
 
     def wall(self, left: bool = False) -> float:
-        """Seconds from start to end: the work shared out to the slots, but no less than the longest chain of jobs."""
+        """Seconds from start to end: the work divided among the slots, but at least the longest chain of jobs."""
         chains: dict[tuple[str, str, int], float] = defaultdict(float)
         alone = 0.0
         for job, seconds in zip(self.jobs, self.seconds, strict=True):

@@ -1,1 +1,1 @@
-"""How toy_streets draws: a town, a street in it, light, and a camera, rasterised with the class of every pixel."""
+"""The generator of toy_streets: a town, a street, light and a camera, rasterised with the class of every pixel."""

@@ -1,7 +1,7 @@
-"""How far away a toy street's shapes are: the plane that each lies in, as its inverse depth in the picture.
+"""The depth of a toy street's shapes: the plane of each shape, as its inverse depth in the image.
 
-Depth is Z, metres along the camera's axis, not along the ray to the pixel: 1 / Z of a plane is linear in the picture's
-x and y, so it is exact at every point of a shape from three numbers. Data sets of stereo and depth cameras mean Z, too.
+Depth is Z, metres along the camera's axis, not along the ray to the pixel. The 1 / Z of a plane is linear in the
+image's x and y, so three numbers give it exactly at every point of a shape. Data sets of stereo and depth cameras use Z, too.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from mmbench.data.streets.record import BACKDROP, FAR, SKY_ELLIPSE, SKY_QUAD
 
 
 def planes(shapes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """Inverse depth 1 / Z = a + b x + c y of each shape at a point of the picture, in image heights.
+    """Inverse depth 1 / Z = a + b x + c y of each shape at a point (x, y) of the image, in image heights.
 
-    A shape either faces the camera, at one Z, or runs along the street: then its edges differ in Z only, and its plane
+    A shape either faces the camera, at one Z, or runs along the street: then its edges differ only in Z, and its plane
     is (X - x0) dy = (Y - y0) dx, with (x0, y0) and (dx, dy) the beginning and the direction of an edge.
 
     Args:
         shapes: float (p, SHAPE).
-        cameras: of each shape the factors `raster.CAMERA`, float (p, 5).
+        cameras: the factors `raster.CAMERA` of each shape's scene, float (p, 5).
 
     Returns:
         a, b, c, float (3, p) in 1/m; NaN for things in the sky, which have no place in the street.
@@ -40,11 +40,11 @@ def planes(shapes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
 
 
 def depth_at_centres(seen: np.ndarray, planes: np.ndarray) -> np.ndarray:
-    """Depth of what each pixel shows at its centre.
+    """The depth of the shape at each pixel's centre.
 
     Args:
-        seen: which shape that is, int (n, height, width).
-        planes: of the shapes, see `planes`, float (3, p).
+        seen: the shape at each pixel's centre, int (n, height, width).
+        planes: the planes of the shapes, see `planes`, float (3, p).
 
     Returns:
         Metres, float32 (n, height, width), above 0; NaN for the sky. Ground between FAR and the horizon counts as FAR.

@@ -1,4 +1,4 @@
-"""From samples to pictures: light, haze, averaging, wet roads, rain, glow and tone, for many pictures at once."""
+"""Turns samples into images: light, haze, averaging, wet roads, rain, glow and tone, for many images at once."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def draw(scenes: Sequence[Scene], height: int, width: int) -> tuple[np.ndarray, 
     """Draw scenes at a size.
 
     Returns:
-        image uint8 (n, 3, height, width); of what each pixel shows at its centre the class, mask uint8 (n, height,
-        width), and the metres along the camera's axis, depth float32 (n, height, width), NaN where the mask says sky.
+        The image, uint8 (n, 3, height, width); the class at each pixel's centre, uint8 (n, height, width); and its
+        depth in metres along the camera's axis, float32 (n, height, width), NaN for the sky.
     """
     recorded = [record(scene, width / height) for scene in scenes]
     raster = rasterise(recorded, height, width)
@@ -43,7 +43,7 @@ def draw(scenes: Sequence[Scene], height: int, width: int) -> tuple[np.ndarray, 
 
 
 def record(scene: Scene, aspect: float) -> Shapes:
-    """The shapes of a scene in painting order, as far as a picture `aspect` times as wide as high may show them."""
+    """The shapes of a scene in painting order, as far as an image `aspect` times as wide as high may show them."""
     shapes = Shapes(scene, aspect)
     record_town(shapes)
     record_things(shapes)
@@ -51,7 +51,7 @@ def record(scene: Scene, aspect: float) -> Shapes:
 
 
 def _expose(recorded: Sequence[Shapes], raster: Raster) -> np.ndarray:
-    """Mean colour of each pixel behind haze, and as a fourth channel its share of ground, float32 (n, 4, h, w)."""
+    """The mean colour of each pixel with haze, and as fourth channel its share of ground, float32 (n, 4, h, w)."""
     horizon, zenith, white = (
         np.array([getattr(r.light, name) for r in recorded], F) for name in ("horizon", "zenith", "white")
     )
@@ -78,7 +78,7 @@ def _expose(recorded: Sequence[Shapes], raster: Raster) -> np.ndarray:
 
 
 def _shaded(raster: Raster) -> np.ndarray:
-    """Rows of `_table` that the samples take: ground in shadow takes the second half."""
+    """The row of `_table` for each sample; ground in shadow uses the second half."""
     rows = raster.ids.copy()
     dark = np.flatnonzero(raster.shadow)
     shape = raster.ids.reshape(-1)[dark]
@@ -111,7 +111,7 @@ def _average(samples: np.ndarray) -> np.ndarray:
 
 
 def _wet(image: np.ndarray, shapes: Shapes) -> None:
-    """A wet ground mirrors what stands above it, blurred over a few rows."""
+    """Mirror what stands above a wet ground in it, blurred over a few rows."""
     height, horizon = image.shape[1], shapes.scene.factors["vanishing_y"]
     rows = np.arange(height)
     mirrored = np.clip((2 * horizon * height - rows).astype(np.int64), 0, height - 1)
@@ -143,7 +143,7 @@ def _add_glows(image: np.ndarray, recorded: Sequence[Shapes], mask: np.ndarray) 
 
 
 def _rain(image: np.ndarray, shapes: Shapes) -> None:
-    """Slanted streaks, linear in x between two columns, so that their brightness does not depend on the size."""
+    """Add slanted streaks, linear in x between two columns, so that their brightness does not depend on the size."""
     _, height, width = image.shape
     steps = max(2, height // 8)
     x0, y0, length = shapes.scene.streaks.T[:, :, None]

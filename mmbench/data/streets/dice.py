@@ -1,7 +1,7 @@
-"""Random choices that are the same on every machine and version.
+"""Random choices that are the same on every machine and with every version of Python.
 
-Only `random.Random.random` and `getrandbits` are drawn from: Python promises to keep the first one's sequence, and the
-second reads the same generator. A test holds both to fixed hashes.
+Only `random.Random.random` and `getrandbits` are used: Python guarantees the sequence of the first, and the second
+reads the same generator. A test compares both with fixed hashes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Dice(random.Random):
-    """Ways to choose."""
+    """A random generator with the choices that the scenes need."""
 
     def between(self, low: float, high: float) -> float:
         """Uniform in [low, high)."""
@@ -34,7 +34,7 @@ class Dice(random.Random):
         return self.random() < probability
 
     def tint(self, colour: Colour, spread: float = 14) -> Colour:
-        """The colour, a little lighter, darker or more of one hue."""
+        """The colour, a little lighter or darker or shifted in hue."""
         bits = self.getrandbits(32)
         shift = ((bits & 255) / 127.5 - 1) * spread
         red, green, blue = colour
@@ -49,6 +49,6 @@ class Dice(random.Random):
 
 
 def dice_of(*key: object) -> Dice:
-    """Dice whose sequence depends on the key and on the generator's version only."""
+    """Dice whose sequence depends only on the key and on the generator's version."""
     name = "/".join(map(str, ("toy_streets", VERSION, *key)))
     return Dice(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))

@@ -1,4 +1,4 @@
-"""Light and weather of a toy street: colours of sky and lamps before drawing, haze, rain and glow after it."""
+"""The light and the weather of a toy street: the colours of sky, lamps and walls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SKIES: dict[tuple[int, int], tuple[Colour, Colour, Colour]] = {
 
 
 class Light:
-    """Colours of one scene's light."""
+    """The colours of one scene's light."""
 
     def __init__(self, scene: Scene) -> None:
         factors = scene.factors
@@ -38,11 +38,11 @@ class Light:
         self.glass = ((86, 112, 140), (104, 84, 104), (66, 76, 98))[time]
 
     def side(self, facing: int) -> float:
-        """Shade of a wall that faces left (-1) or right (1)."""
+        """The shade of a wall that faces left (-1) or right (1)."""
         return 0.88 + self.contrast * (1 if facing == -self.sun_side else -1)
 
     def cloud(self, base: bool) -> Colour:
-        """Colour of a cloud's base or of its puffs; at dusk clouds are lit from below."""
+        """The colour of a cloud's base or of its puffs; at dusk clouds are lit from below."""
         if self.time == 1:
             return (196, 120, 136) if base else (240, 156, 136)
         part, lit = (0.42 if base else 0.16), (255.0 if self.time == 0 else 0.0)

@@ -1,4 +1,4 @@
-"""Plan a toy street: every random choice is made here, before anything is drawn at any size."""
+"""The plan of a toy street: every random choice is made here, before anything is drawn, so none depends on the size."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _label_block(split: str, block: int) -> tuple[int, ...]:
 
 
 def label_of(split: str, index: int) -> int:
-    """Scene label of an item: each run of 9 items holds every label once, in a random order."""
+    """The scene label of an item: each block of 9 items holds every label once, in a random order."""
     block, place = divmod(index, len(LABELS))
     return _label_block(split, block)[place]
 
 
 def make_scene(split: str, index: int) -> Scene:
-    """The scene of item `index` of a split; depends on nothing else than these and VERSION."""
+    """The scene of item `index` of a split; it depends only on these two and on VERSION."""
     dice = dice_of(split, index)
     label = label_of(split, index)
     time, weather = divmod(label, len(WEATHERS))
@@ -82,7 +82,7 @@ def _camera_and_weather(dice: Dice, time: int, weather: int) -> dict[str, float]
 
 
 def _line_street(dice: Dice, scene: Scene, side: Side) -> None:
-    """Houses, gaps and parks along one side, from behind the camera's view to 110 m."""
+    """Add houses, gaps and parks along one side, up to a distance of 110 m."""
     factors = scene.factors
     edge = factors["road_half_width"] + factors["pavement_width"]
     park = dice.chance(0.18)
@@ -128,7 +128,7 @@ def _tree(dice: Dice, x: float, z: float) -> Tree:
 
 
 def _furnish(dice: Dice, scene: Scene) -> None:
-    """Cars on the road, trees, posts and people on the pavements; a crossing now and then."""
+    """Add cars on the road, trees, posts and people on the pavements, and sometimes a crossing."""
     half, pavement = scene.factors["road_half_width"], scene.factors["pavement_width"]
     if dice.chance(0.3):
         scene.crossing = dice.between(9, 20)
@@ -177,7 +177,7 @@ def _person(dice: Dice, scene: Scene, x: float, z: float) -> Person:
 
 
 def _fill_sky(dice: Dice, scene: Scene) -> None:
-    """Clouds, stars, rain and the houses of the far end of town."""
+    """Add clouds, stars, rain and the houses at the far end of the town."""
     factors = scene.factors
     for _ in range(int(factors["clouds"])):
         x, y, size = dice.between(-0.9, 0.9), dice.between(0.03, 0.3), dice.between(0.05, 0.11)

@@ -1,12 +1,12 @@
-"""A point-sampling rasteriser in numpy for many small pictures at once.
+"""A point-sampling rasteriser in numpy for many small images at once.
 
 Each pixel is sampled on a grid of FACTOR x FACTOR points. The image is the mean of the samples' colours, the mask is
 the class of the middle sample, which lies exactly on the pixel's centre because FACTOR is odd, and the depth is that of
 the same sample: all come from one raster and cannot be shifted against each other. Rows of samples are staggered within
-a pixel, so that upright edges get FACTOR^2 shades instead of FACTOR; the middle row is not.
+a pixel, so that upright edges have FACTOR^2 shades instead of FACTOR; the middle row is not staggered.
 
-Every shape is convex, so on a row of samples it covers one span. The spans of all shapes of all pictures are found
-together and written in painting order by one assignment, in which later values win.
+Every shape is convex, so it covers one span of a row of samples. The spans of all shapes of all images are computed
+together and written in painting order by one assignment, in which later values overwrite earlier ones.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from mmbench.data.streets.depth import depth_at_centres, planes
 from mmbench.data.streets.record import BACKDROP, ELLIPSE, GRID, GROUND, SHADOW, SHAPE, SKY_ELLIPSE, SKY_QUAD, Shapes
 
 FACTOR = 3
-#: Factors that say where the camera stands and looks.
+#: The factors of the camera's position and direction.
 CAMERA = ("vanishing_x", "vanishing_y", "focal", "camera_height", "camera_x")
 
 
 @dataclass(frozen=True)
 class Raster:
-    """Samples of n pictures.
+    """The samples of n images.
 
     Attributes:
-        ids: which shape each sample shows, 0 for bare sky, int (n, rows, columns).
-        shadow: samples that lie in shadow if they show ground, bool (n, rows, columns).
-        paint: class, red, green, blue, shade of each shape; row 0 is the bare sky.
-        picture: which picture each shape belongs to.
-        middle: distance of each shape's middle in metres, negative for ground, 0 for things in the sky: its haze.
-        planes: inverse depth of each shape as `planes` says it; NaN for the bare sky.
+        ids: the shape of each sample, 0 for bare sky, int (n, rows, columns).
+        shadow: the samples that lie in shadow if they show ground, bool (n, rows, columns).
+        paint: class, red, green, blue and shade of each shape; row 0 is the bare sky.
+        picture: the image of each shape.
+        middle: distance of each shape's middle in metres, which determines its haze; negative for ground, 0 for things
+            in the sky.
+        planes: inverse depth of each shape, see `planes`; NaN for the bare sky.
     """
 
     ids: np.ndarray
@@ -45,11 +46,11 @@ class Raster:
     planes: np.ndarray
 
     def mask(self) -> np.ndarray:
-        """Class of the sample at each pixel's centre, uint8 (n, height, width)."""
+        """The class of the sample at each pixel's centre, uint8 (n, height, width)."""
         return self.paint[:, 0].astype(np.uint8)[self._centres()]
 
     def depth(self) -> np.ndarray:
-        """Metres along the camera's axis to the sample at each pixel's centre, float32 (n, height, width); sky NaN."""
+        """The depth in metres of the sample at each pixel's centre, float32 (n, height, width); NaN for the sky."""
         return depth_at_centres(self._centres(), self.planes)
 
     def _centres(self) -> np.ndarray:
@@ -57,7 +58,7 @@ class Raster:
 
 
 def rasterise(recorded: Sequence[Shapes], height: int, width: int) -> Raster:
-    """Sample pictures of height x width pixels; x runs from -aspect/2 to aspect/2, y from 0 down to 1."""
+    """Sample images of height x width pixels; x runs from -aspect/2 to aspect/2, y from 0 down to 1."""
     shapes, picture = _collect(recorded)
     cameras = np.array([[r.scene.factors[name] for name in CAMERA] for r in recorded])[picture]
     corners, middle = _project(shapes, cameras)
@@ -87,7 +88,7 @@ def rasterise(recorded: Sequence[Shapes], height: int, width: int) -> Raster:
 
 
 def _collect(recorded: Sequence[Shapes]) -> tuple[np.ndarray, np.ndarray]:
-    """All shapes in painting order, grids spelt out, and the picture of each."""
+    """All shapes in painting order, including those of the grids, and the image of each."""
     parts = [np.fromiter(r.shapes, float, len(r.shapes)).reshape(-1, SHAPE) for r in recorded]
     grids = [np.fromiter(r.grids, float, len(r.grids)).reshape(-1, GRID) for r in recorded]
     offsets = np.cumsum([0] + [len(p) for p in parts[:-1]])
@@ -119,7 +120,7 @@ def _cells(grid: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _project(shapes: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (p, 4, 2) in image heights, around the shape, and distances of the middle as `Raster` wants them."""
+    """The corners (p, 4, 2) of each shape in image heights, in order, and the distance of its middle, see `Raster`."""
     vx, vy, focal, eye, x0 = cameras.T[:, :, None]
     edge = shapes[:, :10].reshape(-1, 2, 5)
     kind = shapes[:, 10]
@@ -137,7 +138,7 @@ def _project(shapes: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.nd
 def _spans(
     corners: np.ndarray, round_: np.ndarray, rows: int, columns: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Shape, row, first column and end column of every span that holds a sample, in painting order."""
+    """The shape, row, first column and end column of every span that holds a sample, in painting order."""
     x, y = corners[..., 0], corners[..., 1]
     radius = np.abs(corners[:, 1] - corners[:, 0])
     top = np.where(round_, y[:, 0] - radius[:, 1], y.min(axis=1))
@@ -171,7 +172,10 @@ def _chords(
     level: np.ndarray,
     out: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Where the rows `at` enter and leave the quadrilaterals `which`; `level` ones lie between two level edges."""
+    """Write to `out` where the rows `at` enter and leave the quadrilaterals `which`.
+
+    Quadrilaterals that are `level` lie between two level edges.
+    """
     left, right = out
     run = np.where(level, y[:, 3] - y[:, 0], 1.0)
     run[run == 0] = 1.0
@@ -194,7 +198,7 @@ def _chords(
 
 
 def _fill(target: np.ndarray, start: np.ndarray, length: np.ndarray, value: np.ndarray) -> None:
-    """Write `value` to `length` samples from `start` on; where spans overlap the last one stays."""
+    """Write `value` to `length` samples from `start` on; where spans overlap, the last one counts."""
     offset = np.repeat(start - (np.cumsum(length) - length), length)
     offset += np.arange(len(offset))
     target.reshape(-1)[offset] = np.repeat(value, length)

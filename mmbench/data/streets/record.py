@@ -1,4 +1,4 @@
-"""The shapes of a toy street in painting order, in metres: what the town and its things are made of."""
+"""Records the shapes of a toy street in painting order, in metres."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from mmbench.data.streets.scene import Colour, Scene
 
 CLASSES = ("sky", "building", "road", "marking", "pavement", "tree", "car", "person", "pole", "sign")
 SKY, BUILDING, ROAD, MARKING, PAVEMENT, TREE, CAR, PERSON, POLE, SIGN = range(len(CLASSES))
-#: Metres at which the world ends, before the horizon.
+#: The largest distance in metres of anything in the scene.
 FAR = 400.0
 
-#: How a shape's numbers are read. The first two are projected by the camera, the next two are in image heights already;
-#: GROUND takes its haze from the row, BACKDROP is ground that fills everything below the horizon and lies behind all
-#: else, SHADOW darkens the ground that is still seen in the end.
+#: The kinds of shapes. The camera projects the first two; the next two are in image heights already. GROUND has the
+#: haze of its row, BACKDROP is ground that fills everything below the horizon behind all other shapes, and SHADOW
+#: darkens the ground that is visible in the end.
 QUAD, ELLIPSE, SKY_QUAD, SKY_ELLIPSE, GROUND, BACKDROP, SHADOW = range(7)
 #: Numbers of a shape: two edges (x, y, x, y, z) each, kind, class, red, green, blue, shade.
 SHAPE = 16
@@ -24,7 +24,7 @@ Span = tuple[float, float]
 
 
 class Shapes:
-    """Shapes, grids of windows and glows of one scene. X is right, Y up, Z away from the camera, metres."""
+    """The shapes, grids of windows and glows of one scene. X is right, Y up, Z away from the camera, in metres."""
 
     def __init__(self, scene: Scene, aspect: float) -> None:
         self.scene, self.light, self.edge = scene, Light(scene), aspect / 2
@@ -38,7 +38,7 @@ class Shapes:
         self.glows: list[tuple[float, ...]] = []
 
     def sees(self, left: float, right: float, z: float) -> bool:
-        """Whether anything from X = left to right, Z metres away, can be in the picture."""
+        """Whether anything from X = left to right, Z metres away, can be in the image."""
         scale = self.focal / z
         return self.vx + scale * (left - self.x0) < self.edge and self.vx + scale * (right - self.x0) > -self.edge
 
@@ -69,7 +69,7 @@ class Shapes:
         self.shapes.extend((*low, *high, z[0], *low, *high, z[1], QUAD, *paint))
 
     def backdrop(self, paint: Paint) -> None:
-        """Ground as far as the horizon; one in each scene."""
+        """Ground up to the horizon; each scene has one."""
         self.flat(paint, (0, 0), 0, (1, 1), BACKDROP)
 
     def shadow(self, x: Span, z: Span) -> None:
@@ -79,9 +79,9 @@ class Shapes:
     def grid(
         self, x: float, y: Span, z: Span, count: tuple[int, int], share: Span, dark: Paint, lit: Paint, bits: int
     ) -> None:
-        """Bays x storeys rectangles on the wall at X = x, each `share` of its cell wide and high.
+        """Bays x storeys rectangles on the wall at X = x; `share` is their width and height as a share of the cell.
 
-        Those whose bit is set are painted `lit`. They take their place after the shapes recorded so far.
+        Those whose bit is set are painted `lit`. Their place is after the shapes recorded so far.
         """
         self.grids.extend((len(self.shapes) // SHAPE, x, *y, *z, *count, *share, *dark, *lit))
         self.lit.append(bits)
@@ -97,5 +97,5 @@ class Shapes:
         self.front((cls, *colour, 0.94), x, y, z[0])
 
     def glow(self, x: float, y: float, z: float, radius: float, colour: Colour) -> None:
-        """Light that spills over its surroundings."""
+        """A light that shines on its surroundings."""
         self.glows.append((x, y, z, radius, *colour))

@@ -1,4 +1,4 @@
-"""What a toy street consists of, in metres: X right and Y up from the middle of the road, Z away from the camera."""
+"""The parts of a toy street, in metres: X right and Y up from the middle of the road, Z away from the camera."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Building:
 
 @dataclass(slots=True)
 class Tree:
-    """Shape 0 round, 1 slender, 2 conifer; X and Z of the trunk, height and crown radius in metres."""
+    """A tree: shape 0 round, 1 slender, 2 conifer; X and Z of the trunk, height and crown radius in metres."""
 
     x: float
     z: float
@@ -53,7 +53,7 @@ class Tree:
 
 @dataclass(slots=True)
 class Car:
-    """Kind 0 car, 1 van, 2 bus; `oncoming` shows its front and headlights."""
+    """A vehicle: kind 0 car, 1 van, 2 bus; an `oncoming` one shows its front and headlights."""
 
     x: float
     z: float
@@ -64,7 +64,7 @@ class Car:
 
 @dataclass(slots=True)
 class Person:
-    """Someone on the pavement or a crossing; `umbrella` is its colour if there is one."""
+    """A person on the pavement or a crossing; `umbrella` is the colour of the umbrella, if there is one."""
 
     x: float
     z: float
@@ -79,7 +79,7 @@ class Person:
 
 @dataclass(slots=True)
 class Post:
-    """Something on a pole: kind `lamp`, or a sign 0 round, 1 triangle, 2 square, 3 traffic light."""
+    """A lamp or a sign on a pole; the sign's shape is 0 round, 1 triangle, 2 square, 3 traffic light."""
 
     x: float
     z: float
@@ -90,7 +90,7 @@ class Post:
 
 @dataclass(slots=True)
 class Cloud:
-    """Puffs (x, y, rx, ry) in image heights, x from -1 to 1."""
+    """A cloud: puffs (x, y, rx, ry) in image heights, x from -1 to 1."""
 
     puffs: tuple[tuple[float, float, float, float], ...]
 

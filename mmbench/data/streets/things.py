@@ -1,21 +1,21 @@
-"""What stands and moves in a toy street: trees, cars, people, lamps and signs."""
+"""Records the things in a toy street: trees, cars, people, lamps and signs."""
 
 from __future__ import annotations
 
 from mmbench.data.streets.record import CAR, PERSON, POLE, SIGN, TREE, Shapes
 from mmbench.data.streets.scene import Car, Person, Post, Tree
 
-#: Half width, height of the body, of the roof, length in metres; by kind.
+#: Half width, height of the body, height of the roof and length in metres, by kind.
 CAR_SIZES = ((0.92, 0.86, 1.5, 4.2), (1.02, 1.15, 2.25, 5.0), (1.3, 1.3, 3.1, 9.5))
 BLACK = (34, 34, 38)
 #: Rim and face of a speed limit, no entry, an arrow.
 ROUND_SIGNS = (((214, 36, 40), (244, 240, 236)), ((214, 36, 40), (214, 36, 40)), ((36, 92, 190), (36, 92, 190)))
-#: Beyond this many metres small parts are left out.
+#: The distance in metres beyond which small parts are left out.
 DETAIL = 40
 
 
 def record_things(s: Shapes) -> None:
-    """Everything that stands between the houses, far to near; shadows on the ground first."""
+    """Record everything between the houses, from far to near; shadows on the ground come first."""
     scene = s.scene
     for car in scene.cars:
         half, length = CAR_SIZES[car.kind][0], CAR_SIZES[car.kind][3]
@@ -78,7 +78,7 @@ def _car(s: Shapes, c: Car) -> None:
 
 
 def _car_lights(s: Shapes, c: Car, half: float, body: float) -> None:
-    """Head or tail lights and a number plate; they shine when it is dark."""
+    """Record head or tail lights and a number plate; the lights shine when it is dark."""
     dark = s.light.dark
     colour = (255, 244, 206) if c.oncoming else (236, 36, 36)
     lamp = (CAR, *colour, -1.0 if dark else 1.0)

@@ -1,4 +1,4 @@
-"""What a toy street is lined with: sky, ground and houses."""
+"""Records the surroundings of a toy street: sky, ground and houses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mmbench.data.streets.record import (
 )
 from mmbench.data.streets.scene import Building
 
-#: Metres: nearest thing drawn, skyline, end of windows.
+#: Distances in metres: of the nearest thing drawn, of the skyline, and of the farthest windows.
 NEAR, SKYLINE, DETAIL = 1.0, 150.0, 45.0
 ROOF_RISE, ROOF_DEPTH, HOUSE_DEPTH = 2.8, 4.0, 8.0
 ALL_LIT = (1 << 64) - 1
 
 
 def record_town(s: Shapes) -> None:
-    """Sky, ground, then the houses from far to near."""
+    """Record sky and ground, then the houses from far to near."""
     _sky(s)
     _ground(s)
     for building in sorted(s.scene.buildings, key=lambda b: -b.near):
@@ -37,7 +37,7 @@ def record_town(s: Shapes) -> None:
 
 
 def _sky(s: Shapes) -> None:
-    """Stars, sun or moon, clouds and the skyline at the far end of the street."""
+    """Record stars, sun or moon, clouds and the skyline at the far end of the street."""
     light, factors = s.light, s.scene.factors
     for x, y in s.scene.stars:
         s.front((SKY, 235, 235, 225, -1.0), (x, x + 0.007), (y, y + 0.007), 1.0, SKY_QUAD)
@@ -57,7 +57,7 @@ def _sky(s: Shapes) -> None:
 
 
 def _ground(s: Shapes) -> None:
-    """Pavement, curb, road and its markings, the shadow of the houses."""
+    """Record pavement, curb, road and its markings, and the shadows of the houses."""
     half = s.scene.factors["road_half_width"]
     s.backdrop((PAVEMENT, 178, 168, 156, 1.0))
     s.flat((PAVEMENT, 212, 206, 198, 1.0), (-half - 0.3, half + 0.3), 0, (NEAR, FAR), GROUND)
@@ -71,7 +71,7 @@ def _ground(s: Shapes) -> None:
 
 
 def _markings(s: Shapes, half: float) -> None:
-    """A crossing, and lanes apart by dashes, a solid yellow line or two rows of dashes."""
+    """Record a crossing, and the lanes' dashes, solid yellow line or two rows of dashes."""
     white: Paint = (MARKING, 236, 234, 226, 1.0)
     crossing, style = s.scene.crossing, int(s.scene.factors["lane_style"])
     if crossing is not None:
@@ -90,7 +90,7 @@ def _markings(s: Shapes, half: float) -> None:
 
 
 def _building(s: Shapes, b: Building) -> None:
-    """A pitched roof, the wall facing us, the facade along the street with its windows, shop and cornice."""
+    """Record a pitched roof, the wall that faces the camera, and the facade with its windows, shop and cornice."""
     x, near, shade = b.side * b.wall, max(b.near, NEAR), s.light.side(-b.side)
     back, span = x + b.side * HOUSE_DEPTH, (near, b.far)
     wall, end = (BUILDING, *b.colour, shade), (BUILDING, *b.colour, 0.78)
@@ -107,7 +107,7 @@ def _building(s: Shapes, b: Building) -> None:
 
 
 def _windows(s: Shapes, b: Building, x: float, span: Span, bays: int, shade: float) -> None:
-    """Windows by bay and storey, lit as the bits of `lit` say; some houses have a shop with an awning below."""
+    """Record windows by bay and storey, lit by the bits of `lit`; some houses have a shop with an awning below."""
     glass: Paint = (BUILDING, *s.light.glass, shade)
     lamp: Paint = (BUILDING, *s.light.lamp, -1.0)
     storeys = max(1, int((b.height - 0.4) / b.storey))
