@@ -1,7 +1,8 @@
 """The depth of a toy street's shapes: the plane of each shape, as its inverse depth in the image.
 
 Depth is Z, metres along the camera's axis, not along the ray to the pixel. The 1 / Z of a plane is linear in the
-image's x and y, so three numbers give it exactly at every point of a shape. Data sets of stereo and depth cameras use Z, too.
+image's x and y, so three numbers give it exactly at every point of a shape. Data sets of stereo and depth cameras also
+use Z.
 """
 
 from __future__ import annotations
