@@ -1,4 +1,4 @@
-"""Command line: `python -m mmbench COMMAND ...`, which is `mmbench COMMAND ...` where the package is installed."""
+"""The command line `python -m mmbench COMMAND ...`, which is `mmbench COMMAND ...` if the package is installed."""
 
 from __future__ import annotations
 

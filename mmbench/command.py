@@ -26,10 +26,10 @@ INTERRUPTED = 130
 
 
 class StageCommand(TyperCommand):
-    """A command whose options of several values take them in a row, as rules write them: `--seeds 0 1 2`."""
+    """A command whose options take several values in a row, as rules write them: `--seeds 0 1 2`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words with the option's name before each of its values, as typer has it."""
+        """Read the words after putting the option's name before each of its values, as typer expects."""
         lists = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
         words: list[str] = []
         option = ""
@@ -42,7 +42,7 @@ class StageCommand(TyperCommand):
 
 
 def clickable(function: Function | typer.Typer, name: str, kind: type[TyperCommand] = TyperCommand) -> Clickable:
-    """A function, or an app of several, as something that reads words of a command line."""
+    """A function, or an app of several functions, as a command that reads a command line."""
     app = function
     if not isinstance(app, typer.Typer):
         app = new_app()
@@ -53,7 +53,7 @@ def clickable(function: Function | typer.Typer, name: str, kind: type[TyperComma
 
 
 def finishing(function: Function) -> Function:
-    """A command that code which it calls, a method's file say, cannot end as if all was done."""
+    """A function that no code it calls, such as a method's file, can end with the exit status of success."""
 
     @functools.wraps(function)
     def run(*values: Any, **named: Any) -> None:
@@ -70,23 +70,23 @@ def finishing(function: Function) -> Function:
 
 
 def new_app(**settings: Any) -> typer.Typer:
-    """An app whose errors are left to `call`."""
+    """An app whose errors `call` handles."""
     return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich", **settings)
 
 
 def prose(function: Function) -> str:
-    """A docstring whose paragraphs may be broken anywhere; what is indented stays as it is."""
+    """A docstring whose paragraphs have no line breaks; indented ones stay as they are."""
     parts = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     return "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in parts)
 
 
 def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
-    """Read `argv` (None: the words of this process) and run the command that they ask for.
+    """Read `argv` (None: the arguments of this process) and run the command.
 
     Raises:
-        UsageError: the words are wrong.
+        UsageError: the arguments are wrong.
         SystemExit: the command ended with another status than 0.
-        KeyboardInterrupt: it was interrupted.
+        KeyboardInterrupt: the command was interrupted.
     """
     try:
         status = command.main(args=argv, prog_name=name, standalone_mode=False)
@@ -97,11 +97,9 @@ def call(command: Clickable, name: str, argv: Sequence[str] | None) -> None:
         message = error.format_message().rstrip(".")
         if isinstance(error.__cause__, ValidationError):
             message += f" (got {error.__cause__.errors()[0]['input']!r:.80})"
-        if not message:  # no words at all: the help has been printed
+        if not message:  # without any arguments, the help has been printed
             raise SystemExit(2) from None
-        raise UsageError(
-            f"{message}; `{context.command_path if context else name} --help` shows what there is"
-        ) from None
+        raise UsageError(f"{message}; see `{context.command_path if context else name} --help`") from None
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     if isinstance(status, int) and status:
@@ -119,7 +117,7 @@ def stage_main(function: Function, name: str) -> Callable[[Sequence[str] | None]
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal, and wide where there is none."""
+    """The console for tables: as wide as the terminal, or 160 characters without one."""
     from rich.console import Console  # noqa: PLC0415 (not for stages)
 
     screen = Console(highlight=False)
@@ -127,11 +125,7 @@ def console() -> Console:
 
 
 def existing(path: Path, what: str) -> Path:
-    """`path` if it is there.
-
-    Raises:
-        UserError: it is not; `what` says what should be.
-    """
+    """`path` if it exists; UserError, which asks for `what`, if not."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give {what}")
     return path

@@ -75,7 +75,7 @@ def test_a_refusal_says_what_is_refused_why_and_what_to_do(programs: Path, said:
     text = str(error.value)
     assert text.startswith("Slurm does not take the jobs of train (--partition=gpu --mem=4000 --cpus-per-task=2): ")
     assert remedy in text and "error:" not in text
-    assert (said or "nothing was said").splitlines()[-1].removeprefix("sbatch: ").removeprefix("error: ") in text
+    assert (said or "it gave no reason").splitlines()[-1].removeprefix("sbatch: ").removeprefix("error: ") in text
 
 
 def test_every_kind_of_job_is_asked_of_once(programs: Path, tmp_path: Path) -> None:

@@ -20,14 +20,8 @@ LIMITED = (*OF_ALL, *OF_A_METHOD)
 def check_data(profile: Profile, file: str, override: Mapping[str, Any], root: Path) -> None:
     """Check that the data set exists, its images fit the network, and its splits are large enough for scoring.
 
-    Args:
-        profile: the profile of the run.
-        file: the file of the profile, for errors.
-        override: the values of the profile that came from the key `override`.
-        root: the checkout.
-
-    Raises:
-        UserError: they do not.
+    In every check here, `file` is the file for errors, `override` has the profile's values from the key `override`, and
+    a fault raises a UserError.
     """
     data, network, evaluate = profile.data, profile.network, profile.evaluate
 
@@ -59,11 +53,7 @@ def check_data(profile: Profile, file: str, override: Mapping[str, Any], root: P
 
 
 def check_processes(top: Top, profile: Profile, file: str, override: Mapping[str, Any]) -> None:
-    """Check that the processes of a training run can share the shards of its batches.
-
-    Raises:
-        UserError: they cannot do so evenly.
-    """
+    """Check that the processes of a training run can divide the shards of its batches evenly."""
     shards = profile.train.shards
     if shards % top.processes:
         raise UserError(
@@ -73,11 +63,7 @@ def check_processes(top: Top, profile: Profile, file: str, override: Mapping[str
 
 
 def check_limits(top: Top) -> None:
-    """Check that every limit names a rule, or a rule and a method; `check_limited` checks the methods.
-
-    Raises:
-        UserError: a limit names neither.
-    """
+    """Check that every limit names a rule, or a rule and a method; `check_limited` checks the methods."""
     for key in top.limits:
         rule, _, method = key.partition("/")
         if rule not in LIMITED:
@@ -87,18 +73,14 @@ def check_limits(top: Top) -> None:
 
 
 def check_limited(top: Top, methods: Collection[str]) -> None:
-    """Check that every method or variant with a time limit exists; UserError if one does not."""
+    """Check that every method or variant with a time limit exists."""
     for key in top.limits:
         if (method := key.partition("/")[2]) and method not in methods:
             raise unknown(f"{TOP}: limits: {key}", method, sorted(methods))
 
 
 def check_listed(profile: Profile, file: str, experiments: Mapping[str, Experiment]) -> None:
-    """Check that one of a profile's experiments describes every variant and axis that the profile lists.
-
-    Raises:
-        UserError: one is not.
-    """
+    """Check that one of a profile's experiments describes every variant and axis that the profile lists."""
     sections = experiments.values()
     described = {
         "variants": {name for section in sections for name in section.every_variant()},
@@ -111,11 +93,7 @@ def check_listed(profile: Profile, file: str, experiments: Mapping[str, Experime
 
 
 def check_ablations(section: Experiment, file: str) -> None:
-    """Check that each variant is described once, and that the settings of whole methods are not in the ablation.
-
-    Raises:
-        UserError: that is not so.
-    """
+    """Check that each variant is described once, and that the settings of whole methods are not in the ablation."""
     seen = set(section.variants)
     for axis, entries in section.ablations.items():
         for name, changes in entries.items():
@@ -128,7 +106,7 @@ def check_ablations(section: Experiment, file: str) -> None:
 
 
 def check_choices(choices: Mapping[str, Choice], tasks: Collection[str], file: str) -> None:
-    """Check that candidates are stated for existing tasks, and once for each; UserError if they are not."""
+    """Check that candidates are stated for existing tasks, and once for each."""
     seen: set[str] = set()
     for task, choice in choices.items():
         for name in (task, *choice.also):
@@ -141,7 +119,7 @@ def check_choices(choices: Mapping[str, Choice], tasks: Collection[str], file: s
 
 
 def check_described(section: Experiment, methods: Collection[str], file: str) -> None:
-    """Check that every method in an experiment's file exists; UserError if one does not."""
+    """Check that every method in an experiment's file exists."""
     places: dict[str, Collection[str]] = {"methods": section.methods, "variants": section.variants}
     places |= {f"ablations.{axis}": entries for axis, entries in section.ablations.items()}
     for key, entries in places.items():
@@ -155,9 +133,6 @@ def check_chosen(profile: Profile, file: str, methods: Mapping[str, Collection[s
 
     An entry `<experiment>/<method>` of an experiment that the profile does not run is not checked, so that an
     experiment can be removed without its methods.
-
-    Raises:
-        UserError: one does not.
     """
     names = sorted({name for of_one in methods.values() for name in of_one})
     paths = [f"{experiment}/{name}" for experiment, of_one in methods.items() for name in of_one]

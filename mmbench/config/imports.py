@@ -9,13 +9,13 @@ from mmbench.config.source import read_source
 
 
 def imported_modules(path: Path, root: Path) -> frozenset[str]:
-    """Dotted names that a file imports, at any depth of it, and the packages that these are in."""
+    """The dotted names that a file imports anywhere, and the packages that contain them."""
     return read_source(path, root).imports
 
 
 @cache
 def resolve(module: str, root: Path, beside: Path) -> Path | None:
-    """The project's file of a module: of the package, or a method's `_helper`; None for other packages."""
+    """The project's file of a module of the package, or of a method's `_helper`; None for other packages."""
     parts = module.split(".")
     if parts[0] != "mmbench" and not parts[0].startswith("_"):
         return None
@@ -24,7 +24,7 @@ def resolve(module: str, root: Path, beside: Path) -> Path | None:
 
 
 def closure(path: Path, root: Path, beyond: frozenset[Path] = frozenset()) -> frozenset[Path]:
-    """A file and every file of the project that it imports, directly or not; none of `beyond`, nor through them."""
+    """A file and every file of the project that it imports, directly or not, without and not through `beyond`."""
     seen, queue = {path}, [path]
     while queue:
         current = queue.pop()

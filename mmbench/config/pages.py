@@ -8,7 +8,7 @@ import shlex
 from mmbench.config.methods import reference_of
 from mmbench.config.workflow import Workflow
 
-UNFINISHED = "unfinished"  # folder of the page of a run that ended before all was scored
+UNFINISHED = "unfinished"  # folder of the page of a run that ended before everything was scored
 
 
 class Pages:
@@ -18,8 +18,8 @@ class Pages:
         workflow: the run.
 
     Attributes:
-        shown: experiments of a page, by its folder below the profile's (the empty name is the folder itself), and the
-            methods and variants that each has more than the profile says.
+        shown: the experiments of each page, by the page's folder below the profile's (empty for the folder itself), and
+            the methods and variants that an experiment has there in addition to the profile's.
     """
 
     def __init__(self, workflow: Workflow) -> None:
@@ -30,7 +30,7 @@ class Pages:
         self.shown["ablation/"] = {name: self.ablated(name) for name in experiments}
 
     def ablated(self, experiment: str) -> set[str]:
-        """What the ablation adds to an experiment: all on its axes, and what each is compared with."""
+        """The methods that the ablation adds to an experiment: all on its axes, and their references."""
         names = {name for axis in self.workflow.config.ablations(experiment).values() for name in axis}
         return names | {reference_of(name) for name in names}
 
@@ -43,11 +43,11 @@ class Pages:
         return {name: self.workflow.methods.scored(name, more) for name, more in self.shown[page].items()}
 
     def methods(self, page: str) -> list[str]:
-        """Names of the methods and variants on a page, whatever their experiment."""
+        """Names of the methods and variants on a page, of all experiments."""
         return sorted({method for methods in self.scored(page).values() for method in methods})
 
     def folders(self, page: str) -> list[str]:
-        """The folders `<experiment>/<method>` behind a page: of its methods, and of those whose weights they use."""
+        """The folders `<experiment>/<method>` of a page's methods, and of those whose weights they use."""
         source = self.workflow.methods.source
         return sorted(
             {
@@ -72,11 +72,11 @@ class Pages:
         return [f"{self.workflow.results}/{experiment}/reference.json" for experiment in self.shown[page]]
 
     def cards(self, page: str) -> list[str]:
-        """What the data and models of a page are, in words."""
+        """The cards of the data and models of a page."""
         return [path for experiment in self.shown[page] for path in self.workflow.cards(experiment)]
 
     def ablations(self, page: str) -> str:
-        """What is ablated on a page, by experiment and axis, as JSON: settings by name, for its table of effects."""
+        """The ablation on a page as JSON, for its table of effects: settings by experiment, axis and name."""
         config, scored = self.workflow.config, self.scored(page)
         variants = {
             name: {*more, *config.profile.variants}.intersection(scored[name])
@@ -93,7 +93,7 @@ class Pages:
         )
 
     def command(self, page: str) -> str:
-        """The command that makes a page: its target, and what was set that its numbers depend on."""
+        """The command that makes a page: its target, and the settings on which its numbers depend."""
         top, target = self.workflow.config.top, page.removeprefix("only-").removesuffix("/")
         values = [f"profile={top.profile}"]
         if top.override:
@@ -101,7 +101,7 @@ class Pages:
         return shlex.join(["snakemake", "--cores", "all", *filter(None, [target]), "--config", *values])
 
     def unfinished(self) -> str:
-        """The command that makes a page of what is scored, if the time of a method's job was up; else empty."""
+        """The command that makes a page of the scored methods, if a job exceeded its time limit; else empty."""
         results, shown = self.workflow.results, self.experiments("")
         timed_out = [name for name in shown if any((results / name).glob("*/seed*/timed_out.json"))]
         scored = [name for name in shown if any((results / name).glob("*/seed*/metrics.json"))]
@@ -112,5 +112,5 @@ class Pages:
         return f"python -m mmbench.stages.report {shlex.join(words)} > {results}/log/{UNFINISHED}.log 2>&1"
 
     def configuration(self, page: str) -> str:
-        """All that was configured and that a page's numbers may depend on, as JSON."""
+        """The configuration on which a page's numbers may depend, as JSON."""
         return json.dumps(self.workflow.config.described(self.experiments(page)))

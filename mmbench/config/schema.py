@@ -37,14 +37,14 @@ Evaluations = Annotated[int, Field(gt=0, le=1000, strict=True)]
 Commit = Annotated[float, Field(ge=0, lt=1)]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 ChosenName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*$")]
-#: Those of mmbench.models.diffusion.sampler, which takes PyTorch to be read.
+#: The samplers of mmbench.models.diffusion.sampler, whose import needs PyTorch.
 SamplerName = Literal["ancestral", "ddim", "dpm++", "dpm++snr", "dpm++sde"]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*@[a-z0-9_.]+$")]
 AblatedName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(@[a-z0-9_.]+)?$")]
 AxisName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 ]*$")]
 
 
-COMPARED = 16  # images on either side that a comparison of two sets takes at least
+COMPARED = 16  # the smallest number of images on either side of a comparison of two sets
 SMALLEST, LARGEST = 32, 1024  # side of an image in pixels; LPIPS needs at least 31
 
 
@@ -57,9 +57,9 @@ def pixels(value: Any) -> Any:
 
 
 def plain_path(value: str) -> str:
-    """`value` if it is a path that means the same to Snakemake and to a shell."""
+    """`value` if it is a path that needs no quotes in a shell or in Snakemake."""
     if not re.fullmatch(r"[\w./][\w./@%+=:,-]*", value):
-        raise ValueError("write a path without spaces, quotes, brackets and the like, that begins with none of -~@%")
+        raise ValueError("write a path without spaces, quotes or brackets, which does not begin with - ~ @ or %")
     return value
 
 
@@ -86,7 +86,7 @@ def rising(values: list[float]) -> list[float]:
 
 
 def even_parts(value: int, info: ValidationInfo) -> int:
-    """`value` if a batch can be cut into so many equal parts."""
+    """`value` if a batch can be divided into this number of equal parts."""
     if info.data.get("batch_size", 0) % value:
         raise ValueError(f"write a number by which batch_size, {info.data['batch_size']}, can be divided")
     return value
@@ -108,7 +108,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Which data set, how large its images, how many items of each split (all, when null)."""
+    """The data set, the size of its images, and the number of items of each split (all if null)."""
 
     name: str
     size: Annotated[Any, AfterValidator(pixels)]
@@ -143,7 +143,7 @@ class Train(Section):
 
     @model_serializer(mode="wrap")
     def without_one(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """All keys, but for `shards` where a batch is whole: what is computed is then what it was without the key."""
+        """All keys, without `shards` if it is 1: the same is computed as before the key existed."""
         return {key: value for key, value in handler(self).items() if (key, value) != ("shards", 1)}
 
 

@@ -1,4 +1,4 @@
-"""The methods of a run: their declarations, without what the configuration excludes, and which are scored."""
+"""The methods of a run: their declarations, as the configuration restricts them, and which of them are scored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Methods:
         files: the methods of each experiment by name, as their files declare them.
 
     Raises:
-        UserError: a file declares something wrong, or the configuration names a method that does not exist.
+        UserError: a declaration is wrong, or the configuration names a method that does not exist.
     """
 
     def __init__(self, config: Config) -> None:
@@ -36,7 +36,7 @@ class Methods:
                 self._check_settings(experiment, name)
 
     def _check_settings(self, experiment: str, name: str) -> None:
-        """Check that the configured settings of a method, and those that it chooses, are settings of its class."""
+        """Check that the configured and the tuned settings of a method are settings of its class."""
         method = self(experiment, name)
         if method.external:
             return
@@ -48,7 +48,7 @@ class Methods:
                 raise unknown(f"{method.path}: TUNE", setting, sorted(signature.types))
 
     def __call__(self, experiment: str, name: str) -> MethodFile:
-        """What a method, or the method that a variant is of, declares, less what its own `modalities` leave out."""
+        """The declarations of a method, or of a variant's method, restricted to its own `modalities`, if it has any."""
         key = (experiment, name)
         if key not in self._methods:
             method, learns = self.files[experiment][method_of(name)], self.config.section(experiment, name).modalities
@@ -57,29 +57,29 @@ class Methods:
         return self._methods[key]
 
     def variants(self, experiment: str) -> list[str]:
-        """Every variant that an experiment's configuration describes."""
+        """Every variant in an experiment's configuration."""
         return sorted(self.config.experiments[experiment].every_variant())
 
     def external(self) -> list[MethodFile]:
-        """Every method whose answers a rule of its own hands in."""
+        """Every method whose predictions come from a rule of its own."""
         return [method for methods in self.files.values() for method in methods.values() if method.external]
 
     def asked(self) -> set[str]:
-        """Names of the methods and variants that this workflow trains and asks itself."""
+        """Names of the methods and variants that this workflow trains and evaluates itself."""
         names = {name for methods in self.files.values() for name, method in methods.items() if not method.external}
         return names.union(*(self.variants(experiment) for experiment in self.files))
 
     def every_name(self) -> set[str]:
-        """Names of all methods and variants, wherever their answers come from."""
+        """Names of all methods and variants, including external ones."""
         return self.asked() | {method.name for method in self.external()}
 
     def lacking(self, experiment: str, name: str) -> list[str]:
-        """The modalities that a method of some of them needs, and that the experiment does not use on these data."""
+        """The modalities that a method needs, and that the experiment does not use on these data."""
         used = self.config.modalities(experiment)
         return [modality for modality in self(experiment, name).needs if modality not in used] if used else []
 
     def scored(self, experiment: str, more: Collection[str] = ()) -> list[str]:
-        """Methods in an experiment's tables: all, or those the profile names, its variants, and `more` of both."""
+        """The methods in an experiment's tables: those that the profile selects, its variants, and `more` of both."""
         possible = [name for name in self.files[experiment] if not self.lacking(experiment, name)]
         methods = {*self.config.chosen(experiment, possible), *more}
         variants = {*self.config.profile.variants, *more}.intersection(self.variants(experiment))
@@ -88,9 +88,10 @@ class Methods:
         )
 
     def source(self, experiment: str, name: str) -> str:
-        """The method whose weights it uses: itself, or the one it declares (a variant's: that one's of the same tag).
+        """The method whose weights a method uses: itself, or the one that it declares.
 
-        A variant that only draws otherwise uses its method's.
+        A variant uses the variant of the same tag of the declared method. A variant that differs only in sampling uses
+        the weights of its method.
         """
         lender = self(experiment, name).weights_from
         variant = f"{lender}@{tag_of(name)}"
@@ -98,11 +99,11 @@ class Methods:
         return method_of(trained) if self.config.section(experiment, trained).only_samples else trained
 
     def trained(self, experiment: str, name: str) -> bool:
-        """Whether the weights that a method uses are learnt here step by step."""
+        """Whether the weights that a method uses are trained in this workflow."""
         return not self(experiment, name).external and self(experiment, self.source(experiment, name)).trained
 
     def chooses(self, experiment: str, name: str) -> bool:
-        """Whether a method has anything to choose on the validation split: settings of its own, or how it draws."""
+        """Whether a method has anything to choose on the validation split: its own settings, or its sampling."""
         key = (experiment, name)
         if key not in self._chooses:
             settings = self.config.settings("tune", experiment, name, self.source(experiment, name))

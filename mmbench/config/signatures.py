@@ -1,7 +1,7 @@
-"""The settings that a method's class takes, and their types, read from its source without running it.
+"""The settings of a method's class and their types, read from its source without running it.
 
-They are the keyword arguments of its `__init__` after `spec`; where that takes `**settings`, those of the class that it
-is derived from, or of the `TypedDict` that `Unpack` names. What cannot be read so is left to the call.
+They are the keyword arguments of its `__init__` after `spec`; if that takes `**settings`, also those of the base class,
+or of the `TypedDict` in `Unpack`. A setting that cannot be read in this way is checked when the class is called.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 from mmbench.config.imports import resolve
 from mmbench.config.literals import assigned, parse
 
-#: Types that are written by their names alone.
+#: The builtin types.
 PLAIN = {"bool": bool, "int": int, "float": float, "str": str, "list": list, "dict": dict, "tuple": tuple}
-#: Modules whose names are types.
+#: The modules that define further types.
 OF_TYPES = {"typing": typing, "typing_extensions": typing, "collections.abc": collections.abc}
 
 
@@ -29,9 +29,9 @@ class Signature:
     """The settings of a class.
 
     Attributes:
-        types: of each setting; Any where the source does not say.
-        required: settings without a default.
-        complete: whether there are no others.
+        types: the type of each setting; Any if the source does not have it.
+        required: the settings without a default.
+        complete: whether there are no other settings.
     """
 
     types: dict[str, Any] = field(default_factory=dict)
@@ -41,14 +41,14 @@ class Signature:
 
 @dataclass(frozen=True)
 class Module:
-    """What the names of a file stand for.
+    """The meaning of the names in a file.
 
     Attributes:
         path: the file.
         root: the checkout.
-        classes: that it defines.
-        values: that it assigns at its top level.
-        imports: the module and the name in it of each name that it imports; the name is empty for a module.
+        classes: the classes that it defines.
+        values: the values that it assigns at its top level.
+        imports: the source of each imported name, as a module and a name in it; the latter is empty for a module.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Module:
 
 
 def read_module(path: Path, root: Path) -> Module:
-    """The names of a file; each of its versions is read once."""
+    """The names in a file; each version of the file is read once."""
     stat = path.stat()
     return _read(path, root, stat.st_mtime_ns, stat.st_size)
 
@@ -83,7 +83,7 @@ def method_signature(path: Path, root: Path) -> Signature:
 
 
 def _signature(name: str, module: Module) -> Signature:
-    """The settings of a class by its name in a module."""
+    """The settings of the class of this name in a module."""
     definition = _find_class(name, module)
     if not definition:
         return Signature(complete=False)
@@ -121,7 +121,7 @@ def _of_function(function: ast.FunctionDef, owner: ast.ClassDef, module: Module)
 
 
 def _of_keywords(annotation: ast.expr | None, module: Module) -> Signature | None:
-    """The settings that `Unpack[...]` of a `TypedDict` describes."""
+    """The settings in `Unpack[...]` of a `TypedDict`."""
     if not isinstance(annotation, ast.Subscript) or not isinstance(annotation.slice, ast.Name):
         return None
     definition = _find_class(annotation.slice.id, module)
@@ -138,14 +138,14 @@ def _of_keywords(annotation: ast.expr | None, module: Module) -> Signature | Non
 
 
 def _passed(function: ast.FunctionDef) -> Iterator[str]:
-    """The arguments that an `__init__` hands to another by their names: they are no settings any more."""
+    """The keyword arguments that an `__init__` passes to another one; they are not settings of the class."""
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "__init__":
             yield from (word.arg for word in node.keywords if word.arg)
 
 
 def _find(name: str, module: Module) -> tuple[ast.expr | ast.ClassDef, Module] | None:
-    """What a name of a module stands for, and the module where that is written; None if it is not of the project."""
+    """The value or class of a name in a module, and the module that has it; None for names from other packages."""
     if name in module.classes:
         return module.classes[name], module
     if name in module.values:
@@ -157,13 +157,13 @@ def _find(name: str, module: Module) -> tuple[ast.expr | ast.ClassDef, Module] |
 
 
 def _find_class(name: str, module: Module) -> tuple[ast.ClassDef, Module] | None:
-    """The class of the project that a name of a module stands for, and the module where it is defined."""
+    """The class of a name in a module, and the module that defines it; None if it is not a class of the project."""
     definition = _find(name, module)
     return (definition[0], definition[1]) if definition and isinstance(definition[0], ast.ClassDef) else None
 
 
 def _type(node: ast.expr | None, module: Module) -> Any:
-    """The type that an annotation means; Any if that cannot be told."""
+    """The type of an annotation; Any if it cannot be read."""
     try:
         return _meant(node, module)
     except (TypeError, ValueError, SyntaxError, AttributeError):
@@ -181,7 +181,7 @@ def _meant(node: ast.expr | None, module: Module) -> Any:
 
 
 def _subscribed(node: ast.Subscript, module: Module) -> Any:
-    """The type that e.g. `Sequence[float]` means."""
+    """The type of an annotation such as `Sequence[float]`."""
     outer = _meant(node.value, module)
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if outer is typing.Literal:
@@ -192,7 +192,7 @@ def _subscribed(node: ast.Subscript, module: Module) -> Any:
 
 
 def _named(name: str, module: Module) -> Any:
-    """The type that a name means."""
+    """The type of a name in an annotation."""
     source, original = module.imports.get(name, ("", ""))
     if source in OF_TYPES:
         return getattr(OF_TYPES[source], original)

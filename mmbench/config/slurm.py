@@ -1,4 +1,4 @@
-"""A cluster's scheduler: it is asked before a run whether it would accept the jobs; a refusal is one line."""
+"""Asks the scheduler of a cluster before a run whether it would accept the jobs; a refusal is one line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mmbench.errors import UserError
 PROFILE = "profiles/slurm/config.yaml"
 #: Seconds that the scheduler may take to answer.
 PATIENCE = 60.0
-#: What a job asks for, as Snakemake and as sbatch call it.
+#: The resources of a job, by Snakemake's names, and the options of sbatch.
 OPTIONS = {"slurm_account": "--account", "slurm_partition": "--partition", "qos": "--qos", "constraint": "--constraint",
            "runtime": "--time", "mem_mb": "--mem", "nodes": "--nodes"}  # fmt: skip
-#: What is to be done about what Slurm says; the first that fits.
+#: The advice for an error of Slurm; the first pattern that matches counts.
 REMEDIES = {
     r"contact|connect|configuration source|timed out|Unknown host|authenticat": "see whether `sinfo` answers here, and "
     "run the same command again when it does",
@@ -25,37 +25,37 @@ REMEDIES = {
     "": f"ask for something else in {PROFILE} (mem_mb, runtime, nodes and the like of the rule), or ask your cluster's "
     "administrators",
 }
-#: How the executor says that a job could not be submitted, in Snakemake's log.
+#: The executor's message in Snakemake's log if a job could not be submitted.
 REFUSED = re.compile(r"SLURM sbatch failed\. The error message was '(.+?)'\.$", flags=re.MULTILINE | re.DOTALL)
 
 
 def refusal(message: str, what: str) -> UserError:
-    """The error that Slurm does not take a job: the last line that it said, and what to do.
+    """The error for a job that Slurm refuses: the last line of the message of sbatch, and advice.
 
     Args:
-        message: of sbatch.
-        what: was refused.
+        message: the message of sbatch.
+        what: the jobs that were refused.
     """
-    lines = [line for line in message.splitlines() if line.strip()] or ["nothing was said"]
+    lines = [line for line in message.splitlines() if line.strip()] or ["it gave no reason"]
     remedy = next(remedy for pattern, remedy in REMEDIES.items() if re.search(pattern, message))
     return UserError(f"Slurm does not take {what}: {re.sub('^sbatch: (error: )?', '', lines[-1])}; {remedy}")
 
 
 def options(resources: Mapping[str, Any], threads: int) -> tuple[str, ...]:
-    """What sbatch is told of a job, as far as it is known before other jobs have run."""
+    """The options of sbatch for a job, as far as they are known before other jobs have run."""
     known = {name: resources.get(name) for name in OPTIONS}
     words = [f"{OPTIONS[name]}={value}" for name, value in known.items() if isinstance(value, str | int) and value]
     return (*words, f"--cpus-per-task={threads}")
 
 
 def check_jobs(jobs: Iterable[Any]) -> None:
-    """Ask Slurm, of every different kind of job, whether it would take it (`sbatch --test-only`); nothing is submitted.
+    """Ask Slurm for each kind of job whether it would accept it (`sbatch --test-only`, which submits nothing).
 
     Args:
-        jobs: Snakemake's, which are to run.
+        jobs: the jobs of Snakemake that are to run.
 
     Raises:
-        UserError: there is no Slurm, it does not answer, or it would not take a job.
+        UserError: there is no Slurm, it does not answer, or it would refuse a job.
     """
     asked = set[tuple[str, ...]]()
     for job in jobs:
@@ -81,7 +81,7 @@ def _ask(words: tuple[str, ...], what: str) -> None:
 
 
 def refused_later(logs: Iterable[Path]) -> UserError | None:
-    """The last refusal in Snakemake's logs, of a job that was submitted in the course of a run; None without one."""
+    """The last refusal of a job in Snakemake's logs of a run; None without one."""
     texts = [path.read_text(encoding="utf-8", errors="replace") for path in logs if path.is_file()]
     refusals = [said for text in texts for said in REFUSED.findall(text)]
     return refusal(refusals[-1], "a job, which is named above") if refusals else None

@@ -1,4 +1,4 @@
-"""What a source file of the project does, without its wording: its imports, and a hash that no rewording changes."""
+"""The meaning of a source file of the project without its wording: its imports, and its hash."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 
 from mmbench.config.literals import parse
 
-#: Functions and errors whose arguments are texts for people.
+#: Functions and errors whose arguments are texts for users.
 SPOKEN = ("print", "UserError")
-#: Arguments with texts for people, in the description of a command line.
+#: The descriptions of a command line, and their arguments that are texts for users.
 PARSER, HELP = ("Option", "Argument"), ("help", "metavar", "show_default")
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a file does.
+    """The meaning of a file.
 
     Attributes:
-        imports: dotted names that it imports, at any depth of it, and the packages that these are in.
+        imports: the dotted names that it imports anywhere, and the packages that contain them.
         digest: SHA-256 of its `meaning`.
     """
 
@@ -31,11 +31,7 @@ class Source:
 
 
 def read_source(path: Path, root: Path) -> Source:
-    """What a file does; each of its versions is parsed once.
-
-    Raises:
-        UserError: it is not Python.
-    """
+    """The meaning of a file, each version of which is parsed once; UserError if it is not Python."""
     stat = path.stat()
     return _read(path, root, stat.st_mtime_ns, stat.st_size)
 
@@ -49,11 +45,11 @@ def _read(path: Path, root: Path, *_version: int) -> Source:
 
 
 def imported(tree: ast.AST, folders: Sequence[str]) -> set[str]:
-    """Dotted names that a tree imports when it runs, and the packages that these are in.
+    """The dotted names that a tree imports when it runs, and the packages that contain them.
 
     Args:
-        tree: of a file.
-        folders: the parts of the file's path below the checkout, from which relative imports count.
+        tree: the syntax tree of a file.
+        folders: the parts of the file's path below the checkout, for relative imports.
     """
     names: set[str] = set()
     queue = [tree]
@@ -65,21 +61,21 @@ def imported(tree: ast.AST, folders: Sequence[str]) -> set[str]:
             package = folders[: -node.level] if node.level else ()
             module = ".".join([*package, *filter(None, [node.module])])
             names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-        elif not isinstance(node, ast.expr) and not _is_of_types(node):  # no expression, as most nodes are, imports
+        elif not isinstance(node, ast.expr) and not _is_of_types(node):  # expressions, most of the nodes, do not import
             queue += ast.iter_child_nodes(node)
     return {name.rsplit(".", depth)[0] for name in names for depth in range(name.count(".") + 1)}
 
 
 def _is_of_types(node: ast.AST) -> bool:
-    """Whether a part of a tree is for a type checker and never runs."""
+    """Whether a part of a tree is only for a type checker and never runs."""
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def meaning(tree: ast.AST) -> list[str]:
-    """The names and values of a syntax tree in their order, the same in every version of Python.
+    """The names and values of a syntax tree in order, the same in every version of Python.
 
-    Left out are positions, comments, strings that stand alone, such as docstrings, what is printed, the arguments of an
-    error that is raised, the message of an assertion and the help of a command line.
+    It leaves out positions, comments, strings that stand alone (such as docstrings), printed texts, the arguments of a
+    raised error, the message of an assertion and the help of a command line.
     """
     words: list[str] = []
     _add(tree, words)
@@ -105,7 +101,7 @@ def _add(node: ast.AST, words: list[str]) -> None:
 
 
 def _spoken(node: ast.AST) -> tuple[str, ...]:
-    """The fields of a node that hold nothing but words for a person."""
+    """The fields of a node that hold only texts for users."""
     if isinstance(node, ast.Assert):
         return ("msg",)
     if isinstance(node, ast.Call) and _name(node.func) in SPOKEN:
@@ -114,7 +110,7 @@ def _spoken(node: ast.AST) -> tuple[str, ...]:
 
 
 def _is_remark(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether a part of a node does nothing but tell a person something."""
+    """Whether a part of a node only informs users."""
     if isinstance(node, ast.keyword):
         return isinstance(parent, ast.Call) and _name(parent.func) in PARSER and node.arg in HELP
     if not isinstance(node, ast.Expr):

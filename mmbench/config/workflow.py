@@ -17,21 +17,21 @@ from mmbench.config.discovery import find_judge
 from mmbench.config.extractors import EFFICIENTNET, VGG16, described
 from mmbench.config.selection import Methods
 
-TO_STOP = 2  # minutes that a job may take to start and, when its time is up, to stop
+TO_STOP = 2  # minutes that a job may take to start, and to stop after its time limit
 PREPARED = ("train.npz", "validation.npz", "test.npz", "card.json")
 
 
 class Workflow:
-    """A run as its rules see it.
+    """A run, in the form that its rules use.
 
     Args:
-        values: the merged top-level keys, as Snakemake hands them over.
+        values: the merged top-level keys, as Snakemake passes them.
         root: the checkout.
 
     Attributes:
         results: folder of the profile's results.
         weights: folder of the frozen networks, which all profiles share.
-        snapshots: shares of a training at which it is looked at, by their folder below the seed's.
+        snapshots: the shares of a training run after which it is evaluated, by their folder below the seed's.
         extractors: the network that embeds an experiment's data, for the experiments whose configuration names one.
         judges: the file of each experiment's judge, below the checkout, for the experiments that have one.
 
@@ -52,10 +52,10 @@ class Workflow:
         self._codes: dict[tuple[str, str | None, Path | None], str] = {}
         self._settings: dict[tuple[str | None, ...], str] = {}
 
-    # Params that say when a job must run again.
+    # Params whose change makes a job run again.
 
     def settings(self, stage: str, experiment: str | None = None, method: str | None = None) -> str:
-        """A stage's settings as JSON: only an edit of what the stage needs changes them, and runs its jobs again."""
+        """A stage's settings as JSON; only an edit of settings that the stage needs changes them."""
         key = (stage, experiment, method)
         if key not in self._settings:
             source = self.methods.source(experiment, method) if experiment and method else None
@@ -63,11 +63,11 @@ class Workflow:
         return self._settings[key]
 
     def judge_settings(self, experiment: str) -> str:
-        """The settings of a judge's training as JSON: the profile's; a judge has none of its own."""
+        """The settings of a judge's training as JSON: those of the profile, since a judge has no own ones."""
         return json.dumps(self.config.settings("train", experiment, "judge"))
 
     def code(self, stage: str, experiment: str | None = None, method: str | None = None) -> str:
-        """The hash of a stage's code: of a thousand jobs, few have code of their own."""
+        """The hash of a stage's code, which many jobs share."""
         file = self.method(experiment, method) if experiment and method else None
         key = (stage, experiment, file)
         if key not in self._codes:
@@ -80,41 +80,41 @@ class Workflow:
     # Files.
 
     def method(self, experiment: str, name: str) -> Path:
-        """The file of a method, or of the one that a variant is of, below the checkout."""
+        """The file of a method, or of a variant's method, below the checkout."""
         return self.methods(experiment, name).path
 
     def data(self, experiment: str) -> Path:
-        """Folder of the data an experiment works on: the data set's, or those with the embeddings that it asks for."""
+        """The folder of an experiment's data: those of the data set, or with the embeddings that it configures."""
         name = self.extractors.get(experiment)
         return self.results / "embedded" / name if name else self.results / "data"
 
     def features(self, first: int | None = None) -> list[str]:
-        """What the extractors of the metrics, or the first of them, are made of: inputs."""
+        """The files of the extractors of the metrics, or of the first ones, as inputs."""
         return [file for about in self.config.extractors()[:first] for file in about.files]
 
     def embedder(self, extractor: str) -> list[str]:
-        """What the network that embeds images is made of, if this run fetches it: inputs."""
+        """The files of the network that embeds images, as inputs, if this run fetches it."""
         return described(extractor, self.weights).files if extractor in (VGG16, EFFICIENTNET) else []
 
     def seed(self, experiment: str, method: str, seed: int | str, at: str = "") -> str:
-        """Folder, with its last /, of a method's seed, or of a snapshot of its training."""
+        """The folder, with its last /, of a method's seed, or of a snapshot of its training run."""
         return f"{self.results}/{experiment}/{method}/seed{seed}/{at}"
 
     def source(self, experiment: str, method: str, seed: int | str, at: str = "") -> str:
-        """Folder, with its last /, of the weights that a method answers with: of the whole training or a snapshot."""
+        """The folder, with its last /, of the weights that a method uses: of the whole training run or a snapshot."""
         return self.seed(experiment, self.methods.source(experiment, method), seed, at)
 
     def tuned(self, experiment: str, method: str, seed: int | str) -> list[str]:
-        """The settings that a method has chosen on the validation split: an input, if there are any left to choose."""
+        """The file of the choices on the validation split, as an input, if the method has anything to choose."""
         chooses = self.methods.chooses(experiment, method)
         return [f"{self.seed(experiment, method, seed)}tuned.json"] if chooses else []
 
     def judge(self, experiment: str) -> list[str]:
-        """The judge's weights, if the experiment has one: an input."""
+        """The judge's weights, as an input, if the experiment has a judge."""
         return [f"{self.results}/{experiment}/judge/weights.safetensors"] if experiment in self.judges else []
 
     def seeds(self, experiment: str, more: Collection[str] = ()) -> list[str]:
-        """Folders of every method and seed that an experiment scores, and of `more`."""
+        """The folders of every method and seed that an experiment scores, and of `more` methods."""
         names, seeds = self.methods.scored(experiment, more), self.config.profile.seeds
         return [self.seed(experiment, name, seed) for name in names for seed in seeds]
 
@@ -123,7 +123,7 @@ class Workflow:
         return [f"{folder}metrics.json" for folder in self.seeds(experiment, more)]
 
     def snapshot_scores(self, experiment: str) -> list[str]:
-        """The metrics.json of every snapshot of an experiment's methods that are trained here; variants have none."""
+        """The metrics.json of every snapshot of the methods that are trained here; variants have no snapshots."""
         methods = [name for name in self.methods.scored(experiment) if "@" not in name]
         trained = [name for name in methods if self.methods.trained(experiment, name)]
         return [
@@ -138,18 +138,18 @@ class Workflow:
         return [f"{folder}README.md" for folder in self.seeds(experiment)]
 
     def cards(self, experiment: str) -> list[str]:
-        """What an experiment's data and models are, in words."""
+        """The cards of an experiment's data and models."""
         return [str(self.data(experiment) / "README.md"), *self.model_cards(experiment)]
 
     # Options of commands.
 
     def limited(self, rule: str, folder: str | Path, method: str = "") -> str:
-        """What a job's command begins with: what ends it when its time is up, or removes the note of an earlier end.
+        """The beginning of a job's command: it enforces the time limit, or removes the note of an earlier time-out.
 
         Args:
-            rule: of the job.
-            folder: of its results, which the note is put into.
-            method: what the job is of, if it is of a method or variant.
+            rule: the rule of the job.
+            folder: the folder of its results, in which the note is.
+            method: the method or variant of the job, if it has one.
         """
         note = Path(folder) / "timed_out.json"
         if not (limit := self.config.limit(rule, method)):
@@ -158,37 +158,37 @@ class Workflow:
         return f"python -m mmbench.stages._limited --key {key} --minutes {minutes:g} --note {note} -- "
 
     def runtime(self, rule: str) -> dict[str, int]:
-        """The minutes that a rule's jobs ask a cluster for, if all have a time limit: the longest, and time to stop."""
+        """The minutes that a rule's jobs request, if each has a time limit (the longest, plus time to stop)."""
         limits = [minutes for key, minutes in self.config.top.limits.items() if key.partition("/")[0] == rule]
         return {"runtime": math.ceil(max(limits)) + TO_STOP} if rule in self.config.top.limits else {}
 
     def keep_option(self, experiment: str, method: str) -> str:
-        """Which weights a whole training keeps on its way, for the profile's snapshots."""
+        """The option for the steps whose weights a whole training run keeps, for the profile's snapshots."""
         if "@" in method or not self.snapshots or not self.methods(experiment, method).trained:
             return ""
         return " ".join(["--keep", *map(str, self.config.snapshots(experiment, method).values())])
 
     def until_option(self, experiment: str, method: str, seed: str, at: str) -> str:
-        """Where the training of a snapshot ends, and where the whole one has kept its weights."""
+        """The options for the last step of a snapshot, and for the folder of the weights that the whole run kept."""
         if not at:
             return ""
         step = self.config.snapshots(experiment, method)[self.snapshots[at]]
         return f"--until {step} --kept {self.seed(experiment, method, seed)}state"
 
     def processes_option(self, trained: bool = True) -> str:
-        """How many processes share a training."""
+        """The option for the number of processes of a training run."""
         processes = self.config.top.processes
         return f"--processes {processes}" if trained and processes > 1 else ""
 
     def judge_option(self, experiment: str) -> str:
-        """Where the judge is, if the experiment has one."""
+        """The option for the judge's folder, if the experiment has a judge."""
         return f"--judge {self.results}/{experiment}/judge" if experiment in self.judges else ""
 
     def answers_option(self, experiment: str, method: str) -> str:
-        """Which modalities a method answers, if not all that its tasks want."""
+        """The option for the modalities that a method answers, if these are not all outputs of its tasks."""
         answers = self.methods(experiment, method).answers
         return f"--answers {' '.join(answers)}" if answers else ""
 
     def title(self, experiment: str, method: str) -> str:
-        """What a method or variant is called on the page."""
+        """The title of a method or variant on the page."""
         return self.config.title(experiment, method, self.methods(experiment, method).title)

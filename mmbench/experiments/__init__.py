@@ -115,5 +115,5 @@ def _import(root: Path, experiment: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the module may raise anything
-        raise UserError(f"{path}: cannot be imported ({type(error).__name__}: {error}); mend it") from None
+        raise UserError(f"{path}: cannot be imported ({type(error).__name__}: {error}); correct the file") from None
     return module

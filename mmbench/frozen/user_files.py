@@ -33,7 +33,9 @@ def load_network(about: Described, code: Path) -> nn.Module:
         net.load_state_dict(state, strict=True)
     except RuntimeError as error:
         wrong = str(error).splitlines()[-1].strip()
-        raise UserError(f"{code}: WEIGHTS: {about.weights} does not fit build(): {wrong}; mend either") from None
+        raise UserError(
+            f"{code}: WEIGHTS: {about.weights} does not fit build(): {wrong}; correct one of them"
+        ) from None
     return net
 
 

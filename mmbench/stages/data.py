@@ -65,7 +65,7 @@ def _read(split: str, settings: DataSettings, card: Mapping[str, Any]) -> Arrays
     try:
         return data.converted(arrays, {**card, "splits": {"train": {"arrays": shapes}, **card["splits"]}})
     except UserError as error:
-        raise UserError(f"data.name: {settings.name}: {split}: {error}; mend its module in mmbench/data") from None
+        raise UserError(f"data.name: {settings.name}: {split}: {error}; correct its module in mmbench/data") from None
 
 
 def _describe(arrays: Arrays, card: Mapping[str, Any]) -> dict[str, Any]:

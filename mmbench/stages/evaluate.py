@@ -133,7 +133,7 @@ def read_cost(predictions: Path, training: Path | None) -> dict[str, Any]:
     Raises:
         UserError: a record has another form; an external method may have written it.
     """
-    remedy = "mend or delete it (docs/results.md says what it holds)"
+    remedy = "correct or delete it (docs/results.md describes its content)"
     trained = checked(training, Cost, remedy) if training and training.is_file() else {}
     record = predictions / "predictions.json"
     predicted = checked(record, Predicted, remedy) if record.is_file() else {}
