@@ -30,7 +30,6 @@ def available(modality: Modality, values: Tensor) -> Tensor:
     A missing class map is all 255, a missing label negative, a missing vector all NaN; an image is never missing.
 
     Args:
-        modality: the modality.
         values: the tensor (n, ...) that a batch holds for it.
     """
     return kind_of(modality).available(values)

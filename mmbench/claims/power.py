@@ -70,7 +70,6 @@ def seeds_needed(distances: Sequence[float], level: float) -> float:
 
     Args:
         distances: the distance of the mean from each end to exclude, in standard deviations of a seed.
-        level: the level of the interval.
     """
 
     def chance(n: int) -> float:

@@ -144,7 +144,6 @@ def check_names(statements: Sequence[Statement], known: Mapping[str, Vocabulary]
     """Check that every experiment, task, method and metric in the claims exists.
 
     Args:
-        statements: the result of `read_claims`.
         known: the names in each experiment.
 
     Raises:

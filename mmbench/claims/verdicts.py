@@ -162,8 +162,6 @@ def state_of(values: Sequence[float], logarithmic: bool, bounds: Bounds, confirm
     is then too coarse to show their spread.
 
     Args:
-        values: a value per training seed.
-        logarithmic: whether the values are ratios.
         bounds: the values at which the claim holds.
         confirm: the number that divides the error of an interval which confirms the claim.
         refute: the number that divides the error of an interval which refutes the claim.

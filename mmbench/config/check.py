@@ -74,7 +74,6 @@ def settings_for(signature: Signature, values: Mapping[str, Any], where: str) ->
     """A method's settings in the types of its class: for a float, `1` becomes 1.0; for a tuple, a list becomes one.
 
     Args:
-        signature: the signature of the class.
         values: plain values, as in YAML and JSON.
         where: the beginning of errors.
 

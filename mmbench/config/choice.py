@@ -60,7 +60,6 @@ def drawings(
     """The candidates of a task as keyword arguments of `Sampling`, each once.
 
     Args:
-        candidates: the candidates in the order of trial.
         sample: the section `sample`: `nfe` is the cap; `sampler` and `commit` hold for all candidates unless None.
         fixed: settings of the method that the configuration fixes; if it has `guidance`, that is not changed.
         heeds: the fields of `FIELDS` that the method's answers depend on; the others are the first candidate's.
@@ -85,7 +84,6 @@ def first_drawing(settings: Mapping[str, Any], task: str, heeds: Collection[str]
 
     Args:
         settings: `choice`, `sample` and `method_settings`.
-        task: the name of the task.
         heeds: as for `drawings`.
     """
     entries = [choice for name, choice in choices(settings).items() if task in (name, *choice.also)]
@@ -99,8 +97,6 @@ def affordable(
     """The first candidates that can be distinguished within a number of evaluations, and the items of each case.
 
     Args:
-        candidates: all candidates.
-        evaluations: the largest number of evaluations.
         cases: number of cases of the task, which every candidate answers.
         least: the smallest number of items with which the metric can distinguish candidates.
         most: the available number of items.
@@ -140,8 +136,6 @@ def possible_trials(method: MethodFile, settings: Mapping[str, Any], validation:
     """The largest trials of a method by the declarations of its file, if each task had one case.
 
     Args:
-        method: the declarations of the method's file.
-        settings: the settings of the stage `tune`.
         validation: items of the validation split; None if the number is not known before they are read.
     """
     if not method.samples:

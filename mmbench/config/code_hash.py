@@ -63,7 +63,6 @@ def stage_code(root: Path, stage: str, kinds: Iterable[str] = (), **names: str |
     """The hash of the code that decides a stage's numbers.
 
     Args:
-        root: the checkout.
         stage: a key of `ENTRIES`.
         kinds: the kinds of the experiment's modalities.
         names: the values for its entries: `experiment` and `data` by name, `method` and `judge` as files; an entry

@@ -36,7 +36,6 @@ class Config:
 
     Args:
         values: the merged top-level keys, as Snakemake passes them.
-        root: the checkout.
 
     Attributes:
         top: config/config.yaml.
@@ -141,12 +140,7 @@ class Config:
         return extractors
 
     def limit(self, rule: str, method: str = "") -> tuple[str, float] | None:
-        """The key and the minutes of a job's time limit: of its method, of the method that a variant is of, or of all.
-
-        Args:
-            rule: the rule of the job.
-            method: the method or variant of the job, if it has one.
-        """
+        """The key and the minutes of a job's time limit: of its method, of a variant's method, or of all."""
         keys = [f"{rule}/{method}", f"{rule}/{method.partition('@')[0]}", rule]
         return next(((f"limits.{key}", self.top.limits[key]) for key in keys if key in self.top.limits), None)
 

@@ -59,7 +59,6 @@ def read_literals(path: Path, shown: Path | None = None) -> dict[str, Any]:
     """The constants of a method's file that `LITERALS` lists, without running it.
 
     Args:
-        path: the file.
         shown: the name of the file in errors, if not `path`.
 
     Raises:

@@ -40,9 +40,7 @@ def literal(values: Mapping[str, ast.expr], name: str, example: str, fits: Calla
 
     Args:
         values: the names that the file assigns.
-        name: the name of the constant.
         example: an example of its value, for errors.
-        fits: whether a value is allowed.
         shown: the name of the file in errors.
 
     Raises:

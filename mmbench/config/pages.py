@@ -14,9 +14,6 @@ UNFINISHED = "unfinished"  # folder of the page of a run that ended before every
 class Pages:
     """The content of each page.
 
-    Args:
-        workflow: the run.
-
     Attributes:
         shown: the experiments of each page, by the page's folder below the profile's (empty for the folder itself), and
             the methods and variants that an experiment has there in addition to the profile's.

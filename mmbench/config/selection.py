@@ -15,9 +15,6 @@ from mmbench.config.signatures import method_signature
 class Methods:
     """The methods and variants of a run's experiments.
 
-    Args:
-        config: the run's configuration.
-
     Attributes:
         files: the methods of each experiment by name, as their files declare them.
 

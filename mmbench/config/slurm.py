@@ -30,12 +30,7 @@ REFUSED = re.compile(r"SLURM sbatch failed\. The error message was '(.+?)'\.$", 
 
 
 def refusal(message: str, what: str) -> UserError:
-    """The error for a job that Slurm refuses: the last line of the message of sbatch, and advice.
-
-    Args:
-        message: the message of sbatch.
-        what: the jobs that were refused.
-    """
+    """The error for a job that Slurm refuses: the last line of the message of sbatch, and advice."""
     lines = [line for line in message.splitlines() if line.strip()] or ["it gave no reason"]
     remedy = next(remedy for pattern, remedy in REMEDIES.items() if re.search(pattern, message))
     return UserError(f"Slurm does not take {what}: {re.sub('^sbatch: (error: )?', '', lines[-1])}; {remedy}")
@@ -50,9 +45,6 @@ def options(resources: Mapping[str, Any], threads: int) -> tuple[str, ...]:
 
 def check_jobs(jobs: Iterable[Any]) -> None:
     """Ask Slurm for each kind of job whether it would accept it (`sbatch --test-only`, which submits nothing).
-
-    Args:
-        jobs: the jobs of Snakemake that are to run.
 
     Raises:
         UserError: there is no Slurm, it does not answer, or it would refuse a job.

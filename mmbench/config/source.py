@@ -48,7 +48,6 @@ def imported(tree: ast.AST, folders: Sequence[str]) -> set[str]:
     """The dotted names that a tree imports when it runs, and the packages that contain them.
 
     Args:
-        tree: the syntax tree of a file.
         folders: the parts of the file's path below the checkout, for relative imports.
     """
     names: set[str] = set()

@@ -26,7 +26,6 @@ class Workflow:
 
     Args:
         values: the merged top-level keys, as Snakemake passes them.
-        root: the checkout.
 
     Attributes:
         results: folder of the profile's results.
@@ -147,9 +146,7 @@ class Workflow:
         """The beginning of a job's command: it enforces the time limit, or removes the note of an earlier time-out.
 
         Args:
-            rule: the rule of the job.
             folder: the folder of its results, in which the note is.
-            method: the method or variant of the job, if it has one.
         """
         note = Path(folder) / "timed_out.json"
         if not (limit := self.config.limit(rule, method)):

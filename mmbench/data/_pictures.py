@@ -53,9 +53,7 @@ def hw(labels: Image.Image, shape: tuple[int, int], classes: np.ndarray, annotat
 
     Args:
         labels: the numbers in the file.
-        shape: height and width.
         classes: the class of each number, uint8 (256,); `IGNORED` for a number without a class.
-        annotation: the file.
 
     Returns:
         uint8 (height, width).

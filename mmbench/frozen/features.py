@@ -134,7 +134,6 @@ def load_extractor(weights: str | Path, device: torch.device, entry: str = EXTRA
 
     Args:
         weights: folder that `python -m mmbench.stages.lpips`, or the stage of another network, wrote.
-        device: where to compute.
         entry: its name, or the path of a file of one's own, as `evaluate.features` lists them.
 
     Raises:

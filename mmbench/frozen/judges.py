@@ -57,9 +57,6 @@ def load_judge(folder: Path, experiment: str, modalities: Mapping[str, Modality]
 
     Args:
         folder: of weights.safetensors and training.json.
-        experiment: whose judge it is.
-        modalities: of the data set to judge.
-        device: where to compute.
 
     Raises:
         UserError: a file is missing or broken, or the judge is another experiment's or was trained on other data.

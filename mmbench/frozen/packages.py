@@ -17,7 +17,6 @@ def download(lock: Path, file: str, folder: Path, options: Sequence[str], what: 
         lock: requirements with hashes.
         file: name of the package's file.
         folder: to put it into.
-        options: for `pip download`.
         what: is fetched, for the error.
         instead: what else would do, for the error.
 

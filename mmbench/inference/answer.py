@@ -74,12 +74,6 @@ def answer_case(
     """Answer one case in batches; the noise of an item depends only on its place, not on batch, case or method.
 
     Args:
-        method: a trained method.
-        task: the task.
-        case: the case.
-        sampling: how answers are sampled.
-        batch_size: number of items per batch.
-        device: the device of the method.
         seed: seed of the noise, from 0; the benchmark uses 0.
         draws: how many times the case holds each item, consecutively; each item gets that many answers.
         trace: receives the trajectory of the case's first item, if a sampler made it.

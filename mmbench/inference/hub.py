@@ -75,9 +75,7 @@ class Published(ModelHubMixin, library_name="mmbench"):
             revision: branch, tag or commit of the repository; likewise the other arguments are those of
                 `huggingface_hub.snapshot_download`.
             cache_dir: folder of downloads.
-            force_download: whether to download again.
             local_files_only: whether to use downloads only.
-            token: token of the hub's account.
 
         Raises:
             UserError: there is no such model, it cannot be downloaded, or it is damaged.

@@ -24,7 +24,6 @@ def as_stored(
         value: an array of one or more items; for a visual modality also a PIL image, the path of an image, or a list
             of these; for a label a number or a name; for any modality the path of an `.npy`, or of an `.npz` with an
             array of the modality's name.
-        modality: the modality.
         card: classes, palette and labels of the data set.
         resize: whether images of another size are resized rather than refused.
 

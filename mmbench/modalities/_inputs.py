@@ -45,7 +45,6 @@ def read_pictures(
 
     Args:
         name: the name of the modality, for errors.
-        value: the user's input.
         kind: the kind of the modality, whose items' last two axes are height and width.
         read: makes an item from an image of the right size; its second argument is the image's name in errors.
         resize: whether images of another size are resized rather than refused.

@@ -253,7 +253,6 @@ class Kind(ABC):
         """A stored or answered item as colours, uint8 (h, w, 3), for the page.
 
         Args:
-            item: one item, without the first axis.
             facts: `mmbench.modalities.facts_of` the data's card.
             size: height and width of the tile if the item has none.
         """

@@ -37,7 +37,6 @@ class Layout:
         since a number that is too large becomes infinite, and one that is too small becomes 0.
 
         Args:
-            array: an array of an accepted type.
             fault: returns the fault in the values, as words that follow the array's name; None without one.
 
         Raises:

@@ -41,12 +41,10 @@ class Method(BaseMethod):
     """The multitask model.
 
     Args:
-        spec: modalities and network.
         target: the modality that is z_0.
         omega: shape of the aggregation weights; `zero` is plain DDPM with heads.
         scale: largest omega. A number is divided by the number of modalities, so that their sum is as high as one
             modality alone would be. A mapping sets the height of each modality, which is not divided.
-        schedule: noise schedule.
         prediction: what the network predicts about z_0.
         max_weight: bound of the generation loss's weight on an error in z_0 (see `parameterisation.snr_weight`).
         conditioning: how known modalities enter: `aggregate` only through z_t (the paper's rule), `impose` also by

@@ -40,9 +40,7 @@ class Costs:
     """The seconds of each job of a profile.
 
     Args:
-        config: the configuration with the profile.
         seconds: the time for timing; methods that are not reached in time are assumed to be like the others.
-        said: is called with the name of each method that is timed.
     """
 
     def __init__(self, config: Config, seconds: float, said: Callable[[str], None] = lambda _: None) -> None:
@@ -251,8 +249,6 @@ def make_plan(
     """Time the profile's methods and add up its jobs.
 
     Args:
-        config, seconds, said: as for `Costs`.
-        jobs: the jobs of the run.
         cores: the number of CPU cores that the run may use.
     """
     costs = Costs(config, seconds, said)

@@ -37,7 +37,6 @@ def read_jobs(root: Path, results: Path, keys: Sequence[str], target: str = "all
     """The jobs of a run in a checkout, including finished ones.
 
     Args:
-        root: the checkout.
         results: the folder of the profile's results, as the workflow names it.
         keys: `key=value` words for config/config.yaml.
         target: an experiment, `ablation` or `all`.

@@ -53,8 +53,6 @@ class Bench:
     """Times the work of jobs.
 
     Args:
-        config: the configuration with the profile.
-        device: the device of the jobs.
         threads: the number of threads of one job.
     """
 

@@ -14,7 +14,6 @@ def of_experiment(command: str, profile: str, experiment: str) -> str:
         command: the command that made the page. If it runs the whole workflow, it is narrowed to the experiment; a
             command with another target stays unchanged; without a command, the results are read again.
         profile: the name of the folder of results.
-        experiment: the name of the experiment.
     """
     if not command:
         folder = f"results/{profile}"

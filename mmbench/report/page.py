@@ -49,8 +49,6 @@ def write_report(
     """Write `out`/index.html, `out`/tables and `out`/figures; returns the page's path.
 
     Args:
-        results: the results to report.
-        out: the folder of the page.
         command: the command that made the results, which the page shows.
         claims: the claims to test; without claims the page has no such table.
         ablations: the changes of each method, by experiment and axis; each experiment has a table of effects.

@@ -52,9 +52,7 @@ def list_files(
     """The files of a run, as paths from `results`: data, questions, judges, methods, and the report in `report`.
 
     Args:
-        results: folder of a profile.
         report: folder of the page: `results`, or one below it.
-        experiments: the experiments whose files are listed.
         methods: the methods, as `<experiment>/<method>`; None for all.
         seeds: the seeds; None for all.
     """
@@ -207,7 +205,6 @@ def make_manifest(
 
     Args:
         results, report, methods, seeds: as for `list_files`.
-        command: the command that made the run.
         configuration: the result of `mmbench.config.configuration.Config.described`; None for that of the records.
 
     Raises:

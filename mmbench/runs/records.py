@@ -327,8 +327,6 @@ def checked(path: str | Path, model: type[Record], remedy: str) -> dict[str, Any
     """The content of a JSON file, after it was checked by the schema `model`.
 
     Args:
-        path: the file.
-        model: the schema.
         remedy: the advice in errors about a file with another content.
 
     Raises:

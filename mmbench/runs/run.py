@@ -56,7 +56,6 @@ class Run:
         """The answers to a case, by modality; empty if the predictions were not kept.
 
         Args:
-            case: the entry of cases.json.
             names: the modalities to read; those that were not answered are left out.
             size: height and width that images must have; None for any.
 

@@ -113,9 +113,7 @@ class Tools:
     Args:
         weights: folder that `python -m mmbench.stages.lpips` wrote.
         reference: the npz that `python -m mmbench.stages.reference` wrote, or its content.
-        device: the device of the networks.
         judge: the experiment's judge, if it has one.
-        card: the card of the data set.
         data: folder of the data; needed if images are embedded.
         cache: folder for outputs of the networks, which are read instead of computed again; None for no cache.
         features: the extractors for comparing images, as `evaluate.features` lists them.
@@ -214,7 +212,6 @@ def score_real(experiment: str, real: Arrays, tools: Tools) -> Scored:
     Args:
         experiment: the experiment; its module may have a function `score_real(real, tools)`.
         real: the arrays of the split that represents the real distribution.
-        tools: the tools of scoring.
     """
     score = getattr(load_scores(experiment), "score_real", None)
     return score(real, tools) if score else Scored()

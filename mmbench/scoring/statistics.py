@@ -110,7 +110,6 @@ def over_seeds(values: Sequence[float], level: float = LEVEL, bounds: Interval |
 
     Args:
         values: one value per training seed.
-        level: level of the interval.
         bounds: the smallest and the largest possible value, which may be infinite: the interval then stays between them
             (see `within`); None for a number without bounds.
 
@@ -195,9 +194,7 @@ def compare_paired(
     Args:
         first: values (seeds, images), or (images,) for one training run.
         second: values of the other method on the same images, with the same seeds in the same order.
-        level: level of the intervals.
         resamples: resamples of the bootstrap and of the sign-flip test.
-        seed: seed of both.
 
     Returns:
         Mean of first minus second, its BCa interval (Efron 1987) and its p-value over images, of the values averaged
@@ -236,7 +233,6 @@ def retrained(
         by_seed: mean difference of each pair of training runs (seeds,), at least two.
         by_image: mean difference of each image (images,), at least two.
         images: image-level interval.
-        level: level of the interval.
     """
     mean = float(by_image.mean())
     errors = [(standard_error(x), len(x) - 1) for x in (by_seed, by_image)]
@@ -251,12 +247,7 @@ def standard_error(x: np.ndarray) -> float:
 
 
 def summed_p(mean: float, errors: Sequence[tuple[float, int]]) -> float:
-    """The level, at least `SMALLEST_P`, at which the squared margins of several errors add up to `mean` squared.
-
-    Args:
-        mean: the mean that is tested against 0.
-        errors: standard errors and their degrees of freedom.
-    """
+    """The level, at least `SMALLEST_P`, at which the squared margins of several errors add up to `mean` squared."""
 
     def beyond(log_p: float) -> float:
         margins = [float(stats.t.isf(np.exp(log_p) / 2, df)) * error for error, df in errors]

@@ -70,9 +70,7 @@ def run(words: Sequence[str], *, minutes: float, key: str, note: Path) -> int:
     """Run a command with a time limit.
 
     Args:
-        words: the words of the command.
         minutes: the limit, above 0.
-        key: the key of the limit in the configuration.
         note: a JSON file that records that the time was up; it is removed first. The error names its folder.
 
     Returns:

@@ -46,8 +46,6 @@ def write_embedded(extractor: str, *, weights: Path, data: Path, out: Path, devi
         extractor: name of the network, see `mmbench.frozen.embedders`.
         weights: folder that `python -m mmbench.stages.lpips` wrote.
         data: folder that `python -m mmbench.stages.data` wrote.
-        out: folder to write to.
-        device: where to compute.
 
     Raises:
         UserError: the extractor does not exist, or its weights or the data are missing.

@@ -93,10 +93,6 @@ def read_answers(
     """The checked answers in predictions.npz to every case of the claimed tasks; cases without any are left out.
 
     Args:
-        path: the file.
-        cases: the cases of the experiment.
-        experiment: the experiment.
-        modalities: the modalities of the data set.
         tasks: the tasks that must be answered; without them, those that are answered.
         answers: the modalities that the method answers; without them, all outputs of a case.
 
@@ -183,7 +179,6 @@ def evaluate(
     """Write `out`/items.csv and, last, metrics.json; returns the scores.
 
     Args:
-        settings: the settings of the stage `evaluate`.
         predictions: predictions.npz, or its folder.
         method: name in the results.
         seed: seed of the training run behind these predictions.
@@ -191,8 +186,6 @@ def evaluate(
         reference: reference.npz of the stage reference.
         weights: folder that the stage lpips wrote.
         data: folder that the stage data or embed wrote.
-        device: the device.
-        out: folder to write to.
         title: name for readers; the method's name unless given.
         tasks: the tasks that must be answered; without them, those that are answered.
         answers: the modalities that the method answers; without them, all outputs of a case.

@@ -47,8 +47,6 @@ def trajectory(case: str, trace: sampler.Trace, answers: Arrays) -> Arrays:
     """The trajectory of a case's first image, as trajectory.npz stores it.
 
     Args:
-        case: the name of the case.
-        trace: the steps of the sampler.
         answers: the answers to the case, as stored.
 
     Returns:
@@ -144,14 +142,10 @@ def predict(
     """Write `out`/predictions.npz, trajectory.npz and, last, predictions.json.
 
     Args:
-        settings: the settings of the stage `predict`.
-        file: the file of the method.
         weights: safetensors that the stage train wrote.
         data: folder that the stage data or embed wrote.
         cases: folder that the stage cases wrote.
         seed: seed of the training run, which is printed.
-        device: the device.
-        out: folder to write to.
         tuned: the choices of the stage tune: settings that override the others, and the sampling.
 
     Raises:

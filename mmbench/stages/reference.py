@@ -93,8 +93,6 @@ def write_reference(
         settings: the experiment, the section `evaluate`, and `modalities` if not all are used.
         weights: folder that `python -m mmbench.stages.lpips` wrote.
         data: folder that `python -m mmbench.stages.data` wrote.
-        out: folder to write to.
-        device: where to compute.
         judge: folder of the experiment's trained judge, if it has one.
         cache: folder for outputs of networks, which are read instead of computed again; None for no cache.
 

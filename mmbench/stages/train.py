@@ -98,13 +98,9 @@ def train(
     """Train one method, or resume it, and write `out`/weights.safetensors and, last, training.json.
 
     Args:
-        settings: the settings of the stage `train`.
-        file: the file of the method.
         data: folder that the stage data or embed wrote.
         seed: seed of weights, batches and noise.
-        device: the device.
         state: folder of the checkpoint.
-        out: folder to write to.
         team: the processes that share the shards of each batch; the first of them writes.
         keep: steps whose averaged weights stay in `state`.
         until: the last step; that of the settings unless given.

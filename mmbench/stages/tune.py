@@ -79,13 +79,10 @@ class Trial:
 
     Args:
         settings: the settings of predictions, those of scores, and those of the choice.
-        file: the file of the method.
         weights: safetensors that the stage train wrote.
         data: folder that the stage data or embed wrote.
         lpips: folder that the stage lpips wrote.
         judge: folder of the experiment's trained judge, if it has one.
-        device: the device.
-        label: the text that is printed before each result.
     """
 
     def __init__(

@@ -58,13 +58,9 @@ class Training:
     """One training run of a method: its data, optimiser, averaged weights and progress.
 
     Args:
-        method: the method to train.
         experiment: the experiment, which makes training batches.
         settings: the section `train`, and the others for the checkpoint's key.
-        arrays: the stored training set.
         modalities: the modalities of a batch, those of the experiment on these data; the method may use fewer.
-        seed: seed of the batches.
-        device: the device.
         state: folder of the checkpoint.
         key: identifies the training run; a checkpoint with another key is not used.
         team: the processes that share the shards of each batch.

@@ -50,7 +50,6 @@ def keep_labelled(
     Args:
         arrays: one row per item; the values for mirrored images, `<modality>_mirrored`, follow their modality.
         shares: share of the items, in (0, 1], that keep a modality; modalities not named stay complete.
-        modalities: the modalities of the experiment.
         where: the setting of the shares, for errors.
 
     Raises:

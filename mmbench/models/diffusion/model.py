@@ -34,7 +34,6 @@ class MultimodalDenoiser(nn.Module):
     """Maps z_t, t and the known modalities to a prediction about z_0 and a recovery of every modality.
 
     Args:
-        modalities: every modality of the experiment.
         target: the image whose clean version is z_0; its shape (c, h, w) is the shared diffusion space.
         aggregated: modalities whose encodings the forward process adds, in the order of omega's columns.
         conditions: modalities that may also enter as input channels or as a vector, with an availability flag.

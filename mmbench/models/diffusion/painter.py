@@ -21,7 +21,6 @@ class Painter(DiffusionMethod):
     embedding, and a flag says whether it is given. An item that lacks the modality is trained on unconditionally.
 
     Args:
-        spec: modalities and network.
         settings: as for `DiffusionMethod`.
     """
 

@@ -29,8 +29,6 @@ class DiffusionMethod(Method):
     """A denoiser of some z_0: an image, a map or a vector. The subclass chooses z_0 and has the network.
 
     Args:
-        spec: modalities and network.
-        schedule: noise schedule.
         prediction: what the network predicts about z_0.
         max_weight: bound of the loss's weight on an error in z_0 (see `parameterisation.snr_weight`).
     """
@@ -92,7 +90,6 @@ class DiffusionMethod(Method):
             z: noise, or z_t at the step `start`.
             sampling: the sampler, and the number of steps unless `nfe` sets another.
             generator: the source of the noise that the sampler adds.
-            nfe: number of steps.
             start: the step of z, T unless given.
         """
         return sample(

@@ -69,10 +69,8 @@ def each(setting: Any, names: Sequence[str], default: Any, key: str, absent: Col
     """A setting that is one value for all modalities, or a mapping of some to their own, by modality.
 
     Args:
-        setting: the value or mapping.
         names: the modalities there are.
         default: the value of modalities that a mapping does not name.
-        key: the name of the setting, for errors.
         absent: modalities that the data set does not have, which a mapping may name.
 
     Raises:
@@ -113,7 +111,6 @@ def draw_states(
 
     Args:
         shares: probabilities of the three, by modality.
-        count: number of items.
         generator: on the CPU.
         nothing_known: share of the items whose known modalities are turned into unknown ones.
     """

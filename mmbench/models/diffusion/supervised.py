@@ -12,11 +12,7 @@ from mmbench.models.nets.unet import PixelHead, UNet
 
 
 class Reader(BaseMethod):
-    """A network that predicts one modality from an image; a subclass names the modality as `answers`.
-
-    Args:
-        spec: modalities and network.
-    """
+    """A network that predicts one modality from an image; a subclass names the modality as `answers`."""
 
     backbone: UNet
     handles_missing = True
@@ -47,7 +43,6 @@ class HoleFiller(BaseMethod):
     """A network that predicts an image from its masked version.
 
     Args:
-        spec: modalities and network.
         power: exponent of the absolute error of a hidden pixel.
     """
 

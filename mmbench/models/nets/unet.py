@@ -57,8 +57,6 @@ class Levels(nn.Module):
         """Inputs (n, in_channels, h, w) at steps t (n,) to the outermost map (n, width, h, w) and the innermost.
 
         Args:
-            x: inputs.
-            t: diffusion steps.
             vector: conditioning (n, 4 width), added to the embedded time.
         """
         time = self.time_embedding(t) + vector.to(self.conv_in.weight.dtype)

@@ -70,10 +70,8 @@ def name_ends(axes: Axes, ends: Sequence[End], start: float, at: float, size: fl
 
     Args:
         axes: axes with final limits.
-        ends: the ends of the lines.
         start: where the thin lines begin, as a share of the axes' width.
         at: the position of the labels, likewise.
-        size: the font size.
     """
     to_axes, right = axes.transData + axes.transAxes.inverted(), axes.get_xlim()[1]
     heights = [float(to_axes.transform((right, end.value))[1]) for end in ends]

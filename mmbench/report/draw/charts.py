@@ -28,9 +28,6 @@ def ratios(board: Board, labels: Sequence[str], titles: Mapping[str, str], mode:
 
     Args:
         board: the board of a metric with positive values.
-        labels: the labels of the cases, in order.
-        titles: the titles of the methods.
-        mode: light or dark.
     """
     shown = [m for m in board.methods if any(board.ratio(m, case) for case in board.cases)]
     figure = Figure(figsize=(6.4, 1.65 + 0.42 * len(shown)), layout="constrained")

@@ -175,9 +175,6 @@ def affordable(wanted: int, per_item: int, height: int, width: int, budget: int 
 
     Args:
         wanted: the largest number.
-        per_item: images per item.
-        height: height of an image in pixels.
-        width: width of an image in pixels.
         budget: total number of pixels.
     """
     return max(1, min(wanted, budget // (per_item * height * width)))

@@ -18,7 +18,6 @@ class Tiles:
 
     Args:
         card: the data card: kinds of modalities, palette, names of labels.
-        experiment: the experiment of the modalities.
         size: height and width in pixels.
     """
 

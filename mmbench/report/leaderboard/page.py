@@ -29,8 +29,6 @@ def write_leaderboard(runs: Sequence[Path], out: Path, root: Path) -> Path:
     """Write `out`/index.html, leaderboard.csv, delta-m.csv and leaderboard/ with its figures; returns the page's path.
 
     Args:
-        runs: the folders of finished runs.
-        out: the folder of the page.
         root: the checkout, to whose method files the page links.
 
     Raises:

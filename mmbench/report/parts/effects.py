@@ -38,13 +38,7 @@ TICKS = (-100, -10, 0, 10, 100)
 
 
 def write_effects(context: Context, lines: Sequence[Headline], axes: Axes) -> dict[str, Any]:
-    """The table and the figure of an experiment's effects; empty if no change was scored.
-
-    Args:
-        context: the results and the folder of the files.
-        lines: the questions, a column each.
-        axes: the changes.
-    """
+    """The table and the figure of an experiment's effects; empty if no change was scored."""
     results, shown = context.experiment, scored_axes(context.experiment, axes)
     effects = measure(results, lines, [name for entries in shown.values() for name in entries])
     if not effects:

@@ -24,7 +24,6 @@ def frontier(context: Context, across: str, up: str) -> Drawing | None:
     """A curve for each method and seed through the settings that were tried; None if none were.
 
     Args:
-        context: the results and the folder of the files.
         across: metric of the horizontal axis, by its name up to any bracket; likewise `up` for the vertical axis.
     """
     results = context.experiment

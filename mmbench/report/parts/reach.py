@@ -36,7 +36,6 @@ def compute_to_reach(
     Args:
         compute: (n,) positive and rising, n >= 1.
         values: (n,) the metric there.
-        target: the value to reach.
         higher_is_better: the direction of the metric.
 
     Raises:

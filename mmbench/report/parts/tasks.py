@@ -204,8 +204,6 @@ def build_tasks(
     """The section of an experiment, its tables and figures.
 
     Args:
-        context: the results and the folder of the files.
-        title: the heading.
         lead: the tasks, in one or two sentences.
         questions: the questions in the order of the page; those without any score are left out.
         singles: single-task models, as in `Section`.

@@ -65,7 +65,6 @@ def seeds_cell(
 
     Args:
         values: one value per training seed.
-        form: formats a number.
         bounds: the bounds of the number, as `over_seeds` takes them.
     """
     summary = over_seeds(values, bounds=bounds)

@@ -46,14 +46,10 @@ def case_table(
     """One case: a row per method that answers it, a column per metric.
 
     Args:
-        name: the name of the table.
-        caption: the caption.
         boards: the boards of one case, a column each.
-        results: the results of the experiment.
         header: the names of the columns; those of the metrics unless given.
         unranked: metrics for which no value is better than another.
         real: the name of a last row with the metrics' values on real data; no such row if empty or not known.
-        notes: notes below the table.
     """
     case, rows = boards[0].cases[0], []
     for method in answering(boards):

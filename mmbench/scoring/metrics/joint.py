@@ -36,7 +36,6 @@ def frechet_joint_distance(
         real_label: classes (n,).
         fake: features (m, d), m from 2.
         fake_label: classes (m,).
-        classes: number of classes.
 
     Returns:
         The distance, from 0, and the scale. As any Frechet distance it is biased upwards by small samples.

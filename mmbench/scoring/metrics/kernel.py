@@ -30,9 +30,7 @@ def kernel_distance(
     Args:
         real: features (n, d).
         fake: features (m, d).
-        subsets: number of pairs of subsets.
         subset_size: items in each, sampled without replacement; the mean is unbiased at any size.
-        seed: seed of the subsets.
 
     Raises:
         ValueError: the sets do not fit together, are smaller than a subset, or hold something not finite.

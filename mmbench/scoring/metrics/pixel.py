@@ -30,7 +30,6 @@ def l1_hole(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
 
     Args:
         image: (n, c, h, w) in [0, 1].
-        truth: of the same shape.
         hole: (n, 1, h, w), 1 where the pixel was hidden.
 
     Raises:
@@ -53,7 +52,6 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
 
     Args:
         image: (n, c, h, w) in [0, 1], both sides at least 11.
-        truth: of the same shape.
 
     Raises:
         ValueError: a side is shorter than the window.

@@ -29,7 +29,6 @@ def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, classes: int) -> 
     Args:
         predicted: classes (n, h, w), from 0 to `classes` - 1 where the truth has a class.
         truth: of the same shape; pixels of class 255 are ignored.
-        classes: number of classes.
 
     Raises:
         ValueError: shapes differ, or a class is out of range.
