@@ -6,7 +6,6 @@ import functools
 import inspect
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,6 +17,7 @@ from mmbench.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 Function = Callable[..., None]
 Clickable = TyperCommand | TyperGroup
@@ -124,8 +124,11 @@ def console() -> Console:
     return screen if screen.is_terminal else Console(highlight=False, width=160)
 
 
-def existing(path: Path, what: str) -> Path:
-    """`path` if it exists; UserError, which asks for `what`, if not."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; give {what}")
-    return path
+def new_table(*columns: str, **settings: Any) -> Table:
+    """A table without lines, whose columns wrap long words."""
+    from rich.table import Table  # noqa: PLC0415 (not for stages)
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", **settings)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -48,7 +48,7 @@ def test_a_run_is_counted_and_its_end_is_estimated(log: Path) -> None:
     assert str(progress.finish(2, 40.0)) == "train masking/palette seed0"
     # One training says 26 s itself; one of 40 s waits, and so do four jobs of an unknown kind, taken to be like it.
     assert progress.seconds_left(40.0) == pytest.approx((26 + 40 + 4 * 40) / 2)
-    progress.fail(1, 50.0)
+    progress.fail(1)
     assert progress.line(50.0).startswith("1/7 jobs, 0 running, 5 waiting, 1 failed, 0:50, about 1:40 left")
     assert progress.finish(99, 50.0) is None
     assert progress.summary(60.0) == "2 of 7 jobs in 1:00, 1 failed"

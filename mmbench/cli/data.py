@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from mmbench.cli.checks import where
-from mmbench.command import console, new_app, prose
+from mmbench.command import console, new_app, new_table, prose
 from mmbench.config.checkout import find_checkout
 from mmbench.config.profiles import find_profile
 from mmbench.config.yaml_files import read_yaml
@@ -31,9 +30,7 @@ def list_all() -> None:
 
       mmbench data list
     """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("name", "holds", "found"):
-        table.add_column(column, overflow="fold")
+    table = new_table("name", "holds", "found")
     for name in names():
         settings = DataSettings(name)
         try:
@@ -102,9 +99,8 @@ def show_card(
     if as_json:
         print(json.dumps(values, indent=2))
         return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    table = new_table("key", "value", show_header=False)
+    table.columns[0].style = "bold"
     for key, value in values.items():
         if value not in ("", (), [], {}, None) and key != "palette":
             table.add_row(key, Text(as_text(value)))

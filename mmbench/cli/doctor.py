@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from mmbench.cli import checks
 from mmbench.cli.checks import Check
-from mmbench.command import console
+from mmbench.command import console, new_table
 from mmbench.config.check import TOP
 from mmbench.config.checkout import ROOT, find_checkout
 from mmbench.config.configuration import Config
@@ -86,9 +85,7 @@ def command(
 def show(checks: Sequence[Check]) -> None:
     """Print a table of the checks, and a summary."""
     screen = console()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("", "check", "found, and how to fix it"):
-        table.add_column(column, overflow="fold")
+    table = new_table("", "check", "found, and how to fix it")
     for check in checks:
         word, style = LOOKS[check.status]
         text = Text(check.found)

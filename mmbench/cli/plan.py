@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
 from mmbench.cli.checks import usable_cores
 from mmbench.cli.progress import clock
-from mmbench.cli.run import check_target, config_keys
-from mmbench.command import console
+from mmbench.cli.run import Keys, Profile, Target, check_target, config_keys
+from mmbench.command import console, new_table
 from mmbench.config.check import TOP
 from mmbench.config.checkout import find_checkout
 from mmbench.config.configuration import Config
@@ -24,18 +23,15 @@ GB = 1e9
 
 
 def command(
-    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, all, or ablation.")] = "all",
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Profile: a name in config/profiles, or a file.", show_default="config/config.yaml's"),
-    ] = None,
+    target: Target = "all",
+    profile: Profile = None,
     cores: Annotated[
         int | None, typer.Option(min=1, help="CPU cores that the run may use.", show_default="all")
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=1, help="Seconds that timing may take, without its preparation.")
     ] = 60.0,
-    config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
+    config: Keys = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Measure the speed of this machine, and predict the hours, memory and disk that a profile takes.
@@ -78,13 +74,12 @@ def span(seconds: float) -> str:
 
 def show(plan: Any, config: Config, target: str) -> None:
     """Print a line for each rule, and the totals."""
-    screen = console()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("rule", "jobs", "each", "together"):
-        table.add_column(column, justify="left" if column == "rule" else "right")
+    table = new_table("rule", "jobs", "each", "together")
+    for column in table.columns[1:]:
+        column.justify = "right"
     for rule, (count, seconds) in sorted(plan.by_rule().items(), key=lambda item: -item[1][1]):
         table.add_row(rule, str(count), span(seconds / count), span(seconds))
-    screen.print(table)
+    console().print(table)
     kind = "GPU" if plan.device == "cuda" else "core"
     whole, left = plan.wall(), plan.wall(left=True)
     what = config.name if target == "all" else f"{target} of {config.name}"

@@ -58,6 +58,10 @@ class Job:
     def __str__(self) -> str:
         return f"{self.rule} {self.what}".strip()
 
+    def step(self) -> Step | None:
+        """The last step in its log, if it is a training run and has one."""
+        return read_step(self.log) if self.log and self.rule in ("train", "judge") else None
+
 
 @dataclass
 class Progress:
@@ -96,17 +100,19 @@ class Progress:
     def finish(self, number: int, now: float) -> Job | None:
         """A job ends successfully; returns it, or None if its start was not reported."""
         self.done += 1
-        job = self.running.pop(number, None)
-        if job:
-            self.left[job.rule] = self.left.get(job.rule, 1) - 1
+        if job := self._end(number):
             self.took.setdefault(job.rule, []).append(now - job.started)
         return job
 
-    def fail(self, number: int, now: float) -> None:
+    def fail(self, number: int) -> None:
         """A job fails."""
         self.failed += 1
+        self._end(number)
+
+    def _end(self, number: int) -> Job | None:
         if job := self.running.pop(number, None):
             self.left[job.rule] = self.left.get(job.rule, 1) - 1
+        return job
 
     def note_page(self, outputs: Sequence[str]) -> None:
         """Record the path of the page, if it is among the outputs of a job."""
@@ -126,7 +132,7 @@ class Progress:
         running = []
         for job in self.running.values():
             waiting[job.rule] = waiting.get(job.rule, 1) - 1
-            step = read_step(job.log) if job.log and job.rule in ("train", "judge") else None
+            step = job.step()
             expected = known.get(job.rule, mean) - (now - job.started)
             running.append(step.seconds_left if step else max(expected, 0.0))
         work = sum(count * known.get(rule, mean) for rule, count in waiting.items() if count > 0)
@@ -169,7 +175,7 @@ def view(progress: Progress, now: float) -> Group:
     head.add_row(ProgressBar(total=progress.total or 1, completed=progress.done, width=30), Text(progress.line(now)))
     jobs = Table.grid(padding=(0, 2))
     for job in list(progress.running.values())[:SHOWN]:
-        step = read_step(job.log) if job.log and job.rule in ("train", "judge") else None
+        step = job.step()
         said = f"step {step.step}/{step.last}, {step.rate} images/s, {step.left} left" if step else ""
         jobs.add_row(Text(job.rule, style="bold"), Text(job.what), Text(clock(now - job.started)), Text(said))
     more = len(progress.running) - SHOWN

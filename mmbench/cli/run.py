@@ -19,6 +19,12 @@ from mmbench.errors import UsageError, near
 PLUGINS = Path("mmbench", "cli", "plugins")
 DRY = {"-n", "--dry-run", "--dryrun"}
 OTHER_TARGETS = ("all", "ablation")
+Target = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, all, or ablation.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="Profile: a name in config/profiles, or a file.", show_default="that of config/config.yaml"),
+]
+Keys = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")]
 
 
 class Front(TyperCommand):
@@ -71,13 +77,10 @@ def check_target(target: str, root: Path, *, hint: str = "") -> None:
 
 def command(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="One experiment, all, or ablation.")] = "all",
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Profile: a name in config/profiles, or a file.", show_default="that of config/config.yaml"),
-    ] = None,
+    target: Target = "all",
+    profile: Profile = None,
     cores: Annotated[str, typer.Option(help="Number of CPU cores, or all.")] = "all",
-    config: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of config/config.yaml.")] = None,
+    config: Keys = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Print Snakemake's messages instead of the live view.")
     ] = False,

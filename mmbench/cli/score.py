@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmbench.cli.runs import data_folder, find_run, profile_values
-from mmbench.command import console, existing
+from mmbench.command import console
 from mmbench.config.check import check
 from mmbench.config.discovery import NAME
 from mmbench.errors import UsageError, UserError, near
@@ -102,7 +102,8 @@ def command(
       mmbench score answers.npz masking --name grey --title "Flat grey"
       mmbench score answers.npz labels --run results/standard --out scores
     """
-    existing(predictions, "the .npz that your program wrote")
+    if not predictions.exists():
+        raise UserError(f"{predictions}: no such file or folder; give the .npz that your program wrote")
     folder = find_run(run)
     known = sorted(path.parent.name for path in folder.glob("*/reference.json"))
     if experiment not in known:

@@ -136,8 +136,12 @@ class Costs:
 
     def predicting(self, job: Job) -> float:
         """Seconds of all answers of a method."""
-        counts = {case.name: self.bench.count(case) for case in self.cases[job.experiment]}
+        counts = self.counts(job)
         return sum(counts[name] * seconds for name, seconds in self.answer(job).items())
+
+    def counts(self, job: Job) -> dict[str, int]:
+        """The number of items of each case of a job's experiment."""
+        return {case.name: self.bench.count(case) for case in self.cases[job.experiment]}
 
     def scoring(self, job: Job) -> float:
         """Seconds of scoring a method's answers: networks process every image, and metrics compare them."""
@@ -238,7 +242,7 @@ class Costs:
             step = self.step(job.experiment, job.method) if job.rule in ("train", "judge") else None
             total += 4.0 * step.parameters if step else 0.0
             if job.rule == "predict":
-                counts = {case.name: self.bench.count(case) for case in self.cases[job.experiment]}
+                counts = self.counts(job)
                 total += sum(counts[name] for name in self.answer(job)) * (3.0 * height * width + 2048)
         return total
 

@@ -77,7 +77,7 @@ def write_report(
                 "extractors": other_extractors(context),
                 "trajectory": trajectory(context),
                 "multitask": None if "transfer" in section.content else delta_table(context, section),
-                "methods": method_notes(context, section),
+                "methods": [method_notes(context, section, method) for method in context.experiment.methods],
                 "pictures": context.pictures,
                 "command": context.command,
             }
@@ -124,7 +124,7 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["slug"] = slug
     environment.filters["svg_uri"] = svg_uri
-    environment.filters["png_uri"] = lambda tile: tile.uri
+    environment.filters["png_uri"] = lambda tile: pictures.data_uri(pictures.png(tile.pixels))
     environment.filters["thousands"] = lambda value: text.number(value, 0)
     environment.globals["source"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.filters["points"] = point_lines

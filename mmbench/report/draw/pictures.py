@@ -28,11 +28,6 @@ class Tile:
     alt: str
     note: str = ""
 
-    @property
-    def uri(self) -> str:
-        """The image at its own size as a data URI; the page enlarges it without smoothing."""
-        return data_uri(png(self.pixels))
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -125,7 +120,8 @@ def write_grid(path: Path, grid: Grid) -> None:
     """Write a grid with its labels as PNG, tiles enlarged by `zoom_of`."""
     height, width = grid.size
     factor = zoom_of(width)
-    cell_h, cell_w, note_h = height * factor, width * factor, 16 if _noted(grid) else 0
+    noted = any(tile and tile.note for _, tiles in grid.rows for tile in tiles)
+    cell_h, cell_w, note_h = height * factor, width * factor, 16 if noted else 0
     left, top = 12 + max(int(_font(14).getlength(label)) for label, _ in grid.rows), 30
     starts = _columns(grid.groups, left, cell_w)
     canvas = Image.new("RGB", (starts[-1] + cell_w + _GAP, top + len(grid.rows) * (cell_h + note_h + _GAP) + 2), _PAPER)
@@ -147,10 +143,6 @@ def write_grid(path: Path, grid: Grid) -> None:
             ink.text((x + cell_w / 2, y + cell_h + 2), tile.note, font=_font(11), fill=_SOFT, anchor="ma")
     with atomic_path(path) as temporary:
         canvas.save(temporary, format="PNG", optimize=True)
-
-
-def _noted(grid: Grid) -> bool:
-    return any(tile and tile.note for _, tiles in grid.rows for tile in tiles)
 
 
 def _columns(groups: Sequence[tuple[str, int]], left: int, width: int) -> list[int]:

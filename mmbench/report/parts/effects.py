@@ -70,7 +70,11 @@ def effects_table(results: ExperimentResults, lines: Sequence[Headline], axes: A
     names = [name for entries in axes.values() for name in entries]
     references = sorted({reference_of(name) for name in names}, key=lambda name: (name != STUDIED, name))
     rows = [
-        [method_cell(results, name), NONE, NONE, *(value_cell(line, name) for line in lines)] for name in references
+        [
+            *(method_cell(results, name), NONE, NONE),
+            *(replace(line.board.cell(name, line.case), mark="") for line in lines),
+        ]
+        for name in references
     ]
     for axis, entries in axes.items():
         for name, settings in entries.items():
@@ -108,11 +112,6 @@ def notes(results: ExperimentResults, effects: Effects) -> list[str]:
         f"An effect is called better or worse if the interval excludes 0 and p ≤ {ALPHA}, Holm-adjusted over the "
         f"{tested} tests of this table ({test}).",
     ]
-
-
-def value_cell(line: Headline, name: str) -> Cell:
-    """The value of a reference."""
-    return replace(line.board.cell(name, line.case), mark="")
 
 
 def effects_frame(results: ExperimentResults, lines: Sequence[Headline], axes: Axes, effects: Effects) -> pd.DataFrame:

@@ -92,11 +92,6 @@ def other_extractors(context: Context) -> dict[str, Any] | None:
             "tables": tables}  # fmt: skip
 
 
-def pairs_of(cases: Sequence[Seen]) -> list[tuple[str, str]]:
-    """All pairs of extractors, that of the headlines first."""
-    return list(combinations(dict.fromkeys(name for seen in cases for name in seen.extractors), 2))
-
-
 def agreement_table(context: Context, cases: Sequence[Seen]) -> Table | None:
     """A row per case and pair of extractors, a column per measure; None if nothing can be compared."""
     measures = in_order(measure for seen in cases for measure in seen.boards)
@@ -121,9 +116,9 @@ def agreement_cell(seen: Seen, measure: str, pair: tuple[str, str]) -> Cell:
 
 
 def findings(context: Context, cases: Sequence[Seen]) -> list[str]:
-    """One sentence for each pair of extractors, on FD."""
+    """One sentence for each pair of extractors, on FD, that of the headlines first."""
     measure, said = "fd", []
-    for pair in pairs_of(cases):
+    for pair in combinations(dict.fromkeys(name for seen in cases for name in seen.extractors), 2):
         known = [(seen, seen.agreement(measure, pair)) for seen in cases if measure in seen.boards]
         ranked = [(seen, agreed.tau, agreed.count) for seen, agreed in known if agreed and agreed.tau is not None]
         if ranked:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from mmbench.config.methods import tag_of
 from mmbench.report.parts.origin import flatten
@@ -14,40 +13,8 @@ from mmbench.report.tables.cells import method_anchor
 from mmbench.runs.run import Run
 
 
-@dataclass(frozen=True)
-class MethodNotes:
-    """The notes on a method of an experiment.
-
-    Attributes:
-        anchor: the anchor of the notes on the page.
-        title: the name for readers.
-        name: the name in files.
-        about: a description; empty if the method's file is not known.
-        path: the path of its file; empty if not known.
-        link: the file's address; empty if a page cannot link to it.
-        papers: author and year of the papers that it follows, and their addresses, if known.
-        settings: the settings of training and evaluation.
-        numbers: the question with its metric, the value, and the rank.
-    """
-
-    anchor: str
-    title: str
-    name: str
-    about: str
-    path: str
-    link: str
-    papers: Sequence[tuple[str, str]]
-    settings: Sequence[tuple[str, str]]
-    numbers: Sequence[tuple[str, str, str]]
-
-
-def method_notes(context: Context, section: Section) -> list[MethodNotes]:
-    """The notes on every method of an experiment, in order."""
-    return [notes_on(context, section, method) for method in context.experiment.methods]
-
-
-def notes_on(context: Context, section: Section, method: str) -> MethodNotes:
-    """The notes on one method."""
+def method_notes(context: Context, section: Section, method: str) -> dict[str, Any]:
+    """The notes on one method, with its rank in each question; what is not known of its file is empty."""
     results = context.experiment
     source, runs = source_of(results.name, method), results.runs_of(method)
     numbers = []
@@ -56,17 +23,17 @@ def notes_on(context: Context, section: Section, method: str) -> MethodNotes:
             of = sum(case == line.case for _, case in line.board.entries)
             question = f"{line.question}, {line.board.column}"
             numbers.append((question, line.board.cell(method, line.case).text, f"rank {entry.rank} of {of}"))
-    return MethodNotes(
-        method_anchor(results.name, method),
-        results.titles[method],
-        method,
-        source.about if source else "",
-        str(source.path) if source else "",
-        link_to(source.path if source else Path(), context.out) if source else "",
-        list(source.papers.items()) if source else [],
-        settings_of(runs),
-        numbers,
-    )
+    return {
+        "anchor": method_anchor(results.name, method),
+        "title": results.titles[method],
+        "name": method,
+        "about": source.about if source else "",
+        "path": str(source.path) if source else "",
+        "link": link_to(source.path, context.out) if source else "",
+        "papers": list(source.papers.items()) if source else [],
+        "settings": settings_of(runs),
+        "numbers": numbers,
+    }
 
 
 def settings_of(runs: Sequence[Run]) -> list[tuple[str, str]]:

@@ -64,7 +64,7 @@ class LogHandler(LogHandlerBase):
             finished = self.progress.finish(said["job_id"], now)
             self.say(f"finished {finished}; {self.progress.line(now)}" if finished else "")
         elif event == LogEvent.JOB_ERROR:
-            self.progress.fail(said["jobid"], now)
+            self.progress.fail(said["jobid"])
             self.console.print(failure(said), markup=False, style="red" if self.live else None)
         elif event not in (LogEvent.PROGRESS, LogEvent.SHELLCMD, LogEvent.JOB_STARTED, LogEvent.WORKFLOW_STARTED,
                            LogEvent.DEBUG_DAG, LogEvent.RULEGRAPH):  # fmt: skip
