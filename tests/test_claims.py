@@ -95,7 +95,7 @@ class TestExpressions:
             ('__import__("os").system("true")', "does not exist"),
             ('best("m") if 1 else 2', "is not known here"),
             ('best("m") + 1e999', "column 13: the number is too large"),
-            ('best("m"', "column 5: '(' was never closed; mend the expression"),
+            ('best("m"', "column 5: '(' was never closed; correct the expression"),
             ("1 / 3", "asks for no result; compare value(method, metric)"),
         ],
     )

@@ -172,7 +172,7 @@ class TestVerify:
         change(run)
         status, out = says(capsys, "verify", run)
         assert status == 1 and line in out.splitlines() and out.splitlines()[-2].startswith("FAILED: ")
-        assert "make it again: snakemake" in out.splitlines()[-1]
+        assert "make them again: snakemake" in out.splitlines()[-1]
 
     def test_what_is_new_is_named_and_no_failure(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         shutil.copytree(run / "masking/ddpm", run / "masking/copied")

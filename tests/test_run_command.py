@@ -166,7 +166,7 @@ def test_what_is_snakemakes_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> Non
     "words, says",
     [
         (["maskin"], "did you mean 'masking'"),
-        (["--forcerun", "data"], "data: no experiment; there are .* goes after --"),
+        (["--forcerun", "data"], "data: no experiment; there are .* flags after --"),
         (["--profile", "smok"], "'smok' does not exist .did you mean 'smoke'"),
         (["--config", "gpu"], "'gpu' is not key=value"),
         (["--", "--config", "gpu=1"], "--config: write it before --"),
