@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,6 @@ from mmbench.scoring.names import describe, in_order, short_label
 STAGES = (("training", "train"), ("prediction", "predict"), ("scores", "evaluate"))
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Facts of one stage of all runs of an experiment.
-
-    Attributes:
-        stage: train, predict or evaluate.
-        shared: key and value of facts on which all runs agree.
-        different: key, then run and value, of facts on which they differ.
-    """
-
-    stage: str
-    shared: Sequence[tuple[str, str]]
-    different: Sequence[tuple[str, Sequence[tuple[str, str]]]]
-
-
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Nested records as dotted keys and printable values; short lists stay on one line."""
     if isinstance(value, Mapping):
@@ -49,8 +33,8 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, "none" if value is None else str(value)
 
 
-def origins(results: ExperimentResults) -> list[Origin]:
-    """Settings and provenance of every stage: what all runs share, and in what they differ."""
+def origins(results: ExperimentResults) -> list[dict[str, Any]]:
+    """The settings and provenance of every stage, as keys and values: those that all runs share, and the others."""
     stages = []
     for attribute, stage in STAGES:
         records = {}
@@ -69,7 +53,7 @@ def origins(results: ExperimentResults) -> list[Origin]:
                 shared.append((key, next(iter(values.values()))))
             else:
                 different.append((key, list(values.items())))
-        stages.append(Origin(stage, shared, different))
+        stages.append({"stage": stage, "shared": shared, "different": different})
     return stages
 
 

@@ -76,9 +76,7 @@ def draw_pictures(context: Context, task: str, pictures: Pictures) -> Grid | Non
             emphasised += [title] if method == STUDIED else []
     name = f"{results.name}-{task}-pictures"
     caption = f"{pictures.caption} Seed {next(iter(answers.values()))[0].seed}."
-    return context.grid(
-        Grid(f"{results.name}-{task}-pictures", caption, groups, grid, emphasised, title=pictures.title)
-    )
+    return context.grid(Grid(name, caption, groups, grid, emphasised, title=pictures.title))
 
 
 def answers_of(context: Context, case: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[Run, Arrays]]:
