@@ -296,7 +296,7 @@ COMMAND_LINES = [
     flag("train", "processes", "0", "--processes"),
     flag("train", "processes", "2", "train.shards: 1 parts of a batch", "among 2 processes"),
     flag("predict", "device", "tpu", "--device: 'tpu' is not here", "cpu"),
-    flag("cases", "out", "toy.json", "toy.json", "name another place"),
+    flag("cases", "out", "toy.json", "toy.json", "name another path"),
     flag("data", "settings", "nowhere.json", "nowhere.json: no such file"),
     flag("train", "data", "nowhere", "nowhere/card.json: no such file"),
     flag("train", "method", "nowhere.py", "nowhere.py: no such method file"),

@@ -72,7 +72,7 @@ def test_the_front_is_quick_and_imports_nothing_large() -> None:
 
 
 @pytest.mark.parametrize("words, says_", [(["verfy"], "Did you mean 'verify'"), (["--nope"], "No such option: --nope"),
-                                         (["verify"], "Missing argument 'RUN'; `mmbench verify --help`"),
+                                         (["verify"], "Missing argument 'RUN'; see `mmbench verify --help`"),
                                          (["run", "maskin"], "did you mean 'masking'"),
                                          (["plan", "maskin"], "did you mean 'masking'"),
                                          (["results", str(REFERENCE), "--csv", "--json"], "--csv")])  # fmt: skip
@@ -242,7 +242,7 @@ def test_data_are_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     card = read_json(tmp_path / "card.json")
     assert card["size"] == [32, 48] and card["splits"]["train"]["count"] == 5
     assert "train: 5" in says(capsys, "data", "card", tmp_path)
-    with pytest.raises(UserError, match="--profile: has size"):
+    with pytest.raises(UserError, match="--profile: it sets size"):
         main(["data", "prepare", "toy_streets", "--profile", "smoke", "--train", "3", "--out", str(tmp_path)])
     with pytest.raises(UserError, match=r"none: no such folder; clone github.com"):
         main(["data", "prepare", "camvid", "--root", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
