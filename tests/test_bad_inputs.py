@@ -537,7 +537,7 @@ REPORTED = [
     Bad("report", text(ITEMS, "case,item,metric,value\nx,1,ssim,\n"), ("items.csv: line 2 has 'nan' for a number",)),
     Bad("report", text(ITEMS, "case,item,metric,value\nx,1,ssim,1\nx,1,ssim,1\n"), ("line 3 is a second ssim",)),
     Bad("report", lambda root: shutil.copytree(root / SCORED_RUN, (root / SCORED_RUN).with_name("seed1")),
-        ("seed1/metrics.json: says the method and seed of", "remove one")),
+        ("seed1/metrics.json: has the same method and seed as", "remove one")),
     Bad("report", edit(CASE, "cases.0.count", REMOVED), ("cases.json: cases.reconstruct-10.count: missing",)),
     Bad("report", edit(CASE, "cases.0.share", REMOVED), ("cases.json: cases.reconstruct-10.share: missing",)),
     Bad("report", gone("results/data/card.json"), ("results/data/card.json: no such file",)),
