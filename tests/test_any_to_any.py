@@ -136,10 +136,6 @@ class TestTraining:
             {"embedding": 0.05, "depth": 0.05, "mask": 0.4, "label": 0.1, "masked_image": 0}, abs=1e-4
         )
 
-    def test_learned_heights_start_where_they_are_set(self) -> None:
-        method = Method(Spec(FREE, NETWORK), omega="learned", scale={"mask": 0.4, "label": 0.1, "embedding": 0.2})
-        assert method.process.omega().amax(dim=0).tolist() == pytest.approx([0.4, 0.1, 0.2, 0.0625], abs=1e-3)
-
     @pytest.mark.parametrize(
         ("settings", "says"),
         [

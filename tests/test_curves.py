@@ -58,10 +58,6 @@ class TestReach:
             if found:
                 assert (found.compute, found.bound) == (pytest.approx(expected.compute), expected.bound)
 
-    def test_one_point_is_a_bound_or_nothing(self) -> None:
-        assert compute_to_reach([3.0], [0.2], 0.2, higher_is_better=False) == Reach(3.0, "≤")
-        assert compute_to_reach([3.0], [0.2], 0.1, higher_is_better=False) is None
-
     @given(st.lists(st.floats(-5, 5), min_size=1, max_size=6), st.floats(-5, 5), st.floats(0, 5))
     def test_more_quality_never_takes_less(self, values: list[float], target: float, more: float) -> None:
         compute = list(np.geomspace(1, 2 ** (len(values) - 1), len(values)))

@@ -66,14 +66,6 @@ def test_ranks_are_scipys_and_do_not_depend_on_chunks() -> None:
     assert places.median_rank == np.median(expected) > 1 and not places.tied.any()
 
 
-def test_the_two_ways_differ() -> None:
-    """Every query is nearest to the first of the gallery; seen from the gallery, two find their own."""
-    gallery = np.array([[1.0, 0], [0.9, 0.9], [0.8, 1.4]])
-    queries = np.array([[1.0, -0.05], [1.0, 0.1], [1.0, 0.2]])
-    assert [list(places.rank) for places in both_ways(queries, gallery)] == [[1, 2, 3], [1, 2, 1]]
-    assert [list(places.rank) for places in both_ways(gallery, queries)] == [[1, 2, 1], [1, 2, 3]]
-
-
 def test_ties_count_by_their_chance_in_every_order() -> None:
     """The gallery holds the partner's direction thrice: what is expected is the mean over all orders of the ties."""
     gallery = np.array([[1.0, 0], [2, 0], [0.5, 0], [0, 1], [1, 1]])

@@ -54,14 +54,6 @@ def test_a_hand_made_case_with_absent_and_ignored_classes() -> None:
     assert pixel_accuracy(predicted, truth, 5) == pytest.approx([5 / 7])
 
 
-def test_one_matrix_of_all_images_is_not_the_mean_over_images() -> None:
-    truth = np.array([[[0, 0]], [[0, 1]]])
-    predicted = np.array([[[0, 0]], [[1, 1]]])
-    each = [mean_iou(confusion_matrix(p[None], t[None], 2)) for p, t in zip(predicted, truth, strict=True)]
-    assert mean_iou(confusion_matrix(predicted, truth, 2)) == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert np.mean(each) == pytest.approx((1 + 1 / 4) / 2)
-
-
 def test_what_makes_no_sense_is_refused() -> None:
     zeros = np.zeros((1, 2, 2), int)
     with pytest.raises(ValueError, match="shape"):
