@@ -225,7 +225,7 @@ SETTINGS = {
     "method": "judge",
     "method_settings": {},
     "network": NETWORK,
-    "train": {**TRAIN, "steps": 60, "learning_rate": 1e-2},
+    "train": {**TRAIN, "steps": 40, "learning_rate": 1e-2},
     "evaluate": {"reconstructions": 5, "samples": 12, "reference": "test"},
 }  # fmt: skip
 
