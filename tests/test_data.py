@@ -83,7 +83,8 @@ def test_bad_settings(section: dict, says: str) -> None:
         load("train", DataSettings.from_mapping(section))
 
 
-def test_size_is_a_number_or_height_and_width() -> None:
+def test_size_is_a_number_or_height_and_width_and_a_split_one_of_three() -> None:
+    assert "did you mean 'validation'" in refused(DataSettings(), "valdation")
     assert DataSettings.from_mapping({"size": 48}).shape == (48, 48)
     assert DataSettings.from_mapping({"size": [96, 128]}).shape == (96, 128)
 

@@ -132,6 +132,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "whole and with holes": ({"image": values()["image"], "masked_image": values()["masked_image"]}, "give one of"),
     "a wrong shape": ({"image": np.zeros((16, 16, 3), np.uint8)}, r"image: got uint8 \(16, 16, 3\), not uint8 \(n, 3"),
     "colours as floats": ({"image": np.zeros((3, 16, 16))}, "image: got float64"),
+    "a missing picture": ({"image": "no.png"}, "no.png: no such file"),
     "a class too many": ({"mask": np.full((16, 16), 3)}, "mask: has 3 in item 0, and there are 0 to 2"),
     "a colour of no class": ({"mask": Image.new("RGB", (16, 16), (1, 2, 3))}, r"the colour \(1, 2, 3\) is no class's"),
     "an unknown label": ({"label": "day clear"}, "'day clear' is no class .did you mean 'day, clear'"),

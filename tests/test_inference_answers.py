@@ -69,6 +69,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "an item too few": (put("image", lambda x: x[:-1]), "'image' is torch.float32"),
     "no numbers": (put("image", lambda x: x / 0), "'image' is not finite"),
     "classes that a byte wraps": (put("mask", lambda x: x + 256), "'mask' holds classes from 256"),
+    "classes as floats": (put("mask", lambda x: x.float()), "'mask' is torch.float32"),
     "logits of a mask": (put("mask", lambda x: x[:, None].float().expand(-1, 3, -1, -1)), "'mask' is torch.float32"),
     "logits of a label": (put("label", lambda x: x * 9), "'label' holds rows that do not add up to 1"),
     "an embedding too short": (put("embedding", lambda x: x[:, 1:]), "'embedding' is torch.float32"),
