@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import multiprocessing
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+#: What takes long of what the loops import.
+IMPORTED = ["diffusers.models", "diffusers.schedulers", "diffusers.models.unets.unet_2d", "diffusers.training_utils",
+            "denoising_diffusion_pytorch", "mmbench.training.loop"]  # fmt: skip
 
 
 @pytest.fixture
@@ -30,6 +34,14 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Import a benchmark by its name."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     return importlib.import_module
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that train in turns are forks of one that has imported all: their figures are no test's matter."""
+    real, server = multiprocessing.get_context, multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(IMPORTED)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda name=None: server if name == "spawn" else real(name))
 
 
 @pytest.fixture
@@ -74,7 +86,7 @@ def test_our_loop_has_the_losses_of_a_plain_one(
     assert max(abs(a - b) for a, b in pairwise(losses)) > 10 * tolerance  # there is something to differ in
 
 
-def test_loops_are_timed_in_turns(load: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_loops_are_timed_in_turns(load: Any, forked: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training = load("training")
     out = tmp_path / "training.json"
     small = ["--sizes", "16", "--precisions", "fp32", "--channels", "32", "32", "--batch-size", "4"]
@@ -147,7 +159,7 @@ def test_a_perfect_network_gives_the_image_at_every_noise_of_its_own_schedule(
 
 
 def test_a_race_is_told_as_it_was_run(
-    load: Any, lpips_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: Any, forked: None, lpips_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two, one of which loads its pictures in other processes."""
     quality = load("quality")

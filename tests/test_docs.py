@@ -23,6 +23,7 @@ from documents import BLOCKS, COMMANDS, DOCUMENTS, FILES, ROOT, Block, call, com
 from PIL import Image
 from snakemake.cli import get_argument_parser
 from tiny_model import MODALITIES, values, write_model
+from warm_python import warm_python
 
 import mmbench
 import mmbench.data
@@ -202,7 +203,17 @@ def test_snakemake_takes_the_flags_and_the_configuration(words: list[str], check
 def test_snakemake_finds_the_targets_and_the_examples(checkout: Path) -> None:
     targets = {t for words in of_program("snakemake") for t in get_argument_parser().parse_args(words[1:]).targets}
     assert targets == {"masking", "ablation"}
-    command = [sys.executable, "-m", "snakemake", "-n", "--config", "profile=smoke", "--", "all", *sorted(targets)]
+    command = [
+        f"{warm_python()}/python",
+        "-m",
+        "snakemake",
+        "-n",
+        "--config",
+        "profile=smoke",
+        "--",
+        "all",
+        *sorted(targets),
+    ]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     seed = "results/smoke/masking/{}/seed0/{}"

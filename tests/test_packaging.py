@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.parser import Parser
 from importlib import metadata
@@ -28,6 +30,28 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference" / "camvid-masking"
 
 
+#: Runs commands of the package in one process, since each start takes seconds; prints what each has said.
+CALLS = """
+import contextlib, io, json, sys
+from pathlib import Path
+
+sys.path.remove(str(Path(__file__).parent))
+from mmbench.cli.app import main
+from mmbench.errors import run_command
+
+answered = []
+for words in json.loads(sys.argv[1]):
+    said, status = io.StringIO(), 0
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            run_command(lambda _: main(words))
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    answered.append([status, said.getvalue()])
+print(json.dumps(answered))
+"""
+
+
 @dataclass(frozen=True)
 class Installed:
     """A wheel, the source distribution it was built of, and an environment that it was installed into."""
@@ -36,12 +60,19 @@ class Installed:
     source: Path
     bin: Path
 
-    def run(self, folder: Path, *words: str | Path, status: int = 0) -> str:
-        """What the script `mmbench` says in a folder."""
+    def calls(self, folder: Path, *commands: Sequence[str | Path]) -> list[tuple[int, str]]:
+        """Exit status and output of commands that are run in a folder, one after the other in one process."""
+        asked = json.dumps([[str(word) for word in words] for words in commands])
+        (folder / "calls.py").write_text(CALLS)
+        answered: list[tuple[int, str]] = json.loads(self.run(folder, "calls.py", asked, program="python"))
+        return answered
+
+    def run(self, folder: Path, *words: str | Path, program: str = "mmbench", status: int = 0) -> str:
+        """What the script `mmbench`, or another program of the environment, says in a folder."""
         hidden = ("PYTHONPATH", "MMBENCH_DATA", "VIRTUAL_ENV")
         environment = {key: value for key, value in os.environ.items() if key not in hidden} | {"COLUMNS": "160"}
         done = subprocess.run(
-            [self.bin / "mmbench", *words], cwd=folder, env=environment, check=False, text=True,
+            [self.bin / program, *words], cwd=folder, env=environment, check=False, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert done.returncode == status, done.stdout[-3000:]
@@ -102,30 +133,33 @@ def test_the_source_distribution_is_whole_and_clean(installed: Installed) -> Non
 
 
 def test_the_commands_work_far_from_a_checkout(installed: Installed, tmp_path: Path) -> None:
-    assert "toy_streets" in installed.run(tmp_path, "data", "list")
-    assert "LPIPS (AlexNet)" in installed.run(tmp_path, "results", REFERENCE)
-    assert "ok: " in installed.run(tmp_path, "compare", REFERENCE, REFERENCE)
-    assert "ok: " in installed.run(tmp_path, "verify", REFERENCE)
-    write_model(tmp_path / "model", "image", "mask", experiment="segmentation", method="unet")
-    said = installed.run(tmp_path, "sample", "model", "--nfe", "1", "--count", "2", "--out", "out", status=1)
-    assert said.startswith("error: want: given nothing, there is nothing that unet of segmentation can make")
+    write_model(tmp_path / "one-task", "image", "mask", experiment="segmentation", method="unet")
     write_model(tmp_path / "model", "image", "mask", experiment="segmentation")
-    assert "2 x image, mask" in installed.run(
-        tmp_path, "sample", "model", "--nfe", "1", "--count", "2", "--out", "out", "--device", "cpu"
-    )
-    said = installed.run(tmp_path, "run", status=1)
-    assert said.startswith("error: ") and "mmbench init my-benchmark" in said
+    drawn = ("--nfe", "1", "--count", "2", "--out", "out", "--device", "cpu")
+    commands = {
+        ("data", "list"): (0, "toy_streets"),
+        ("results", REFERENCE): (0, "LPIPS (AlexNet)"),
+        ("compare", REFERENCE, REFERENCE): (0, "ok: "),
+        ("verify", REFERENCE): (0, "ok: "),
+        ("sample", "one-task", *drawn): (1, "error: want: given nothing, there is nothing that unet of segmentation"),
+        ("sample", "model", *drawn): (0, "2 x image, mask"),
+        ("run",): (1, "mmbench init my-benchmark"),
+    }
+    for (status, said), (expected, words) in zip(installed.calls(tmp_path, *commands), commands.values(), strict=True):
+        assert status == expected and words in said, said
 
 
 def test_init_makes_a_place_where_all_of_it_works(installed: Installed, tmp_path: Path) -> None:
-    installed.run(tmp_path, "init", "mine")
+    ((status, said),) = installed.calls(tmp_path, ["init", "mine"])
+    assert status == 0, said
     folder = tmp_path / "mine"
-    assert "written: baselines/labels/my_idea.py" in installed.run(folder, "new-baseline", "labels", "my_idea")
+    made, claims = installed.calls(folder, ["new-baseline", "labels", "my_idea"], ["claims", REFERENCE])
+    assert made[0] == 0 and "written: baselines/labels/my_idea.py" in made[1]
+    assert claims[0] == 0 and "reproduced" in claims[1]
     planned = installed.run(folder, "run", "labels", "--profile", "smoke", "-n")
     assert "results/smoke/labels/my_idea/seed0/weights.safetensors" in planned
     data = installed.run(folder, "run", "--profile", "smoke", "--cores", "1", "--", "--until", "data")
     assert "1 of 1 jobs" in data and (folder / "results" / "smoke" / "data" / "card.json").is_file()
-    assert "reproduced" in installed.run(folder, "claims", REFERENCE)
 
 
 def test_the_catalog_can_show_the_workflow() -> None:

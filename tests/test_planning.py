@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from warm_python import warm_python
 
 from mmbench.cli.app import main
 from mmbench.config.configuration import Config
@@ -54,7 +56,13 @@ def test_outputs_of_one_job_are_one_job() -> None:
     ]
 
 
-def test_the_jobs_are_snakemakes(tmp_path: Path) -> None:
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake starts at once."""
+    monkeypatch.setattr(sys, "executable", str(warm_python() / "python"))
+
+
+def test_the_jobs_are_snakemakes(tmp_path: Path, warm: None) -> None:
     results = tmp_path / "smoke"
     keys = ["profile=smoke", f"results={tmp_path}", "override={seeds: [0, 1], methods: [ddpm, repaint, mt_diffusion]}"]
     jobs = read_jobs(ROOT, results, keys, "masking")
@@ -116,7 +124,7 @@ def test_what_is_not_timed_is_taken_to_be_like_the_others(bench: Bench, monkeypa
 
 
 def test_a_plan_of_a_small_run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, warm: None
 ) -> None:
     monkeypatch.chdir(ROOT)
     override = "override={experiments: [masking], methods: [unet_regression, mean_fill]}"
