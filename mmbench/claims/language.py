@@ -37,7 +37,6 @@ class Number:
 
     Attributes:
         method: the method; None for the best baseline.
-        metric: the metric.
         by: the metric by which the best baseline is chosen; None for `metric`.
         task: the task whose only case has the number; None for the case that is tested.
     """

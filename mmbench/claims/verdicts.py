@@ -29,7 +29,6 @@ class Trial:
     """One case of a part.
 
     Attributes:
-        case: the name of the case.
         methods: the methods whose numbers are compared.
         values: the value of the expression, by the seeds that all these methods have.
         dropped: the seeds that only some of the methods have.

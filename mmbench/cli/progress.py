@@ -71,7 +71,6 @@ class Progress:
         left: the number of jobs that have not ended, by rule.
         running: the running jobs, by Snakemake's number.
         took: the seconds of the finished jobs, by rule.
-        total, done, failed: numbers of jobs.
         cores: the number of cores that the jobs share.
         page: the path of the page that the run makes.
     """

@@ -38,7 +38,6 @@ class Described:
         weights: the file of its weights.
         size: the side to which images are resized; None if they are not resized.
         source: the origin of network and weights.
-        licence: the licence of the weights.
         code: the user's file; None for the project's extractors.
     """
 

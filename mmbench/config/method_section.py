@@ -29,8 +29,6 @@ class MethodSection:
         where: the beginning of errors.
         values: the values of all keys.
         changes: keys that a variant changes; none for a method.
-        profile: the profile of the run.
-        tasks: the tasks of the experiment.
         used: the used modalities of an experiment that also runs with fewer than all; none for other experiments.
         can_be_missing: modalities that an item may lack.
 

@@ -44,8 +44,6 @@ class Module:
     """The meaning of the names in a file.
 
     Attributes:
-        path: the file.
-        root: the checkout.
         classes: the classes that it defines.
         values: the values that it assigns at its top level.
         imports: the source of each imported name, as a module and a name in it; the latter is empty for a module.

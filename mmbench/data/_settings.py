@@ -80,7 +80,6 @@ class Card:
         name: the module's name.
         title: the name for readers.
         provenance: the origin of the data, and how they were processed.
-        licence: the licence of the data.
         citation: the publication of the data's authors, empty for generated data.
         modalities: the names of the arrays that `load` returns, or a mapping of these names to their kinds (files of
             `mmbench.modalities`), or to mappings with `kind` and the array's own `classes`, `palette` or `labels`.

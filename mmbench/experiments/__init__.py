@@ -34,7 +34,6 @@ class Tasks:
 
     Attributes:
         name: the name of its folder.
-        tasks: the tasks, by name.
         optional: all its modalities, if the experiment also runs with fewer; else none.
         made: the kinds of modalities that are made from others, by name.
         no_modalities: inputs of its tasks that are not modalities.

@@ -46,11 +46,8 @@ class ClipEmbedder:
     """The image tower of a CLIP (Radford et al. 2021); its embeddings have unit length.
 
     Attributes:
-        name: the extractor's name.
-        model: the CLIP.
         preprocess: the model's own preparation of a PIL image.
         weights_sha256: hash of the weights as loaded (`files.sha256_arrays`).
-        device: where it computes.
     """
 
     name: str

@@ -78,7 +78,6 @@ class Extractor:
         name: as it stands in the names of metrics.
         net: images (n, 3, h, w) in [0, 1] to features (n, d).
         weights_sha256: hash of the file that its weights are from.
-        device: where it computes.
         size: side to which images are resized; None if they are looked at as they are.
         smallest: smaller images are enlarged until the smaller side is this, where there is no `size`.
         code: the file that decides what it computes, with what that imports.
@@ -172,7 +171,6 @@ class Reference:
 
     Attributes:
         features: of its images (n, d), by the extractor's name.
-        card: what is known of them.
         arrays: its modalities that are vectors: `label` (n,), `embedding` (n, d), as far as the data have them.
     """
 

@@ -28,9 +28,7 @@ class Judge:
 
     Attributes:
         name: the name in the records of metrics.
-        method: the network.
         weights_sha256: hash of the file of its weights.
-        device: its device.
     """
 
     name: str

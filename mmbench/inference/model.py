@@ -36,13 +36,9 @@ class Model(Published):
 
     Attributes:
         folder: the folder of the training run.
-        file: the file of the method.
         experiment: the experiment, whose modalities it uses.
         settings: the settings of the training run, with the choices made on the validation split.
-        modalities: its modalities, by name.
         card: name, classes, palette and labels of its training data.
-        device: its device.
-        method: the network with its weights.
         drawings: the sampling chosen on the validation split: fields of `Sampling`, by input modalities.
     """
 

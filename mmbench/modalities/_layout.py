@@ -18,7 +18,6 @@ class Layout:
 
     Attributes:
         dtype: which types are accepted: integers or floats of any width and byte order; booleans count as 0 and 1.
-        shape: the shape of one item.
         number: the type that all of these are converted to.
     """
 

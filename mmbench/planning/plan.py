@@ -15,14 +15,11 @@ class Plan:
     """The predicted cost of a run.
 
     Attributes:
-        jobs: the jobs.
-        seconds: the seconds of each job, in the same order, if it has a core (or a GPU) alone.
+        seconds: the seconds of each of `jobs`, in their order, if it has a core (or a GPU) alone.
         memory: bytes of the largest job that was timed.
         disk: bytes that the run writes.
-        device: the device of the jobs.
         slots: the number of jobs that run at once.
         timed, possible: the number of methods that were timed, and of all methods that could be.
-        notes: remarks for readers.
     """
 
     jobs: Sequence[Job]

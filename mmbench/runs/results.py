@@ -23,8 +23,6 @@ class ExperimentResults:
     """All results of one experiment.
 
     Attributes:
-        name: the name of the experiment.
-        folder: the folder of its results.
         cases: the entries of cases.json.
         runs: the scored runs, sorted by method and seed.
         reference: the content of reference.json, empty if there is none.

@@ -21,8 +21,6 @@ class Run:
     Attributes:
         method: the name of the method, `file` or `file@variant`.
         title: the name for readers.
-        seed: the seed of the training run.
-        folder: the folder of its files.
         scores: the content of metrics.json.
         training: the content of training.json, empty for a method that was trained elsewhere or not at all.
         prediction: the content of predictions.json, empty if an external method wrote none.

@@ -17,7 +17,6 @@ class Agreement:
     """The agreement of two rankings of the same methods.
 
     Attributes:
-        count: the number of methods.
         tau: Kendall's tau-b, -1 to 1; None if a ranking has only ties.
         rho: Spearman's rho, likewise.
     """

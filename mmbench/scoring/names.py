@@ -18,7 +18,6 @@ class Metric:
     Attributes:
         label: the short name.
         decimals: the number of decimals to show.
-        meaning: what is measured.
         bounds: the smallest and the largest possible value, which may be infinite; None if the smallest is.
     """
 

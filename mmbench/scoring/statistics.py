@@ -53,7 +53,6 @@ class SeedSummary(Ends):
     """Mean over training seeds and its t-interval.
 
     Attributes:
-        count: number of seeds.
         mean: their mean.
         sd: sample standard deviation (n - 1); None with one seed.
         low: lower end of the t-interval of the mean; None with one seed.

@@ -16,7 +16,6 @@ class Adam:
     """The optimiser of some parameters.
 
     Attributes:
-        parameters: the optimised parameters.
         state: the state by index of the parameter: `step` (), the number of its updates, and `exp_avg` and
             `exp_avg_sq`, the averages of its gradient and of the squared gradient, in the parameter's shape and memory
             format. A parameter that never had a gradient has no state.

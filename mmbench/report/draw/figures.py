@@ -32,7 +32,6 @@ class Drawing:
         alt: the description for readers who cannot see it.
         svg: its source in the themes `light` and `dark`.
         points: the places with hover texts, the same in both themes.
-        command: the command that made it.
         inches: its width, which determines the size of its text.
     """
 

@@ -35,11 +35,9 @@ class Grid:
 
     Attributes:
         name: the name of its file and its anchor.
-        caption: the caption.
         groups: label and number of columns of each group.
         rows: label and tiles; None where a method has no image.
         emphasised: labels of the emphasised rows.
-        command: the command that made it.
         title: a title of one or two words, for links to it.
         slider: the name of the slider that selects a group, e.g. `masked share`; without one all groups are shown.
     """

@@ -36,11 +36,9 @@ class Source:
     """One experiment of a run, with its entries on the page and in the manifest.
 
     Attributes:
-        results: the results of the experiment.
         section: its numbers as on its page.
         data: title of the data set and size of its images.
         page: link to its part of the run's page, relative to the leaderboard.
-        manifest: the manifest of the run.
         folder: the folder that links start from.
         files: the files of its methods, by name, below the checkout.
     """

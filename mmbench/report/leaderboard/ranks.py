@@ -23,10 +23,7 @@ class Ranking:
     """The methods of an experiment that were ranked on each of its data sets.
 
     Attributes:
-        experiment: the name of the experiment.
-        data: the data sets.
         means: by method, the mean rank over data sets with its t-interval, clipped at 1 and the number of methods.
-        titles: the titles by method.
     """
 
     experiment: str

@@ -36,7 +36,6 @@ class Effect:
         items: the same difference, paired by item; None for a metric without values per item.
         p: p-value of the test of no difference, over the same units as `interval`; None without an interval.
         p_holm: the p-value, adjusted over all effects of the experiment.
-        higher_is_better: the metric's direction.
     """
 
     difference: SeedSummary

@@ -60,7 +60,6 @@ class Section:
 
     Attributes:
         name: the name of the experiment and of its template.
-        title: the heading.
         lead: the tasks, in one or two sentences.
         findings: sentences computed from the numbers.
         cards: findings in boxes.

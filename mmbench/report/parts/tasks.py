@@ -26,7 +26,6 @@ class Question:
     """A task as the page shows it. Metrics are named without any part in brackets.
 
     Attributes:
-        task: the name of the task.
         title: the title, e.g. `Generating images of given masks`.
         primary: the metric of the findings.
         also: other metrics with a box of their own.
@@ -34,10 +33,7 @@ class Question:
         real: the name of the row with the metrics' values on real data; empty for no such row.
         control: the metric of a control, such as shuffled pairs, which is shown without ranks.
         apart: the beginning of the names of metrics that are shown in a separate table, a column each.
-        apart_caption: the caption of that table.
         level: for a task of several cases, the key by which they differ, a share from 0 to 1; else empty.
-        level_name: the name of the level.
-        notes: notes below the table.
         pictures: the content of the grid of images.
     """
 

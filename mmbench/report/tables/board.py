@@ -29,7 +29,6 @@ class Entry:
 
     Attributes:
         values: the metric by training seed.
-        summary: the summary over seeds.
         rank: 1 for the best mean among all methods; equal means share a rank.
         difference: paired, per seed and image, from the best baseline; None for that baseline itself, for a metric
             without per-image values, and where there is no other baseline.
@@ -56,7 +55,6 @@ class Board:
 
     Attributes:
         metric: its name in metrics.json.
-        higher_is_better: its direction.
         cases: the cases in order.
         methods: all methods of the experiment, also those without a result here.
         best_baseline: the baseline with the best mean, by case; absent if no baseline answers the case.

@@ -89,7 +89,6 @@ class Table:
         caption: one sentence on what is shown and how to read it.
         header: the column names.
         rows: rows of cells, as many as the header has.
-        notes: notes below the table.
         words: columns that hold words, which are aligned left.
     """
 

@@ -94,7 +94,6 @@ class Matrix:
     """All cells that the experiment's methods answered.
 
     Attributes:
-        results: the results of the experiment.
         rows: the cases with their input modalities, in order.
         columns: the modalities that any method generates.
         spots: the cells by case and modality.

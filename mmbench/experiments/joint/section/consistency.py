@@ -26,7 +26,6 @@ class Agreement:
     """The agreement of one modality with the image: two boards, and the values of real data.
 
     Attributes:
-        want: the modality.
         judged, chance: the boards over every case that has them.
         ceiling: the value of real pairs; None where it is not known.
         floor: the value of shuffled real pairs.
