@@ -415,7 +415,7 @@ DATA = [
     Bad("data", nothing, ("fashion: holds no IDX files", "github.com"), {"settings": "fashion.json"}),
     Bad("data", edit("folder.json", "data.root", "nowhere"), ("nowhere: no such folder",),
         {"settings": "folder.json"}),
-    Bad("data", text("folder/cat/a.png", "no picture"), ("folder/cat/a.png: not a readable picture",),
+    Bad("data", text("folder/cat/a.png", "no picture"), ("folder/cat/a.png: not a readable image",),
         {"settings": "folder.json"}),
 ]  # fmt: skip
 

@@ -102,7 +102,7 @@ def test_a_damaged_entry_is_made_anew_and_said_so(tmp_path: Path, net: Counted, 
         found = OutputCache(tmp_path)(NETWORK, IMAGES, net)["vectors"]
         assert found.shape == (2, 5) and (found == 1).all()
         asked += net.calls
-        assert ("made anew" in capsys.readouterr().out) == bool(net.calls)
+        assert ("computed again" in capsys.readouterr().out) == bool(net.calls)
         assert np.array_equal(load_arrays(entry)["vectors"], found)
     assert asked > len(whole) / 2
 

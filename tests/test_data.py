@@ -164,13 +164,13 @@ def test_camvid_errors(small_camvid: Path) -> None:
     labels.write_bytes(good)
     whole = frame.read_bytes()
     frame.write_bytes(whole[: len(whole) // 2])
-    assert f"{frame}: not a readable picture" in refused(settings)
+    assert f"{frame}: not a readable image" in refused(settings)
     Image.fromarray(picture(0)).convert("L").save(frame)
     assert f"{frame}: greyscale" in refused(settings)
     Image.fromarray(picture(0, 1, 1)).save(frame)
     assert f"{frame}: 1x1" in refused(settings)
     frame.unlink()
-    assert f"{labels}: class map without its picture" in refused(settings)
+    assert f"{labels}: class map without its image" in refused(settings)
     labels.unlink()
     assert len(load("train", settings)["image"]) == 2
     (small_camvid / "val").rename(small_camvid / "validation")
@@ -342,7 +342,7 @@ def test_image_folder_with_splits(folder: Path) -> None:
         found = {(item.tobytes(), int(label)) for item, label in zip(arrays["image"], arrays["label"], strict=True)}
         assert found == {(picture(2 * k + j).transpose(2, 0, 1).tobytes(), j) for j in range(2)}
     (root / "test" / "b" / "one.png").unlink()
-    assert f"{root / 'test' / 'b'}: class folder without pictures" in refused(settings)
+    assert f"{root / 'test' / 'b'}: class folder without images" in refused(settings)
     (root / "test" / "b").rmdir()
     assert f"{root / 'test' / 'b'}: missing class folder" in refused(settings)
     (root / "val").rename(root / "other")
@@ -388,7 +388,7 @@ def dot(path: Path) -> None:
     ("spoil", "says"),
     [
         (grey, "greyscale"),
-        (corrupt, "not a readable picture"),
+        (corrupt, "not a readable image"),
         (dot, "1x1 pixels"),
     ],
 )
@@ -406,7 +406,7 @@ def test_image_folder_without_classes(tmp_path: Path) -> None:
     settings = DataSettings("image_folder", 32, root=str(tmp_path))
     assert f"{tmp_path}: no class folder" in refused(settings)
     (tmp_path / "cat").mkdir()
-    assert f"{tmp_path / 'cat'}: class folder without pictures" in refused(settings)
+    assert f"{tmp_path / 'cat'}: class folder without images" in refused(settings)
     Image.fromarray(picture(0)).save(tmp_path / "cat" / "a.png")
     least = next(split for split in SPLITS if split != image_folder.split_of("cat/a.png"))
     assert "items wanted" in refused(settings, least)

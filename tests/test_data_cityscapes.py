@@ -118,8 +118,8 @@ def test_files_that_do_not_fit_are_named(root: Path) -> None:
         assert f"{labels}: label {label}, but label ids are 0 to 33" in refused(settings(root))
     labels.write_bytes(whole)
     frame.unlink()
-    assert f"{labels}: class map without its picture" in refused(settings(root))
-    assert f"{labels}: class map without its picture" in refused(settings(root), "validation")
+    assert f"{labels}: class map without its image" in refused(settings(root))
+    assert f"{labels}: class map without its image" in refused(settings(root), "validation")
 
 
 def test_folders_that_do_not_fit_are_named(root: Path) -> None:
@@ -133,7 +133,7 @@ def test_folders_that_do_not_fit_are_named(root: Path) -> None:
     assert data.other_files(settings(root)) == {".txt": 2}
     moved = root / "gtFine" / "train" / "aachen"
     moved.rename(root / "gtFine" / "train" / "aachn")
-    assert f"{root / 'gtFine' / 'train' / 'aachn'}: class maps without their pictures" in refused(settings(root))
+    assert f"{root / 'gtFine' / 'train' / 'aachn'}: class maps without their images" in refused(settings(root))
     (root / "gtFine" / "train" / "aachn").rename(moved)
     for city in cityscapes.VALIDATION_CITIES:
         for kind in ("leftImg8bit", "gtFine"):

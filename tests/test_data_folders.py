@@ -119,7 +119,7 @@ def test_a_folder_among_pictures_is_refused(layout: Layout, fill: Callable[[Layo
         deeper.mkdir()
         for number in range(20):
             Image.fromarray(picture(number)).save(deeper / f"h{number}{layout.ending}")
-        assert refused(settings).startswith(f"{deeper}: a folder among pictures")
+        assert refused(settings).startswith(f"{deeper}: a folder among images")
         deeper.rename(deeper.with_name(".more"))
 
 
@@ -146,7 +146,7 @@ def test_a_frame_is_there_once(layout: Layout, fill: Callable[[Layout], DataSett
         path = Path(settings.root or "") / place / f"f3{ending}"
         twin = path.with_name(f"f3{ending.upper()}")
         twin.write_bytes(path.read_bytes())
-        assert str(path) in refused(settings) and "is there beside" in refused(settings)
+        assert str(path) in refused(settings) and "exists beside" in refused(settings)
         twin.unlink()
 
 
@@ -177,4 +177,4 @@ def test_folders_beside_the_splits_are_counted(fill: Callable[[Layout], DataSett
 def test_validation_has_one_folder(fill: Callable[[Layout], DataSettings], tmp_path: Path) -> None:
     settings = fill(LAYOUTS[1])
     (tmp_path / "validation" / "cat").mkdir(parents=True)
-    assert refused(settings).startswith(f"{tmp_path / 'validation'}: is there beside {tmp_path / 'val'}")
+    assert refused(settings).startswith(f"{tmp_path / 'validation'}: exists beside {tmp_path / 'val'}")

@@ -310,7 +310,7 @@ def test_postscript_is_not_run(tmp_path: Path, canary: Path, monkeypatch: Any) -
     picture = tmp_path / "a.png"
     picture.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nshowpage\n%%EOF\n")
     assert Image.open(picture).format == "EPS"
-    assert f"{picture}: not a readable picture" in refused(lambda: open_picture(picture))
+    assert f"{picture}: not a readable image" in refused(lambda: open_picture(picture))
 
 
 def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:

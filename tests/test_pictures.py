@@ -160,7 +160,7 @@ def test_of_several_pictures_in_a_file_none_is_left_out_in_silence(suffix: str, 
     path = tmp_path / f"a.{suffix}"
     pictures = [Image.fromarray(COLOURS), Image.fromarray(COLOURS[::-1].copy())]
     pictures[0].save(path, save_all=True, append_images=pictures[1:])
-    with pytest.raises(UserError, match="holds more than one picture") as caught:
+    with pytest.raises(UserError, match="holds more than one image") as caught:
         open_picture(path)
     assert str(caught.value).startswith(f"{path}: ")
 

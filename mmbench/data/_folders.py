@@ -41,7 +41,7 @@ def folders(folder: Path) -> Iterator[str]:
         if entry.is_dir():
             yield entry.name
         elif is_picture(entry.name):
-            raise UserError(f"{folder / entry.name}: a picture beside the folders of pictures; put it into one of them")
+            raise UserError(f"{folder / entry.name}: an image beside the folders of images; put it into one of them")
 
 
 def pictures(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> Iterator[str]:
@@ -52,7 +52,7 @@ def pictures(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> Iterator[str]:
     """
     for entry in entries(folder):
         if entry.is_dir():
-            raise UserError(f"{folder / entry.name}: a folder among pictures; move what it holds to {folder} or away")
+            raise UserError(f"{folder / entry.name}: a folder among images; move what it holds to {folder} or away")
         if entry.name.lower().endswith(tuple(suffix.lower() for suffix in suffixes)):
             yield entry.name
         elif is_picture(entry.name):
@@ -74,7 +74,7 @@ def pairs(frames: Path, maps: Path, ending: str, map_endings: Sequence[str]) -> 
     pictured, mapped = _by_frame(frames, (ending,)), _by_frame(maps, map_endings)
     for frame in sorted(mapped.keys() - pictured.keys())[:1]:
         missing = frames / f"{frame}{ending}"
-        raise UserError(f"{mapped[frame]}: class map without its picture {missing}; restore or remove it")
+        raise UserError(f"{mapped[frame]}: class map without its image {missing}; restore or remove it")
     return [(pictured[frame], mapped.get(frame, maps / f"{frame}{map_endings[0]}")) for frame in sorted(pictured)]
 
 
@@ -84,7 +84,7 @@ def _by_frame(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     for name in sorted(pictures(folder, endings)):
         frame = name[: -len(endings[0])]
         if name.lower().endswith(endings[0].lower()) and paths.setdefault(frame, folder / name) != folder / name:
-            raise UserError(f"{folder / name}: is there beside {paths[frame]}; remove one of them")
+            raise UserError(f"{folder / name}: exists beside {paths[frame]}; remove one of them")
     return paths
 
 

@@ -30,13 +30,13 @@ def open_pair(frame: Path, annotation: Path) -> tuple[Image.Image, Image.Image]:
     """
     picture = open_colour(frame)
     if not annotation.is_file():
-        raise UserError(f"{annotation}: missing class map of {frame}; restore it or remove the picture")
+        raise UserError(f"{annotation}: missing class map of {frame}; restore it or remove the image")
     labels = open_picture(annotation)
     if labels.mode not in ("L", "P"):
         raise UserError(f"{annotation}: mode {labels.mode} instead of one class number per pixel; convert it to mode L")
     if labels.size != picture.size:
         sizes = [f"{width}x{height}" for width, height in (labels.size, picture.size)]
-        raise UserError(f"{annotation}: class map of {sizes[0]}, but its picture {frame} has {sizes[1]}; resize one")
+        raise UserError(f"{annotation}: class map of {sizes[0]}, but its image {frame} has {sizes[1]}; resize one")
     return picture, labels
 
 

@@ -48,7 +48,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
         `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w) with 255 to ignore.
 
     Raises:
-        UserError: a folder, a picture or a class map is missing, broken, or the two do not fit.
+        UserError: a folder, an image or a class map is missing or broken, or the two do not fit.
     """
     root = data_root(settings, CARD)
     frames, maps = _folder(root, FOLDERS[split]), _folder(root, FOLDERS[split] + "annot")

@@ -68,7 +68,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
         `image` uint8 (n, 3, h, w), `mask` uint8 (n, h, w) with 255 to ignore.
 
     Raises:
-        UserError: a folder, a picture or a class map is missing, broken, or the two do not fit.
+        UserError: a folder, an image or a class map is missing or broken, or the two do not fit.
     """
     root = data_root(settings, CARD)
     listed = _pairs(root, split)
@@ -111,7 +111,7 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     frames, maps = _folders(root, FOLDERS[split])
     cities = sorted(folders(frames))
     for orphan in sorted(set(folders(maps)) - set(cities))[:1]:
-        raise UserError(f"{maps / orphan}: class maps without their pictures {frames / orphan}; restore or remove them")
+        raise UserError(f"{maps / orphan}: class maps without their images {frames / orphan}; restore or remove them")
     paired = [pair for city in cities for pair in pairs(frames / city, maps / city, *ENDINGS)]
     if split == "test":
         return paired

@@ -48,7 +48,7 @@ def load(split: str, settings: DataSettings) -> Arrays:
         `image` uint8 (n, 3, h, w), `label` int64 (n,): place of the class in the sorted list of folders.
 
     Raises:
-        UserError: a class has no folder or no pictures, or a file is corrupt, greyscale, tiny or huge.
+        UserError: a class has no folder or no images, or a file is corrupt, greyscale, tiny or huge.
     """
     check_split(split)
     root = data_root(settings, CARD)
@@ -90,7 +90,7 @@ def _is_split(root: Path) -> bool:
 def _split_folder(root: Path, split: str) -> Path:
     places = [root / name for name in FOLDERS[split] if (root / name).is_dir()]
     if len(places) > 1:
-        raise UserError(f"{places[1]}: is there beside {places[0]}; move the pictures of both into one of them")
+        raise UserError(f"{places[1]}: exists beside {places[0]}; move the images of both into one of them")
     if places:
         return places[0]
     raise UserError(f"{root / FOLDERS[split][0]}: no such folder beside {root / 'train'}; add it")
@@ -105,13 +105,13 @@ def _classes(root: Path) -> list[str]:
         if name.encode(errors="ignore").decode() != name:
             raise UserError(f"{splits[0] / name}: the name of a class is shown as text; give it one in UTF-8")
     if not classes:
-        raise UserError(f"{splits[0]}: no class folder; put the pictures into {splits[0]}/<class>")
+        raise UserError(f"{splits[0]}: no class folder; put the images into {splits[0]}/<class>")
     for folder, names in zip(splits, labels, strict=True):
         for name in classes:
             if name not in names:
                 raise UserError(f"{folder / name}: missing class folder that other splits have; add it")
             if next(pictures(folder / name), None) is None:
-                raise UserError(f"{folder / name}: class folder without pictures; fill or remove it")
+                raise UserError(f"{folder / name}: class folder without images; fill or remove it")
     return classes
 
 

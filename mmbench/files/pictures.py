@@ -51,7 +51,7 @@ def open_picture(path: Path) -> Image.Image:
                     f"{path}: {width}x{height} pixels, at least {MIN_SIDE}x{MIN_SIDE} are needed; remove it"
                 )
             if picture.format != "MPO" and getattr(picture, "is_animated", False):  # an MPO is a photo and its preview
-                raise UserError(f"{path}: holds more than one picture; save each as a file of its own")
+                raise UserError(f"{path}: holds more than one image; save each as a file of its own")
             picture.load()
             return upright(picture)
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def open_picture(path: Path) -> Image.Image:
     except UserError:
         raise
     except Exception as error:  # a decoder's errors for damaged files have no common base
-        raise UserError(f"{path}: not a readable picture ({error}); replace or remove it") from None
+        raise UserError(f"{path}: not a readable image ({error}); replace or remove it") from None
 
 
 def upright(picture: Image.Image) -> Image.Image:

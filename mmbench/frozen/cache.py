@@ -72,7 +72,7 @@ class OutputCache:
             try:
                 return load_arrays(path)
             except UserError as error:
-                print(f"{error}; made anew", flush=True)
+                print(f"{error}; computed again", flush=True)
         outputs = compute()
         save_arrays(path, outputs)
         return outputs

@@ -65,7 +65,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"{path}: holds more than tensors, or is damaged ({reason}); save its state_dict anew"
+            f"{path}: holds more than tensors, or is damaged ({reason}); save its state_dict again"
         ) from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path}: not a state_dict, names and tensors; save the state_dict of the network alone")
