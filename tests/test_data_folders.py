@@ -129,7 +129,7 @@ def test_a_picture_beside_the_folders_is_refused(layout: Layout, fill: Callable[
         pytest.skip("has no folders of folders")
     settings = fill(layout)
     stray = put_stray(settings, layout.beside, "stray.JPG")
-    assert refused(settings).startswith(f"{stray}: a picture beside the folders")
+    assert refused(settings).startswith(f"{stray}: an image beside the folders")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS[2:], ids=lambda layout: layout.name)
