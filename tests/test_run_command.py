@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from warm_python import warm_python
 
 from mmbench.cli import run as front
 from mmbench.cli.app import main
@@ -71,7 +72,7 @@ def environment() -> dict[str, str]:
 
 def ran(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*words), cwd=checkout, env=environment(), check=False, text=True,
+        [warm_python() / "python", *command(*words)[1:]], cwd=checkout, env=environment(), check=False, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
     )  # fmt: skip
 
