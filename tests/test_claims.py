@@ -89,6 +89,8 @@ class TestExpressions:
             ('1 + value("a")', "column 5: value takes 2: write value(method, metric)"),
             ('value("a", m)', "column 12: 'm' is no name; write it in quotes"),
             ('value("a", "m", case="t")', "value takes task by name, each once"),
+            ('value(*["a", "m"])', "value takes 2"),
+            ("best('m') + 1" + "0" * 330, "the number is too large"),
             ('ratio(best("m"), 1, by="f")', "ratio takes nothing by name"),
             ('best("m") ** 2', "is not known here; write numbers, + - * / and value, best, ratio"),
             ("ours * 2", "'ours' is not known here"),

@@ -114,3 +114,8 @@ def test_what_is_no_pair_is_an_error(a: np.ndarray, b: np.ndarray, message: str)
         cosine(a, b)
     with pytest.raises(ValueError, match=message):
         both_ways(a, b)
+
+
+def test_the_first_none_are_no_recall() -> None:
+    with pytest.raises(ValueError, match="k is 0"):
+        both_ways(*pairs())[0].recall(0)
