@@ -128,6 +128,7 @@ def test_an_interruption_ends_it_as_it_ends_snakemake(checkout: Path) -> None:
     process = subprocess.Popen(
         command("masking", "--cores", "1", "--config", "seconds=60"), cwd=checkout, env=environment(), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509, a background job ignores it
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
