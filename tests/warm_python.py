@@ -35,7 +35,7 @@ from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 #: What stages and Snakemake import on their way.
-LIBRARIES = ("matplotlib.pyplot", "seaborn", "scipy.stats", "snakemake.cli", "torchmetrics.image")
+LIBRARIES = ("matplotlib.pyplot", "scipy.stats", "snakemake.cli", "torchmetrics.image")
 ABOVE = 500  # numbers of files while they change places
 CLIENT = """#!{python} -IS
 import json, os, re, socket, sys

@@ -22,7 +22,15 @@ from mmbench.report.tables.table import write_frame
 from mmbench.scoring.names import describe
 from mmbench.scoring.statistics import LEVEL
 
-FILTERS = {"experiment": "Experiment", "data": "Data set", "kinds": "Kind of modality", "budget": "Budget"}
+#: The filters of the table, and their options that are chosen at first.
+FILTERS = {
+    "experiment": "Experiment",
+    "data": "Data set",
+    "kinds": "Kind of modality",
+    "budget": "Budget",
+    "methods": "Methods",
+}
+CHOSEN = {"methods": "ranked"}
 
 
 def write_leaderboard(runs: Sequence[Path], out: Path, root: Path) -> Path:
@@ -54,7 +62,7 @@ def write_leaderboard(runs: Sequence[Path], out: Path, root: Path) -> Path:
     page = render(
         "leaderboard.html.j2",
         rows=rows,
-        filters=[(key, name, options[key]) for key, name in FILTERS.items()],
+        filters=[(key, name, options[key], CHOSEN.get(key)) for key, name in FILTERS.items()],
         rankings=[(ranking, rank_rows(ranking), said(ranking)) for ranking in ranked],
         differences=[draw_differences(ranking, out) for ranking in ranked if ranking.difference],
         deltas=[shown_delta(row) for row in deltas.to_dict("records")],
@@ -81,7 +89,7 @@ def draw_differences(ranking: Ranking, out: Path) -> figures.Drawing:
 
 
 def number(value: float, metric: str) -> str:
-    """A value with its metric's decimals; a dash where there is none."""
+    """A value with its metric's decimals."""
     return text.number(value, describe(metric).decimals)
 
 
@@ -95,10 +103,10 @@ def shown_row(row: dict[Any, Any]) -> dict[str, Any]:
         "interval": "" if pd.isna(ends[0]) else text.brackets(ends, partial(number, metric=metric)),
         "label": describe(metric).label + (" ↑" if row["higher_is_better"] else " ↓"),
         "place": text.DASH if pd.isna(row["rank"]) else f"{row['rank']:g}",
-        "images": None if pd.isna(images) else images,
+        "images_seen": None if pd.isna(images) else images,
         "filters": {
             "experiment": [row["experiment"]], "data": [row["data"]], "kinds": str(row["kinds"]).split(),
-            "budget": [budget],
+            "budget": [budget], "methods": ["ranked" if row["ranked"] else "not ranked"],
         },
     }  # fmt: skip
 

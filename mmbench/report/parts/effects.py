@@ -71,7 +71,9 @@ def effects_table(results: ExperimentResults, lines: Sequence[Headline], axes: A
     references = sorted({reference_of(name) for name in names}, key=lambda name: (name != STUDIED, name))
     rows = [
         [
-            *(method_cell(results, name), NONE, NONE),
+            method_cell(results, name),
+            NONE,
+            NONE,
             *(replace(line.board.cell(name, line.case), mark="") for line in lines),
         ]
         for name in references
