@@ -51,7 +51,8 @@ def draw(name: str, caption: str, alt: str, paint: Callable[[Mode], Figure], fol
     for mode in MODES:
         with figure_style(mode):
             figure = paint(mode)
-            figure.draw_without_rendering()
+            if layout := figure.get_layout_engine():
+                layout.execute(figure)
             figure.set_layout_engine("none")  # the layout is computed once, not for each file
             svg[mode] = _svg(figure)
             if mode == "light":
