@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import RePaintScheduler
 from fake_data import NETWORK, generator
+from oracle import Oracle, Truth
 from torch import Tensor, nn
 
 from mmbench.config.discovery import MethodFile, find_methods, read_literals
@@ -21,11 +22,9 @@ from mmbench.experiments.masking.tasks import TASKS
 from mmbench.files.weights import load_weights, save_weights
 from mmbench.method import Batch, Method, Modality, Noise, Sampling, Spec, Task, available, load_method
 from mmbench.modalities.masked_image import draw_masks, hide
-from mmbench.models.diffusion.parameterisation import training_target
 from mmbench.models.diffusion.process import alpha_bars
 from mmbench.models.diffusion.single import DiffusionMethod
 from mmbench.models.mt_diffusion import Method as MultitaskMethod
-from mmbench.models.nets.unet import Features
 
 pytestmark = pytest.mark.slow
 
@@ -332,23 +331,7 @@ def test_a_bad_value_names_method_and_key(name: str, setting: str, value: object
 # Diffusion with a denoiser that knows the answer
 
 
-class Oracle(nn.Module):
-    """A backbone whose head predicts what makes `truth(z_t, signal, noise)` the estimate of z_0."""
-
-    def __init__(self, method: Method, truth: object) -> None:
-        super().__init__()
-        self.process, self.kind, self.truth = method.process, method.prediction, truth
-        self.device = nn.Parameter(torch.zeros(1))  # tells the method where it is
-
-    def forward(self, x: Tensor, t: Tensor, _vector: Tensor | None = None) -> Features:
-        z_t = x[:, :3]
-        signal, noise = self.process.coefficients(t, z_t)
-        z0 = self.truth(z_t, signal, noise) if callable(self.truth) else self.truth
-        target = training_target(self.kind, z0, (z_t - signal * z0) / noise, signal, noise)
-        return Features(target, target.mean(dim=(2, 3)))
-
-
-def with_oracle(name: str, truth: object, **settings: object) -> Method:
+def with_oracle(name: str, truth: Truth, **settings: object) -> Method:
     method = build(name, **settings)
     method.backbone, method.head = Oracle(method, truth), nn.Identity()
     return method
@@ -397,7 +380,7 @@ def test_repaint_conditions_a_gaussian_on_what_is_seen() -> None:
     """All pixels of an image share one value c ~ N(0, s^2): seeing some of them determines the rest."""
     deviation, pixels = 0.3, 3 * 16 * 16
 
-    def optimal(z_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    def optimal(z_t: Tensor, signal: Tensor, noise: Tensor, _vector: Tensor | None) -> Tensor:
         gain = signal * deviation**2 / (signal**2 * deviation**2 + noise**2 / pixels)
         return (gain * z_t.mean(dim=(1, 2, 3), keepdim=True)).expand_as(z_t)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from fake_data import NETWORK, generator
+from oracle import Oracle
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
@@ -15,7 +16,6 @@ from mmbench.errors import UserError
 from mmbench.experiments.embedding.tasks import TASKS
 from mmbench.experiments.experiment import load_experiment
 from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
-from mmbench.models.diffusion.parameterisation import training_target
 
 pytestmark = pytest.mark.slow
 
@@ -44,18 +44,6 @@ def world(count: int, seed: int = 0) -> Batch:
     return {"image": colour[:, :, None, None].expand(-1, -1, 16, 16).contiguous(), "embedding": embedding}
 
 
-class Oracle(nn.Module):
-    """What predicts that `truth` is z_0, at any z_t and t."""
-
-    def __init__(self, method: Method, truth: Tensor) -> None:
-        super().__init__()
-        self.process, self.kind, self.truth = method.process, method.prediction, truth
-
-    def forward(self, z_t: Tensor, t: Tensor) -> Tensor:
-        signal, noise = self.process.coefficients(t, z_t)
-        return training_target(self.kind, self.truth, (z_t - signal * self.truth) / noise, signal, noise)
-
-
 class OracleStages(nn.Module):
     """RCG's two networks, both oracles; keeps what the second was given."""
 
@@ -66,9 +54,9 @@ class OracleStages(nn.Module):
 
     def forward(self, z_t: Tensor, t: Tensor, embedding: Tensor | None = None) -> Tensor:
         if embedding is None:
-            return self.embedding(z_t, t)
+            return self.embedding(z_t, t).map
         self.given.append(embedding)
-        return self.image(z_t, t)
+        return self.image(z_t, t).map
 
 
 def with_oracle(name: str, truth: Batch, **settings: object) -> Method:
@@ -82,7 +70,7 @@ def with_oracle(name: str, truth: Batch, **settings: object) -> Method:
     image, embedding = Oracle(method, truth["image"]), Oracle(method, vector)
 
     def forward(z_image: Tensor, z_vector: Tensor, t: Tensor, s: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return image(z_image, t), embedding(z_vector, t if s is None else s)
+        return image(z_image, t).map, embedding(z_vector, t if s is None else s).map
 
     method.forward = forward
     return method

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from fake_data import NETWORK, generator
+from oracle import Oracle, Truth
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.labels.tasks import TASKS
 from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
-from mmbench.models.diffusion.parameterisation import training_target
-from mmbench.models.nets.unet import Features
 
 pytestmark = pytest.mark.slow
 
@@ -37,23 +36,7 @@ def world(count: int, seed: int = 0) -> Batch:
     return {"image": COLOURS[label][:, :, None, None] + grain, "label": label}
 
 
-class Oracle(nn.Module):
-    """A backbone whose head predicts what makes `truth(z_t, signal, noise, vector)` the estimate of z_0."""
-
-    def __init__(self, method: Method, truth: object) -> None:
-        super().__init__()
-        self.process, self.kind, self.truth = method.process, method.prediction, truth
-        self.vector_width = method.backbone.vector_width
-        self.device = nn.Parameter(torch.zeros(()))  # a method computes where its parameters are
-
-    def forward(self, z_t: Tensor, t: Tensor, vector: Tensor | None = None) -> Features:
-        signal, noise = self.process.coefficients(t, z_t)
-        z0 = self.truth(z_t, signal, noise, vector) if callable(self.truth) else self.truth
-        target = training_target(self.kind, z0, (z_t - signal * z0) / noise, signal, noise)
-        return Features(target, target.mean(dim=(2, 3)))
-
-
-def with_oracle(name: str, truth: object, **settings: object) -> Method:
+def with_oracle(name: str, truth: Truth, **settings: object) -> Method:
     method = build(name, **settings)
     method.backbone, method.head = Oracle(method, truth), nn.Identity()
     if name == "joint_diffusion":

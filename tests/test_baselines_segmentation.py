@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from fake_data import NETWORK, generator
+from oracle import Oracle
 from torch import Tensor, nn
 
 from mmbench.errors import UserError
 from mmbench.experiments.experiment import load_experiment
 from mmbench.experiments.segmentation.tasks import TASKS
 from mmbench.method import Batch, Method, Noise, Sampling, Spec, load_method
-from mmbench.models.diffusion.parameterisation import training_target
-from mmbench.models.nets.unet import Features
 
 pytestmark = pytest.mark.slow
 
@@ -41,21 +40,6 @@ def world(count: int, seed: int = 0) -> Batch:
     mask = coarse.repeat_interleave(4, 1).repeat_interleave(4, 2)
     colours = torch.tensor([[-0.8, 0.1, 0.7], [0.8, -0.6, 0.0], [0.2, 0.8, -0.8], [-0.5, -0.5, -0.9]])
     return {"image": colours[mask].permute(0, 3, 1, 2), "mask": mask}
-
-
-class Oracle(nn.Module):
-    """A backbone whose head predicts what makes `truth` the estimate of z_0."""
-
-    def __init__(self, method: Method, truth: Tensor) -> None:
-        super().__init__()
-        self.process, self.kind, self.truth = method.process, method.prediction, truth
-        self.device = nn.Parameter(torch.zeros(1))  # tells the method where it is
-
-    def forward(self, x: Tensor, t: Tensor, _vector: Tensor | None = None) -> Features:
-        z_t = x[:, : self.truth.shape[1]]
-        signal, noise = self.process.coefficients(t, z_t)
-        target = training_target(self.kind, self.truth, (z_t - signal * self.truth) / noise, signal, noise)
-        return Features(target, target.mean(dim=(2, 3)))
 
 
 def with_oracle(name: str, truth: Tensor, **settings: object) -> Method:

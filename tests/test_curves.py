@@ -142,7 +142,7 @@ def report(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tables alone: figures are built and not rendered, which takes most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "_svg", lambda figure: "<svg/>")
-        for name in ("draw_without_rendering", "savefig"):
+        for name in ("get_layout_engine", "savefig"):
             patch.setattr(Figure, name, lambda *_, **__: None)
         return write_report(load_results(tree), tmp_path_factory.mktemp("report")).parent
 

@@ -35,7 +35,7 @@ def test_a_command_reads_it(folder: Path, command: str, says: str, capsys: pytes
 def test_a_new_report_shows_all_that_was_scored(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are built and not rendered, which takes most of the time and reads nothing."""
     monkeypatch.setattr(figures, "_svg", lambda figure: "<svg/>")
-    for name in ("draw_without_rendering", "savefig"):
+    for name in ("get_layout_engine", "savefig"):
         monkeypatch.setattr(Figure, name, lambda *_, **__: None)
     write_report(load_results(folder), tmp_path, claims=load_claims(ROOT))
     frames = [pd.read_csv(path) for path in tmp_path.glob("tables/*-long.csv") if "effects" not in path.name]
