@@ -37,7 +37,7 @@ FILE = re.compile(r"[0-9a-f]+(-[0-9a-f]+)*\.png")
 CARD = Card(
     name="emoji",
     title="Emoji",
-    provenance="pictures of 64 x 64 pixels of the npm packages emoji-datasource-google and emoji-datasource-twitter "
+    provenance="images of 64 x 64 pixels of the npm packages emoji-datasource-google and emoji-datasource-twitter "
     f"{VERSION} by Cal Henderson",
     licence="Google's drawings Apache-2.0, Twitter's CC-BY 4.0, the list of symbols MIT; none is part of this project",
     citation="Noto Emoji (Google), Twemoji (Twitter and contributors), emoji-data (Cal Henderson)",
@@ -54,7 +54,7 @@ CARD = Card(
         "image and style are the drawings of Google and Twitter, on white; mask is where Google's drawing is opaque",
         "split by symbol; variants, as skin tones, are in training alone",
     ),
-    dependence="variants of one symbol are nearly the same picture (in training alone)",
+    dependence="variants of one symbol are nearly the same image (in training alone)",
 )
 
 

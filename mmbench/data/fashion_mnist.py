@@ -23,7 +23,7 @@ from mmbench.files.store import Arrays
 CARD = Card(
     name="fashion_mnist",
     title="Fashion-MNIST",
-    provenance="article pictures of Zalando Research; validation is a fixed twelfth of the training file",
+    provenance="article images of Zalando Research; validation is a fixed twelfth of the training file",
     licence="MIT",
     citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, a novel image dataset for benchmarking, arXiv:1708.07747",
     modalities=("image", "label"),

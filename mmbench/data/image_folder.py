@@ -29,8 +29,8 @@ CARD = Card(
     provenance="files of the user, read from data.root",
     licence="that of the files",
     modalities=("image", "label"),
-    download="collect pictures of at least two classes",
-    layout="one folder of pictures for each class, or folders train, val and test of such folders",
+    download="collect images of at least two classes",
+    layout="one folder of images for each class, or folders train, val and test of such folders",
     notes=("cropped around the centre, resized with antialiasing",),
 )
 FOLDERS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}

@@ -24,7 +24,7 @@ CARD = Card(
     name="imagenet64",
     title="ImageNet 64x64",
     provenance=(
-        "pictures of ImageNet (ILSVRC 2012) that its authors resized to 64 x 64; test is the official validation file, "
+        "images of ImageNet (ILSVRC 2012) that its authors resized to 64 x 64; test is the official validation file, "
         "validation a fixed twenty-fifth of each training file"
     ),
     licence="non-commercial research and education after registration, see image-net.org/download",
