@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := .audit
 
-.PHONY: results test check lint architecture bench faults docs docs-serve lock audit sbom reference reproduce clean
+.PHONY: results test check lint architecture findings bench faults docs docs-serve lock audit sbom reference reproduce clean
 
 results: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --quiet host rules reason
@@ -61,6 +61,10 @@ docs: $(READY)
 
 docs-serve: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+# The table of README.md from the tables of the reference runs.
+findings: $(READY)
+	$(BIN)/python -m tools.findings
 
 # Every benchmark at a small size: tables on the screen, JSON and tables in dist/bench/. Larger: benchmarks/README.md
 BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks

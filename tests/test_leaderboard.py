@@ -18,6 +18,7 @@ from mmbench.report.draw import figures
 from mmbench.report.leaderboard.collect import board_frame, mark_pareto, read_sources
 from mmbench.report.leaderboard.ranks import critical_difference, data_sets_enough, rankings
 from mmbench.runs.manifest import NAME, make_manifest
+from tools.findings import updated
 
 pytestmark = pytest.mark.slow
 
@@ -100,3 +101,8 @@ def test_the_committed_scores_are_those_of_the_committed_runs() -> None:
     found, stored = board_frame(read_sources(folders, reference, ROOT)), pd.read_csv(reference / "leaderboard.csv")
     keys = ["run", "experiment", "case", "metric", "method", "mean", "t_low", "t_high", "rank"]
     pd.testing.assert_frame_equal(found[keys].reset_index(drop=True), stored[keys], check_dtype=False)
+
+
+def test_the_findings_of_the_readme_are_those_of_the_committed_runs() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert updated(readme) == readme, "run `make findings`"
