@@ -6,15 +6,20 @@ Large files (weights, arrays, values of single items) are left out; the copy's m
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
+from mmbench.config.checkout import ROOT
 from mmbench.errors import UserError
+from mmbench.files.atomic import write_text
 from mmbench.files.store import sha256_file, write_json
 from mmbench.runs.manifest import NAME, read_manifest
 from mmbench.runs.manifest_schema import Manifest
 
+#: The way to the checkout in a page's links to its files.
+CHECKOUT = re.compile(r'(?<=href=")(?:\.\./)+(?=(?:baselines|docs|mmbench)/)')
 LARGE = (".npz", ".safetensors", "/items.csv")
 
 
@@ -38,6 +43,11 @@ def keep(run: Path, out: Path) -> Manifest:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not (run / name).is_file() or sha256_file(shutil.copyfile(run / name, target)) != content.sha256:
                 raise UserError(f"{run / name}: differs from {run / NAME}; finish the run: snakemake --cores all")
+        for name in [name for name in small if name.endswith("index.html")]:
+            lead_to_checkout(folder / name, (out / name).parent)
+            small[name] = small[name].model_copy(
+                update={"sha256": sha256_file(folder / name), "bytes": (folder / name).stat().st_size}
+            )
         left_out = {name: content for name, content in whole.files.items() if name not in small} | whole.left_out
         manifest = whole.model_copy(update={"files": small, "left_out": left_out})
         write_json(folder / NAME, manifest.model_dump(mode="json"))
@@ -45,3 +55,11 @@ def keep(run: Path, out: Path) -> Manifest:
             shutil.rmtree(out)
         os.replace(folder, out)
     return manifest
+
+
+def lead_to_checkout(page: Path, place: Path) -> None:
+    """Rewrite the links of a page to files of this checkout for the folder `place`, where the page will be."""
+    root = ROOT.resolve()
+    if place.resolve().is_relative_to(root):
+        up = Path(os.path.relpath(root, place.resolve())).as_posix()
+        write_text(page, CHECKOUT.sub(f"{up}/", page.read_text(encoding="utf-8")))
