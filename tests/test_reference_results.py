@@ -13,6 +13,7 @@ from mmbench.cli.app import main
 from mmbench.files.store import read_json
 from mmbench.report.draw import figures
 from mmbench.report.page import write_report
+from mmbench.runs.keep import lead_to_checkout
 from mmbench.runs.results import load_results
 
 pytestmark = pytest.mark.slow
@@ -42,3 +43,10 @@ def test_a_new_report_shows_all_that_was_scored(folder: Path, tmp_path: Path, mo
     shown = {f"{e}/{m}" for frame in frames for e, m in zip(frame["experiment"], frame["method"], strict=True)}
     methods = read_json(folder / "manifest.json")["methods"]
     assert shown == {name for name, took in methods.items() if took["scored"]}
+
+
+def test_a_kept_page_leads_to_the_checkout_from_where_it_lies(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    page.write_text('<a href="../../docs/metrics.md#images">x</a><a href="../two/index.html">y</a>')
+    lead_to_checkout(page, ROOT / "results" / "reference" / "one")
+    assert page.read_text() == '<a href="../../../docs/metrics.md#images">x</a><a href="../two/index.html">y</a>'
