@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from mmbench.files.atomic import write_text
@@ -13,10 +14,8 @@ HEAD = """\
 |---|---|--:|--:|---|
 """
 FASHION = "fashion-labels"
-PAINT, JOINT = (
-    "Image and label: generating images of given labels",
-    "Image and label: generating image and label together",
-)
+PAINT = "Image and label: generating images of given labels"
+JOINT = "Image and label: generating image and label together"
 #: Reference run, question and metric of a row of its table `overview`, and the question in the README's words.
 SHOWN = (
     (FASHION, "Image and label: classifying", "Accuracy ↑", "Classify an image (Fashion-MNIST)"),
@@ -28,6 +27,7 @@ SHOWN = (
 )
 
 
+@cache
 def overview(run: str) -> dict[tuple[str, str], list[str]]:
     """The cells of the table `overview` of a reference run, by question and metric."""
     text = (ROOT / "results" / "reference" / run / "tables" / "overview.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from mmbench.config.checkout import ROOT
 from mmbench.errors import UserError
 from mmbench.files.atomic import write_text
 from mmbench.files.store import sha256_file, write_json
-from mmbench.runs.manifest import NAME, read_manifest
+from mmbench.runs.manifest import NAME, contents, read_manifest
 from mmbench.runs.manifest_schema import Manifest
 
 #: The way to the checkout in a page's links to its files.
@@ -43,11 +43,10 @@ def keep(run: Path, out: Path) -> Manifest:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not (run / name).is_file() or sha256_file(shutil.copyfile(run / name, target)) != content.sha256:
                 raise UserError(f"{run / name}: differs from {run / NAME}; finish the run: snakemake --cores all")
-        for name in [name for name in small if name.endswith("index.html")]:
+        pages = [name for name in small if name.endswith("index.html")]
+        for name in pages:
             lead_to_checkout(folder / name, (out / name).parent)
-            small[name] = small[name].model_copy(
-                update={"sha256": sha256_file(folder / name), "bytes": (folder / name).stat().st_size}
-            )
+        small |= contents(folder, pages)
         left_out = {name: content for name, content in whole.files.items() if name not in small} | whole.left_out
         manifest = whole.model_copy(update={"files": small, "left_out": left_out})
         write_json(folder / NAME, manifest.model_dump(mode="json"))
